@@ -1,0 +1,56 @@
+"""The words of the books: entities, values and facts, and the contracts of their repositories.
+
+    money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
+    facts.py        Fill, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Void: what arrives and is recorded
+    account.py      Account and the contract of its repository
+    transaction.py  Transaction, TransactionType: one signed movement of money
+    order.py        Order: what was asked for and what its fills made of it
+    performance.py  PerformanceMetrics: one row per account and day
+    outcome.py      what became of a delivery: applied, duplicate, quarantined
+
+Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
+"""
+
+from persistence.domain.account import Account, AccountRepository
+from persistence.domain.errors import (
+    AccountDeleted,
+    BooksError,
+    CommitUnknown,
+    Conflict,
+    CurrencyMismatch,
+    Immutable,
+    InsufficientFunds,
+    Invalid,
+    Unavailable,
+    WrongDatabase,
+)
+from persistence.domain.facts import (
+    Adjustment,
+    AnyFact,
+    Category,
+    Conventions,
+    Deposit,
+    EquitySnapshot,
+    EventStatus,
+    Fact,
+    Fill,
+    ManualTransaction,
+    OrderEvent,
+    OrderSide,
+    OrderType,
+    Void,
+    Withdrawal,
+)
+from persistence.domain.money import Balance, Currency, Money
+from persistence.domain.order import Order, OrderRepository, OrderStatus
+from persistence.domain.outcome import Outcome, Refusal
+from persistence.domain.performance import PerformanceMetrics, PerformanceRepository
+from persistence.domain.transaction import Transaction, TransactionRepository, TransactionType
+
+__all__ = [
+    "Account", "AccountDeleted", "AccountRepository", "Adjustment", "AnyFact", "Balance", "BooksError", "Category", "CommitUnknown", "Conflict",
+    "Conventions", "Currency", "CurrencyMismatch", "Deposit", "EquitySnapshot", "EventStatus", "Fact", "Fill", "Immutable", "InsufficientFunds",
+    "Invalid", "ManualTransaction", "Money", "Order", "OrderEvent", "OrderRepository", "OrderSide", "OrderStatus", "OrderType", "Outcome",
+    "PerformanceMetrics", "PerformanceRepository", "Refusal", "Transaction", "TransactionRepository", "TransactionType", "Unavailable", "Void",
+    "Withdrawal", "WrongDatabase",
+]  # fmt: skip

@@ -1,0 +1,49 @@
+"""What can go wrong in the books, in families that tell a caller what to do.
+
+`Invalid` and its kin are wrong for ever: the same input fails again, so it is quarantined or shown to whoever sent it.
+`Unavailable` and its kin are wrong for now: the same call may succeed later, so it is kept and tried again.
+"""
+
+
+class BooksError(Exception):
+    """Base of every error that the books raise on purpose."""
+
+
+class Invalid(BooksError, ValueError):
+    """A value or a record that breaks a rule; the message names the value, the rule and the remedy."""
+
+
+class CurrencyMismatch(Invalid):
+    """Two currencies met in one calculation."""
+
+
+class InsufficientFunds(Invalid):
+    """An entity was asked to give more than it has available."""
+
+
+class Conflict(Invalid):
+    """An identity is recorded already with other content, or by another account."""
+
+
+class AccountDeleted(Invalid):
+    """A message names an account that was deleted; only an explicit save reopens it."""
+
+
+class Immutable(BooksError):
+    """Recorded facts do not change or vanish; a void corrects them."""
+
+
+class WrongDatabase(BooksError):
+    """The file is not ours, newer than this program, or damaged beyond opening. Never written to."""
+
+
+class Unavailable(BooksError):
+    """The store cannot take this now (busy, full, unreachable). Keep the work and try again."""
+
+
+class HeldElsewhere(Unavailable):
+    """Another process holds a lock that allows only one; the message says who."""
+
+
+class CommitUnknown(Unavailable):
+    """COMMIT failed, so the commit may or may not be on disk. Reopen, and let identities settle what was applied."""

@@ -1,0 +1,42 @@
+"""Instants: integer microseconds since 1970-01-01T00:00:00Z, the unit of every time in the books."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from persistence.domain.errors import Invalid
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def to_instant(moment: datetime) -> int:
+    """Raises `Invalid` for a naive datetime: without an offset it names no instant."""
+    if moment.tzinfo is None:
+        raise Invalid(f"{moment.isoformat()} has no offset; give one, such as {moment.isoformat()}+00:00")
+    return (moment - EPOCH) // MICROSECOND
+
+
+def to_datetime(instant: int) -> datetime:
+    return EPOCH + timedelta(microseconds=instant)
+
+
+def to_text(instant: int) -> str:
+    """RFC 3339 in UTC, always to the microsecond, so that texts sort as instants do."""
+    return f"{to_datetime(instant).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def now() -> int:
+    """The wall clock. Only entry points ask it; everything deeper is handed its time."""
+    return to_instant(datetime.now(UTC))
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> int:
+    """The instant at which `day` begins in `zone`: the earlier midnight where there are two, the transition where there is none."""
+    return to_instant(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
+
+
+def end_of_day(day: date, zone: ZoneInfo) -> int:
+    """The last microsecond of `day` in `zone`."""
+    return start_of_day(day + timedelta(days=1), zone) - 1

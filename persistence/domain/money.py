@@ -1,0 +1,297 @@
+"""Exact money.
+
+| operation | result |
+| --- | --- |
+| `Money(a, c) + Money(b, c)`, `-`, unary `-`, `abs()` | Money, exact |
+| `Money(a, c) * n` (n: Decimal, int, str or float) | Money, exact |
+| `Money(a, c) < Money(b, c)`, `max`, `sorted` | by amount |
+| any of these with two currencies | `CurrencyMismatch` |
+| division | not offered: it would have to round |
+
+A float stands for its shortest text (`0.1` is 0.1), so nothing here ever sees a binary fraction.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import ClassVar
+
+from persistence.domain.errors import CurrencyMismatch, InsufficientFunds, Invalid
+
+#: Wide enough for any sum or product of accepted numbers (40 digits, exponents within 30, three factors); a result that
+#: still did not fit would raise, because the context traps every rounding.
+EXACT = Context(prec=2_000, Emin=-100_000, Emax=100_000, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
+
+#: Quotients for display (an average price) are taken to this many significant digits.
+SHOWN = Context(prec=28)
+
+#: Limits of the wire contract: more digits than any venue prints, and an exponent that keeps every product printable.
+MAX_DIGITS = 40
+MAX_EXPONENT = 30
+
+Number = Decimal | int | str | float
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+#: ASCII on purpose: Decimal itself would take other scripts' digits and underscores.
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
+
+
+def exact(value: Number, name: str = "amount") -> Decimal:
+    """The exact decimal that a number or its text means.
+
+    Raises `Invalid` for NaN, infinities, booleans, text that is no plain number, more than 40 digits, or an exponent beyond ±30.
+    """
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str | float):
+        raise Invalid(f'{name} is {_shown(value)}; it must be a number: a decimal string such as "0.015"')
+    if isinstance(value, int):
+        if value.bit_length() > 140:
+            raise Invalid(f"{name} has more than {MAX_DIGITS} digits; send at most {MAX_DIGITS}")
+        number = Decimal(value)
+    elif isinstance(value, Decimal):
+        number = value
+    else:
+        text = value if isinstance(value, str) else repr(value)
+        if len(text) > 100 or not _PLAIN_NUMBER.fullmatch(text):
+            raise Invalid(f'{name} is {_shown(value)}; it must be a plain finite number such as "0.015"')
+        number = Decimal(text)
+    return within_limits(number, name)
+
+
+def within_limits(number: Decimal, name: str = "amount") -> Decimal:
+    """The same number, once it is finite, has at most 40 digits and an exponent within ±30. Raises `Invalid`."""
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        raise Invalid(f"{name} is {number}; it must be a finite number")
+    if len(digits) > MAX_DIGITS:
+        raise Invalid(f"{name} has {len(digits)} digits; at most {MAX_DIGITS} are taken, nothing is rounded")
+    if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+        raise Invalid(f"{name} is {_shown(number)} with the exponent {exponent}; exponents from -{MAX_EXPONENT} to {MAX_EXPONENT} are taken")
+    return number
+
+
+def canonical(number: Decimal) -> str:
+    """The one text of a number: no exponent, no trailing zeros, no plus, no negative zero (`1.50` → `1.5`, `1E+3` → `1000`)."""
+    if number is ONE:
+        return "1"
+    if number is ZERO:
+        return "0"
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+class Currency(str):
+    """A currency by its code. An open set: the usual ones are attributes (`Currency.USDT`), any other is `Currency("PEPE")`.
+
+    Codes are kept as given: `stETH` is not `STETH`.
+    """
+
+    __slots__ = ()
+
+    USD: ClassVar[Currency]
+    EUR: ClassVar[Currency]
+    GBP: ClassVar[Currency]
+    JPY: ClassVar[Currency]
+    CHF: ClassVar[Currency]
+    BRL: ClassVar[Currency]
+    USDT: ClassVar[Currency]
+    USDC: ClassVar[Currency]
+    DAI: ClassVar[Currency]
+    FDUSD: ClassVar[Currency]
+    TUSD: ClassVar[Currency]
+    BUSD: ClassVar[Currency]
+    BTC: ClassVar[Currency]
+    ETH: ClassVar[Currency]
+    BNB: ClassVar[Currency]
+    SOL: ClassVar[Currency]
+    XRP: ClassVar[Currency]
+    ADA: ClassVar[Currency]
+    DOGE: ClassVar[Currency]
+    LTC: ClassVar[Currency]
+    DOT: ClassVar[Currency]
+    AVAX: ClassVar[Currency]
+    LINK: ClassVar[Currency]
+    MATIC: ClassVar[Currency]
+    TRX: ClassVar[Currency]
+
+    def __new__(cls, code: str) -> Currency:
+        if not isinstance(code, str) or not 1 <= len(code) <= 32 or not code.isprintable() or " " in code:
+            raise Invalid(f'{_shown(code)} is no currency code; use 1 to 32 printable characters without spaces, such as "USDT"')
+        return super().__new__(cls, code)
+
+    @property
+    def code(self) -> str:
+        return str.__str__(self)
+
+    #: Enumerations call it so, and callers of the persistence summary expect an enumeration.
+    value = code
+    name = code
+
+    def __repr__(self) -> str:
+        return f"Currency({str.__repr__(self)})"
+
+
+WELL_KNOWN = tuple(Currency(code) for code in Currency.__annotations__)
+for _currency in WELL_KNOWN:
+    setattr(Currency, _currency.code, _currency)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """An exact amount of one currency. Takes Decimal, int, str or float (by its shortest text)."""
+
+    amount: Decimal
+    currency: Currency
+
+    def __init__(self, amount: Number, currency: Currency | str) -> None:
+        object.__setattr__(self, "amount", amount if type(amount) is Decimal and amount.is_finite() else exact(amount))
+        object.__setattr__(self, "currency", currency if isinstance(currency, Currency) else Currency(currency))
+
+    @classmethod
+    def zero(cls, currency: Currency | str) -> Money:
+        return cls(ZERO, currency)
+
+    def __add__(self, other: Money) -> Money:
+        return Money(EXACT.add(self.amount, self._same_currency(other)), self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money(EXACT.subtract(self.amount, self._same_currency(other)), self.currency)
+
+    def __mul__(self, factor: Number) -> Money:
+        return Money(EXACT.multiply(self.amount, exact(factor, "factor")), self.currency)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Money:
+        return Money(EXACT.minus(self.amount), self.currency)
+
+    def __abs__(self) -> Money:
+        return Money(EXACT.abs(self.amount), self.currency)
+
+    def __bool__(self) -> bool:
+        return bool(self.amount)
+
+    def __lt__(self, other: Money) -> bool:
+        return self.amount < self._same_currency(other)
+
+    def __le__(self, other: Money) -> bool:
+        return self.amount <= self._same_currency(other)
+
+    def __gt__(self, other: Money) -> bool:
+        return self.amount > self._same_currency(other)
+
+    def __ge__(self, other: Money) -> bool:
+        return self.amount >= self._same_currency(other)
+
+    def __str__(self) -> str:
+        return f"{canonical(self.amount)} {self.currency}"
+
+    def _same_currency(self, other: Money) -> Decimal:
+        if not isinstance(other, Money):
+            raise Invalid(f"{_shown(other)} is not Money; write Money({_shown(other)}, Currency.{self.currency})")
+        if other.currency != self.currency:
+            raise CurrencyMismatch(f"{self} and {other} do not mix; convert one of them at a rate you choose first")
+        return other.amount
+
+
+class Balance:
+    """What an account holds: per currency `available`, `reserved`, and their sum `total`.
+
+    A change of `available` is a change of `total`; `reserve` and `release` move between the two. A balance remembers what it
+    was when it was loaded or saved, so that a save writes the change and never undoes what others did meanwhile.
+    """
+
+    __slots__ = ("_available", "_reserved", "_saved")
+
+    def __init__(self, available: dict[Currency, Decimal] | None = None, reserved: dict[Currency, Decimal] | None = None) -> None:
+        self._available: dict[Currency, Decimal] = dict(available or {})
+        self._reserved: dict[Currency, Decimal] = dict(reserved or {})
+        self._saved: dict[Currency, tuple[Decimal, Decimal]] = {}
+
+    @property
+    def currencies(self) -> list[Currency]:
+        """The currencies that hold something, in code order."""
+        held = {c for c, a in self._available.items() if a} | {c for c, a in self._reserved.items() if a}
+        return sorted(held)
+
+    def available(self, currency: Currency | str) -> Money:
+        return Money(self._available.get(Currency(currency), ZERO), currency)
+
+    def reserved(self, currency: Currency | str) -> Money:
+        return Money(self._reserved.get(Currency(currency), ZERO), currency)
+
+    def total(self, currency: Currency | str) -> Money:
+        return self.available(currency) + self.reserved(currency)
+
+    get_available, get_reserved, get_total = available, reserved, total
+
+    def add_available(self, money: Money) -> None:
+        self._available[money.currency] = EXACT.add(self._available.get(money.currency, ZERO), money.amount)
+
+    def subtract_available(self, money: Money) -> None:
+        """Raises `InsufficientFunds` where less is available; the books themselves record what happened and refuse nothing."""
+        self._require(money)
+        self.add_available(-money)
+
+    def reserve(self, money: Money) -> None:
+        """Move from available to reserved. Raises `InsufficientFunds`."""
+        self._require(money)
+        self.add_available(-money)
+        self._reserved[money.currency] = EXACT.add(self._reserved.get(money.currency, ZERO), money.amount)
+
+    def release(self, money: Money) -> None:
+        """Move from reserved back to available. Raises `InsufficientFunds` where less is reserved."""
+        if self._reserved.get(money.currency, ZERO) < money.amount:
+            raise InsufficientFunds(f"cannot release {money}: only {self.reserved(money.currency)} is reserved")
+        self._reserved[money.currency] = EXACT.subtract(self._reserved[money.currency], money.amount)
+        self.add_available(money)
+
+    def changes(self) -> dict[Currency, tuple[Decimal, Decimal]]:
+        """Per currency, what `total` and `reserved` changed by since the balance was loaded or saved; unchanged ones are left out."""
+        found = {}
+        for currency in sorted({*self._available, *self._reserved, *self._saved}):
+            available, reserved = self._available.get(currency, ZERO), self._reserved.get(currency, ZERO)
+            was_available, was_reserved = self._saved.get(currency, (ZERO, ZERO))
+            total = EXACT.subtract(EXACT.add(available, reserved), EXACT.add(was_available, was_reserved))
+            held = EXACT.subtract(reserved, was_reserved)
+            if total or held:
+                found[currency] = (total, held)
+        return found
+
+    def mark_saved(self) -> None:
+        """From here on, `changes` counts from the present figures."""
+        held = {*self._available, *self._reserved}
+        self._saved = {c: (self._available.get(c, ZERO), self._reserved.get(c, ZERO)) for c in held}
+
+    def forget_saved(self) -> None:
+        """From here on, the whole balance counts as changed (its account is new to the books)."""
+        self._saved = {}
+
+    def _require(self, money: Money) -> None:
+        if self._available.get(money.currency, ZERO) < money.amount:
+            raise InsufficientFunds(f"{money} is more than the {self.available(money.currency)} available; deposit first, or take less")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Balance):
+            return NotImplemented
+        currencies = {*self.currencies, *other.currencies}
+        return all(self.available(c) == other.available(c) and self.reserved(c) == other.reserved(c) for c in currencies)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, so it must not be a key
+
+    def __str__(self) -> str:
+        parts = [f"{self.total(c)}" + (f" ({self.reserved(c).amount:f} reserved)" if self.reserved(c) else "") for c in self.currencies]
+        return ", ".join(parts) or "empty"
+
+    def __repr__(self) -> str:
+        return f"<Balance {self}>"
