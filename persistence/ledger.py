@@ -1,0 +1,409 @@
+"""The ledger: a batch of facts in, one commit, an outcome for every fact.
+
+Facts commute. Whatever a fact does to the books is a function of the set of recorded facts, so late, doubled and shuffled
+deliveries end in the same books. Per commit:
+
+    identities   one row per fact; what is known already is a duplicate, or a conflict for quarantine
+    content      the row of each fact in the table of its kind
+    movements    its transactions, and the sums they move
+    voids        reversals of what is voided, whether the void came first or last
+    orders       derived from their facts; a plain fill is added to its order without reading the others
+    balances     available and reserved, from the sums and the orders
+    dirty marks  the least instant that changed, per account, for the rollup
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import apsw
+
+from persistence.database import CONTENT, DatabaseManager
+from persistence.domain import instants
+from persistence.domain.errors import AccountDeleted, BooksError, Conflict, Invalid
+from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
+from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.domain.order import OrderState
+from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
+from persistence.repositories import accounts, facts, orders, quarantine
+from persistence.repositories import transactions as movements
+from persistence.repositories.facts import ERASED, LIVE, VOIDED, Identity, Known
+
+RawOf = Callable[[int], bytes]
+
+
+class Ledger:
+    """Records facts. One instance per database; safe to use from several threads and several processes."""
+
+    def __init__(self, database: DatabaseManager, clock: Callable[[], int] = instants.now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None = None) -> list[Outcome]:
+        """Record a batch in one commit; the outcomes stand in the order of the batch and are durable when this returns.
+
+        A refusal goes to quarantine. So does a fact that conflicts with a recorded one, names a deleted account, or that the
+        store refuses: alone, its neighbours are recorded. `raw_of(i)` gives the bytes that element i arrived as.
+        Raises `Unavailable` where nothing was recorded and the same call may succeed later (after `CommitUnknown`, call again
+        too: identities settle what was applied).
+        """
+        try:
+            with self._database.transaction() as connection:
+                return Posting(connection, self._clock(), raw_of).run(batch)
+        except (*CONTENT, Invalid, OverflowError, UnicodeEncodeError):
+            return self._post_one_by_one(batch, raw_of)
+
+    def record(self, batch: Sequence[AnyFact]) -> None:
+        """Record what somebody saved by hand: all of it, or an error and nothing of it. Reopens a deleted account.
+
+        Raises `Conflict` where an identity is recorded with other content.
+        """
+        if not batch:
+            return
+        with self._database.transaction() as connection:
+            Posting(connection, self._clock(), None, by_hand=True).run(batch)
+
+    def _post_one_by_one(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None) -> list[Outcome]:
+        """The batch held something the store refuses: find it, and record the rest, still in one commit."""
+        outcomes: list[Outcome] = []
+        with self._database.transaction() as connection:
+            now = self._clock()
+            for index, item in enumerate(batch):
+                raw = None if raw_of is None else (lambda _, index=index: raw_of(index))
+                try:
+                    with connection:
+                        outcomes += Posting(connection, now, raw).run([item])
+                except (*CONTENT, Invalid, OverflowError, UnicodeEncodeError) as error:
+                    detail = str(error) if isinstance(error, BooksError) else f"{type(error).__name__}: {error}"
+                    refusal = _refusal(item, Reason.REFUSED, detail, raw)
+                    outcomes += Posting(connection, now, None).run([refusal])
+        return outcomes
+
+
+class Posting:
+    """The work of one commit. Made for it, used once, never kept: nothing is remembered from one commit to the next."""
+
+    def __init__(self, connection: apsw.Connection, now: int, raw_of: RawOf | None, *, by_hand: bool = False) -> None:
+        self._connection = connection
+        self._now = now
+        self._raw_of = raw_of
+        self._by_hand = by_hand
+        self._totals = movements.Totals()
+        self._reserved: dict[tuple[str, str], Decimal] = {}
+        self._dirty: dict[str, int] = {}
+        self._orders: dict[tuple[str, str], list[tuple[Fill, tuple[Any, ...]]]] = {}
+        self._derive: set[tuple[str, str]] = set()
+
+    def run(self, batch: Sequence[AnyFact | Refusal]) -> list[Outcome]:
+        outcomes: list[Outcome] = [APPLIED] * len(batch)
+        held: list[tuple[int, Refusal, int | None]] = []
+        fresh = self._distinct(batch, outcomes, held)
+        fresh = self._of_open_accounts(fresh, batch, outcomes, held)
+        numbered = self._identify(fresh, outcomes, held)
+        self._record(numbered)
+        self._apply_voids(numbered)
+        self._update_orders()
+        self._move_balances()
+        accounts.mark_dirty(self._connection, self._dirty)
+        for index, refusal, fact_no in held:
+            if self._by_hand:
+                raise _by_hand_error(refusal)
+            new = quarantine.hold(self._connection, refusal, fact_no, self._now)
+            outcomes[index] = Outcome("quarantined", refusal.reason, refusal.detail) if new else DUPLICATE
+        return outcomes
+
+    # -- who is new --------------------------------------------------------------------------------------------------
+
+    def _distinct(
+        self, batch: Sequence[AnyFact | Refusal], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
+    ) -> dict[Identity, tuple[int, AnyFact]]:
+        """The first of each identity; what the batch itself holds twice is settled here."""
+        found: dict[Identity, tuple[int, AnyFact]] = {}
+        for index, item in enumerate(batch):
+            if type(item) is Refusal:
+                held.append((index, item, None))
+                continue
+            fact: AnyFact = item  # type: ignore[assignment]  # narrowing by `type() is`, which is what makes it quick
+            key = (fact[1], fact[0], fact.kind)
+            if key not in found:
+                found[key] = (index, fact)
+                continue
+            at, first = found[key]
+            if first.digest != fact.digest:
+                held.append((index, self._conflict(index, fact), None))
+                continue
+            outcomes[index] = DUPLICATE
+            if _pair(fact) < _pair(first):
+                found[key] = (at, first._replace(producer=fact.producer, sequence=fact.sequence))
+        return found
+
+    def _of_open_accounts(
+        self,
+        fresh: dict[Identity, tuple[int, AnyFact]],
+        batch: Sequence[AnyFact | Refusal],
+        outcomes: list[Outcome],
+        held: list[tuple[int, Refusal, int | None]],
+    ) -> dict[Identity, tuple[int, AnyFact]]:
+        """Open the accounts that are new; facts of deleted ones go to quarantine, unless they are known (or saved by hand)."""
+        earliest: dict[str, int] = {}
+        for _, fact in fresh.values():
+            instant = fact.instant
+            if instant < earliest.get(fact[0], instant + 1):
+                earliest[fact[0]] = instant
+        deleted = accounts.open_unknown(self._connection, earliest, self._now, reopen=self._by_hand)
+        if not deleted:
+            return fresh
+        late = {key: value for key, value in fresh.items() if key[1] in deleted}
+        known = facts.find_known(self._connection, list(late))
+        for key, (index, fact) in late.items():
+            record = known.get(key)
+            if record is not None and record.digest == fact.digest:
+                outcomes[index] = DUPLICATE
+            else:
+                detail = f"account {key[1]} was deleted; save the account to reopen it, then replay"
+                held.append((index, self._refuse(index, fact, Reason.ACCOUNT_DELETED, detail), None))
+        return {key: value for key, value in fresh.items() if key not in late}
+
+    def _identify(
+        self, fresh: dict[Identity, tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
+    ) -> list[tuple[int, AnyFact, Any]]:
+        """Give every new fact its number and record its identity; what is recorded already is a duplicate or a conflict."""
+        if not fresh:
+            return []
+        connection, now = self._connection, self._now
+        number = facts.next_fact_no(connection)
+        numbered: list[tuple[int, AnyFact, Any]] = []
+        rows: dict[Identity, tuple[Any, ...]] = {}
+        sha256 = hashlib.sha256
+        for key, (_, fact) in fresh.items():
+            if type(fact) is Fill:
+                texts = fact.texts()
+                digest, instant = sha256(fact.content_of(texts).encode()).digest(), texts[13]
+            else:
+                texts, digest, instant = None, fact.digest, fact.instant
+            rows[key] = (number, key[2], key[1], key[0], instant, fact[-1], fact[-2], digest, now)
+            numbered.append((number, fact, texts))
+            number += 1
+        before = connection.total_changes()
+        # Nearly always everything is new: insert first, and ask only where that tells of fewer rows.
+        connection.execute("SAVEPOINT identities")
+        connection.executemany(facts.INSERT_IDENTITY, rows.values())
+        if connection.total_changes() - before == len(rows):
+            connection.execute("RELEASE identities")
+            return numbered
+        connection.execute("ROLLBACK TO identities")
+        connection.execute("RELEASE identities")
+        known = facts.find_known(connection, list(rows))
+        return self._settle_known(known, fresh, rows, numbered, outcomes, held)
+
+    def _settle_known(
+        self,
+        known: dict[Identity, Known],
+        fresh: dict[Identity, tuple[int, AnyFact]],
+        rows: dict[Identity, tuple[Any, ...]],
+        numbered: list[tuple[int, AnyFact, Any]],
+        outcomes: list[Outcome],
+        held: list[tuple[int, Refusal, int | None]],
+    ) -> list[tuple[int, AnyFact, Any]]:
+        new: list[tuple[int, AnyFact, Any]] = []
+        inserts = []
+        for (key, row), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
+            record = known.get(key)
+            index = fresh[key][0]
+            if record is None:
+                inserts.append(row)
+                new.append((number, fact, texts))
+            elif record.state == ERASED and self._by_hand:
+                # An explicit save records anew what went with its account.
+                self._connection.execute(
+                    "UPDATE facts SET occurred_at = ?, sequence = ?, producer = ?, digest = ?, state = 0, recorded_at = ? WHERE fact_no = ?",
+                    (row[4], row[5], row[6], row[7], self._now, record.fact_no),
+                )
+                new.append((record.fact_no, fact, texts))
+            elif record.digest == row[7]:
+                outcomes[index] = DUPLICATE
+                if _pair(fact) < _pair(record):
+                    self._take_earlier_pair(record, fact)
+            else:
+                held.append((index, self._conflict(index, fact), record.fact_no))
+        self._connection.executemany(facts.INSERT_IDENTITY, inserts)
+        return new
+
+    def _take_earlier_pair(self, record: Known, fact: AnyFact) -> None:
+        """Of two deliveries of one record the smaller (sequence, producer) counts: it decides the order of facts."""
+        self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
+        if record.state == ERASED:
+            return
+        self._touch(fact[0], fact.instant)
+        order = facts.order_of_fact(self._connection, fact.kind, record.fact_no)
+        if order is not None:
+            self._derive.add(order)
+
+    # -- what they say -----------------------------------------------------------------------------------------------
+
+    def _record(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+        """The content of each fact, its transactions, and which orders it touches."""
+        fills: list[tuple[Any, ...]] = []
+        flows: list[tuple[Any, ...]] = []
+        events: list[tuple[Any, ...]] = []
+        snapshots: list[tuple[Any, ...]] = []
+        voids: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
+        moved: list[movements.TransactionRow] = []
+        totals, dirty, touched = self._totals, self._dirty, self._orders
+        for number, fact, texts in numbered:
+            if type(fact) is Fill:
+                fills.append((number, *texts))
+                movements.fill_transactions(number, fact, texts, totals, moved)
+                touched.setdefault((fact[2], fact[0]), []).append((fact, texts))
+                instant = texts[13]
+            else:
+                instant = fact.instant
+                match fact:
+                    case Deposit() | Withdrawal():
+                        amount = canonical(fact.amount)
+                        flows.append(facts.flow_row(number, fact, amount))
+                        self._move(moved, number, fact, movements.flow_type(fact), fact.amount if fact.kind == "deposit" else EXACT.minus(fact.amount))
+                    case OrderEvent():
+                        events.append(facts.order_event_row(number, fact))
+                        self._derive.add((fact.order_id, fact.account_id))
+                    case EquitySnapshot():
+                        snapshots.append(facts.snapshot_row(number, fact))
+                    case Void():
+                        voids.append(facts.void_row(number, fact))
+                    case ManualTransaction() | Adjustment():
+                        entries.append(facts.entry_row(number, fact))
+                        self._move(moved, number, fact, fact.type, fact.amount)
+                        self._reserve(fact.account_id, fact.currency, fact.reserved)
+            account_id = fact[0]
+            least = dirty.get(account_id)
+            if least is None or instant < least:
+                dirty[account_id] = instant
+        facts.write_all(
+            self._connection,
+            [
+                (facts.INSERT_FILL, fills), (facts.INSERT_FLOW, flows), (facts.INSERT_ORDER_EVENT, events), (facts.INSERT_SNAPSHOT, snapshots),
+                (facts.INSERT_VOID, voids), (facts.INSERT_ENTRY, entries), (movements.INSERT, moved),
+            ],
+        )  # fmt: skip
+
+    def _move(
+        self, rows: list[movements.TransactionRow], number: int, fact: Deposit | Withdrawal | ManualTransaction | Adjustment, kind: str, amount: Decimal
+    ) -> None:
+        if not amount:
+            return
+        key = number * movements.LEGS + movements.AMOUNT
+        rows.append((key, fact.account_id, fact.occurred_at, kind, fact.currency, canonical(amount), fact.description, fact.reference))
+        self._totals.add(fact.account_id, fact.currency, kind, amount)
+
+    # -- what no longer counts ---------------------------------------------------------------------------------------
+
+    def _apply_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+        connection = self._connection
+        for number, fact, _ in numbered:
+            if type(fact) is not Void:
+                continue
+            key = (fact.target_id, fact.account_id, fact.target_kind)
+            target = facts.find_known(connection, [key]).get(key)
+            if target is not None and target.state != ERASED:
+                connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (target.fact_no, number))
+                if target.state == LIVE:
+                    self._void(target.fact_no, fact.target_kind)
+        if connection.execute("SELECT 1 FROM voids WHERE target_fact_no IS NULL LIMIT 1").get is None:
+            return
+        sql = "SELECT fact_no FROM voids WHERE account_id = ? AND target_id = ? AND target_kind = ? AND target_fact_no IS NULL"
+        for number, fact, _ in numbered:
+            waiting = connection.execute(sql, (fact[0], fact[1], fact.kind)).fetchall()
+            if waiting:
+                connection.executemany("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", [(number, void_no) for (void_no,) in waiting])
+                self._void(number, fact.kind)
+
+    def _void(self, fact_no: int, kind: str) -> None:
+        """Mark a live fact as voided and undo what it moved."""
+        connection = self._connection
+        account_id, instant = connection.execute("SELECT account_id, occurred_at FROM facts WHERE fact_no = ?", (fact_no,)).get
+        connection.execute("UPDATE facts SET state = ? WHERE fact_no = ?", (VOIDED, fact_no))
+        connection.executemany(movements.INSERT, movements.reversal_rows(connection, fact_no, self._totals))
+        if kind == Adjustment.kind:
+            currency, reserved = connection.execute("SELECT currency, reserved FROM entries WHERE fact_no = ?", (fact_no,)).get
+            self._reserve(account_id, currency, EXACT.minus(Decimal(reserved)))
+        order = facts.order_of_fact(connection, kind, fact_no)
+        if order is not None:
+            self._derive.add(order)
+        self._touch(account_id, instant)
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def _update_orders(self) -> None:
+        """Every order that a fact of this commit belongs to. One plain fill needs only its order's row; anything else is
+        derived again from the order's facts."""
+        keys = list({**self._orders, **dict.fromkeys(self._derive)}) if self._derive else list(self._orders)
+        if not keys:
+            return
+        stored = orders.find_states(self._connection, keys)
+        writer = orders.StateWriter()
+        for key in keys:
+            known = stored.get(key)
+            fills = self._orders.get(key, [])
+            if key not in self._derive:
+                if known is None and len(fills) == 1 and (row := orders.single_fill_row(*fills[0])) is not None:
+                    writer.insert(row)
+                    continue
+                if known is not None and all(known.state.add(fill) for fill, _ in fills):
+                    self._write_order(writer, known, known.state)
+                    continue
+            self._write_order(writer, known, OrderState.derive(facts.facts_of_order(self._connection, *key)))
+        writer.write(self._connection)
+
+    def _write_order(self, writer: orders.StateWriter, known: orders.Stored | None, state: OrderState | None) -> None:
+        if known is not None and known.reserved_currency is not None:
+            self._reserve(known.account_id, known.reserved_currency, EXACT.minus(known.reserved))
+        if state is not None:
+            amount, currency = state.reserved()
+            if currency is not None:
+                self._reserve(state.account_id, currency, amount)
+        writer.put(known, state)
+
+    def _move_balances(self) -> None:
+        self._totals.write(self._connection)
+        moved = self._totals.by_currency()
+        keys = list({**moved, **self._reserved})
+        accounts.move_balances(self._connection, [(*key, moved.get(key, ZERO), self._reserved.get(key, ZERO)) for key in keys], self._now)
+
+    def _reserve(self, account_id: str, currency: str, amount: Decimal) -> None:
+        if amount:
+            key = (account_id, currency)
+            self._reserved[key] = EXACT.add(self._reserved.get(key, ZERO), amount)
+
+    def _touch(self, account_id: str, instant: int) -> None:
+        self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
+
+    # -- refusals ----------------------------------------------------------------------------------------------------
+
+    def _conflict(self, index: int, fact: AnyFact) -> Refusal:
+        detail = f"{fact.kind} {fact[1]} of account {fact[0]} is recorded with other content; a mistake is corrected by a void and a new record under a new id"
+        return self._refuse(index, fact, Reason.CONFLICT, detail)
+
+    def _refuse(self, index: int, fact: AnyFact, reason: Reason, detail: str) -> Refusal:
+        return _refusal(fact, reason, detail, self._raw_of, index)
+
+
+def _refusal(item: AnyFact | Refusal, reason: Reason, detail: str, raw_of: RawOf | None, index: int = 0) -> Refusal:
+    if isinstance(item, Refusal):
+        return item._replace(detail=item.detail[:500].encode("utf-8", "replace").decode("utf-8"))
+    raw = raw_of(index) if raw_of is not None else item.content().encode("utf-8", "surrogatepass")
+    return Refusal(raw, str(reason), detail, item.kind, item[0], item[1], item.producer, item.sequence)
+
+
+def _pair(delivery: AnyFact | Known) -> tuple[int, str]:
+    return -1 if delivery.sequence is None else delivery.sequence, delivery.producer or ""
+
+
+def _by_hand_error(refusal: Refusal) -> Conflict | AccountDeleted:
+    return (Conflict if refusal.reason == Reason.CONFLICT else AccountDeleted)(refusal.detail)
+
+
+__all__ = ["Ledger", "Posting", "RawOf"]

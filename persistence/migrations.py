@@ -1,0 +1,76 @@
+"""Schema migrations: `schema/NNNN_name.sql`, each applied once, forward only, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import apsw
+
+from persistence.domain.errors import WrongDatabase
+
+#: Marks a SQLite file as ours ("JARV" in ASCII): SQLite keeps it in the header, `file` shows it.
+APPLICATION_ID = 0x4A415256
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    version: int
+    name: str
+    sql: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Every migration this program carries, in order."""
+    found = sorted((f for f in files("persistence.schema").iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return tuple(Migration(int(f.name[:4]), f.name[5:-4], f.read_text("utf-8")) for f in found)
+
+
+def newest_version() -> int:
+    return migrations()[-1].version
+
+
+def schema_version(connection: apsw.Connection, path: str) -> int:
+    """The version of the database behind a connection; 0 for an empty one.
+
+    Raises `WrongDatabase` for a file that is not ours or newer than this program; nothing is written to it.
+    """
+    application = connection.pragma("application_id")
+    version = int(connection.pragma("user_version"))
+    if application != APPLICATION_ID:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema LIMIT 5")]
+        if application or version or tables:
+            raise WrongDatabase(
+                f"{path} is a SQLite database of another program (application id {application:#x}, tables {', '.join(tables) or 'none'}); "
+                "it was left untouched: name another file in database.path"
+            )
+        return 0
+    if version > newest_version():
+        raise WrongDatabase(
+            f"{path} has schema version {version}, this program knows up to {newest_version()}; it was left untouched: install the newer jarvis-trading"
+        )
+    return version
+
+
+def migrate(connection: apsw.Connection, version: int) -> list[Migration]:
+    """Apply what is missing after `version`, each migration in one transaction. Returns what was applied."""
+    applied = []
+    for migration in migrations():
+        if migration.version <= version:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Two processes may start at once: whoever comes second finds the work done.
+            if int(connection.pragma("user_version")) < migration.version:
+                connection.execute(migration.sql)
+                connection.pragma("application_id", APPLICATION_ID)
+                connection.pragma("user_version", migration.version)
+                applied.append(migration)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return applied

@@ -1,0 +1,200 @@
+"""Accounts and their balances."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from persistence.database import DatabaseManager
+from persistence.domain import instants
+from persistence.domain.account import Account, AccountRepository
+from persistence.domain.facts import Adjustment, AnyFact
+from persistence.domain.instants import to_datetime, to_instant
+from persistence.domain.money import EXACT, ZERO, Balance, Currency, canonical
+from persistence.domain.transaction import Transaction, TransactionType
+from persistence.repositories import facts
+from persistence.repositories.transactions import SQLiteTransactionRepository, manual_fact
+
+if TYPE_CHECKING:
+    from persistence.ledger import Ledger
+
+
+def open_unknown(connection: apsw.Connection, earliest: dict[str, int], now: int, *, reopen: bool) -> set[str]:
+    """Open the accounts that are new, with the instant of their first fact. Returns those that were deleted, unless `reopen`."""
+    deleted = set()
+    for account_id, instant in earliest.items():
+        known = connection.execute("SELECT opened_at FROM accounts WHERE account_id = ?", (account_id,)).fetchone()
+        if known is None:
+            if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
+                if not reopen:
+                    deleted.add(account_id)
+                    continue
+                connection.execute("DELETE FROM account_tombstones WHERE account_id = ?", (account_id,))
+            connection.execute(
+                "INSERT INTO accounts (account_id, name, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+                (account_id, account_id, instant, now, now),
+            )
+        elif known[0] is None or instant < known[0]:
+            connection.execute("UPDATE accounts SET opened_at = ? WHERE account_id = ?", (instant, account_id))
+    return deleted
+
+
+def mark_dirty(connection: apsw.Connection, least: dict[str, int]) -> None:
+    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile."""
+    connection.executemany(
+        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1 WHERE account_id = ?2",
+        [(instant, account_id) for account_id, instant in least.items()],
+    )
+
+
+def move_balances(connection: apsw.Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
+    """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
+    rows = []
+    for account_id, currency, total, reserved in changes:
+        known = connection.execute("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency)).get
+        available, held = (Decimal(known[0]), Decimal(known[1])) if known else (ZERO, ZERO)
+        held = EXACT.add(held, reserved)
+        available = EXACT.subtract(EXACT.add(available, total), reserved)
+        rows.append((account_id, currency, canonical(available), canonical(held), now))
+    connection.executemany(
+        "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
+        rows,
+    )
+
+
+class SQLiteAccountRepository(AccountRepository):
+    """Accounts in SQLite. A save records transactions and adjustments as facts, so a rebuild keeps what was done by hand."""
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+
+    def save(self, account: Account, reason: str = "balance changed through account_repository.save") -> None:
+        with self._database.transaction() as connection:
+            self._save(connection, account, reason)
+        self._settle(account)
+
+    def save_many(self, accounts: Iterable[Account]) -> None:
+        saved = list(accounts)
+        with self._database.transaction() as connection:
+            for account in saved:
+                self._save(connection, account, "balance changed through account_repository.save_many")
+        for account in saved:
+            self._settle(account)
+
+    def find_by_id(self, account_id: str) -> Account | None:
+        return next(iter(self._select("WHERE account_id = ?", (account_id,))), None)
+
+    def find_by_name(self, name: str) -> Account | None:
+        return next(iter(self._select("WHERE name = ?", (name,))), None)
+
+    def find_all(self) -> list[Account]:
+        return self._select("", ())
+
+    def find_all_active(self) -> list[Account]:
+        return self._select("WHERE is_active = 1", ())
+
+    def activate(self, account_id: str) -> bool:
+        return self._set_active(account_id, True)
+
+    def deactivate(self, account_id: str) -> bool:
+        return self._set_active(account_id, False)
+
+    def delete(self, account_id: str) -> bool:
+        with self._database.transaction() as connection:
+            if not self.exists(account_id):
+                return False
+            facts.erase(connection, account_id)
+            connection.execute("DELETE FROM accounts WHERE account_id = ?", (account_id,))
+            connection.execute("INSERT OR REPLACE INTO account_tombstones (account_id, deleted_at) VALUES (?, ?)", (account_id, instants.now()))
+            return True
+
+    def exists(self, account_id: str) -> bool:
+        with self._database.get_connection() as connection:
+            return connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is not None
+
+    def get_transaction_history(self, account_id: str, limit: int | None = 100) -> list[Transaction]:
+        return SQLiteTransactionRepository(self._database).find_by_account(account_id, limit)
+
+    def _save(self, connection: apsw.Connection, account: Account, reason: str) -> None:
+        now = instants.now()
+        if not self.exists(account.account_id):
+            # New to the books, or deleted since it was loaded: all that it carries is a change.
+            account.balance.forget_saved()
+            connection.execute("DELETE FROM account_tombstones WHERE account_id = ?", (account.account_id,))
+            connection.execute(
+                "INSERT INTO accounts (account_id, name, is_active, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (account.account_id, account.name, int(account.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
+            )
+        else:
+            connection.execute(
+                "UPDATE accounts SET name = ?, is_active = ?, updated_at = ? WHERE account_id = ?",
+                (account.name, int(account.is_active), now, account.account_id),
+            )
+        self._ledger().record(_implied_facts(account, reason, now))
+
+    def _settle(self, account: Account) -> None:
+        """Once the commit is durable: the entity counts its changes from here."""
+        account.pending.clear()
+        account.balance.mark_saved()
+        found = self.find_by_id(account.account_id)
+        if found is not None:
+            account.opened_at, account.created_at, account.updated_at = found.opened_at, found.created_at, found.updated_at
+
+    def _set_active(self, account_id: str, active: bool) -> bool:
+        sql = "UPDATE accounts SET is_active = ?, updated_at = ? WHERE account_id = ?"
+        return self._database.execute_update(sql, (int(active), instants.now(), account_id)) > 0
+
+    def _select(self, where: str, params: tuple[Any, ...]) -> list[Account]:
+        sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id"
+        # One snapshot, so that no account shows half of a commit.
+        with self._database.get_connection() as connection:
+            connection.execute("SAVEPOINT reading")
+            try:
+                return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
+            finally:
+                connection.execute("RELEASE reading")
+
+    def _ledger(self) -> Ledger:
+        from persistence.ledger import Ledger
+
+        return Ledger(self._database)
+
+
+def balance_of(connection: apsw.Connection, account_id: str) -> Balance:
+    available, reserved = {}, {}
+    for currency, free, held in connection.execute("SELECT currency, available, reserved FROM balances WHERE account_id = ?", (account_id,)):
+        available[Currency(currency)], reserved[Currency(currency)] = Decimal(free), Decimal(held)
+    balance = Balance(available, reserved)
+    balance.mark_saved()
+    return balance
+
+
+def _entity(connection: apsw.Connection, row: Sequence[Any]) -> Account:
+    account_id, name, active, opened, created, updated = row
+    return Account(
+        account_id, name, balance_of(connection, account_id), bool(active), None if opened is None else to_datetime(opened),
+        to_datetime(created), to_datetime(updated),
+    )  # fmt: skip
+
+
+def _implied_facts(account: Account, reason: str, now: int) -> list[AnyFact]:
+    """The transactions that were attached, and an adjustment for whatever else changed in the balance."""
+    found: list[AnyFact] = [manual_fact(t, account.account_id) for t in account.pending]
+    explained: dict[Currency, Decimal] = {}
+    for transaction in account.pending:
+        movement = transaction.movement
+        explained[movement.currency] = EXACT.add(explained.get(movement.currency, ZERO), movement.amount)
+    changes = account.balance.changes()
+    for currency in sorted({*changes, *explained}):
+        total, reserved = changes.get(currency, (ZERO, ZERO))
+        rest = EXACT.subtract(total, explained.get(currency, ZERO))
+        if rest or reserved:
+            found.append(
+                Adjustment(account.account_id, uuid.uuid4().hex, str(TransactionType.ADJUSTMENT), str(currency), rest, reserved, reason, None, now, None, None)
+            )
+    return found

@@ -1,0 +1,223 @@
+"""The rows of recorded facts: their identities, and one table per kind of content.
+
+Everything the ledger writes per fact is an `executemany` of ready tuples; a fact's texts are made once and serve its digest
+and its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import apsw
+
+from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
+from persistence.domain.money import canonical
+
+LIVE, VOIDED, ERASED = 0, 1, 2
+
+Identity = tuple[str, str, str]  # record id, account, kind: the order of the index
+
+
+class Known(NamedTuple):
+    """What the books hold under an identity."""
+
+    fact_no: int
+    digest: bytes
+    sequence: int | None
+    producer: str | None
+    state: int
+    recorded: str
+    """The kind, for messages."""
+
+
+INSERT_IDENTITY = (
+    "INSERT INTO facts (fact_no, kind, account_id, record_id, occurred_at, sequence, producer, digest, recorded_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (record_id, account_id, kind) DO NOTHING"
+)
+INSERT_FILL = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_FLOW = "INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ORDER_EVENT = "INSERT INTO order_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_SNAPSHOT = "INSERT INTO equity_snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_VOID = "INSERT INTO voids VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+#: The columns of a fact tuple's trailing pair, read back from its identity.
+_PLACE = "f.producer, f.sequence"
+_FILL = (
+    "l.account_id, l.fill_id, l.order_id, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.multiplier, l.base, l.quote, l.fee, "
+    f"l.fee_currency, l.executed_at, l.quote_usd_rate, l.fee_usd_rate, l.liquidity, l.order_type, l.order_quantity, l.order_price, l.extra, "
+    f"l.given_time, {_PLACE}"
+)
+_EVENT = (
+    "e.account_id, e.event_id, e.order_id, e.status, e.occurred_at, e.symbol, e.side, e.order_type, e.quantity, e.price, e.reserve, e.base, "
+    f"e.quote, e.multiplier, e.extra, e.given_time, {_PLACE}"
+)
+
+
+def next_fact_no(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
+
+
+def find_known(connection: apsw.Connection, identities: Sequence[Identity]) -> dict[Identity, Known]:
+    """What is recorded under each of these identities; missing ones are left out."""
+    rows = connection.executemany(
+        "SELECT record_id, account_id, kind, fact_no, digest, sequence, producer, state FROM facts WHERE record_id = ? AND account_id = ? AND kind = ?",
+        identities,
+    )
+    return {(r[0], r[1], r[2]): Known(r[3], r[4], r[5], r[6], r[7], r[2]) for r in rows}
+
+
+def flow_row(fact_no: int, fact: Deposit | Withdrawal, amount: str) -> tuple[Any, ...]:
+    account, flow_id, currency, _, category, at, rate, description, reference, extra, given_time, _, _ = fact
+    return fact_no, account, flow_id, fact.kind, currency, amount, category, at, _text(rate), description, reference, extra, given_time
+
+
+def order_event_row(fact_no: int, fact: OrderEvent) -> tuple[Any, ...]:
+    account, event, order, status, at, symbol, side, kind, quantity, price, reserve, base, quote, multiplier, extra, given_time, _, _ = fact
+    return (
+        fact_no, account, event, order, status, at, symbol, side, kind, _text(quantity), _text(price), int(reserve), base, quote,
+        _text(multiplier), extra, given_time,
+    )  # fmt: skip
+
+
+def snapshot_row(fact_no: int, fact: EquitySnapshot) -> tuple[Any, ...]:
+    account, snapshot, at, date, value, reported, extra, given_time, _, _ = fact
+    return fact_no, account, snapshot, at, date, _text(value), reported, extra, given_time
+
+
+def void_row(fact_no: int, fact: Void) -> tuple[Any, ...]:
+    account, void, kind, target, reason, at, extra, given_time, _, _ = fact
+    return fact_no, account, void, kind, target, None, reason, at, extra, given_time
+
+
+def entry_row(fact_no: int, fact: ManualTransaction | Adjustment) -> tuple[Any, ...]:
+    account, entry, kind, currency, amount, reserved, description, reference, at, _, _ = fact
+    return fact_no, account, entry, fact.kind, kind, currency, _text(amount), _text(reserved), description, reference, at
+
+
+def facts_of_order(connection: apsw.Connection, order_id: str, account_id: str) -> list[Fill | OrderEvent]:
+    """The live facts that make an order what it is."""
+    fills = connection.execute(
+        f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) WHERE l.order_id = ? AND l.account_id = ? AND f.state = 0", (order_id, account_id)
+    )
+    found: list[Fill | OrderEvent] = [fill_of(row) for row in fills]
+    events = connection.execute(
+        f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no) WHERE e.order_id = ? AND e.account_id = ? AND f.state = 0",
+        (order_id, account_id),
+    )
+    found += [order_event_of(row) for row in events]
+    return found
+
+
+def order_of_fact(connection: apsw.Connection, kind: str, fact_no: int) -> tuple[str, str] | None:
+    """(order id, account) of a fill or an order event."""
+    table = {"fill": "fills", "order": "order_events"}.get(kind)
+    if table is None:
+        return None
+    return connection.execute(f"SELECT order_id, account_id FROM {table} WHERE fact_no = ?", (fact_no,)).get  # type: ignore[no-any-return]
+
+
+def fill_of(row: Sequence[Any]) -> Fill:
+    values = list(row)
+    for i in (5, 6, 7, 8, 11, 14, 15, 18, 19):
+        values[i] = None if values[i] is None else Decimal(values[i])
+    return Fill._make(values)
+
+
+def order_event_of(row: Sequence[Any]) -> OrderEvent:
+    values = list(row)
+    for i in (8, 9, 13):
+        values[i] = None if values[i] is None else Decimal(values[i])
+    values[10] = bool(values[10])
+    return OrderEvent._make(values)
+
+
+def _snapshot_of(row: Sequence[Any]) -> EquitySnapshot:
+    values = list(row)
+    values[4] = Decimal(values[4])
+    return EquitySnapshot._make(values)
+
+
+def _flow_of(row: Sequence[Any]) -> Deposit | Withdrawal:
+    direction, *values = row
+    values[3] = Decimal(values[3])
+    values[6] = None if values[6] is None else Decimal(values[6])
+    return (Deposit if direction == "deposit" else Withdrawal)._make(values)
+
+
+def _entry_of(row: Sequence[Any]) -> ManualTransaction | Adjustment:
+    kind, *values = row
+    values[4], values[5] = Decimal(values[4]), Decimal(values[5])
+    return (ManualTransaction if kind == "transaction" else Adjustment)._make(values)
+
+
+_READERS = (
+    (f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no)", fill_of),
+    (
+        (
+            "SELECT l.direction, l.account_id, l.flow_id, l.currency, l.amount, l.category, l.occurred_at, l.usd_rate, l.description, l.reference, "
+            f"l.extra, l.given_time, {_PLACE} FROM flows l JOIN facts f USING (fact_no)"
+        ),
+        _flow_of,
+    ),
+    (f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no)", order_event_of),
+    (
+        (
+            "SELECT s.account_id, s.snapshot_id, s.observed_at, s.date, s.total_value_usd, s.reported, s.extra, s.given_time, "
+            f"{_PLACE} FROM equity_snapshots s JOIN facts f USING (fact_no)"
+        ),
+        _snapshot_of,
+    ),
+    (
+        (
+            "SELECT v.account_id, v.void_id, v.target_kind, v.target_id, v.reason, v.occurred_at, v.extra, v.given_time, "
+            f"{_PLACE} FROM voids v JOIN facts f USING (fact_no)"
+        ),
+        Void._make,
+    ),
+    (
+        (
+            "SELECT e.kind, e.account_id, e.entry_id, e.type, e.currency, e.amount, e.reserved, e.description, e.reference, e.occurred_at, "
+            f"{_PLACE} FROM entries e JOIN facts f USING (fact_no)"
+        ),
+        _entry_of,
+    ),
+)
+
+
+def recorded_facts(connection: apsw.Connection) -> Iterator[AnyFact]:
+    """Every recorded fact of every account that exists, voided ones included, kind by kind."""
+    for sql, reader in _READERS:
+        for row in connection.execute(sql):
+            yield reader(row)
+
+
+def recorded_fact(connection: apsw.Connection, fact_no: int) -> AnyFact | None:
+    """The fact of that number; None where it was erased with its account."""
+    for sql, reader in _READERS:
+        for row in connection.execute(f"{sql} WHERE f.fact_no = ?", (fact_no,)):
+            return reader(row)
+    return None
+
+
+def erase(connection: apsw.Connection, account_id: str) -> None:
+    """Turn the identities of an account's facts into tombstones; their content goes with the account."""
+    connection.execute(
+        "UPDATE facts SET state = 2 WHERE fact_no IN ("
+        "SELECT fact_no FROM fills WHERE account_id = ?1 UNION ALL SELECT fact_no FROM flows WHERE account_id = ?1 UNION ALL "
+        "SELECT fact_no FROM order_events WHERE account_id = ?1 UNION ALL SELECT fact_no FROM equity_snapshots WHERE account_id = ?1 UNION ALL "
+        "SELECT fact_no FROM voids WHERE account_id = ?1 UNION ALL SELECT fact_no FROM entries WHERE account_id = ?1)",
+        (account_id,),
+    )
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else canonical(number)
+
+
+def write_all(connection: apsw.Connection, rows: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    for sql, bindings in rows:
+        if bindings:
+            connection.executemany(sql, bindings)

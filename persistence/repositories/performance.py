@@ -1,0 +1,145 @@
+"""Daily performance rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date as Date
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from persistence.database import DatabaseManager
+from persistence.domain import instants
+from persistence.domain.instants import to_datetime
+from persistence.domain.money import SHOWN, ZERO, canonical
+from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
+from persistence.repositories import accounts
+
+_COLUMNS = (
+    "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count, "
+    "source, created_at, updated_at"
+)
+_MONEY = ("total_value_usd", "pnl_daily", "pnl_total")
+
+
+class SQLitePerformanceRepository(PerformanceRepository):
+    """Performance rows in SQLite."""
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+
+    def save(self, metrics: PerformanceMetrics) -> None:
+        self.save_many([metrics])
+
+    def save_many(self, metrics: Iterable[PerformanceMetrics]) -> None:
+        rows = list(metrics)
+        now = instants.now()
+        with self._database.transaction() as connection:
+            _open_accounts(connection, rows, now)
+            connection.executemany(
+                f"INSERT INTO performance_metrics ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET total_value_usd = excluded.total_value_usd, pnl_daily = excluded.pnl_daily, "
+                "pnl_total = excluded.pnl_total, sharpe_ratio = excluded.sharpe_ratio, sortino_ratio = excluded.sortino_ratio, "
+                "max_drawdown = excluded.max_drawdown, win_rate = excluded.win_rate, profit_factor = excluded.profit_factor, "
+                "trades_count = excluded.trades_count, source = excluded.source, updated_at = excluded.updated_at",
+                [
+                    (
+                        m.account_id, m.date.isoformat(), canonical(m.total_value_usd), canonical(m.pnl_daily), canonical(m.pnl_total),
+                        m.sharpe_ratio, m.sortino_ratio, m.max_drawdown, m.win_rate, m.profit_factor, m.trades_count, m.source, now, now,
+                    )
+                    for m in rows
+                ],
+            )  # fmt: skip
+
+    def find_by_id(self, metrics_id: tuple[str, Date]) -> PerformanceMetrics | None:
+        return self.find_by_date(*metrics_id)
+
+    def find_by_date(self, account_id: str, date: Date) -> PerformanceMetrics | None:
+        return self._one("account_id = ? AND date = ?", (account_id, date.isoformat()))
+
+    def find_range(self, account_id: str, start: Date, end: Date) -> list[PerformanceMetrics]:
+        return list(self.stream(account_id, start, end))
+
+    def find_all(self, account_id: str | None = None) -> list[PerformanceMetrics]:
+        where, params = ("1", ()) if account_id is None else ("account_id = ?", (account_id,))
+        return self._select(where, params, "account_id, date")
+
+    def stream(self, account_id: str, start: Date | None = None, end: Date | None = None) -> Iterator[PerformanceMetrics]:
+        where, params = "account_id = ?", [account_id]
+        if start is not None:
+            where, params = f"{where} AND date >= ?", [*params, start.isoformat()]
+        if end is not None:
+            where, params = f"{where} AND date <= ?", [*params, end.isoformat()]
+        with self._database.get_connection() as connection:
+            for row in connection.execute(f"SELECT {_COLUMNS} FROM performance_metrics WHERE {where} ORDER BY date", tuple(params)):
+                yield _entity(row)
+
+    def delete(self, account_id: str, date: Date) -> bool:
+        sql = "DELETE FROM performance_metrics WHERE account_id = ? AND date = ?"
+        return self._database.execute_update(sql, (account_id, date.isoformat())) > 0
+
+    def exists(self, account_id: str, date: Date) -> bool:
+        return self.find_by_date(account_id, date) is not None
+
+    def get_best_day(self, account_id: str) -> PerformanceMetrics | None:
+        return self._one("account_id = ?", (account_id,), "pnl_daily COLLATE decimal DESC, date")
+
+    def get_worst_day(self, account_id: str) -> PerformanceMetrics | None:
+        return self._one("account_id = ?", (account_id,), "pnl_daily COLLATE decimal, date")
+
+    def get_total_pnl(self, account_id: str) -> Decimal:
+        newest = self._one("account_id = ?", (account_id,), "date DESC")
+        return ZERO if newest is None else newest.pnl_total
+
+    def get_average_metrics(self, account_id: str, days: int = 30) -> dict[str, Decimal | float | None]:
+        newest = self._one("account_id = ?", (account_id,), "date DESC")
+        if newest is None:
+            return dict.fromkeys(FIGURES)
+        rows = self.find_range(account_id, newest.date - timedelta(days=days - 1), newest.date)
+        return {name: _mean([getattr(row, name) for row in rows]) for name in FIGURES}
+
+    def export_to_csv(self, account_id: str, path: str | Path) -> None:
+        from persistence import exports
+
+        exports.to_file(self._database, "performance", account_id, "csv", path)
+
+    def export_to_json(self, account_id: str, path: str | Path) -> None:
+        from persistence import exports
+
+        exports.to_file(self._database, "performance", account_id, "json", path)
+
+    def _one(self, where: str, params: tuple[Any, ...], order: str = "date") -> PerformanceMetrics | None:
+        return next(iter(self._select(where, params, f"{order} LIMIT 1")), None)
+
+    def _select(self, where: str, params: tuple[Any, ...], order: str) -> list[PerformanceMetrics]:
+        with self._database.get_connection() as connection:
+            return [_entity(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM performance_metrics WHERE {where} ORDER BY {order}", params)]
+
+
+def _open_accounts(connection: apsw.Connection, rows: Sequence[PerformanceMetrics], now: int) -> None:
+    for account_id in dict.fromkeys(m.account_id for m in rows):
+        if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
+            accounts.open_unknown(connection, {account_id: now}, now, reopen=True)
+
+
+def _mean(values: Sequence[Decimal | float | None]) -> Decimal | float | None:
+    known = [v for v in values if v is not None]
+    if not known:
+        return None
+    if isinstance(known[0], Decimal):
+        return SHOWN.divide(sum((Decimal(v) for v in known), ZERO), Decimal(len(known)))
+    return float(sum(float(v) for v in known)) / len(known)
+
+
+def _entity(row: Sequence[Any]) -> PerformanceMetrics:
+    account_id, date, value, daily, total, sharpe, sortino, drawdown, wins, factor, trades, source, created, updated = row
+    return PerformanceMetrics(
+        account_id, Date.fromisoformat(date), Decimal(value), Decimal(daily), Decimal(total), sharpe, sortino, drawdown, wins, factor, trades, source,
+        to_datetime(created), to_datetime(updated),
+    )  # fmt: skip
+
+
+__all__ = ["SQLitePerformanceRepository"]
