@@ -1,0 +1,12 @@
+"""What arrives: from a message in Redis to facts in the ledger.
+
+    messages.py   the wire contract: a pydantic model per record, and the facts they state
+    publisher.py  what a Python trading engine imports
+    broker.py     delivery from Redis: fetch, hold, acknowledge after the commit
+    batching.py   BatchWriter: gather, commit once, answer each
+    actors.py     record_fill, record_deposit, record_withdrawal, record_order, record_metrics, record_void
+    app.py        create_worker(...): the only wiring of the worker process
+
+A message is acknowledged only after the commit that holds its facts. Whatever dies in between, it is delivered again, and
+the identity of each fact makes the second time a duplicate.
+"""

@@ -1,0 +1,89 @@
+"""The actors of the contract: each checks the records of a message and hands their facts to the writer.
+
+An actor returns at once; its message is acknowledged with the commit that holds its facts. A record that breaks a rule goes
+to quarantine alone, the rest of its message is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import dramatiq
+from dramatiq.middleware import CurrentMessage
+
+from persistence.domain.facts import AnyFact, Conventions
+from persistence.domain.outcome import Reason, Refusal
+from workers.batching import BatchWriter, Submission
+from workers.broker import Delivery, LedgerBroker
+from workers.messages import MAX_BATCH_RECORDS, RECORDS, ROUTES, MalformedRecord, fact_of, record_slices, refusal
+
+
+class Intake:
+    """What stands between a message and the writer."""
+
+    def __init__(self, broker: LedgerBroker, writer: BatchWriter, conventions: Conventions) -> None:
+        self._broker = broker
+        self._writer = writer
+        self._conventions = conventions
+
+    def take(self, kind: str, content: Any, delivery: Delivery) -> None:
+        """Check every record of a message and submit what came of it."""
+        raw_of = _raw_reader(delivery.payload)
+        records = content if type(content) is list else [content]
+        if len(records) > MAX_BATCH_RECORDS:
+            self.refuse(delivery, f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message")
+            return
+        items = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
+        self._submit(Submission(items, delivery, raw_of))
+
+    def refuse(self, delivery: Delivery, detail: str) -> None:
+        """Put a whole message that cannot be read into quarantine."""
+        reason = Reason.UNKNOWN_KIND if detail.startswith("unknown kind") else Reason.MALFORMED
+        refusal = Refusal(delivery.payload, str(reason), f"{delivery.queue}: {detail}")
+        self._submit(Submission([refusal], delivery, lambda _: delivery.payload))
+
+    def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
+        try:
+            return fact_of(kind, record, self._conventions)
+        except MalformedRecord as error:
+            return refusal(raw_of(index), kind, record, str(error))
+        except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended
+            return refusal(raw_of(index), kind, record, f"{kind}: {type(error).__name__}: {error}")
+
+    def _submit(self, submission: Submission) -> None:
+        # Marked first: the writer may have settled it before this thread runs again.
+        delivery = submission.delivery
+        assert isinstance(delivery, Delivery)
+        self._broker.submitted(delivery)
+        if not self._writer.submit(submission):
+            self._broker.give_back([delivery])
+
+
+def _raw_reader(payload: bytes) -> Callable[[int], bytes]:
+    @lru_cache(maxsize=1)
+    def slices() -> list[bytes]:
+        return record_slices(payload)
+
+    def raw_of(index: int) -> bytes:
+        found = slices()
+        return found[index] if index < len(found) else payload
+
+    return raw_of
+
+
+def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[Any, Any]]:
+    """Declare every actor of the contract on the broker."""
+
+    def declare(kind: str) -> dramatiq.Actor[Any, Any]:
+        def record(content: Any) -> None:
+            delivery = CurrentMessage.get_current_message()
+            assert isinstance(delivery, Delivery)
+            intake.take(kind, content, delivery)
+
+        record.__doc__ = RECORDS[kind].__doc__
+        declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
+        return declared
+
+    return [declare(kind) for kind in ROUTES]

@@ -1,0 +1,143 @@
+"""The wiring of the worker process, and the only place where it is wired."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import dramatiq
+import redis
+import structlog
+
+from persistence.database import DatabaseManager, locked_file
+from persistence.domain.facts import DEFAULT_CONVENTIONS, Conventions
+from persistence.ledger import Ledger
+from workers.actors import Intake, declare_actors
+from workers.batching import BatchWriter, Counts
+from workers.broker import LedgerBroker, without_password
+
+log = structlog.get_logger("worker")
+
+#: The writer of a busy worker moves every few milliseconds; one that has not for this long while work waits hangs.
+HANGS_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What a worker says of itself. `backlog` counts the messages that wait in Redis (None while it is unreachable)."""
+
+    counts: Counts
+    in_flight: int
+    backlog: int | None
+    ready: bool
+    problem: str | None
+
+
+class RecorderWorker:
+    """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
+
+    def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str]) -> None:
+        self._database = database
+        self.broker = broker
+        self.writer = writer
+        self._lock = lock
+        self._held = ExitStack()
+        self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
+        self._started = False
+
+    def start(self) -> None:
+        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
+        self._held.enter_context(locked_file(*self._lock))
+        self._database.initialize()
+        self.writer.start()
+        self.broker.start()
+        self._worker.start()
+        self._started = True
+        url = self.broker.client.connection_pool.connection_kwargs
+        log.info("worker started", worker=self.broker.broker_id, database=self._database.path, broker=url.get("path") or url.get("host"))
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
+        if not self._started:
+            return
+        self._started = False
+        deadline = time.monotonic() + timeout
+        self.broker.stop_fetching()
+        while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._worker.stop(timeout=int(max(1.0, min(5.0, deadline - time.monotonic())) * 1000))
+        self.writer.stop(max(1.0, deadline - time.monotonic()))
+        settled = self.broker.wait_until_settled(max(1.0, min(10.0, deadline - time.monotonic())))
+        self.broker.close()
+        self._database.close()
+        self._held.close()
+        counts = self.writer.counts
+        log.info(
+            "worker stopped", messages=counts.messages, applied=counts.applied, duplicates=counts.duplicate, quarantined=counts.quarantined,
+            commits=counts.commits, everything_acknowledged=settled,
+        )  # fmt: skip
+
+    def status(self) -> WorkerStatus:
+        try:
+            backlog: int | None = sum(self.broker.queue_lengths().values())
+        except redis.RedisError:
+            backlog = None
+        ready = self.writer.ready and self.broker.reachable and self._started
+        return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem())
+
+    def problem(self) -> str | None:
+        """Why this process should be replaced; None while it is well."""
+        if not self._started:
+            return None
+        if not self.writer.alive:
+            return "the writer thread is dead"
+        if not self.broker.threads_alive:
+            return "a broker thread is dead"
+        dead = [t.name for t in (*self._worker.workers, *self._worker.consumers.values()) if not t.is_alive()]
+        if dead:
+            return f"threads are dead: {', '.join(dead)}"
+        still = time.monotonic() - self.writer.last_progress
+        if self.writer.ready and self.writer.backlog and still > HANGS_AFTER_SECONDS:
+            return f"the writer has not moved for {still:.0f} s while work waits"
+        return None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def create_worker(
+    database_path: str | Path,
+    broker_url: str,
+    *,
+    lock_folder: str | Path | None = None,
+    worker_name: str = "worker",
+    namespace: str = "dramatiq",
+    threads: int = 2,
+    batch_max_records: int = 1_000,
+    batch_linger_ms: float = 20.0,
+    max_in_flight: int = 4_000,
+    wal_mode: bool = True,
+    max_connections: int = 5,
+    conventions: Conventions = DEFAULT_CONVENTIONS,
+) -> RecorderWorker:
+    """A worker from plain values, ready to start."""
+    database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode)
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
+    writer = BatchWriter(
+        Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
+        expecting=broker.expecting,
+    )  # fmt: skip
+    intake = Intake(broker, writer, conventions)
+    broker.on_malformed = intake.refuse
+    declare_actors(broker, intake)
+    folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
+    lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
+    return RecorderWorker(database, broker, writer, threads, lock)

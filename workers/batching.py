@@ -1,0 +1,216 @@
+"""BatchWriter: gather, commit once, answer each.
+
+One thread writes. It takes what has been submitted, commits it as one batch and hands the deliveries back as settled. While
+a commit runs the next batch gathers by itself, so nothing waits when there is nothing to wait for; `linger_ms` applies only
+while there is a backlog, to fill the batch. What fails for now is kept and tried again; what can never be applied
+the ledger has put into quarantine in the same commit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from persistence.domain.errors import Unavailable
+from persistence.domain.facts import AnyFact
+from persistence.domain.outcome import Outcome, Refusal
+
+log = structlog.get_logger("writer")
+
+#: Tried again at once after a hiccup, and every few seconds while a disk stays full.
+FIRST_RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 2.0
+
+
+class Poster(Protocol):
+    """What a batch is written with: `persistence.ledger.Ledger`."""
+
+    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: Callable[[int], bytes] | None = None) -> list[Outcome]: ...
+
+
+@dataclass(slots=True)
+class Submission:
+    """What one message carried: its facts and refusals, who gets the answer, and the bytes of each record."""
+
+    items: Sequence[AnyFact | Refusal]
+    delivery: object
+    raw_of: Callable[[int], bytes]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of everything since the process started, in records; `messages` counts deliveries."""
+
+    messages: int = 0
+    applied: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    commits: int = 0
+    retries: int = 0
+    quarantine_reasons: dict[str, int] = field(default_factory=dict)
+
+
+class BatchWriter:
+    """Writes submissions in batches from a thread of its own.
+
+    `settle` is called with the deliveries of each committed batch, and only then; `give_back` with those that a stop found
+    uncommitted. `expecting` tells whether further messages are on their way.
+    """
+
+    def __init__(
+        self,
+        poster: Poster,
+        settle: Callable[[list[object]], None],
+        give_back: Callable[[list[object]], None],
+        *,
+        max_records: int = 1_000,
+        linger_ms: float = 20.0,
+        expecting: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._poster = poster
+        self._settle = settle
+        self._give_back = give_back
+        self._max_records = max_records
+        self._linger_seconds = linger_ms / 1000
+        self._expecting = expecting
+        self._waiting: deque[Submission] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._deadline = float("inf")
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self.counts = Counts()
+        self.last_progress = time.monotonic()
+        self.failing_since: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """False from the first failure that may pass until the next success."""
+        return self.failing_since is None
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def backlog(self) -> int:
+        """Submissions that wait for their commit."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> bool:
+        """Hand over; False once the writer has stopped (the delivery stays with the caller)."""
+        with self._changed:
+            if self._stopping and not self._thread.is_alive():
+                return False
+            self._waiting.append(submission)
+            self._changed.notify()
+            return True
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Commit what was submitted, then end; what cannot be committed within `timeout` seconds is given back."""
+        with self._changed:
+            self._stopping = True
+            self._deadline = time.monotonic() + timeout
+            self._changed.notify()
+        self._thread.join(timeout + 5)
+        with self._changed:
+            left, self._waiting = list(self._waiting), deque()
+        if left:
+            self._give_back([s.delivery for s in left])
+
+    def _run(self) -> None:
+        while (batch := self._gather()) is not None:
+            if self._commit(batch):
+                self._settle([s.delivery for s in batch])
+            else:
+                self._give_back([s.delivery for s in batch])
+
+    def _gather(self) -> list[Submission] | None:
+        """The next batch, as soon as there is anything; None at the end."""
+        with self._changed:
+            while not self._waiting:
+                if self._stopping:
+                    return None
+                self._changed.wait()
+            batch, records = self._take([], 0)
+            linger_until = time.monotonic() + self._linger_seconds
+            while records < self._max_records and not self._stopping and self._expecting():
+                rest = linger_until - time.monotonic()
+                if rest <= 0 or not (self._changed.wait(rest) or self._waiting):
+                    break
+                batch, records = self._take(batch, records)
+            return batch
+
+    def _take(self, batch: list[Submission], records: int) -> tuple[list[Submission], int]:
+        while self._waiting and (not batch or records + len(self._waiting[0].items) <= self._max_records):
+            submission = self._waiting.popleft()
+            batch.append(submission)
+            records += len(submission.items)
+        return batch, records
+
+    def _commit(self, batch: list[Submission]) -> bool:
+        """Try until it is durable; False where a stop ran out of patience."""
+        items = [item for submission in batch for item in submission.items]
+        sources = [(submission, i) for submission in batch for i in range(len(submission.items))]
+
+        def raw_of(index: int) -> bytes:
+            submission, i = sources[index]
+            return submission.raw_of(i)
+
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            started = time.perf_counter()
+            try:
+                outcomes = self._poster.post(items, raw_of)
+            except Unavailable as error:
+                self._failed(error, len(items))
+            except Exception as error:
+                # A defect of ours must not lose or acknowledge anything either: keep the batch, stay loud, stay unready.
+                self._failed(error, len(items))
+            else:
+                self._succeeded(batch, outcomes, time.perf_counter() - started)
+                return True
+            if time.monotonic() + pause > self._deadline:
+                return False
+            self._pause(pause)
+            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        with self._changed:
+            was_stopping = self._stopping
+            while (rest := until - time.monotonic()) > 0 and self._stopping == was_stopping:
+                self._changed.wait(rest)
+
+    def _failed(self, error: Exception, records: int) -> None:
+        self.counts.retries += 1
+        if self.failing_since is None:
+            self.failing_since = time.monotonic()
+        level = log.warning if isinstance(error, Unavailable) else log.error
+        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, Unavailable))
+
+    def _succeeded(self, batch: list[Submission], outcomes: list[Outcome], seconds: float) -> None:
+        counts = self.counts
+        for outcome in outcomes:
+            setattr(counts, outcome.status, getattr(counts, outcome.status) + 1)
+            if outcome.reason:
+                counts.quarantine_reasons[outcome.reason] = counts.quarantine_reasons.get(outcome.reason, 0) + 1
+        counts.messages += len(batch)
+        counts.commits += 1
+        self.last_progress = time.monotonic()
+        quarantined = [o for o in outcomes if o.status == "quarantined"]
+        if self.failing_since is not None:
+            log.info("commits succeed again", after_seconds=round(time.monotonic() - self.failing_since, 1))
+            self.failing_since = None
+        if quarantined:
+            log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
+        else:
+            log.debug("committed", records=len(outcomes), ms=round(seconds * 1000, 1))

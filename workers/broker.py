@@ -1,0 +1,467 @@
+"""Delivery from Redis: fetch, hold, acknowledge after the commit.
+
+Dramatiq's own broker, keys and wire form, with a consumer of ours (`consumer_class` is its extension point):
+
+    fetch         one script returns what it claims to, id and payload in pairs; a missing payload is dropped from the
+                  holdings, an undecodable one goes to quarantine, neither strands its neighbours
+    hold          every fetched message belongs to this worker's name in Redis until it is settled
+    settle        acknowledgements of a whole batch in one round trip, repeated until Redis has taken them
+    reclaim       a worker's name is stable, so a successor takes back what a killed one held before it fetches anything; what
+                  a dead peer held is returned once its heartbeat has ended
+
+Delayed messages (`send_with_options(delay=…)`) are delivered at once: a fact carries its own time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+import structlog
+from dramatiq import Message
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import CurrentMessage
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from workers.messages import MAX_MESSAGE_BYTES, MalformedRecord, decode_json
+
+log = structlog.get_logger("broker")
+
+#: Messages of one fetch: Lua's `unpack` takes a few thousand, and more would not be faster.
+FETCH_MESSAGES = 500
+#: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
+WAIT_SECONDS = 5
+#: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
+HEARTBEAT_SECONDS = 3
+DEAD_AFTER_MS = 10_000
+#: Longer than any stall of a healthy Redis; a reply that comes later is treated as lost, and what it held is reclaimed.
+SOCKET_SECONDS = 10
+LONGEST_RETRY_SECONDS = 1.0
+
+_FETCH = """
+local ids = redis.call('LPOP', KEYS[1], ARGV[1])
+if not ids then return {} end
+redis.call('SADD', KEYS[3], unpack(ids))
+local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
+local found = {}
+for i, id in ipairs(ids) do
+  if payloads[i] then
+    found[#found + 1] = id
+    found[#found + 1] = payloads[i]
+  else
+    redis.call('SREM', KEYS[3], id)
+  end
+end
+return found
+"""
+
+# An id that is no longer held was given to somebody else meanwhile: its payload is theirs to delete.
+_SETTLE = """
+local count = 0
+for _, id in ipairs(ARGV) do
+  if redis.call('SREM', KEYS[2], id) > 0 then
+    redis.call('HDEL', KEYS[1], id)
+    count = count + 1
+  end
+end
+return count
+"""
+
+_RETURN = """
+local count = 0
+for i = #ARGV, 1, -1 do
+  if redis.call('SREM', KEYS[3], ARGV[i]) > 0 and redis.call('HEXISTS', KEYS[2], ARGV[i]) > 0 then
+    redis.call('LPUSH', KEYS[1], ARGV[i])
+    count = count + 1
+  end
+end
+return count
+"""
+
+
+class Delivery(MessageProxy):
+    """One message as it was fetched. `submitted` once the writer has its facts; it answers for the message from then on."""
+
+    def __init__(self, message: Message[Any], queue: str, redis_id: str, payload: bytes) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.redis_id = redis_id
+        self.payload = payload
+        self.submitted = False
+
+
+class LedgerBroker(RedisBroker):
+    """Dramatiq's Redis broker, holding every message until its facts are durable.
+
+    `on_malformed(delivery, detail)` takes what cannot be decoded; it must submit it for quarantine. At most
+    `max_in_flight` messages are fetched and not yet settled.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        client: redis.Redis | None = None,
+        waiting_client: redis.Redis | None = None,
+        namespace: str = "dramatiq",
+        worker_name: str = "worker",
+        max_in_flight: int = 4_000,
+        on_malformed: Callable[[Delivery, str], None] | None = None,
+    ) -> None:
+        # Retries in the client would repeat a fetch whose reply was lost, and so strand what it had claimed.
+        once = Retry(NoBackoff(), 0)
+        if client is None:
+            client = redis.Redis.from_url(url or "redis://127.0.0.1:6379/0", socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            waiting_client = redis.Redis.from_url(
+                url or "redis://127.0.0.1:6379/0", socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once
+            )
+        super().__init__(client=client, namespace=namespace, middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
+        # redis-py's annotations cover both text and bytes replies; ours are always bytes.
+        self.client: Any = client
+        self.broker_id = f"jarvis-{worker_name}"
+        self.waiting_client: Any = waiting_client or client
+        self.max_in_flight = max_in_flight
+        self.on_malformed = on_malformed or _refuse_to_lose
+        self.stopping = threading.Event()
+        #: Redis's number of the connection on which each queue's consumer waits, so that a stop can end the wait.
+        self.waiting: dict[str, int] = {}
+        #: Queues whose last fetch came back full: there is more where that came from.
+        self.backlogged: set[str] = set()
+        self.reachable = True
+        self._room = threading.Condition()
+        self._held: dict[str, set[str]] = {}
+        self._unsubmitted = 0
+        self._fetch = client.register_script(_FETCH)
+        self._settle = client.register_script(_SETTLE)
+        self._return = client.register_script(_RETURN)
+        self._answers: deque[Delivery] = deque()
+        self._answering = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._answer_forever, name="acknowledger", daemon=True),
+            threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True),
+        ]
+
+    @property
+    def consumer_class(self) -> type[LedgerConsumer]:
+        return LedgerConsumer
+
+    def start(self) -> None:
+        """Begin to beat and to acknowledge. Redis may be down meanwhile."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def threads_alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages fetched and not yet settled."""
+        return sum(len(ids) for ids in self._held.values())
+
+    @property
+    def unsubmitted(self) -> int:
+        """Messages fetched whose facts have not reached the writer."""
+        return self._unsubmitted
+
+    def expecting(self) -> bool:
+        """Whether further messages are on their way to the writer, so that a batch may wait a little for them."""
+        return self._unsubmitted > 0 or bool(self.backlogged)
+
+    def submitted(self, delivery: Delivery) -> None:
+        delivery.submitted = True
+        with self._room:
+            self._unsubmitted -= 1
+
+    def settle(self, deliveries: Iterable[Any]) -> None:
+        """Acknowledge what is durable, from a thread of its own, until Redis has taken it."""
+        with self._answering:
+            self._answers.extend(deliveries)
+            self._answering.notify_all()
+
+    def give_back(self, deliveries: Iterable[Any]) -> None:
+        """Return uncommitted messages to the head of their queues, in their order."""
+        by_queue: dict[str, list[str]] = {}
+        for delivery in deliveries:
+            by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
+            if not delivery.submitted:
+                self.submitted(delivery)
+        for queue, ids in by_queue.items():
+            with suppress(redis.RedisError):  # the successor reclaims them by this worker's name
+                self._return(keys=[*self._keys(queue), self._holdings(queue)], args=ids)
+            self._forget(queue, ids)
+
+    def stop_fetching(self) -> None:
+        """From here on nothing more is fetched; waits on the server end at once."""
+        self.stopping.set()
+        with self._room:
+            self._room.notify_all()
+        # Twice, because a consumer may have been about to wait when the first call came.
+        for pause in (0.0, 0.05):
+            time.sleep(pause)
+            with suppress(redis.RedisError):
+                for connection_id in list(self.waiting.values()):
+                    self.client.client_unblock(connection_id)
+
+    def wait_until_settled(self, timeout: float) -> bool:
+        """True once nothing is held."""
+        deadline = time.monotonic() + timeout
+        with self._room:
+            while self.in_flight and (rest := deadline - time.monotonic()) > 0:
+                self._room.wait(min(rest, 0.2))
+            return not self.in_flight
+
+    def close(self) -> None:
+        """End the threads once every acknowledgement is out (or Redis does not answer), and drop this worker's presence."""
+        self.stopping.set()
+        with self._answering:
+            self._closing = True
+            self._answering.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(SOCKET_SECONDS)
+        with suppress(redis.RedisError):
+            self.client.delete(self._presence(self.broker_id))
+        super().close()
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Messages waiting per queue, held ones not included. Raises `redis.RedisError`."""
+        queues = sorted(self.queues)
+        with self.client.pipeline(transaction=False) as pipeline:
+            for queue in queues:
+                pipeline.llen(f"{self.namespace}:{queue}")
+            return dict(zip(queues, pipeline.execute(), strict=True))
+
+    # -- for the consumers -------------------------------------------------------------------------------------------
+
+    def fetch(self, queue: str) -> list[Delivery | None]:
+        """What is there, up to the room that is left. Raises `redis.RedisError`."""
+        room = self._wait_for_room()
+        if not room or self.stopping.is_set():
+            return []
+        found = self._fetch(keys=[*self._keys(queue), self._holdings(queue)], args=[min(room, FETCH_MESSAGES)])
+        pairs = [(found[i].decode(), found[i + 1]) for i in range(0, len(found), 2)]
+        (self.backlogged.add if len(pairs) == min(room, FETCH_MESSAGES) else self.backlogged.discard)(queue)
+        with self._room:
+            self._held.setdefault(queue, set()).update(redis_id for redis_id, _ in pairs)
+            self._unsubmitted += len(pairs)
+        return [self._decode(queue, redis_id, payload) for redis_id, payload in pairs]
+
+    def reclaim(self, queue: str) -> int:
+        """Return what Redis counts as held by this worker and the worker does not know of: a predecessor's, or of a lost reply."""
+        held = [m.decode() for m in self.client.smembers(self._holdings(queue))]
+        with self._room:
+            lost = [redis_id for redis_id in held if redis_id not in self._held.get(queue, ())]
+        if lost:
+            self._return(keys=[*self._keys(queue), self._holdings(queue)], args=lost)
+            log.info("took back messages that a lost worker or reply held", queue=queue, messages=len(lost))
+        return len(lost)
+
+    def _decode(self, queue: str, redis_id: str, payload: bytes) -> Delivery | None:
+        try:
+            if len(payload) > MAX_MESSAGE_BYTES:
+                raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
+            return Delivery(_message(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
+        except MalformedRecord as error:
+            unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id=redis_id)
+            self.on_malformed(Delivery(unread, queue, redis_id, payload), str(error))
+            return None
+
+    # -- details -----------------------------------------------------------------------------------------------------
+
+    def _keys(self, queue: str) -> tuple[str, str]:
+        return f"{self.namespace}:{queue}", f"{self.namespace}:{queue}.msgs"
+
+    def _holdings(self, queue: str, broker_id: str | None = None) -> str:
+        return f"{self.namespace}:__acks__.{broker_id or self.broker_id}.{queue}"
+
+    def _presence(self, broker_id: str) -> str:
+        return f"{self.namespace}:__alive__.{broker_id}"
+
+    def _wait_for_room(self) -> int:
+        with self._room:
+            room = self.max_in_flight - self.in_flight
+            if room <= 0:
+                self._room.wait(0.5)
+                room = self.max_in_flight - self.in_flight
+            return max(0, room)
+
+    def _forget(self, queue: str, ids: Iterable[str]) -> None:
+        with self._room:
+            self._held.get(queue, set()).difference_update(ids)
+            self._room.notify_all()
+
+    def _answer_forever(self) -> None:
+        pause = 0.05
+        while True:
+            with self._answering:
+                while not self._answers and not self._closing:
+                    self._answering.wait()
+                if not self._answers:
+                    return
+                batch = list(self._answers)
+            by_queue: dict[str, list[str]] = {}
+            for delivery in batch:
+                by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
+            try:
+                with self.client.pipeline(transaction=False) as pipeline:
+                    for queue, ids in by_queue.items():
+                        self._settle(keys=[self._keys(queue)[1], self._holdings(queue)], args=ids, client=pipeline)
+                    pipeline.execute()
+            except redis.RedisError as error:
+                if self._closing:
+                    log.warning("acknowledgements not delivered; the messages come again and count as duplicates", messages=len(batch))
+                    return
+                log.warning("acknowledging again in a moment", messages=len(batch), error=str(error))
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+                continue
+            pause = 0.05
+            with self._answering:
+                for _ in batch:
+                    self._answers.popleft()
+            for queue, ids in by_queue.items():
+                self._forget(queue, ids)
+
+    def _beat_forever(self) -> None:
+        while not self._closing:
+            try:
+                with self.client.pipeline(transaction=False) as pipeline:
+                    pipeline.set(self._presence(self.broker_id), 1, px=DEAD_AFTER_MS)
+                    # For Dramatiq clients of other makes, whose maintenance looks here.
+                    pipeline.zadd(f"{self.namespace}:__heartbeats__", {self.broker_id: time.time_ns() // 1_000_000})
+                    pipeline.execute()
+                self._return_what_the_dead_hold()
+                self._seen(True)
+            except redis.RedisError as error:
+                self._seen(False, error)
+            with self._answering:
+                if not self._closing:
+                    self._answering.wait_for(lambda: self._closing, HEARTBEAT_SECONDS)
+
+    def _return_what_the_dead_hold(self) -> None:
+        peers = [m.decode() for m in self.client.zrange(f"{self.namespace}:__heartbeats__", 0, -1)]
+        for peer in peers:
+            if not peer.startswith("jarvis-") or peer == self.broker_id or self.client.exists(self._presence(peer)):
+                continue
+            returned = 0
+            for queue in (*self.queues, *self.delay_queues):
+                held = [m.decode() for m in self.client.smembers(self._holdings(queue, peer))]
+                if held:
+                    returned += self._return(keys=[*self._keys(queue), self._holdings(queue, peer)], args=held)
+            self.client.zrem(f"{self.namespace}:__heartbeats__", peer)
+            if returned:
+                log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
+
+    def _seen(self, reachable: bool, error: Exception | None = None) -> None:
+        if reachable != self.reachable:
+            self.reachable = reachable
+            if reachable:
+                log.info("broker reachable again")
+            else:
+                log.warning("broker not reachable, trying again", error=str(error))
+
+
+class LedgerConsumer(Consumer):
+    """Iterates over one queue. Every Redis error is a pause, never the end of the thread."""
+
+    def __init__(self, broker: LedgerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        self._broker = broker
+        self._queue = queue_name
+        self._fetched: deque[Delivery] = deque()
+        # Until the first look, this worker's name may hold what a predecessor left.
+        self._unsure = True
+        self._pause = 0.05
+        self._waiter: Any = None
+
+    def __next__(self) -> Delivery | None:
+        if self._fetched:
+            return self._fetched.popleft()
+        broker = self._broker
+        if broker.stopping.is_set():
+            time.sleep(0.02)
+            return None
+        try:
+            if self._unsure:
+                broker.reclaim(self._queue)
+                self._unsure = False
+            found = broker.fetch(self._queue)
+            if found:
+                self._fetched.extend(d for d in found if d is not None)
+            elif broker.in_flight < broker.max_in_flight:
+                self._wait_for_message()
+            self._pause = 0.05
+        except redis.RedisError as error:
+            if not broker.stopping.is_set():
+                self._unsure = True
+                self._waiter = None
+                broker._seen(False, error)
+                time.sleep(self._pause)
+                self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
+        return self._fetched.popleft() if self._fetched else None
+
+    def ack(self, message: MessageProxy) -> None:
+        """Dramatiq calls this when the actor has returned. The message stays held until its facts are durable; one that the
+        actor did not hand over goes back."""
+        if isinstance(message, Delivery) and not message.submitted:
+            self._broker.give_back([message])
+
+    #: A message that failed in our actors was not handed over either.
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        self._broker.give_back([m for m in messages if isinstance(m, Delivery) and not m.submitted])
+
+    def close(self) -> None:
+        self._broker.give_back(list(self._fetched))
+        self._fetched.clear()
+        if self._waiter is not None:
+            self._broker.waiting.pop(self._queue, None)
+            self._waiter.close()
+
+    def _wait_for_message(self) -> None:
+        """Until there is one, or a few seconds have passed, on a connection of its own. Takes nothing: the list is moved onto itself."""
+        if self._waiter is None:
+            self._waiter = self._broker.waiting_client.client()
+            self._broker.waiting[self._queue] = self._waiter.client_id()
+        key = f"{self._broker.namespace}:{self._queue}"
+        if not self._broker.stopping.is_set():
+            self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT")
+
+
+def _message(queue: str, redis_id: str, envelope: Any, actors: Any) -> Message[Any]:
+    """The message of an envelope. Queue and id are what Redis says, whatever the JSON says."""
+    if type(envelope) is not dict:
+        raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
+    actor, args = envelope.get("actor_name"), envelope.get("args")
+    if type(actor) is not str or actor not in actors:
+        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}")
+    if type(args) is not list or len(args) != 1 or envelope.get("kwargs"):
+        raise MalformedRecord("args must be a list of one element, a record or a list of records, and kwargs empty")
+    message_id = envelope.get("message_id")
+    return Message(
+        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": redis_id},
+        message_id=message_id if type(message_id) is str else redis_id, message_timestamp=0,
+    )  # fmt: skip
+
+
+def _refuse_to_lose(delivery: Delivery, detail: str) -> None:
+    raise RuntimeError(f"no quarantine is connected for {delivery.redis_id}: {detail}")
+
+
+def without_password(url: str) -> str:
+    """A broker URL that may be shown and logged."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

@@ -1,0 +1,182 @@
+"""What a Python trading engine imports: checked records into the queues, one by one or pipelined.
+
+    publisher = Publisher("unix:///path/to/broker.sock")
+    publisher.publish_fill(fill_id="binance:BTCUSDT:42", account_id="main", order_id="o-1", symbol="BTC/USDT", side="buy",
+                           quantity="0.015", price="64250.10", executed_at=datetime.now(UTC))
+
+Needs Redis only: nothing here opens a database. Publishing the same record again is harmless, so after a lost connection
+publish it again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import redis
+
+from persistence.chunks import chunked
+from persistence.domain.facts import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.money import canonical
+from workers.messages import MAX_BATCH_RECORDS, ROUTES, MalformedRecord, Route, fact_of
+
+#: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
+PIPELINE_MESSAGES = 500
+
+
+class Publisher:
+    """Publishes records to the queues of the contract.
+
+    With a `producer`, every record gets the next `sequence`, so that the books notice what never arrived; keep the last
+    number (`sequence`) over restarts. Every method checks its records first and raises `MalformedRecord` before anything is
+    sent; a lost connection raises redis's own `ConnectionError`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        client: redis.Redis | None = None,
+        namespace: str = "dramatiq",
+        producer: str | None = None,
+        sequence: int = 0,
+        conventions: Conventions = DEFAULT_CONVENTIONS,
+    ) -> None:
+        if client is None:
+            if url is None:
+                raise MalformedRecord("give the broker's url (the one that `jarvis up` prints), or a redis client")
+            client = redis.Redis.from_url(url)
+        self._client = client
+        self._namespace = namespace
+        self._conventions = conventions
+        self.producer = producer
+        self.sequence = sequence
+
+    def publish_fill(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("fill", {**(record or {}), **fields})
+
+    def publish_deposit(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("deposit", {**(record or {}), **fields})
+
+    def publish_withdrawal(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("withdrawal", {**(record or {}), **fields})
+
+    def publish_order(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("order", {**(record or {}), **fields})
+
+    def publish_metrics(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("metrics", {**(record or {}), **fields})
+
+    def publish_void(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("void", {**(record or {}), **fields})
+
+    def publish_fills(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("fill", r) for r in records), records_per_message=records_per_message)
+
+    def publish_deposits(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("deposit", r) for r in records), records_per_message=records_per_message)
+
+    def publish_withdrawals(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("withdrawal", r) for r in records), records_per_message=records_per_message)
+
+    def publish_orders(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("order", r) for r in records), records_per_message=records_per_message)
+
+    def publish_metrics_many(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("metrics", r) for r in records), records_per_message=records_per_message)
+
+    def publish_voids(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("void", r) for r in records), records_per_message=records_per_message)
+
+    def publish(self, kind: str, record: Mapping[str, Any]) -> str:
+        """Publish one record of a kind. Returns the message id."""
+        message = encode(ROUTES[kind], self.checked(kind, record))
+        self._send([(ROUTES[kind].queue, *message)])
+        return message[0]
+
+    def publish_many(self, records: Iterable[tuple[str, Mapping[str, Any]]], *, records_per_message: int = 1) -> int:
+        """Publish (kind, record) pairs in as few round trips as possible; several records of one kind may share a message.
+
+        Records are checked as they are read, and sent in groups: after an error, those before it may have been sent already
+        (publishing them again is harmless).
+        """
+        if not 1 <= records_per_message <= MAX_BATCH_RECORDS:
+            raise MalformedRecord(f"records_per_message is {records_per_message}; 1 to {MAX_BATCH_RECORDS} are possible")
+        sent = 0
+        for group in chunked(((kind, self.checked(kind, record)) for kind, record in records), PIPELINE_MESSAGES * records_per_message):
+            self._send(_messages(group, records_per_message))
+            sent += len(group)
+        return sent
+
+    def checked(self, kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The record in its JSON form, numbered for its producer. Raises `MalformedRecord`."""
+        plain = {name: _plain(value) for name, value in record.items()}
+        if self.producer is not None and "sequence" not in plain:
+            plain["producer"], plain["sequence"] = self.producer, self.sequence + 1
+        fact_of(kind, plain, self._conventions)
+        if plain.get("producer") == self.producer and self.producer is not None:
+            self.sequence = max(self.sequence, plain["sequence"])
+        return plain
+
+    def _send(self, messages: Iterable[tuple[str, str, bytes]]) -> None:
+        """All of them in one MULTI: a payload is never seen without its id, nor the other way round."""
+        by_queue: dict[str, dict[str, bytes]] = defaultdict(dict)
+        for queue, message_id, payload in messages:
+            by_queue[queue][message_id] = payload
+        with self._client.pipeline(transaction=True) as pipeline:
+            for queue, payloads in by_queue.items():
+                pipeline.hset(f"{self._namespace}:{queue}.msgs", mapping=payloads)  # type: ignore[arg-type]
+                pipeline.rpush(f"{self._namespace}:{queue}", *payloads)
+            pipeline.execute()
+
+
+def encode(route: Route, records: Any) -> tuple[str, bytes]:
+    """(message id, payload) of one record or a list of records, in Dramatiq's wire form."""
+    message_id = str(uuid.uuid4())
+    envelope = {
+        "queue_name": route.queue, "actor_name": route.actor, "args": [records], "kwargs": {}, "options": {"redis_message_id": message_id},
+        "message_id": message_id, "message_timestamp": time.time_ns() // 1_000_000,
+    }  # fmt: skip
+    return message_id, json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message: int) -> Iterator[tuple[str, str, bytes]]:
+    if records_per_message == 1:
+        for kind, record in records:
+            yield ROUTES[kind].queue, *encode(ROUTES[kind], record)
+        return
+    by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for kind, record in records:
+        by_kind[kind].append(record)
+    for kind, found in by_kind.items():
+        for group in chunked(found, records_per_message):
+            yield ROUTES[kind].queue, *encode(ROUTES[kind], group)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say of a Python value: decimals as strings, times as RFC 3339."""
+    if isinstance(value, Decimal):
+        return canonical(value) if value.is_finite() else str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, str) and type(value) is not str:
+        return str(value)
+    return value
