@@ -1,0 +1,64 @@
+"""`jarvis`: the command. One file per group; each command is thin, the work lies in the packages behind it.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 done with findings, 2 wrong usage, 3 could not be done,
+4 refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jarvis import __version__
+from jarvis.cli import books, feed, inspect, run
+from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, exit_code_of, say
+
+app = typer.Typer(
+    name="jarvis",
+    help="Keeps the books of a trading engine: fills, deposits and metrics from Redis, exactly once, in SQLite.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"jarvis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    config: Annotated[
+        Path, typer.Option("--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.")
+    ] = Path("config"),
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    CONTEXT.config = config
+
+
+for group in (run, feed, books, inspect):
+    group.register(app)
+
+
+def main() -> None:
+    """The console script. Turns every error of ours into a sentence and an exit code."""
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of our output has gone (`jarvis export … | head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        say(f"jarvis: {error}")
+        sys.exit(code)

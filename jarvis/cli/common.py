@@ -1,0 +1,114 @@
+"""What all commands share: settings, exit codes, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import redis
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jarvis.logging import configure_logging
+from jarvis.settings import Settings, SettingsError, load_settings
+from persistence.database import DatabaseManager
+from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase
+
+
+class Exit(IntEnum):
+    """What a script can rely on."""
+
+    DONE = 0
+    FINDINGS = 1
+    USAGE = 2
+    FAILED = 3
+    REFUSED = 4
+
+
+EXIT_CODES_HELP = "Exit codes: 0 done · 1 done with findings · 2 wrong usage · 3 could not be done · 4 refused"
+
+
+def exit_code_of(error: Exception) -> Exit | None:
+    """The exit code of an error that has a sentence for people; None for a defect, which should show its trace."""
+    match error:
+        case SettingsError() | Invalid():
+            return Exit.USAGE
+        case WrongDatabase() | HeldElsewhere() | Immutable():
+            return Exit.REFUSED
+        case BooksError() | redis.RedisError() | OSError():
+            return Exit.FAILED
+    return None
+
+
+@dataclass
+class Context:
+    """The settings of this invocation, read when a command needs them."""
+
+    config: Path = field(default_factory=lambda: Path("config"))
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = load_settings(self.config)
+        configure_logging(settings.logging.level, settings.logging.format)
+        return settings
+
+    def database(self) -> DatabaseManager:
+        """The books, which have to exist already."""
+        from jarvis.processes import open_database
+
+        return open_database(self.settings)
+
+
+CONTEXT = Context()
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), as_json: bool = False) -> None:
+    """A listing: a table for people, or JSON objects with the same columns."""
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    shown = [[("" if v is None else str(v)) for v in row] for row in rows]
+    if not shown:
+        say(f"no {title.lower()}")
+        return
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
+    for row in shown:
+        table.add_row(*row)
+    # Piped output keeps its columns whole instead of folding them at 80.
+    width = None if sys.stdout.isatty() else 240
+    Console(width=width).print(table)
+
+
+def parse_time(text: str | None, name: str, *, end: bool = False) -> datetime | None:
+    """A date (its start in UTC; as an end, that of the next day) or an RFC 3339 time."""
+    if text is None:
+        return None
+    try:
+        if len(text) == 10:
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return day + timedelta(days=1) if end else day
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a date (2026-11-22) nor a time (2026-11-22T10:15:30Z)", param_hint=name) from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no offset; write {text}Z for UTC", param_hint=name)
+    return moment

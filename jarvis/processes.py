@@ -1,0 +1,177 @@
+"""The long-running processes behind `jarvis broker|worker|scheduler run`: signals, health, drain."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from types import FrameType
+
+import structlog
+
+from jarvis.embedded_broker import EmbeddedBroker, running_broker
+from jarvis.settings import Settings
+from jarvis.systemd import notify
+from persistence.database import DatabaseManager, locked_file
+from persistence.domain.errors import Unavailable
+from scheduler.daemon import Scheduler
+from scheduler.jobs import JOBS, back_up
+from scheduler.timetable import timetable
+from workers.app import RecorderWorker, create_worker
+
+log = structlog.get_logger("jarvis")
+
+#: How often a process looks at itself and at whether its supervisor still lives.
+LOOK_SECONDS = 0.5
+#: Time to drain before what is left goes back to its queue; systemd's TimeoutStopSec has to be longer.
+DRAIN_SECONDS = 30.0
+
+
+class Unhealthy(Unavailable):
+    """The process cannot go on and should be started anew."""
+
+
+class StopSignal:
+    """SIGTERM or SIGINT ask for a drain; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._supervisor = int(os.environ.get("JARVIS_SUPERVISOR", "0"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def wait(self, seconds: float) -> bool:
+        """True once it is time to stop: asked to, or the supervisor is gone."""
+        if self._asked.wait(seconds):
+            return True
+        if self._supervisor and os.getppid() != self._supervisor:
+            log.warning("the supervisor is gone, draining")
+            return True
+        return False
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._asked.is_set():
+            os._exit(128 + number)
+        self._asked.set()
+
+
+def broker_url(settings: Settings) -> str:
+    """The configured broker, else the embedded one that runs over the data folder. Raises `Unavailable` with the remedy."""
+    if settings.broker.url is not None:
+        return settings.broker.url.get_secret_value()
+    url = running_broker(settings.data_folder)
+    if url is None:
+        raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
+    return url
+
+
+def open_database(settings: Settings) -> DatabaseManager:
+    performance = settings.database.performance
+    return DatabaseManager(settings.database.path, performance.max_connections, wal_mode=performance.wal_mode)
+
+
+def run_broker(settings: Settings) -> None:
+    """The embedded broker in the foreground; where a URL is set, only wait, so that a Procfile's line may stay."""
+    stop = StopSignal()
+    if settings.broker.url is not None:
+        log.info("a broker is configured, so no embedded one is needed; idling")
+        while not stop.wait(LOOK_SECONDS):
+            pass
+        return
+    broker = EmbeddedBroker(settings.data_folder)
+    with broker.running() as url:
+        log.info("broker started", url=url)
+        notify("READY=1")
+        while not stop.wait(LOOK_SECONDS):
+            if not broker.alive:
+                raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+    log.info("broker stopped")
+
+
+def run_worker(settings: Settings) -> None:
+    """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
+    stop = StopSignal()
+    url = _wait_for_broker(settings, stop)
+    if url is None:
+        return
+    batch, performance = settings.worker.batch, settings.database.performance
+    worker = create_worker(
+        settings.database.path, url, lock_folder=settings.data_folder, worker_name=settings.worker.name, namespace=settings.broker.namespace,
+        threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
+        max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
+        conventions=settings.conventions,
+    )  # fmt: skip
+    report = _status_writer(worker)
+    worker.start()
+    notify("READY=1")
+    try:
+        while not stop.wait(LOOK_SECONDS):
+            if (problem := worker.problem()) is not None:
+                raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
+            notify("WATCHDOG=1")
+            report()
+    finally:
+        notify("STOPPING=1")
+        worker.stop(DRAIN_SECONDS)
+        report()
+
+
+def run_scheduler(settings: Settings) -> None:
+    """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
+    stop = StopSignal()
+    database = open_database(settings)
+    with locked_file(settings.data_folder / "scheduler.lock", f"scheduler, process {os.getpid()}"):
+        database.initialize()
+        daemon = create_scheduler(settings, database)
+        daemon.start()
+        notify("READY=1")
+        try:
+            while not stop.wait(LOOK_SECONDS):
+                if not daemon.alive:
+                    raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
+                notify("WATCHDOG=1")
+        finally:
+            notify("STOPPING=1")
+            daemon.stop(DRAIN_SECONDS)
+            database.close()
+
+
+def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler:
+    backup = settings.database.backup
+    jobs = dict(JOBS)
+    if backup.enabled and backup.daily_backup:
+        jobs["backup"] = back_up(backup.path, backup.retention_days)
+    chosen = settings.scheduler
+    entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()})
+    return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
+
+
+def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
+    """Under a Procfile all lines start at once, so the embedded broker may need a moment."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            return broker_url(settings)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            if stop.wait(0.1):
+                return None
+
+
+def _status_writer(worker: RecorderWorker) -> Callable[[], None]:
+    """Reports to the supervisor's pipe, one JSON line each; nothing where there is none."""
+    descriptor = os.environ.get("JARVIS_STATUS_FD")
+    if descriptor is None:
+        return lambda: None
+
+    def report() -> None:
+        with suppress(OSError):
+            os.write(int(descriptor), (json.dumps(asdict(worker.status())) + "\n").encode())
+
+    return report

@@ -1,0 +1,251 @@
+"""Settings: three YAML files and the environment, checked as a whole, every problem reported at once.
+
+`database.yaml`, `workers.yaml` and `scheduler.yaml` lie in one folder; each may be missing, and so may every key. An environment
+variable overrides its key: `JARVIS_DATABASE__PATH`, `JARVIS_WORKER__BATCH__LINGER_MS`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from persistence.domain.facts import QUOTE_CURRENCIES, USD_LIKE, Conventions
+from scheduler.timetable import cron_trigger
+
+FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
+ENVIRONMENT_PREFIX = "JARVIS_"
+#: Names of our environment that are no settings.
+_OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
+
+
+class SettingsError(Exception):
+    """Every problem of the settings, one per line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackupSettings(_Section):
+    enabled: bool = True
+    path: Path = Path("data/backups/")
+    daily_backup: bool = True
+    retention_days: int = Field(30, ge=1)
+
+
+class PerformanceSettings(_Section):
+    wal_mode: bool = True
+    max_connections: int = Field(5, ge=1, le=64)
+
+
+class DatabaseSettings(_Section):
+    path: Path = Path("data/jarvis_trading.db")
+    backup: BackupSettings = BackupSettings()
+    performance: PerformanceSettings = PerformanceSettings()
+
+
+class BrokerSettings(_Section):
+    #: Empty: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
+    url: SecretStr | None = None
+    namespace: str = Field("dramatiq", min_length=1, max_length=64)
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value():
+            return None
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://, such as redis://127.0.0.1:6379/0")
+        return url
+
+
+class BatchSettings(_Section):
+    max_records: int = Field(1_000, ge=1, le=10_000)
+    linger_ms: float = Field(20.0, ge=0, le=1_000)
+
+
+class WorkerSettings(_Section):
+    name: str = Field("worker", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    threads: int = Field(2, ge=1, le=64)
+    max_in_flight: int = Field(4_000, ge=1, le=100_000)
+    batch: BatchSettings = BatchSettings()
+
+
+class SymbolSettings(_Section):
+    quote_currencies: tuple[str, ...] = QUOTE_CURRENCIES
+    usd_like: tuple[str, ...] = USD_LIKE
+
+
+class LoggingSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class JobSettings(_Section):
+    cron: str
+    enabled: bool = True
+
+    @field_validator("cron")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        cron_trigger(text, "UTC")
+        return text
+
+
+class SchedulerSettings(_Section):
+    time_zone: str = "UTC"
+    tick_seconds: float = Field(15.0, gt=0, le=3600)
+    catchup_days: int = Field(30, ge=0, le=400)
+    jobs: dict[str, JobSettings] = Field(default_factory=dict)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return known_zone(name)
+
+    @field_validator("jobs")
+    @classmethod
+    def _known_jobs(cls, jobs: dict[str, JobSettings]) -> dict[str, JobSettings]:
+        from scheduler.timetable import TIMETABLE
+
+        for name in jobs:
+            if name not in TIMETABLE:
+                raise ValueError(f"unknown job {name!r}{did_you_mean(name, list(TIMETABLE))}; there are {', '.join(TIMETABLE)}")
+        return jobs
+
+
+def known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"unknown time zone {name!r}; use an IANA name such as UTC or Europe/London") from None
+    return name
+
+
+class Settings(BaseSettings):
+    """What an operator decides. `folder` is where the files lie."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    database: DatabaseSettings = DatabaseSettings()
+    broker: BrokerSettings = BrokerSettings()
+    worker: WorkerSettings = WorkerSettings()
+    symbols: SymbolSettings = SymbolSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The files come in as init values; the environment goes before them.
+        return env_settings, init_settings
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the database lies, and beside it the embedded broker, the locks and the file that names the running broker."""
+        return self.database.path.absolute().parent
+
+    @property
+    def conventions(self) -> Conventions:
+        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.scheduler.time_zone)
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read the files of a folder and the environment. Raises `SettingsError` with every problem there is."""
+    values, problems = _read_files(folder)
+    problems += _unknown_environment()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_problem(dict(e)) for e in error.errors(include_url=False)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name in FILES:
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            content = yaml.safe_load(path.read_text("utf-8"))
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f" line {mark.line + 1}" if mark else ""
+            problems.append(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}")
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: cannot be read: {error}")
+            continue
+        if content is None:
+            continue
+        if not isinstance(content, dict):
+            problems.append(f"{path}: must hold keys such as {', '.join(Settings.model_fields)}, not a {type(content).__name__}")
+            continue
+        for key, section in content.items():
+            if key in values:
+                problems.append(f"{path}: {key} stands in another file too; keep one of them")
+            # A key without a value (`worker:`) means its defaults.
+            values[str(key)] = {} if section is None else section
+    return values, problems
+
+
+def _unknown_environment() -> list[str]:
+    known = set(_names(Settings, ENVIRONMENT_PREFIX))
+    found = [n for n in sorted(os.environ) if n.upper().startswith(ENVIRONMENT_PREFIX) and n.upper() not in known | _OTHER_NAMES]
+    jobs = f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__"
+    return [f"environment variable {n}: no such setting{did_you_mean(n.upper(), sorted(known))}" for n in found if not n.upper().startswith(jobs)]
+
+
+def _names(model: type[BaseModel], prefix: str) -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        full = f"{prefix}{name.upper()}"
+        names.append(full)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += _names(field.annotation, f"{full}__")
+    return names
+
+
+def _problem(error: dict[str, Any]) -> str:
+    path = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{path}: no such setting{did_you_mean(str(error['loc'][-1]), _siblings(error['loc']))}"
+    shown = "" if isinstance(error.get("input"), dict | SecretStr) or "url" in path else f" (it is {error.get('input')!r:.60})"
+    return f"{path}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Settings
+    for name in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(name)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}" if 0 < len(known) <= 12 else ""
+
+
+__all__ = ["Settings", "SettingsError", "load_settings"]

@@ -1,0 +1,231 @@
+"""`jarvis up`: broker, worker and scheduler as processes of their own under one supervisor.
+
+A process that ends by itself is started again, with growing pauses while it keeps ending. A stop asks worker and scheduler to
+drain first and takes the broker down last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from jarvis.embedded_broker import running_broker
+from jarvis.processes import DRAIN_SECONDS, StopSignal, broker_url, open_database
+from jarvis.settings import Settings
+from jarvis.systemd import notify
+from persistence.database import locked_file
+from persistence.domain.errors import Unavailable
+from workers.broker import without_password
+
+log = structlog.get_logger("supervisor")
+
+LONGEST_PAUSE_SECONDS = 30.0
+#: A process that lived this long was well; its next end starts with a short pause again.
+WELL_AFTER_SECONDS = 60.0
+REFUSED = 4
+
+_COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
+
+
+class Child:
+    """One supervised process."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], show: Callable[[str], None] | None) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._show = show
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._pause = 0.5
+        self._again_at = 0.0
+        self.status: dict[str, Any] = {}
+
+    def start(self) -> None:
+        reading, writing = os.pipe()
+        self._process = subprocess.Popen(
+            self._command, env={**self._environment, "JARVIS_STATUS_FD": str(writing)}, pass_fds=(writing,), stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if self._show else None,
+            # A Ctrl-C reaches the supervisor alone; it decides who stops when.
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(writing)
+        self._started = time.monotonic()
+        threading.Thread(target=self._follow, args=(reading,), daemon=True).start()
+        if self._show:
+            threading.Thread(target=self._relay, args=(self._process,), daemon=True).start()
+
+    def look_after(self) -> None:
+        """Start it again if it has ended. Raises `Unavailable` where it refuses to run at all."""
+        process = self._process
+        if process is None:
+            if time.monotonic() >= self._again_at:
+                self.start()
+            return
+        code = process.poll()
+        if code is None:
+            return
+        self._process = None
+        if code == REFUSED:
+            raise Unavailable(f"{self.name} refused to start; its last lines say why")
+        lived = time.monotonic() - self._started
+        self._pause = 0.5 if lived > WELL_AFTER_SECONDS else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self._again_at = time.monotonic() + self._pause
+        log.warning("process ended, starting it again", process=self.name, exit_code=code, after_seconds=round(lived, 1), in_seconds=self._pause)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def ask_to_stop(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("process did not drain in time, killing it; what it held comes again", process=self.name)
+            self._process.kill()
+            self._process.wait()
+
+    def _follow(self, reading: int) -> None:
+        with open(reading, "rb") as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    self.status = json.loads(line)
+
+    def _relay(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr is not None
+        assert self._show is not None
+        for line in process.stderr:
+            self._show(line.decode(errors="replace").rstrip("\n"))
+
+
+class Supervisor:
+    """Everything of one data folder, from start to drained."""
+
+    def __init__(self, settings: Settings, config: Path) -> None:
+        self._settings = settings
+        self._config = config
+        self._console = Console(stderr=True)
+        self._children: dict[str, Child] = {}
+
+    def run(self) -> None:
+        """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
+        stop = StopSignal()
+        folder = self._settings.data_folder
+        with locked_file(folder / "jarvis.lock", f"`jarvis up`, process {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+            database = open_database(self._settings)
+            database.initialize()
+            database.close()
+            try:
+                if self._settings.broker.url is None:
+                    self._start("broker")
+                    self._wait_for_embedded_broker(stop)
+                self._start("worker")
+                self._start("scheduler")
+                self._say_what_runs()
+                notify("READY=1")
+                self._watch(stop)
+            finally:
+                notify("STOPPING=1")
+                self._stop()
+
+    def _start(self, name: str) -> None:
+        terminal = self._console.is_terminal
+        environment = {**os.environ, "JARVIS_SUPERVISOR": str(os.getpid())}
+        if terminal:
+            environment.setdefault("JARVIS_LOGGING__FORMAT", "console")
+        show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
+        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), name, "run"]
+        self._children[name] = Child(name, command, environment, show)
+        self._children[name].start()
+
+    def _wait_for_embedded_broker(self, stop: StopSignal) -> None:
+        deadline = time.monotonic() + 15
+        while running_broker(self._settings.data_folder) is None:
+            self._children["broker"].look_after()
+            if stop.wait(0.02) or time.monotonic() > deadline:
+                raise Unavailable("the embedded broker did not come up; its lines above say why")
+
+    def _say_what_runs(self) -> None:
+        url = without_password(broker_url(self._settings))
+        say = self._console.print if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
+        config = "" if self._config == Path("config") else f" --config {self._config}"
+        say("jarvis is recording: broker, worker and scheduler are up", highlight=False)
+        say(f"  database  {self._settings.database.path.absolute()}", highlight=False, soft_wrap=True)
+        say(f"  broker    {url}", highlight=False, soft_wrap=True)
+        say(
+            f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        say("  stop      Ctrl-C drains and stops; a second one forces", highlight=False)
+
+    def _watch(self, stop: StopSignal) -> None:
+        live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        if live:
+            live.start()
+        try:
+            while not stop.wait(0.25):
+                for child in self._children.values():
+                    child.look_after()
+                notify("WATCHDOG=1")
+                if live:
+                    live.update(self._status_line())
+        finally:
+            if live:
+                live.stop()
+
+    def _status_line(self) -> Text:
+        status = self._children["worker"].status
+        if not status:
+            return Text("starting …", style="dim")
+        counts = status["counts"]
+        backlog = status["backlog"]
+        line = Text.assemble(
+            ("● " if status["ready"] else "○ ", "green" if status["ready"] else "yellow"), f"{counts['messages']:,} in · {counts['applied']:,} applied · ",
+            f"{counts['duplicate']:,} duplicates · ", (f"{counts['quarantined']:,} quarantined", "yellow" if counts["quarantined"] else ""),
+            f" · backlog {'?' if backlog is None else format(backlog + status['in_flight'], ',')}",
+        )  # fmt: skip
+        if not status["ready"]:
+            line.append(
+                " · not ready: " + (status["problem"] or ("the broker does not answer" if backlog is None else "commits fail and are tried again")), "yellow"
+            )
+        return line
+
+    def _stop(self) -> None:
+        """Worker and scheduler drain side by side; the broker goes last, when nobody needs it."""
+        self._console.print("draining …", style="dim") if self._console.is_terminal else None
+        deadline = time.monotonic() + DRAIN_SECONDS + 10
+        draining = [child for name, child in self._children.items() if name != "broker"]
+        for child in draining:
+            child.ask_to_stop()
+        for child in draining:
+            child.wait(deadline)
+        if "broker" in self._children:
+            self._children["broker"].ask_to_stop()
+            self._children["broker"].wait(time.monotonic() + 15)
+        counts = self._children["worker"].status.get("counts") if "worker" in self._children else None
+        if counts:
+            said = ", ".join(f"{counts[name]:,} {says}" for name, says in _COUNTS.items())
+            print(f"stopped: {said}", file=sys.stderr, flush=True)
