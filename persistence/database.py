@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -135,22 +135,36 @@ class DatabaseManager:
         """
         current = getattr(self._local, "connection", None)
         if current is not None:
-            with current:  # apsw: a savepoint
-                yield current
+            mark = len(self._local.undo)
+            try:
+                with current:  # apsw: a savepoint
+                    yield current
+            except BaseException:
+                self._undo(mark)
+                raise
             return
         with self._connected() as connection:
             with _translated("begin a commit"):
                 connection.execute("BEGIN IMMEDIATE")
-            self._local.connection = connection
+            self._local.connection, self._local.undo = connection, []
             try:
-                with _translated("write to the books"):
-                    yield connection
+                try:
+                    with _translated("write to the books"):
+                        yield connection
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+                finally:
+                    self._local.connection = None
+                self._commit(connection)
             except BaseException:
-                self._local.connection = None
-                self._roll_back(connection)
+                self._undo(0)
                 raise
-            self._local.connection = None
-            self._commit(connection)
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call this if the present transaction, or the part of it that is under way, comes to nothing."""
+        if getattr(self._local, "connection", None) is not None:
+            self._local.undo.append(undo)
 
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
@@ -160,16 +174,12 @@ class DatabaseManager:
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
         with self.transaction() as connection:
-            before = connection.total_changes()
-            connection.execute(sql, params)
-            return connection.total_changes() - before
+            return _changed(connection, sql, params)
 
     def execute_many(self, sql: str, params_list: Sequence[Bindings]) -> int:
         """Run one statement for each element in one commit. Returns how many rows were changed in all."""
         with self.transaction() as connection:
-            before = connection.total_changes()
-            connection.executemany(sql, params_list)
-            return connection.total_changes() - before
+            return sum(_changed(connection, sql, params) for params in params_list)
 
     def backup(self, backup_path: str | Path) -> None:
         """A consistent copy of the whole database, taken while others write, fsynced, checked, then put in place.
@@ -283,6 +293,10 @@ class DatabaseManager:
             self._discard(connection)
             raise CommitUnknown(f"commit: {type(error).__name__}: {error}; whether it is on disk shows after reopening") from error
 
+    def _undo(self, mark: int) -> None:
+        while len(self._local.undo) > mark:
+            self._local.undo.pop()()
+
     def _roll_back(self, connection: apsw.Connection) -> None:
         try:
             if connection.in_transaction:
@@ -381,6 +395,13 @@ def _check(connection: apsw.Connection, path: str) -> None:
     problems += [f"row {row[1]} of {row[0]} refers to nothing in {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")][:5]
     if problems:
         raise WrongDatabase(f"{path} is damaged: {'; '.join(problems)}")
+
+
+def _changed(connection: apsw.Connection, sql: str, params: Bindings) -> int:
+    """Rows that a statement itself changed, its triggers' not counted."""
+    before = connection.total_changes()
+    connection.execute(sql, params)
+    return connection.changes() if connection.total_changes() != before else 0
 
 
 def _rows(cursor: apsw.Cursor) -> list[Row]:

@@ -36,7 +36,7 @@ def check_books(database: DatabaseManager) -> list[Finding]:
     """Run every check on one snapshot. An empty list means that the books add up."""
     findings: list[Finding] = []
     with database.get_connection() as connection:
-        connection.execute("BEGIN")
+        connection.execute("SAVEPOINT checking")
         try:
             for check in CHECKS:
                 for count, finding in enumerate(check(connection), 1):
@@ -44,7 +44,7 @@ def check_books(database: DatabaseManager) -> list[Finding]:
                         break
                     findings.append(finding)
         finally:
-            connection.execute("ROLLBACK")
+            connection.execute("RELEASE checking")
     return findings
 
 

@@ -34,6 +34,9 @@ from persistence.repositories.facts import ERASED, LIVE, VOIDED, Identity, Known
 
 RawOf = Callable[[int], bytes]
 
+#: What one fact may do to its batch: break a constraint, hold text that is none, or a number that cannot be added exactly.
+UNRECORDABLE = (*CONTENT, Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
+
 
 class Ledger:
     """Records facts. One instance per database; safe to use from several threads and several processes."""
@@ -53,7 +56,7 @@ class Ledger:
         try:
             with self._database.transaction() as connection:
                 return Posting(connection, self._clock(), raw_of).run(batch)
-        except (*CONTENT, Invalid, OverflowError, UnicodeEncodeError):
+        except UNRECORDABLE:
             return self._post_one_by_one(batch, raw_of)
 
     def record(self, batch: Sequence[AnyFact]) -> None:
@@ -64,7 +67,10 @@ class Ledger:
         if not batch:
             return
         with self._database.transaction() as connection:
-            Posting(connection, self._clock(), None, by_hand=True).run(batch)
+            try:
+                Posting(connection, self._clock(), None, by_hand=True).run(batch)
+            except CONTENT as error:
+                raise Invalid(f"the store refuses it: {error}") from error
 
     def _post_one_by_one(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None) -> list[Outcome]:
         """The batch held something the store refuses: find it, and record the rest, still in one commit."""
@@ -76,7 +82,7 @@ class Ledger:
                 try:
                     with connection:
                         outcomes += Posting(connection, now, raw).run([item])
-                except (*CONTENT, Invalid, OverflowError, UnicodeEncodeError) as error:
+                except UNRECORDABLE as error:
                     detail = str(error) if isinstance(error, BooksError) else f"{type(error).__name__}: {error}"
                     refusal = _refusal(item, Reason.REFUSED, detail, raw)
                     outcomes += Posting(connection, now, None).run([refusal])
@@ -100,15 +106,16 @@ class Posting:
     def run(self, batch: Sequence[AnyFact | Refusal]) -> list[Outcome]:
         outcomes: list[Outcome] = [APPLIED] * len(batch)
         held: list[tuple[int, Refusal, int | None]] = []
-        fresh = self._distinct(batch, outcomes, held)
-        fresh = self._of_open_accounts(fresh, batch, outcomes, held)
+        fresh, rivals = self._distinct(batch, outcomes, held)
+        fresh = self._of_open_accounts(fresh, outcomes, held)
         numbered = self._identify(fresh, outcomes, held)
+        self._settle_rivals(rivals, outcomes, held)
         self._record(numbered)
         self._apply_voids(numbered)
         self._update_orders()
         self._move_balances()
         accounts.mark_dirty(self._connection, self._dirty)
-        for index, refusal, fact_no in held:
+        for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
             if self._by_hand:
                 raise _by_hand_error(refusal)
             new = quarantine.hold(self._connection, refusal, fact_no, self._now)
@@ -119,9 +126,10 @@ class Posting:
 
     def _distinct(
         self, batch: Sequence[AnyFact | Refusal], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
-    ) -> dict[Identity, tuple[int, AnyFact]]:
-        """The first of each identity; what the batch itself holds twice is settled here."""
+    ) -> tuple[dict[Identity, tuple[int, AnyFact]], list[tuple[int, AnyFact]]]:
+        """The first of each identity, and those that differ from the first; what the batch holds twice alike is settled here."""
         found: dict[Identity, tuple[int, AnyFact]] = {}
+        rivals: list[tuple[int, AnyFact]] = []
         for index, item in enumerate(batch):
             if type(item) is Refusal:
                 held.append((index, item, None))
@@ -133,17 +141,16 @@ class Posting:
                 continue
             at, first = found[key]
             if first.digest != fact.digest:
-                held.append((index, self._conflict(index, fact), None))
+                rivals.append((index, fact))
                 continue
             outcomes[index] = DUPLICATE
             if _pair(fact) < _pair(first):
                 found[key] = (at, first._replace(producer=fact.producer, sequence=fact.sequence))
-        return found
+        return found, rivals
 
     def _of_open_accounts(
         self,
         fresh: dict[Identity, tuple[int, AnyFact]],
-        batch: Sequence[AnyFact | Refusal],
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
     ) -> dict[Identity, tuple[int, AnyFact]]:
@@ -232,6 +239,20 @@ class Posting:
         self._connection.executemany(facts.INSERT_IDENTITY, inserts)
         return new
 
+    def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
+        """What differs from an earlier fact of its batch may still be what the books hold, with that earlier one the conflict."""
+        if not rivals:
+            return
+        known = facts.find_known(self._connection, [(f[1], f[0], f.kind) for _, f in rivals])
+        for index, fact in rivals:
+            record = known.get((fact[1], fact[0], fact.kind))
+            if record is not None and record.digest == fact.digest:
+                outcomes[index] = DUPLICATE
+                if _pair(fact) < _pair(record):
+                    self._take_earlier_pair(record, fact)
+            else:
+                held.append((index, self._conflict(index, fact), None if record is None else record.fact_no))
+
     def _take_earlier_pair(self, record: Known, fact: AnyFact) -> None:
         """Of two deliveries of one record the smaller (sequence, producer) counts: it decides the order of facts."""
         self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
@@ -319,7 +340,9 @@ class Posting:
             waiting = connection.execute(sql, (fact[0], fact[1], fact.kind)).fetchall()
             if waiting:
                 connection.executemany("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", [(number, void_no) for (void_no,) in waiting])
-                self._void(number, fact.kind)
+                # Another void of this very commit may have done it already.
+                if connection.execute("SELECT state FROM facts WHERE fact_no = ?", (number,)).get == LIVE:
+                    self._void(number, fact.kind)
 
     def _void(self, fact_no: int, kind: str) -> None:
         """Mark a live fact as voided and undo what it moved."""
@@ -393,7 +416,7 @@ class Posting:
 
 def _refusal(item: AnyFact | Refusal, reason: Reason, detail: str, raw_of: RawOf | None, index: int = 0) -> Refusal:
     if isinstance(item, Refusal):
-        return item._replace(detail=item.detail[:500].encode("utf-8", "replace").decode("utf-8"))
+        return item
     raw = raw_of(index) if raw_of is not None else item.content().encode("utf-8", "surrogatepass")
     return Refusal(raw, str(reason), detail, item.kind, item[0], item[1], item.producer, item.sequence)
 

@@ -25,6 +25,7 @@ class Account:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     pending: list[Transaction] = field(default_factory=list)
+    saved_state: tuple[str, bool] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.name = self.name or self.account_id
@@ -50,6 +51,13 @@ class Account:
 
     def deactivate(self) -> None:
         self.is_active = False
+
+    def snapshot(self) -> tuple[object, ...]:
+        """What a save changes of the entity, for `restore` where that save comes to nothing."""
+        return self.pending, self.balance.saved, self.saved_state
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        self.pending, self.balance.saved, self.saved_state = snapshot  # type: ignore[assignment]
 
 
 class AccountRepository(ABC):

@@ -143,6 +143,10 @@ class Fact:
     def content(self) -> str:
         raise NotImplementedError
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies and other processes get the checked values as they are, not through the constructor for people.
+        return type(self)._make, (tuple(self),)  # type: ignore[attr-defined, arg-type]
+
     @property
     def digest(self) -> bytes:
         return hashlib.sha256(self.content().encode()).digest()
@@ -218,7 +222,7 @@ class Fill(_FillFields, Fact):
             identifier(account_id, "account_id"), identifier(fill_id, "fill_id"), identifier(order_id, "order_id"), identifier(symbol, "symbol"),
             str(OrderSide(side)), quantity, price, cash, multiplier, base, quote, exact(fee, "fee"), fee_currency, instant_of(executed_at),
             _rate(quote_usd_rate, quote, conventions, "quote_usd_rate"), _rate(fee_usd_rate, fee_currency, conventions, "fee_usd_rate"),
-            liquidity, None if order_type is None else str(order_type),
+            liquidity or None, str(order_type) if order_type else None,
             None if order_quantity is None else positive(order_quantity, "order_quantity"),
             None if order_price is None else exact(order_price, "order_price"),
             extra, None, producer, sequence,
@@ -298,7 +302,7 @@ class _Flow(_FlowFields, Fact):
         return cls._make((
             identifier(account_id, "account_id"), identifier(flow_id, f"{cls.kind}_id"), currency, positive(amount, "amount"),
             str(Category(category)), instant_of(occurred_at), _rate(usd_rate, currency, conventions, "usd_rate"),
-            description, reference, extra, None, producer, sequence,
+            description or None, reference or None, extra, None, producer, sequence,
         ))  # fmt: skip
 
     @property
@@ -398,6 +402,7 @@ class OrderEvent(_OrderEventFields, Fact):
                 raise Invalid("a limit order needs its price")
             pair = conventions.split(symbol)
             base, quote = base or (pair and pair[0]), quote or (pair and pair[1])
+            base, quote = base and code(base, "base"), quote and code(quote, "quote")
             if reserve and not (base and quote):
                 base_and_quote(symbol, base, quote, conventions)
             if reserve and side == OrderSide.BUY and price is None:

@@ -211,12 +211,12 @@ class Balance:
     was when it was loaded or saved, so that a save writes the change and never undoes what others did meanwhile.
     """
 
-    __slots__ = ("_available", "_reserved", "_saved")
+    __slots__ = ("_available", "_reserved", "saved")
 
     def __init__(self, available: dict[Currency, Decimal] | None = None, reserved: dict[Currency, Decimal] | None = None) -> None:
         self._available: dict[Currency, Decimal] = dict(available or {})
         self._reserved: dict[Currency, Decimal] = dict(reserved or {})
-        self._saved: dict[Currency, tuple[Decimal, Decimal]] = {}
+        self.saved: dict[Currency, tuple[Decimal, Decimal]] = {}
 
     @property
     def currencies(self) -> list[Currency]:
@@ -259,9 +259,9 @@ class Balance:
     def changes(self) -> dict[Currency, tuple[Decimal, Decimal]]:
         """Per currency, what `total` and `reserved` changed by since the balance was loaded or saved; unchanged ones are left out."""
         found = {}
-        for currency in sorted({*self._available, *self._reserved, *self._saved}):
+        for currency in sorted({*self._available, *self._reserved, *self.saved}):
             available, reserved = self._available.get(currency, ZERO), self._reserved.get(currency, ZERO)
-            was_available, was_reserved = self._saved.get(currency, (ZERO, ZERO))
+            was_available, was_reserved = self.saved.get(currency, (ZERO, ZERO))
             total = EXACT.subtract(EXACT.add(available, reserved), EXACT.add(was_available, was_reserved))
             held = EXACT.subtract(reserved, was_reserved)
             if total or held:
@@ -271,11 +271,11 @@ class Balance:
     def mark_saved(self) -> None:
         """From here on, `changes` counts from the present figures."""
         held = {*self._available, *self._reserved}
-        self._saved = {c: (self._available.get(c, ZERO), self._reserved.get(c, ZERO)) for c in held}
+        self.saved = {c: (self._available.get(c, ZERO), self._reserved.get(c, ZERO)) for c in held}
 
     def forget_saved(self) -> None:
         """From here on, the whole balance counts as changed (its account is new to the books)."""
-        self._saved = {}
+        self.saved = {}
 
     def _require(self, money: Money) -> None:
         if self._available.get(money.currency, ZERO) < money.amount:

@@ -6,6 +6,7 @@ arrive in any order and give the same row. `Order` is the entity that people hol
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -68,11 +69,14 @@ class Order:
     base: str | None = None
     quote: str | None = None
     multiplier: Decimal = ONE
+    reserve: bool = False
     fills_count: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
     executed_at: datetime | None = None
     executions: list[Execution] = field(default_factory=list)
+    saved_terms: tuple[object, ...] | None = field(default=None, repr=False)
+    saved_status: OrderStatus | None = field(default=None, repr=False)
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Order:
         base: str | None = None,
         quote: str | None = None,
         multiplier: Number = 1,
+        reserve: bool = False,
         created_at: datetime | None = None,
     ) -> None:
         self.order_id, self.account_id, self.symbol = order_id, account_id, symbol
@@ -99,7 +104,12 @@ class Order:
         self.base, self.quote, self.multiplier = base, quote, positive(multiplier, "multiplier")
         self.status, self.filled_quantity, self.cash, self.weight, self.fills_count = OrderStatus.PENDING, ZERO, ZERO, ZERO, 0
         self.created_at, self.updated_at, self.executed_at = created_at or datetime.now(UTC), None, None
-        self.executions = []
+        self.reserve, self.executions, self.saved_terms, self.saved_status = reserve, [], None, None
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What was asked for: what a save records as placed, and records anew where it was changed since."""
+        return self.symbol, self.side, self.order_type, self.quantity, self.price, self.base, self.quote, self.multiplier, self.reserve
 
     @property
     def remaining_quantity(self) -> Decimal:
@@ -136,7 +146,7 @@ class Order:
         if quantity > self.remaining_quantity:
             raise Invalid(f"{canonical(quantity)} is more than the {canonical(self.remaining_quantity)} that remains of order {self.order_id}")
         execution = Execution(
-            f"{self.order_id}:{self.fills_count + 1}", quantity, exact(executed_price, "executed_price"), exact(fee, "fee"), fee_currency,
+            f"{self.order_id}:{uuid.uuid4().hex[:16]}", quantity, exact(executed_price, "executed_price"), exact(fee, "fee"), fee_currency,
             executed_at or datetime.now(UTC),
         )  # fmt: skip
         self.fills_count += 1
@@ -153,19 +163,20 @@ class Order:
         """Take a type as the books hold it, without the rules for placing (a limit order known only by its fills has no price)."""
         self.order_type = _known_type(name)
 
-    def cancel(self) -> None:
-        self._end(OrderStatus.CANCELLED)
+    def cancel(self, occurred_at: datetime | None = None) -> None:
+        self._end(OrderStatus.CANCELLED, occurred_at)
 
-    def reject(self) -> None:
-        self._end(OrderStatus.REJECTED)
+    def reject(self, occurred_at: datetime | None = None) -> None:
+        self._end(OrderStatus.REJECTED, occurred_at)
 
-    def expire(self) -> None:
-        self._end(OrderStatus.EXPIRED)
+    def expire(self, occurred_at: datetime | None = None) -> None:
+        self._end(OrderStatus.EXPIRED, occurred_at)
 
-    def _end(self, status: OrderStatus) -> None:
+    def _end(self, status: OrderStatus, occurred_at: datetime | None) -> None:
         if not self.is_open:
             raise Invalid(f"order {self.order_id} is {self.status}; only a pending or partially filled order can become {status}")
         self.status = status
+        self.updated_at = occurred_at or datetime.now(UTC)
 
 
 def average_price(cash: Decimal, weight: Decimal) -> Decimal | None:
@@ -241,11 +252,10 @@ class OrderState:
 
     def add(self, fill: Fill) -> bool:
         """Take one more fill into account; False where its effect depends on the other facts, so that all must be read again."""
-        if self.multiplier != fill.multiplier or self.base is None or self.side is None:
+        if self.multiplier != fill.multiplier or (self.base, self.quote) != (fill.base, fill.quote):
             return False
         if not self.placed:
-            same = (self.symbol, self.side, self.order_type, self.base, self.quote) == (fill.symbol, fill.side, fill.order_type, fill.base, fill.quote)
-            if not same or self.price != fill.order_price:
+            if (self.symbol, self.side, self.order_type, self.price) != (fill.symbol, fill.side, fill.order_type, fill.order_price):
                 return False
             if fill.order_quantity is not None:
                 self.quantity = max(fill.order_quantity, self.quantity or ZERO) if self.quantity_given else fill.order_quantity

@@ -60,6 +60,9 @@ class PerformanceMetrics:
         self.sharpe_ratio, self.sortino_ratio = _finite(sharpe_ratio, "sharpe_ratio"), _finite(sortino_ratio, "sortino_ratio")
         self.max_drawdown, self.win_rate = _finite(max_drawdown, "max_drawdown"), _finite(win_rate, "win_rate")
         self.profit_factor = _finite(profit_factor, "profit_factor")
+        _within(self.max_drawdown, "max_drawdown", -1, 0)
+        _within(self.win_rate, "win_rate", 0, 1)
+        _within(self.profit_factor, "profit_factor", 0, float("inf"))
         if trades_count < 0:
             raise Invalid(f"trades_count is {trades_count}; a count is never below zero")
         self.trades_count = trades_count
@@ -73,6 +76,11 @@ def _finite(value: float | None, name: str) -> float | None:
     if number != number or number in (float("inf"), float("-inf")):
         raise Invalid(f"{name} is {number}; what is undefined is None")
     return number
+
+
+def _within(value: float | None, name: str, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:
+        raise Invalid(f"{name} is {value}; it lies between {least:g} and {most:g}")
 
 
 #: The figures that averages are taken of.

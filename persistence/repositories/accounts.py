@@ -12,9 +12,9 @@ import apsw
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.account import Account, AccountRepository
-from persistence.domain.facts import Adjustment, AnyFact
+from persistence.domain.facts import Adjustment, AnyFact, identifier
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Balance, Currency, canonical
+from persistence.domain.money import EXACT, ZERO, Balance, Currency, canonical, within_limits
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import facts
 from persistence.repositories.transactions import SQLiteTransactionRepository, manual_fact
@@ -27,8 +27,7 @@ def open_unknown(connection: apsw.Connection, earliest: dict[str, int], now: int
     """Open the accounts that are new, with the instant of their first fact. Returns those that were deleted, unless `reopen`."""
     deleted = set()
     for account_id, instant in earliest.items():
-        known = connection.execute("SELECT opened_at FROM accounts WHERE account_id = ?", (account_id,)).fetchone()
-        if known is None:
+        if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
             if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
                 if not reopen:
                     deleted.add(account_id)
@@ -38,15 +37,17 @@ def open_unknown(connection: apsw.Connection, earliest: dict[str, int], now: int
                 "INSERT INTO accounts (account_id, name, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
                 (account_id, account_id, instant, now, now),
             )
-        elif known[0] is None or instant < known[0]:
-            connection.execute("UPDATE accounts SET opened_at = ? WHERE account_id = ?", (instant, account_id))
     return deleted
 
 
 def mark_dirty(connection: apsw.Connection, least: dict[str, int]) -> None:
-    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile."""
+    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile.
+
+    The same instant may be the account's earliest.
+    """
     connection.executemany(
-        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1 WHERE account_id = ?2",
+        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1, "
+        "opened_at = min(coalesce(opened_at, ?1), ?1) WHERE account_id = ?2",
         [(instant, account_id) for account_id, instant in least.items()],
     )
 
@@ -59,12 +60,21 @@ def move_balances(connection: apsw.Connection, changes: Sequence[tuple[str, str,
         available, held = (Decimal(known[0]), Decimal(known[1])) if known else (ZERO, ZERO)
         held = EXACT.add(held, reserved)
         available = EXACT.subtract(EXACT.add(available, total), reserved)
+        if not available and not held and not _ever_moved(connection, account_id, currency):
+            # Only an order ever set something aside here, and it no longer does: as if it had never been.
+            connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency))
+            continue
         rows.append((account_id, currency, canonical(available), canonical(held), now))
     connection.executemany(
         "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
         rows,
     )
+
+
+def _ever_moved(connection: apsw.Connection, account_id: str, currency: str) -> bool:
+    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? LIMIT 1"
+    return connection.execute(sql, (account_id, currency)).get is not None
 
 
 class SQLiteAccountRepository(AccountRepository):
@@ -74,17 +84,10 @@ class SQLiteAccountRepository(AccountRepository):
         self._database = database
 
     def save(self, account: Account, reason: str = "balance changed through account_repository.save") -> None:
-        with self._database.transaction() as connection:
-            self._save(connection, account, reason)
-        self._settle(account)
+        self._save_all([account], reason)
 
     def save_many(self, accounts: Iterable[Account]) -> None:
-        saved = list(accounts)
-        with self._database.transaction() as connection:
-            for account in saved:
-                self._save(connection, account, "balance changed through account_repository.save_many")
-        for account in saved:
-            self._settle(account)
+        self._save_all(accounts, "balance changed through account_repository.save_many")
 
     def find_by_id(self, account_id: str) -> Account | None:
         return next(iter(self._select("WHERE account_id = ?", (account_id,))), None)
@@ -120,8 +123,17 @@ class SQLiteAccountRepository(AccountRepository):
     def get_transaction_history(self, account_id: str, limit: int | None = 100) -> list[Transaction]:
         return SQLiteTransactionRepository(self._database).find_by_account(account_id, limit)
 
+    def _save_all(self, accounts: Iterable[Account], reason: str) -> None:
+        with self._database.transaction() as connection:
+            for account in accounts:
+                before = account.snapshot()
+                self._database.on_rollback(lambda account=account, before=before: account.restore(before))  # type: ignore[misc]
+                self._save(connection, account, reason)
+                self._settle(account)
+
     def _save(self, connection: apsw.Connection, account: Account, reason: str) -> None:
         now = instants.now()
+        identifier(account.account_id, "account_id")
         if not self.exists(account.account_id):
             # New to the books, or deleted since it was loaded: all that it carries is a change.
             account.balance.forget_saved()
@@ -131,16 +143,19 @@ class SQLiteAccountRepository(AccountRepository):
                 (account.account_id, account.name, int(account.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
             )
         else:
-            connection.execute(
-                "UPDATE accounts SET name = ?, is_active = ?, updated_at = ? WHERE account_id = ?",
-                (account.name, int(account.is_active), now, account.account_id),
-            )
+            # Only what was changed is written: a stale entity must not undo what others did.
+            name, active = account.saved_state or (None, None)
+            if account.name != name:
+                connection.execute("UPDATE accounts SET name = ?, updated_at = ? WHERE account_id = ?", (account.name, now, account.account_id))
+            if account.is_active != active:
+                self._set_active(account.account_id, account.is_active)
         self._ledger().record(_implied_facts(account, reason, now))
 
     def _settle(self, account: Account) -> None:
-        """Once the commit is durable: the entity counts its changes from here."""
-        account.pending.clear()
+        """From here the entity counts its changes anew; a rollback restores what it was."""
+        account.pending = []
         account.balance.mark_saved()
+        account.saved_state = account.name, account.is_active
         found = self.find_by_id(account.account_id)
         if found is not None:
             account.opened_at, account.created_at, account.updated_at = found.opened_at, found.created_at, found.updated_at
@@ -178,7 +193,7 @@ def _entity(connection: apsw.Connection, row: Sequence[Any]) -> Account:
     account_id, name, active, opened, created, updated = row
     return Account(
         account_id, name, balance_of(connection, account_id), bool(active), None if opened is None else to_datetime(opened),
-        to_datetime(created), to_datetime(updated),
+        to_datetime(created), to_datetime(updated), saved_state=(name, bool(active)),
     )  # fmt: skip
 
 
@@ -194,6 +209,8 @@ def _implied_facts(account: Account, reason: str, now: int) -> list[AnyFact]:
         total, reserved = changes.get(currency, (ZERO, ZERO))
         rest = EXACT.subtract(total, explained.get(currency, ZERO))
         if rest or reserved:
+            for amount in (rest, reserved):
+                within_limits(amount)
             found.append(
                 Adjustment(account.account_id, uuid.uuid4().hex, str(TransactionType.ADJUSTMENT), str(currency), rest, reserved, reason, None, now, None, None)
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from persistence.domain.errors import Conflict, Immutable, Invalid
 from persistence.domain.facts import DEFAULT_CONVENTIONS, AnyFact, Conventions, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ONE, canonical
-from persistence.domain.order import Order, OrderRepository, OrderSide, OrderState, OrderStatistics, OrderStatus
+from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderState, OrderStatistics, OrderStatus
 from persistence.repositories import facts
 from persistence.repositories.transactions import period
 
@@ -117,7 +118,7 @@ def _text(number: Decimal | None) -> str | None:
 
 _COLUMNS = (
     "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, status, "
-    "created_at, updated_at, executed_at"
+    "created_at, updated_at, executed_at, reserve"
 )
 #: The terms of the partial index on open orders, word for word.
 _OPEN = "status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'"
@@ -138,13 +139,13 @@ class SQLiteOrderRepository(OrderRepository):
     def save_many(self, orders: Iterable[Order]) -> None:
         from persistence.ledger import Ledger
 
-        saved = list(orders)
         ledger = Ledger(self._database)
         with self._database.transaction() as connection:
-            for order in saved:
+            for order in orders:
+                before = order.executions, order.saved_terms, order.saved_status
+                self._database.on_rollback(lambda order=order, before=before: _restore(order, before))  # type: ignore[misc]
                 self._save(connection, ledger, order)
-        for order in saved:
-            order.executions.clear()
+                order.executions, order.saved_terms, order.saved_status = [], order.terms, order.status
 
     def find_by_id(self, order_id: str, account_id: str | None = None) -> Order | None:
         where, params = ("order_id = ?", (order_id,)) if account_id is None else ("order_id = ? AND account_id = ?", (order_id, account_id))
@@ -225,11 +226,15 @@ class SQLiteOrderRepository(OrderRepository):
         known = self.find_by_id(order.order_id, order.account_id)
         recorded = facts.facts_of_order(connection, order.order_id, order.account_id) if known else []
         implied: list[AnyFact] = []
-        if known is None or _terms(known) != _terms(order):
+        if known is not None and order.saved_terms is None and not _same_terms(known, order):
+            raise Conflict(f"another order {order.order_id} is in the books with other terms; load and change that one, or choose another id")
+        if known is None and order.fills_count > len(order.executions):
+            raise Conflict(f"the fills of order {order.order_id} went with its account; build the order anew to save it")
+        if known is None or (order.saved_terms is not None and order.terms != order.saved_terms):
             placed = [f for f in recorded if isinstance(f, OrderEvent) and f.status == EventStatus.PLACED]
             implied += [_void_of(event, "terms changed by a save") for event in placed]
-            implied.append(self._placed(order, len([f for f in recorded if isinstance(f, OrderEvent)]), connection))
-        executed = order.executions
+            implied.append(self._placed(order, connection))
+        executed = [e for e in order.executions if not _is_recorded(connection, e.fill_id, order.account_id, Fill.kind)]
         if known is not None and known.fills_count + len(executed) != order.fills_count:
             raise Conflict(f"order {order.order_id} was executed by somebody else meanwhile; load it again")
         implied += [self._fill(order, execution) for execution in executed]
@@ -237,24 +242,24 @@ class SQLiteOrderRepository(OrderRepository):
             at = to_instant(order.updated_at or datetime.now(UTC))
             implied.append(
                 OrderEvent(
-                    event_id=f"{order.order_id}:{order.status}", order_id=order.order_id, account_id=order.account_id, status=str(order.status),
+                    event_id=_unused_event_id(connection, f"{order.order_id}:{order.status}", order.account_id),
+                    order_id=order.order_id, account_id=order.account_id, status=str(order.status),
                     occurred_at=max(at, to_instant(order.created_at or to_datetime(at))),
                 )
             )  # fmt: skip
         ledger.record(implied)
         found = self.find_by_id(order.order_id, order.account_id)
-        if found is not None and found.status != order.status and not executed and order.status in (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED):
+        by_hand = order.status in (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED) and order.status != order.saved_status
+        if found is not None and found.status != order.status and not executed and by_hand:
             raise Invalid(f"order {order.order_id} is {found.status} in the books; call execute(executed_price=…) instead of setting its status")
 
-    def _placed(self, order: Order, earlier: int, connection: apsw.Connection) -> OrderEvent:
-        event_id = f"{order.order_id}:placed"
-        if earlier or _is_live(connection, event_id, order.account_id):
-            event_id = f"{event_id}:{earlier + 1}"
+    def _placed(self, order: Order, connection: apsw.Connection) -> OrderEvent:
         return OrderEvent(
-            event_id=event_id, order_id=order.order_id, account_id=order.account_id, status=EventStatus.PLACED,
+            event_id=_unused_event_id(connection, f"{order.order_id}:placed", order.account_id),
+            order_id=order.order_id, account_id=order.account_id, status=EventStatus.PLACED,
             occurred_at=order.created_at or datetime.now(UTC), symbol=order.symbol, side=order.side,
             order_type=None if order.order_type is None else str(order.order_type), quantity=order.quantity, price=order.price, base=order.base,
-            quote=order.quote, multiplier=order.multiplier, conventions=self._conventions,
+            quote=order.quote, multiplier=order.multiplier, reserve=order.reserve, conventions=self._conventions,
         )  # fmt: skip
 
     def _fill(self, order: Order, execution: Any) -> Fill:
@@ -267,12 +272,24 @@ class SQLiteOrderRepository(OrderRepository):
         )  # fmt: skip
 
 
-def _terms(order: Order) -> tuple[Any, ...]:
-    return order.symbol, order.side, order.order_type, order.quantity, order.price, order.multiplier
+def _restore(order: Order, before: tuple[list[Execution], tuple[object, ...] | None, OrderStatus | None]) -> None:
+    order.executions, order.saved_terms, order.saved_status = before
 
 
-def _is_live(connection: apsw.Connection, event_id: str, account_id: str) -> bool:
-    known = facts.find_known(connection, [(event_id, account_id, OrderEvent.kind)])
+def _same_terms(known: Order, order: Order) -> bool:
+    """Whether a new entity describes the recorded order; what it leaves to the symbol counts as the same."""
+    pair = order.base or known.base, order.quote or known.quote
+    return known.terms == (order.symbol, order.side, order.order_type, order.quantity, order.price, *pair, order.multiplier, order.reserve)
+
+
+def _unused_event_id(connection: apsw.Connection, stem: str, account_id: str) -> str:
+    """The stem, or the first of its numbered variants that no recorded event has, voided ones included."""
+    ids = chain([stem], (f"{stem}:{n}" for n in count(2)))
+    return next(i for i in ids if not _is_recorded(connection, i, account_id, OrderEvent.kind))
+
+
+def _is_recorded(connection: apsw.Connection, record_id: str, account_id: str, kind: str) -> bool:
+    known = facts.find_known(connection, [(record_id, account_id, kind)])
     return any(record.state != facts.ERASED for record in known.values())
 
 
@@ -281,15 +298,36 @@ def _void_of(event: OrderEvent, reason: str) -> Void:
 
 
 def _entity(row: Sequence[Any]) -> Order:
-    (order_id, account_id, symbol, side, kind, quantity, price, base, quote, multiplier, filled, cash, weight, count, status, created, updated, executed) = row
+    (
+        order_id,
+        account_id,
+        symbol,
+        side,
+        kind,
+        quantity,
+        price,
+        base,
+        quote,
+        multiplier,
+        filled,
+        cash,
+        weight,
+        fills,
+        status,
+        created,
+        updated,
+        executed,
+        reserve,
+    ) = row
     order = Order(
         order_id, account_id, symbol or "", None if side is None else OrderSide(side), None, None if quantity is None else Decimal(quantity),
         None if price is None else Decimal(price), base=base, quote=quote, multiplier=Decimal(multiplier), created_at=to_datetime(created),
     )  # fmt: skip
     order.set_order_type(kind)
     order.status, order.filled_quantity, order.cash, order.weight = OrderStatus(status), Decimal(filled), Decimal(cash), Decimal(weight)
-    order.fills_count = count
+    order.fills_count, order.reserve = fills, bool(reserve)
     order.updated_at, order.executed_at = to_datetime(updated), None if executed is None else to_datetime(executed)
+    order.saved_terms, order.saved_status = order.terms, order.status
     return order
 
 

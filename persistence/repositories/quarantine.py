@@ -21,9 +21,17 @@ def hold(connection: apsw.Connection, refusal: Refusal, fact_no: int | None, now
         return False
     connection.execute(
         "INSERT INTO quarantine (raw, raw_digest, reason, detail, kind, account_id, record_id, fact_no, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (refusal.raw, digest, str(refusal.reason), refusal.detail, refusal.kind, refusal.account_id, refusal.record_id, fact_no, now),
-    )
+        (
+            refusal.raw, digest, str(refusal.reason), _storable(refusal.detail), _storable(refusal.kind), _storable(refusal.account_id),
+            _storable(refusal.record_id), fact_no, now,
+        ),
+    )  # fmt: skip
     return True
+
+
+def _storable(text: str | None) -> str | None:
+    """Text that the store takes: what is no text (a lone surrogate) shows as a question mark; the raw bytes keep it."""
+    return None if text is None else text[:2_000].encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

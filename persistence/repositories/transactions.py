@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Immutable
-from persistence.domain.facts import Category, Deposit, Fill, ManualTransaction, Withdrawal
+from persistence.domain.errors import Immutable, Invalid
+from persistence.domain.facts import Category, Deposit, Fill, ManualTransaction, Withdrawal, identifier
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Currency, Money, canonical
+from persistence.domain.money import EXACT, ZERO, Currency, Money, canonical, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
 
 if TYPE_CHECKING:
@@ -262,10 +262,15 @@ class SQLiteTransactionRepository(TransactionRepository):
 
 
 def manual_fact(transaction: Transaction, account_id: str) -> ManualTransaction:
+    """The fact that a transaction saved by hand is recorded as. Raises `Invalid` for ids and amounts that the books do not take."""
+    if transaction.reverses is not None:
+        raise Invalid(f"transaction {transaction.transaction_id} is a reversal; record a Void of what it reverses instead")
     movement = transaction.movement
+    within_limits(movement.amount)
     return ManualTransaction(
-        account_id, transaction.transaction_id, str(transaction.transaction_type), str(movement.currency), movement.amount, ZERO,
-        transaction.description or None, transaction.reference, to_instant(transaction.occurred_at), None, None,
+        identifier(account_id, "account_id"), identifier(transaction.transaction_id, "transaction_id"),
+        str(transaction.transaction_type), str(movement.currency), movement.amount, ZERO,
+        transaction.description or None, transaction.reference or None, to_instant(transaction.occurred_at), None, None,
     )  # fmt: skip
 
 
