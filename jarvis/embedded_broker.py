@@ -17,8 +17,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from persistence.database import locked_file
 from persistence.domain.errors import Unavailable
@@ -61,29 +64,39 @@ class EmbeddedBroker:
 
     @property
     def alive(self) -> bool:
-        return _answers(self.socket)
+        return _probe(self.socket) != "silent"
 
     def stop(self) -> None:
-        """SIGTERM, so that it saves what it holds, then wait for its end."""
+        """SIGTERM, so that it saves what it holds, then wait for its end; what does not end is killed (its file is in order:
+        every message was written before it was answered)."""
         if self.pid is None:
             return
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
-        deadline = time.monotonic() + START_SECONDS
-        while _process_lives(self.pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        _end(self.pid)
         with suppress(FileNotFoundError):
             self.announcement.unlink()
         self.pid = None
 
     def _start(self) -> None:
-        if _answers(self.socket):
+        if _probe(self.socket) == "ready":
             # Its starter was killed; it is ours by its folder, so go on with it.
-            with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            with _client(self.socket) as client:
                 self.pid = int(client.info("server")["process_id"])
         else:
+            # Two servers over one file would ruin it: a silent one has to go before another comes.
+            silent = self._announced_server()
+            if silent is not None:
+                _end(silent)
             self.pid = self._launch().pid
         _write_private(self.announcement, json.dumps({"url": self.url, "pid": self.pid}))
+
+    def _announced_server(self) -> int | None:
+        """The process that was announced here, if it still lives and is a server of this socket."""
+        try:
+            pid = int(json.loads(self.announcement.read_text("utf-8"))["pid"])
+            title = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout  # noqa: S607
+        except (OSError, ValueError, KeyError):
+            return None
+        return pid if self.socket.name in title and "server" in title else None
 
     def _launch(self) -> subprocess.Popen[bytes]:
         with suppress(FileNotFoundError):
@@ -100,9 +113,12 @@ class EmbeddedBroker:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_private_files,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(self.socket):
+        while (state := _probe(self.socket)) != "ready":
+            # A large backlog takes its time to load; only silence is a failure.
+            if state == "loading":
+                deadline = time.monotonic() + START_SECONDS
             if server.poll() is not None or time.monotonic() > deadline:
-                server.kill()
+                _end(server.pid)
                 raise Unavailable(f"the embedded broker did not start; its log is {self.folder / 'valkey.log'}. A Redis of yours can be named in broker.url")
             time.sleep(0.01)
         return server
@@ -114,7 +130,7 @@ def running_broker(data_folder: Path) -> str | None:
         url = str(json.loads((data_folder / "broker.json").read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _answers(Path(url.removeprefix("unix://"))) else None
+    return url if _probe(Path(url.removeprefix("unix://"))) == "ready" else None
 
 
 def server_binary() -> str:
@@ -134,14 +150,36 @@ def _private_files() -> None:
     os.umask(0o077)
 
 
-def _answers(socket: Path) -> bool:
+def _client(socket: Path) -> redis.Redis:
+    # One try of two seconds: the client's own retries would make it half a minute.
+    return redis.Redis(unix_socket_path=str(socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _probe(socket: Path) -> Literal["ready", "loading", "silent"]:
     if not socket.exists():
-        return False
+        return "silent"
     try:
-        with redis.Redis(unix_socket_path=str(socket), socket_timeout=2) as client:
-            return bool(client.ping())
+        with _client(socket) as client:
+            client.ping()
+            return "ready"
+    except redis.BusyLoadingError:
+        return "loading"
     except redis.RedisError:
-        return False
+        return "silent"
+
+
+def _end(pid: int) -> None:
+    """SIGTERM, and after a while SIGKILL; returns once the process is gone."""
+    for signal_number, patience in ((signal.SIGTERM, START_SECONDS), (signal.SIGKILL, START_SECONDS)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
+        deadline = time.monotonic() + patience
+        while _process_lives(pid):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _process_lives(pid: int) -> bool:

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from types import FrameType
@@ -29,7 +28,11 @@ log = structlog.get_logger("jarvis")
 #: How often a process looks at itself and at whether its supervisor still lives.
 LOOK_SECONDS = 0.5
 #: Time to drain before what is left goes back to its queue; systemd's TimeoutStopSec has to be longer.
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 25.0
+
+
+#: A busy disk may hold the broker up for seconds; one that is silent for longer is started anew.
+BROKER_SILENCE_SECONDS = 15.0
 
 
 class Unhealthy(Unavailable):
@@ -65,6 +68,8 @@ def broker_url(settings: Settings) -> str:
     if settings.broker.url is not None:
         return settings.broker.url.get_secret_value()
     url = running_broker(settings.data_folder)
+    if url is None and (settings.data_folder / "broker.json").exists():
+        raise Unavailable(f"the embedded broker over {settings.data_folder} does not answer; if `jarvis up` has just restarted it, try again in a moment")
     if url is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
     return url
@@ -87,8 +92,11 @@ def run_broker(settings: Settings) -> None:
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
+        answered = time.monotonic()
         while not stop.wait(LOOK_SECONDS):
-            if not broker.alive:
+            if broker.alive:
+                answered = time.monotonic()
+            elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
     log.info("broker stopped")
 
@@ -106,19 +114,21 @@ def run_worker(settings: Settings) -> None:
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions,
     )  # fmt: skip
-    report = _status_writer(worker)
     worker.start()
+    ended = threading.Event()
+    reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)
+    reporter.start()
     notify("READY=1")
     try:
         while not stop.wait(LOOK_SECONDS):
             if (problem := worker.problem()) is not None:
                 raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
             notify("WATCHDOG=1")
-            report()
     finally:
         notify("STOPPING=1")
         worker.stop(DRAIN_SECONDS)
-        report()
+        ended.set()
+        reporter.join(1.0)
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -164,14 +174,14 @@ def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
                 return None
 
 
-def _status_writer(worker: RecorderWorker) -> Callable[[], None]:
-    """Reports to the supervisor's pipe, one JSON line each; nothing where there is none."""
+def _report_forever(worker: RecorderWorker, ended: threading.Event) -> None:
+    """Tell the supervisor's pipe how things are, one JSON line each; nothing where there is no pipe. On a thread of its own:
+    asking a stalled Redis for its backlog takes long."""
     descriptor = os.environ.get("JARVIS_STATUS_FD")
-    if descriptor is None:
-        return lambda: None
-
-    def report() -> None:
+    while descriptor is not None:
+        last = ended.is_set()
         with suppress(OSError):
-            os.write(int(descriptor), (json.dumps(asdict(worker.status())) + "\n").encode())
-
-    return report
+            os.write(int(descriptor), (json.dumps(asdict(worker.status(ask_broker=not last))) + "\n").encode())
+        if last:
+            return
+        ended.wait(LOOK_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +60,7 @@ class RecorderWorker:
         url = self.broker.client.connection_pool.connection_kwargs
         log.info("worker started", worker=self.broker.broker_id, database=self._database.path, broker=url.get("path") or url.get("host"))
 
-    def stop(self, timeout: float = 30.0) -> None:
+    def stop(self, timeout: float = 25.0) -> None:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
         if not self._started:
             return
@@ -69,10 +69,11 @@ class RecorderWorker:
         self.broker.stop_fetching()
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
-        self._worker.stop(timeout=int(max(1.0, min(5.0, deadline - time.monotonic())) * 1000))
-        self.writer.stop(max(1.0, deadline - time.monotonic()))
-        settled = self.broker.wait_until_settled(max(1.0, min(10.0, deadline - time.monotonic())))
-        self.broker.close()
+        # Dramatiq spends this budget twice, on its workers and on its consumers.
+        self._worker.stop(timeout=int(_rest(deadline, share=0.2) * 1000))
+        self.writer.stop(_rest(deadline, share=0.6))
+        settled = self.broker.wait_until_settled(_rest(deadline, share=0.5))
+        self.broker.close(_rest(deadline))
         self._database.close()
         self._held.close()
         counts = self.writer.counts
@@ -81,11 +82,11 @@ class RecorderWorker:
             commits=counts.commits, everything_acknowledged=settled,
         )  # fmt: skip
 
-    def status(self) -> WorkerStatus:
-        try:
-            backlog: int | None = sum(self.broker.queue_lengths().values())
-        except redis.RedisError:
-            backlog = None
+    def status(self, *, ask_broker: bool = True) -> WorkerStatus:
+        backlog: int | None = None
+        if ask_broker:
+            with suppress(redis.RedisError):
+                backlog = sum(self.broker.queue_lengths().values())
         ready = self.writer.ready and self.broker.reachable and self._started
         return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem())
 
@@ -100,8 +101,8 @@ class RecorderWorker:
         dead = [t.name for t in (*self._worker.workers, *self._worker.consumers.values()) if not t.is_alive()]
         if dead:
             return f"threads are dead: {', '.join(dead)}"
-        still = time.monotonic() - self.writer.last_progress
-        if self.writer.ready and self.writer.backlog and still > HANGS_AFTER_SECONDS:
+        still = self.writer.still_for()
+        if self.writer.ready and still > HANGS_AFTER_SECONDS:
             return f"the writer has not moved for {still:.0f} s while work waits"
         return None
 
@@ -111,6 +112,11 @@ class RecorderWorker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+def _rest(deadline: float, share: float = 1.0) -> float:
+    """A share of the seconds that are left, and a moment even where none are."""
+    return max(0.5, (deadline - time.monotonic()) * share)
 
 
 def create_worker(

@@ -82,6 +82,7 @@ class BatchWriter:
         self._waiting: deque[Submission] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._at_work = False
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.counts = Counts()
@@ -102,6 +103,10 @@ class BatchWriter:
         """Submissions that wait for their commit."""
         return len(self._waiting)
 
+    def still_for(self) -> float:
+        """Seconds without progress while there is work: what a hanging writer shows."""
+        return time.monotonic() - self.last_progress if self._at_work or self._waiting else 0.0
+
     def start(self) -> None:
         self._thread.start()
 
@@ -110,6 +115,9 @@ class BatchWriter:
         with self._changed:
             if self._stopping and not self._thread.is_alive():
                 return False
+            if not self._at_work and not self._waiting:
+                # From here there is work, so from here the writer has to move.
+                self.last_progress = time.monotonic()
             self._waiting.append(submission)
             self._changed.notify()
             return True
@@ -120,7 +128,7 @@ class BatchWriter:
             self._stopping = True
             self._deadline = time.monotonic() + timeout
             self._changed.notify()
-        self._thread.join(timeout + 5)
+        self._thread.join(timeout)
         with self._changed:
             left, self._waiting = list(self._waiting), deque()
         if left:
@@ -132,6 +140,7 @@ class BatchWriter:
                 self._settle([s.delivery for s in batch])
             else:
                 self._give_back([s.delivery for s in batch])
+            self._at_work = False
 
     def _gather(self) -> list[Submission] | None:
         """The next batch, as soon as there is anything; None at the end."""
@@ -141,6 +150,7 @@ class BatchWriter:
                     return None
                 self._changed.wait()
             batch, records = self._take([], 0)
+            self._at_work = True
             linger_until = time.monotonic() + self._linger_seconds
             while records < self._max_records and not self._stopping and self._expecting():
                 rest = linger_until - time.monotonic()

@@ -37,6 +37,8 @@ log = structlog.get_logger("broker")
 
 #: Messages of one fetch: Lua's `unpack` takes a few thousand, and more would not be faster.
 FETCH_MESSAGES = 500
+#: Payload of what is fetched and not yet settled; as Python objects it takes about ten times as much.
+IN_FLIGHT_BYTES = 8 * 1024 * 1024
 #: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
 WAIT_SECONDS = 5
 #: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
@@ -47,11 +49,18 @@ SOCKET_SECONDS = 10
 LONGEST_RETRY_SECONDS = 1.0
 
 _FETCH = """
-local ids = redis.call('LPOP', KEYS[1], ARGV[1])
-if not ids then return {} end
+local waiting = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+local count, bytes = 0, 0
+for _, id in ipairs(waiting) do
+  bytes = bytes + redis.call('HSTRLEN', KEYS[2], id)
+  if count > 0 and bytes > tonumber(ARGV[2]) then break end
+  count = count + 1
+end
+if count == 0 then return {} end
+local ids = redis.call('LPOP', KEYS[1], count)
 redis.call('SADD', KEYS[3], unpack(ids))
 local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
-local found = {}
+local found = {#waiting - count}
 for i, id in ipairs(ids) do
   if payloads[i] then
     found[#found + 1] = id
@@ -90,7 +99,7 @@ return count
 class Delivery(MessageProxy):
     """One message as it was fetched. `submitted` once the writer has its facts; it answers for the message from then on."""
 
-    def __init__(self, message: Message[Any], queue: str, redis_id: str, payload: bytes) -> None:
+    def __init__(self, message: Message[Any], queue: str, redis_id: bytes, payload: bytes) -> None:
         super().__init__(message)
         self.queue = queue
         self.redis_id = redis_id
@@ -137,8 +146,13 @@ class LedgerBroker(RedisBroker):
         self.backlogged: set[str] = set()
         self.reachable = True
         self._room = threading.Condition()
-        self._held: dict[str, set[str]] = {}
+        # Ids are bytes throughout: whoever pushed them may have chosen any.
+        self._held: dict[str, dict[bytes, int]] = {}
+        self._held_bytes = 0
+        self._reserved = 0
         self._unsubmitted = 0
+        #: Queues of which Redis may hold more for this worker than the worker knows.
+        self.suspect: set[str] = set()
         self._fetch = client.register_script(_FETCH)
         self._settle = client.register_script(_SETTLE)
         self._return = client.register_script(_RETURN)
@@ -169,13 +183,17 @@ class LedgerBroker(RedisBroker):
         return sum(len(ids) for ids in self._held.values())
 
     @property
+    def has_room(self) -> bool:
+        return self._room_left() > 0
+
+    @property
     def unsubmitted(self) -> int:
         """Messages fetched whose facts have not reached the writer."""
         return self._unsubmitted
 
     def expecting(self) -> bool:
         """Whether further messages are on their way to the writer, so that a batch may wait a little for them."""
-        return self._unsubmitted > 0 or bool(self.backlogged)
+        return self._unsubmitted > 0 or (bool(self.backlogged) and self._room_left() > 0)
 
     def submitted(self, delivery: Delivery) -> None:
         delivery.submitted = True
@@ -190,21 +208,27 @@ class LedgerBroker(RedisBroker):
 
     def give_back(self, deliveries: Iterable[Any]) -> None:
         """Return uncommitted messages to the head of their queues, in their order."""
-        by_queue: dict[str, list[str]] = {}
+        by_queue: dict[str, list[bytes]] = {}
         for delivery in deliveries:
             by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
             if not delivery.submitted:
                 self.submitted(delivery)
         for queue, ids in by_queue.items():
-            with suppress(redis.RedisError):  # the successor reclaims them by this worker's name
-                self._return(keys=[*self._keys(queue), self._holdings(queue)], args=ids)
             self._forget(queue, ids)
+            try:
+                self._return(keys=[*self._keys(queue), self._holdings(queue)], args=ids)
+            except redis.RedisError:
+                # Redis still counts them as held: the next look at this queue, or the successor, takes them back.
+                self.suspect.add(queue)
 
     def stop_fetching(self) -> None:
         """From here on nothing more is fetched; waits on the server end at once."""
         self.stopping.set()
         with self._room:
             self._room.notify_all()
+        threading.Thread(target=self._end_waits, name="end-waits", daemon=True).start()
+
+    def _end_waits(self) -> None:
         # Twice, because a consumer may have been about to wait when the first call came.
         for pause in (0.0, 0.05):
             time.sleep(pause)
@@ -220,17 +244,19 @@ class LedgerBroker(RedisBroker):
                 self._room.wait(min(rest, 0.2))
             return not self.in_flight
 
-    def close(self) -> None:
+    def close(self, timeout: float = SOCKET_SECONDS) -> None:
         """End the threads once every acknowledgement is out (or Redis does not answer), and drop this worker's presence."""
+        deadline = time.monotonic() + timeout
         self.stopping.set()
         with self._answering:
             self._closing = True
             self._answering.notify_all()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(SOCKET_SECONDS)
-        with suppress(redis.RedisError):
-            self.client.delete(self._presence(self.broker_id))
+                thread.join(max(0.1, deadline - time.monotonic()))
+        if self.reachable and time.monotonic() < deadline:
+            with suppress(redis.RedisError):
+                self.client.delete(self._presence(self.broker_id))
         super().close()
 
     def queue_lengths(self) -> dict[str, int]:
@@ -245,20 +271,28 @@ class LedgerBroker(RedisBroker):
 
     def fetch(self, queue: str) -> list[Delivery | None]:
         """What is there, up to the room that is left. Raises `redis.RedisError`."""
-        room = self._wait_for_room()
-        if not room or self.stopping.is_set():
+        room = self._reserve_room()
+        if not room:
             return []
-        found = self._fetch(keys=[*self._keys(queue), self._holdings(queue)], args=[min(room, FETCH_MESSAGES)])
-        pairs = [(found[i].decode(), found[i + 1]) for i in range(0, len(found), 2)]
-        (self.backlogged.add if len(pairs) == min(room, FETCH_MESSAGES) else self.backlogged.discard)(queue)
+        try:
+            found = self._fetch(keys=[*self._keys(queue), self._holdings(queue)], args=[room, max(1, IN_FLIGHT_BYTES - self._held_bytes)])
+            pairs = [(found[i], found[i + 1]) for i in range(1, len(found), 2)]
+        finally:
+            with self._room:
+                self._reserved -= room
+        more = bool(found) and (found[0] > 0 or len(pairs) == room)
+        (self.backlogged.add if more else self.backlogged.discard)(queue)
         with self._room:
-            self._held.setdefault(queue, set()).update(redis_id for redis_id, _ in pairs)
+            held = self._held.setdefault(queue, {})
+            for redis_id, payload in pairs:
+                held[redis_id] = len(payload)
+                self._held_bytes += len(payload)
             self._unsubmitted += len(pairs)
         return [self._decode(queue, redis_id, payload) for redis_id, payload in pairs]
 
     def reclaim(self, queue: str) -> int:
         """Return what Redis counts as held by this worker and the worker does not know of: a predecessor's, or of a lost reply."""
-        held = [m.decode() for m in self.client.smembers(self._holdings(queue))]
+        held = list(self.client.smembers(self._holdings(queue)))
         with self._room:
             lost = [redis_id for redis_id in held if redis_id not in self._held.get(queue, ())]
         if lost:
@@ -266,14 +300,21 @@ class LedgerBroker(RedisBroker):
             log.info("took back messages that a lost worker or reply held", queue=queue, messages=len(lost))
         return len(lost)
 
-    def _decode(self, queue: str, redis_id: str, payload: bytes) -> Delivery | None:
+    def _decode(self, queue: str, redis_id: bytes, payload: bytes) -> Delivery | None:
+        """The delivery of a payload; None where it went to quarantine instead. Never raises: its neighbours must go on."""
         try:
             if len(payload) > MAX_MESSAGE_BYTES:
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
             return Delivery(_message(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
-        except MalformedRecord as error:
-            unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id=redis_id)
-            self.on_malformed(Delivery(unread, queue, redis_id, payload), str(error))
+        except Exception as error:
+            detail = str(error) if isinstance(error, MalformedRecord) else f"{type(error).__name__}: {error}"
+            unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread")
+            delivery = Delivery(unread, queue, redis_id, payload)
+            try:
+                self.on_malformed(delivery, detail)
+            except Exception:
+                log.exception("a message could not be put into quarantine, it goes back to its queue", queue=queue)
+                self.give_back([delivery])
             return None
 
     # -- details -----------------------------------------------------------------------------------------------------
@@ -287,17 +328,25 @@ class LedgerBroker(RedisBroker):
     def _presence(self, broker_id: str) -> str:
         return f"{self.namespace}:__alive__.{broker_id}"
 
-    def _wait_for_room(self) -> int:
-        with self._room:
-            room = self.max_in_flight - self.in_flight
-            if room <= 0:
-                self._room.wait(0.5)
-                room = self.max_in_flight - self.in_flight
-            return max(0, room)
+    def _room_left(self) -> int:
+        if self._held_bytes >= IN_FLIGHT_BYTES:
+            return 0
+        return max(0, self.max_in_flight - self.in_flight - self._reserved)
 
-    def _forget(self, queue: str, ids: Iterable[str]) -> None:
+    def _reserve_room(self) -> int:
+        """How many messages the caller may fetch; it gives the reservation back once they are counted as held."""
         with self._room:
-            self._held.get(queue, set()).difference_update(ids)
+            if not self._room_left():
+                self._room.wait(0.5)
+            room = 0 if self.stopping.is_set() else min(self._room_left(), FETCH_MESSAGES)
+            self._reserved += room
+            return room
+
+    def _forget(self, queue: str, ids: Iterable[bytes]) -> None:
+        with self._room:
+            held = self._held.get(queue, {})
+            for redis_id in ids:
+                self._held_bytes -= held.pop(redis_id, 0)
             self._room.notify_all()
 
     def _answer_forever(self) -> None:
@@ -309,7 +358,7 @@ class LedgerBroker(RedisBroker):
                 if not self._answers:
                     return
                 batch = list(self._answers)
-            by_queue: dict[str, list[str]] = {}
+            by_queue: dict[str, list[bytes]] = {}
             for delivery in batch:
                 by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
             try:
@@ -349,16 +398,17 @@ class LedgerBroker(RedisBroker):
                     self._answering.wait_for(lambda: self._closing, HEARTBEAT_SECONDS)
 
     def _return_what_the_dead_hold(self) -> None:
-        peers = [m.decode() for m in self.client.zrange(f"{self.namespace}:__heartbeats__", 0, -1)]
-        for peer in peers:
+        for name in self.client.zrange(f"{self.namespace}:__heartbeats__", 0, -1):
+            # Other makes of workers look after their own; our names are plain text.
+            peer = name.decode("ascii", "replace")
             if not peer.startswith("jarvis-") or peer == self.broker_id or self.client.exists(self._presence(peer)):
                 continue
             returned = 0
             for queue in (*self.queues, *self.delay_queues):
-                held = [m.decode() for m in self.client.smembers(self._holdings(queue, peer))]
+                held = list(self.client.smembers(self._holdings(queue, peer)))
                 if held:
                     returned += self._return(keys=[*self._keys(queue), self._holdings(queue, peer)], args=held)
-            self.client.zrem(f"{self.namespace}:__heartbeats__", peer)
+            self.client.zrem(f"{self.namespace}:__heartbeats__", name)
             if returned:
                 log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
 
@@ -391,13 +441,15 @@ class LedgerConsumer(Consumer):
             time.sleep(0.02)
             return None
         try:
-            if self._unsure:
+            if self._unsure or self._queue in broker.suspect:
+                broker.suspect.discard(self._queue)
+                self._unsure = True
                 broker.reclaim(self._queue)
                 self._unsure = False
             found = broker.fetch(self._queue)
             if found:
                 self._fetched.extend(d for d in found if d is not None)
-            elif broker.in_flight < broker.max_in_flight:
+            elif broker.has_room:
                 self._wait_for_message()
             self._pause = 0.05
         except redis.RedisError as error:
@@ -438,7 +490,7 @@ class LedgerConsumer(Consumer):
             self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT")
 
 
-def _message(queue: str, redis_id: str, envelope: Any, actors: Any) -> Message[Any]:
+def _message(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:
     """The message of an envelope. Queue and id are what Redis says, whatever the JSON says."""
     if type(envelope) is not dict:
         raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
@@ -447,15 +499,15 @@ def _message(queue: str, redis_id: str, envelope: Any, actors: Any) -> Message[A
         raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}")
     if type(args) is not list or len(args) != 1 or envelope.get("kwargs"):
         raise MalformedRecord("args must be a list of one element, a record or a list of records, and kwargs empty")
-    message_id = envelope.get("message_id")
+    message_id, text_id = envelope.get("message_id"), redis_id.decode("utf-8", "replace")
     return Message(
-        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": redis_id},
-        message_id=message_id if type(message_id) is str else redis_id, message_timestamp=0,
+        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": text_id},
+        message_id=message_id if type(message_id) is str else text_id, message_timestamp=0,
     )  # fmt: skip
 
 
 def _refuse_to_lose(delivery: Delivery, detail: str) -> None:
-    raise RuntimeError(f"no quarantine is connected for {delivery.redis_id}: {detail}")
+    raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {detail}")
 
 
 def without_password(url: str) -> str:

@@ -116,10 +116,17 @@ Number = Annotated[Decimal, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHE
 Positive = Annotated[Decimal, PlainValidator(_positive), WithJsonSchema({**_NUMBER_SCHEMA, "description": "above zero"})]
 Moment = Annotated[Time, PlainValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 Day = Annotated[Date, PlainValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE)]
-Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[^\p{C}\p{Z}]+$")]
-Word = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)]
-Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$")]
+
+
+def _text_schema(longest: int, pattern: str) -> WithJsonSchema:
+    """What the schema says of a text, in the part of regular expressions that every language shares."""
+    return WithJsonSchema({"type": "string", "minLength": 1 if pattern.endswith("+$") else 0, "maxLength": longest, "pattern": pattern})
+
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE), _text_schema(128, r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[^\p{C}\p{Z}]+$"), _text_schema(32, r"^[^\s\u0000-\u001f\u007f-\u009f]+$")]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE), _text_schema(64, r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$"), _text_schema(2_000, r"^[^\u0000-\u0008\u000b-\u001f]*$")]
 
 Side = Literal["buy", "sell"]
 CategoryName = Literal["external", "transfer", "funding", "interest", "dividend", "bonus", "fee", "other"]
@@ -205,7 +212,7 @@ class _FlowRecord(Record):
     def _values(self, flow_id: str, conventions: Conventions) -> tuple[Any, ...]:
         return (
             self.account_id, flow_id, self.currency, self.amount, self.category, self.occurred_at.instant,
-            self.usd_rate or conventions.usd_rate(self.currency), self.description, self.reference, self._unknown(), self.occurred_at.given,
+            self.usd_rate or conventions.usd_rate(self.currency), self.description or None, self.reference or None, self._unknown(), self.occurred_at.given,
             self.producer, self.sequence,
         )  # fmt: skip
 
@@ -441,11 +448,12 @@ def record_slices(payload: bytes) -> list[bytes]:
     """The bytes of each record in an envelope's `args[0]`, as they arrived; the whole payload where they cannot be told apart."""
     text = payload.decode("utf-8", "surrogateescape")
     try:
-        start = next(at for key, at in _members(text) if key == "args")
+        # Of a key that stands twice the last one counts, as for the JSON parser.
+        start = [at for key, at in _members(text) if key == "args"][-1]
         first = _skip(text, start + 1)
         spans = _elements(text, first) if text[first] == "[" else [(first, _LENIENT.raw_decode(text, first)[1])]
         return [text[a:b].encode("utf-8", "surrogateescape") for a, b in spans]
-    except (ValueError, IndexError, StopIteration, RecursionError):
+    except (ValueError, IndexError, RecursionError):
         return [payload]
 
 
@@ -463,8 +471,10 @@ def _members(text: str) -> Iterator[tuple[str, int]]:
         key, at = _LENIENT.raw_decode(text, at)
         at = _skip(text, _skip(text, at) + 1)
         yield key, at
-        _, at = _LENIENT.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
+        at = _skip(text, _LENIENT.raw_decode(text, at)[1])
+        if text[at] != ",":
+            return
+        at = _skip(text, at + 1)
 
 
 def _elements(text: str, at: int) -> list[tuple[int, int]]:
