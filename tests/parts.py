@@ -1,0 +1,76 @@
+"""Real parts that tests are made of: a broker server, a database for a block, waiting for an event."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jarvis.embedded_broker import server_binary
+from persistence.database import DatabaseManager
+
+TAPE = Path(__file__).parent / "data" / "xrpeth_tape.ndjson.gz"
+
+
+def tape_records() -> list[tuple[str, dict[str, Any]]]:
+    """(kind, record) of every line of the tape."""
+    with gzip.open(TAPE) as lines:
+        records = [json.loads(line) for line in lines]
+    return [(record.pop("type"), record) for record in records]
+
+
+class BrokerServer:
+    """A real Valkey server that a test may kill and start again over the same files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "s"
+        self.url = f"unix://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        arguments = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--appendonly", "yes", "--appendfsync", "always"]
+        self._process = subprocess.Popen([server_binary(), *arguments, "--save", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self._answers, "the test's server answers")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Wait for an event; fail with its name."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain until {what}")
+        time.sleep(0.01)
+
+
+@contextmanager
+def closing(manager: DatabaseManager) -> Iterator[DatabaseManager]:
+    manager.initialize()
+    try:
+        yield manager
+    finally:
+        manager.close()

@@ -1,0 +1,225 @@
+"""Keys and claims of the broker, on a Redis in this process."""
+
+from __future__ import annotations
+
+import json
+
+import fakeredis
+import pytest
+import redis
+
+from workers.broker import LedgerBroker, LedgerConsumer, without_password
+from workers.messages import MAX_MESSAGE_BYTES, ROUTES
+from workers.publisher import Publisher, encode
+
+DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture
+def server():
+    return fakeredis.FakeServer()
+
+
+@pytest.fixture
+def client(server):
+    return fakeredis.FakeRedis(server=server)
+
+
+def make_broker(server, name="w", **options):
+    refused = []
+    broker = LedgerBroker(client=fakeredis.FakeRedis(server=server), worker_name=name, on_malformed=lambda d, why: refused.append((d, why)), **options)
+    broker.refused = refused
+    for route in ROUTES.values():
+        broker.declare_queue(route.queue)
+        broker.actors[route.actor] = None
+    return broker
+
+
+@pytest.fixture
+def broker(server):
+    return make_broker(server)
+
+
+def push(client, redis_id, payload, queue="deposits"):
+    client.hset(f"dramatiq:{queue}.msgs", redis_id, payload)
+    client.rpush(f"dramatiq:{queue}", redis_id)
+
+
+def held(client, name="w", queue="deposits"):
+    return client.smembers(f"dramatiq:__acks__.jarvis-{name}.{queue}")
+
+
+def settle(broker, deliveries):
+    broker.settle(deliveries)
+    broker._closing = True
+    broker._answer_forever()
+    broker._closing = False
+
+
+def test_what_is_published_is_fetched_held_and_settled(broker, client):
+    Publisher(client=client).publish_deposit(DEPOSIT)
+    [delivery] = broker.fetch("deposits")
+    assert (delivery.actor_name, delivery.args, delivery.queue_name) == ("record_deposit", (DEPOSIT,), "deposits")
+    assert (len(held(client)), broker.in_flight, broker.unsubmitted) == (1, 1, 1)
+
+    broker.submitted(delivery)
+    settle(broker, [delivery, delivery])
+    assert (client.keys("dramatiq:deposits*"), held(client), broker.in_flight, broker.unsubmitted) == ([], set(), 0, 0)
+
+
+def test_a_stock_dramatiq_client_publishes_the_same_form(broker, client):
+    import dramatiq
+    from dramatiq.brokers.redis import RedisBroker
+
+    stock = RedisBroker(client=client)
+    dramatiq.actor(lambda content: None, actor_name="record_deposit", queue_name="deposits", broker=stock).send(DEPOSIT)
+    [delivery] = broker.fetch("deposits")
+    assert delivery.args == (DEPOSIT,)
+
+
+HOSTILE = [
+    b"", b"{", b"\xff\xfe", b"null", b"[]", b'"text"', b"[" * 50_000, b'{"actor_name": "record_deposit"}',
+    b'{"actor_name": "record_deposit", "args": []}', b'{"actor_name": "record_deposit", "args": [1, 2]}', b'{"actor_name": "record_deposit", "args": {}}',
+    b'{"actor_name": "record_deposit", "args": [{}], "kwargs": {"a": 1}}', b'{"actor_name": "nobody", "args": [{}]}', b'{"actor_name": ["x"], "args": [{}]}',
+    b'{"actor_name": "record_deposit", "args": ["' + b"x" * MAX_MESSAGE_BYTES + b'"]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=[h[:30].decode("ascii", "replace") for h in HOSTILE])
+def test_a_hostile_payload_goes_to_quarantine_and_strands_no_neighbour(broker, client, hostile):
+    push(client, "bad", hostile)
+    push(client, "good", encode(ROUTES["deposit"], DEPOSIT)[1])
+
+    found = broker.fetch("deposits")
+
+    assert [d and d.redis_id for d in found] == [None, b"good"]
+    [(delivery, why)] = broker.refused
+    assert (delivery.payload, delivery.redis_id) == (hostile, b"bad")
+    assert why
+    assert len(why) < 400
+
+
+def test_a_missing_payload_is_dropped_from_the_holdings(broker, client):
+    client.rpush("dramatiq:deposits", "ghost")
+    push(client, "good", encode(ROUTES["deposit"], DEPOSIT)[1])
+    assert [d.redis_id for d in broker.fetch("deposits")] == [b"good"]
+    assert held(client) == {b"good"}
+
+
+def test_an_id_that_is_no_text_is_as_good_as_any(broker, client):
+    push(client, b"\xff\xfe", encode(ROUTES["deposit"], DEPOSIT)[1])
+    [delivery] = broker.fetch("deposits")
+    settle(broker, [delivery])
+    assert client.keys("dramatiq:deposits*") == []
+
+
+def test_queue_and_id_are_what_redis_says_whatever_the_json_says(broker, client):
+    envelope = json.loads(encode(ROUTES["deposit"], DEPOSIT)[1])
+    envelope |= {"queue_name": "elsewhere", "options": {"redis_message_id": "lie", "eta": 1, "pipe_target": {}}, "message_id": ["unhashable"], "surprise": 1}
+    push(client, "true", json.dumps(envelope))
+    [delivery] = broker.fetch("deposits")
+    assert (delivery.queue_name, delivery.options, delivery.message_id) == ("deposits", {"redis_message_id": "true"}, "true")
+
+
+def test_no_more_is_fetched_than_may_be_in_flight(server, client):
+    broker = make_broker(server, max_in_flight=3)
+    Publisher(client=client).publish_deposits({**DEPOSIT, "deposit_id": str(n)} for n in range(5))
+    first = broker.fetch("deposits")
+    assert len(first) == 3
+    assert broker.fetch("deposits") == []
+    settle(broker, first[:1])
+    assert len(broker.fetch("deposits")) == 1
+
+
+def test_large_messages_are_fetched_a_few_at_a_time(broker, client, monkeypatch):
+    monkeypatch.setattr("workers.broker.IN_FLIGHT_BYTES", 3_000)
+    batch = encode(ROUTES["deposit"], [{**DEPOSIT, "deposit_id": str(n)} for n in range(12)])[1]
+    for n in range(5):
+        push(client, str(n), batch)
+    assert 1_000 < len(batch) < 3_000
+    fetched = broker.fetch("deposits")
+    assert [d.redis_id for d in fetched] == [b"0", b"1"][: 3_000 // len(batch)]
+    assert [d.redis_id for d in broker.fetch("deposits")] != [b"4"]
+
+
+def test_what_is_given_back_stands_at_the_head_in_its_order(broker, client):
+    for n in range(4):
+        push(client, str(n), encode(ROUTES["deposit"], DEPOSIT)[1])
+    fetched = broker.fetch("deposits")
+    broker.give_back(fetched[:3])
+    assert client.lrange("dramatiq:deposits", 0, -1) == [b"0", b"1", b"2"]
+    assert held(client) == {b"3"}
+    assert broker.unsubmitted == 1
+
+
+def test_a_successor_takes_back_what_its_predecessor_held(server, client, broker):
+    push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
+    broker.fetch("deposits")
+
+    successor = make_broker(server)
+    delivery = next(LedgerConsumer(successor, "deposits", 1, 1))
+    assert delivery.redis_id == b"m"
+    settle(broker, [delivery])
+
+
+def test_what_a_dead_peer_held_returns_and_what_a_living_one_holds_does_not(server, client, broker):
+    living, dead = make_broker(server, "living"), make_broker(server, "dead")
+    for name, peer in (("l", living), ("d", dead)):
+        push(client, name, encode(ROUTES["deposit"], DEPOSIT)[1])
+        peer.fetch("deposits")
+        client.zadd("dramatiq:__heartbeats__", {peer.broker_id: 1})
+    client.set(living._presence(living.broker_id), 1)
+
+    broker._return_what_the_dead_hold()
+
+    assert client.lrange("dramatiq:deposits", 0, -1) == [b"d"]
+    assert held(client, "living") == {b"l"}
+    assert client.zrange("dramatiq:__heartbeats__", 0, -1) == [b"jarvis-living"]
+
+
+def test_a_late_acknowledgement_of_a_returned_message_leaves_it_to_its_new_holder(server, client, broker):
+    push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
+    [mine] = broker.fetch("deposits")
+    other = make_broker(server, "other")
+    client.zadd("dramatiq:__heartbeats__", {broker.broker_id: 1})
+    other._return_what_the_dead_hold()
+    [theirs] = other.fetch("deposits")
+
+    settle(broker, [mine])
+    assert client.hexists("dramatiq:deposits.msgs", "m")
+    settle(other, [theirs])
+    assert client.keys("dramatiq:deposits*") == []
+
+
+def test_an_actor_that_did_not_hand_over_gets_its_message_back_in_the_queue(broker, client):
+    push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
+    consumer = LedgerConsumer(broker, "deposits", 1, 1)
+    delivery = next(consumer)
+    consumer.ack(delivery)
+    assert client.lrange("dramatiq:deposits", 0, -1) == [b"m"]
+
+
+def test_an_unreachable_redis_is_a_pause_not_an_error(server, broker):
+    consumer = LedgerConsumer(broker, "deposits", 1, 1)
+    server.connected = False
+    assert next(consumer) is None
+    assert not broker.reachable
+    with pytest.raises(redis.ConnectionError):
+        broker.queue_lengths()
+    server.connected = True
+    assert broker.queue_lengths()["deposits"] == 0
+
+
+def test_a_bulk_arrives_in_order_with_its_producer_numbered(broker, client):
+    publisher = Publisher(client=client, producer="engine", sequence=41)
+    assert publisher.publish_deposits({**DEPOSIT, "deposit_id": str(n)} for n in range(3)) == 3
+    assert publisher.publish_many([("deposit", {**DEPOSIT, "deposit_id": str(n)}) for n in range(5)], records_per_message=2) == 5
+    contents = [d.args[0] for d in broker.fetch("deposits")]
+    assert [c["sequence"] for c in contents[:3]] == [42, 43, 44]
+    assert [[r["deposit_id"] for r in batch] for batch in contents[3:]] == [["0", "1"], ["2", "3"], ["4"]]
+    assert publisher.sequence == 49
+
+
+def test_a_password_is_never_shown():
+    assert without_password("redis://user:secret@host:6379/0") == "redis://user:***@host:6379/0"
+    assert without_password("unix:///run/s.sock") == "unix:///run/s.sock"

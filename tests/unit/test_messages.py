@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persistence.domain.facts import Fact
+from persistence.domain.outcome import Refusal
+from workers.messages import MalformedRecord, canonical_json, decode_json, fact_of, item_of_line, json_schemas, record_slices
+from workers.schemas import schema_texts
+
+AT = "2026-11-22T10:15:30.123456Z"
+GOOD = {
+    "fill": {
+        "fill_id": "v:BTCUSDT:1", "account_id": "a", "order_id": "o", "symbol": "BTCUSDT", "side": "buy", "quantity": "1", "price": "2", "executed_at": AT,
+    },
+    "deposit": {"deposit_id": "d", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": AT},
+    "withdrawal": {"withdrawal_id": "w", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": AT},
+    "order": {
+        "event_id": "e", "order_id": "o", "account_id": "a", "status": "placed", "occurred_at": AT, "symbol": "BTCUSDT", "side": "buy",
+        "order_type": "limit", "quantity": "1", "price": "2",
+    },
+    "metrics": {"account_id": "a", "observed_at": AT, "total_value_usd": "1"},
+    "void": {"void_id": "v", "account_id": "a", "kind": "fill", "id": "x", "reason": "typo", "occurred_at": AT},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_good_record_states_a_fact_and_fits_its_schema(kind):
+    assert isinstance(fact_of(kind, GOOD[kind]), Fact)
+    jsonschema.validate(GOOD[kind], json_schemas()[kind])
+
+
+def test_the_checked_in_schemas_are_those_of_the_models():
+    folder = Path(__file__).parents[2] / "docs" / "schemas"
+    assert {p.name: p.read_text() for p in folder.glob("*.json")} == schema_texts(), "run `make schemas`"
+
+
+HOSTILE = [
+    ({"quantity": "NaN"}, "plain finite number"),
+    ({"quantity": float("nan")}, "plain finite number"),
+    ({"quantity": float("inf")}, "plain finite number"),
+    ({"quantity": "sNaN"}, "plain finite number"),
+    ({"price": "1e400"}, "exponents from -30 to 30"),
+    ({"price": "1E+999999"}, "plain finite number"),
+    ({"price": "9" * 10_000}, "plain finite number"),
+    ({"price": "9" * 41}, "at most 40"),
+    ({"price": 10**50}, "at most 40|more than 40"),
+    ({"quantity": "1_000"}, "plain finite number"),
+    ({"quantity": "１２"}, "plain finite number"),
+    ({"quantity": True}, "must be a number"),
+    ({"quantity": None}, "must be a number"),
+    ({"quantity": []}, "must be a number"),
+    ({"quantity": "0"}, "above zero"),
+    ({"quantity": "-0"}, "above zero"),
+    ({"executed_at": "2026-11-22T10:15:30"}, "RFC 3339 with an offset"),
+    ({"executed_at": "2026-11-22"}, "RFC 3339 with an offset"),
+    ({"executed_at": 1_795_343_043_000}, "milliseconds\\?"),
+    ({"executed_at": 2**63}, "microseconds"),
+    ({"executed_at": "10000-01-01T00:00:00Z"}, "RFC 3339"),
+    ({"executed_at": "2026-13-01T00:00:00Z"}, "executed_at"),
+    ({"executed_at": "2026-11-22T10:15:60Z"}, "executed_at"),
+    ({"executed_at": "2999-11-22T10:15:30Z"}, "2100"),
+    ({"executed_at": 1.5}, "no instant"),
+    ({"fill_id": ""}, "1 to 128 printable"),
+    ({"fill_id": "x" * 129}, "1 to 128 printable"),
+    ({"fill_id": "a\x1fb"}, "1 to 128 printable"),
+    ({"fill_id": "\ud800"}, "fill_id"),
+    ({"fill_id": 5}, "1 to 128 printable"),
+    ({"account_id": None}, "1 to 128 printable"),
+    ({"symbol": "UNSPLITTABLE"}, 'give "base" and "quote"'),
+    ({"side": "BUY"}, "'buy' or 'sell'"),
+    ({"sequence": -1}, "sequence"),
+    ({"sequence": 2**63}, "sequence"),
+    ({"sequence": "1"}, "sequence"),
+    ({"liquidity": "taker "}, "liquidity"),
+    ({"fee_currency": "US DT"}, "without spaces"),
+    ({"note": float("nan")}, "unknown field"),
+    ({"note": {"deep": [1e999]}}, "unknown field"),
+    ({"note": "\ud800"}, "surrogate|fill:"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), HOSTILE, ids=[str(c)[:40].encode("ascii", "replace").decode() for c, _ in HOSTILE])
+def test_a_hostile_record_is_refused_with_its_field_and_its_rule(changes, said):
+    with pytest.raises(MalformedRecord, match=said) as refused:
+        fact_of("fill", {**GOOD["fill"], **changes})
+    assert len(str(refused.value)) < 600
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("record", [None, 5, "text", [], [GOOD["fill"]]])
+def test_what_is_no_object_is_refused(record):
+    with pytest.raises(MalformedRecord, match="must be a JSON object"):
+        fact_of("fill", record)
+
+
+def test_every_missing_field_is_named_at_once():
+    with pytest.raises(MalformedRecord, match="account_id: is missing; fill_id: is missing; order_id: is missing"):
+        fact_of("fill", {})
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are():
+    with pytest.raises(MalformedRecord, match="unknown; there are fill, deposit"):
+        fact_of("trade", {})
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({**GOOD["metrics"], "date": "2026-11-22"}, "exactly one of"), ({"account_id": "a", "total_value_usd": "1"}, "exactly one of"),
+        ({**GOOD["metrics"], "total_value_usd": "NaN"}, "finite"),
+    ],
+)  # fmt: skip
+def test_a_snapshot_needs_one_time_and_a_value(record, said):
+    with pytest.raises(MalformedRecord, match=said):
+        fact_of("metrics", record)
+
+
+def test_unknown_fields_are_kept_and_are_content():
+    plain, noted = fact_of("fill", GOOD["fill"]), fact_of("fill", {**GOOD["fill"], "strategy": "x", "tags": {"b": 1.50, "a": None}})
+    assert noted.extra == '{"strategy":"x","tags":{"a":null,"b":1.5}}'
+    assert noted.digest != plain.digest
+    again = fact_of("fill", {"tags": {"a": None, "b": 1.5}, **GOOD["fill"], "strategy": "x"})
+    assert again.digest == noted.digest
+
+
+def test_finer_fractions_than_microseconds_are_cut_and_their_text_is_kept():
+    fine = fact_of("fill", {**GOOD["fill"], "executed_at": "2026-11-22T10:15:30.123456789Z"})
+    plain = fact_of("fill", GOOD["fill"])
+    assert (fine.executed_at, fine.given_time) == (plain.executed_at, "2026-11-22T10:15:30.123456789Z")
+    assert fine.digest == plain.digest
+    assert plain.given_time is None
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T11:15:30.123456+01:00", "2026-11-22 10:15:30.123456z", "2026-11-22t10:15:30.1234560Z", 1795342530123456])
+def test_one_instant_may_be_written_in_several_ways(text):
+    assert fact_of("fill", {**GOOD["fill"], "executed_at": text}) == fact_of("fill", GOOD["fill"])
+
+
+def test_floats_are_taken_by_their_shortest_text():
+    assert str(fact_of("deposit", {**GOOD["deposit"], "amount": 0.1}).amount) == "0.1"
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_canonical_json_is_json_and_means_the_same(value):
+    assert json.loads(canonical_json(value)) == value
+
+
+def test_decoding_leaves_an_unreadable_value_to_the_check_of_its_record():
+    payload = b'{"args": [[{"a": 1}, {"b": ' + b"9" * 10_000 + b'}, {"c": "\xff"}]]}'
+    first, second, third = decode_json(payload)["args"][0]
+    assert first == {"a": 1}
+    assert "digits" in repr(second["b"])
+    assert third["c"] == "\udcff"
+    for broken in (b"", b"{", b"\xff", b"[" * 100_000, b"nonsense"):
+        with pytest.raises(MalformedRecord, match="not JSON"):
+            decode_json(broken)
+
+
+def test_records_are_cut_out_of_a_message_byte_for_byte():
+    assert record_slices(b'{"queue_name": "x", "args" : [ [ {"a":1} , {"b":"\xff"}, 3 ] ], "kwargs":{}}') == [b'{"a":1}', b'{"b":"\xff"}', b"3"]
+    assert record_slices(b'{"args":[{"a": [1, {"b": 2}]}]}') == [b'{"a": [1, {"b": 2}]}']
+    assert record_slices(b'{"args":[1],"args":[2]}') == [b"2"], "of a key that stands twice the last one counts"
+    assert record_slices(b"garbage") == [b"garbage"]
+    assert record_slices(b'{"args": []}') == [b'{"args": []}']
+
+
+@given(st.binary(max_size=200))
+def test_no_line_of_bytes_breaks_the_reader(line):
+    item = item_of_line(line, 7)
+    assert isinstance(item, Refusal)
+    assert item.raw == line
+    assert item.detail.startswith("line 7: ")
+
+
+@given(st.sampled_from(sorted(GOOD)), st.data())
+def test_no_value_in_any_field_breaks_the_reader(kind, data):
+    anything = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3)
+    )  # fmt: skip
+    record = {**GOOD[kind], data.draw(st.sampled_from([*GOOD[kind], "extra"])): data.draw(anything)}
+    item = item_of_line(json.dumps({"type": kind, **record}).encode(), 1)
+    if not isinstance(item, Refusal):
+        assert len(item.digest) == 32
