@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from persistence.domain.facts import QUOTE_CURRENCIES, USD_LIKE, Conventions
+from persistence.domain.conventions import QUOTE_CURRENCIES, USD_LIKE, Conventions
 from scheduler.timetable import cron_trigger
 
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")

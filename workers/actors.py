@@ -13,11 +13,13 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import CurrentMessage
 
-from persistence.domain.facts import AnyFact, Conventions
+from persistence.domain.conventions import Conventions
+from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import Reason, Refusal
 from workers.batching import BatchWriter, Submission
 from workers.broker import Delivery, LedgerBroker
-from workers.messages import MAX_BATCH_RECORDS, RECORDS, ROUTES, MalformedRecord, fact_of, record_slices, refusal
+from workers.messages import MAX_BATCH_RECORDS, RECORDS, ROUTES, fact_of, refusal
+from workers.wire import MalformedRecord, record_slices
 
 
 class Intake:

@@ -14,7 +14,7 @@ import redis
 import structlog
 
 from persistence.database import DatabaseManager, locked_file
-from persistence.domain.facts import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.ledger import Ledger
 from workers.actors import Intake, declare_actors
 from workers.batching import BatchWriter, Counts

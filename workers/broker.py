@@ -31,7 +31,8 @@ from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from workers.messages import MAX_MESSAGE_BYTES, MalformedRecord, decode_json
+from workers.messages import MAX_MESSAGE_BYTES
+from workers.wire import MalformedRecord, decode_json
 
 log = structlog.get_logger("broker")
 

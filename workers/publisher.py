@@ -22,9 +22,10 @@ from typing import Any
 import redis
 
 from persistence.chunks import chunked
-from persistence.domain.facts import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.money import canonical
-from workers.messages import MAX_BATCH_RECORDS, ROUTES, MalformedRecord, Route, fact_of
+from workers.messages import MAX_BATCH_RECORDS, ROUTES, Route, fact_of
+from workers.wire import MalformedRecord
 
 #: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
 PIPELINE_MESSAGES = 500

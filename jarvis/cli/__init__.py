@@ -9,15 +9,30 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from jarvis import __version__
 from jarvis.cli import books, feed, inspect, run
 from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, exit_code_of, say
 
+
+class Front(TyperGroup):
+    """The command group; a reader of our output that has gone (`jarvis export … | head`) is no error."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is still buffered has nowhere to go either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+
+
 app = typer.Typer(
+    cls=Front,
     name="jarvis",
     help="Keeps the books of a trading engine: fills, deposits and metrics from Redis, exactly once, in SQLite.",
     epilog=EXIT_CODES_HELP,
@@ -52,10 +67,6 @@ def main() -> None:
     """The console script. Turns every error of ours into a sentence and an exit code."""
     try:
         app()
-    except BrokenPipeError:
-        # The reader of our output has gone (`jarvis export … | head`): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         code = exit_code_of(error)
         if code is None:

@@ -12,6 +12,7 @@ Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
 """
 
 from persistence.domain.account import Account, AccountRepository
+from persistence.domain.conventions import Conventions
 from persistence.domain.errors import (
     AccountDeleted,
     BooksError,
@@ -28,7 +29,6 @@ from persistence.domain.facts import (
     Adjustment,
     AnyFact,
     Category,
-    Conventions,
     Deposit,
     EquitySnapshot,
     EventStatus,

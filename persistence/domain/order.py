@@ -15,8 +15,9 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
+from persistence.domain.conventions import positive
 from persistence.domain.errors import Invalid
-from persistence.domain.facts import Fill, OrderEvent, OrderSide, OrderType, positive
+from persistence.domain.facts import Fill, OrderEvent, OrderSide, OrderType
 from persistence.domain.money import EXACT, ONE, SHOWN, ZERO, Number, canonical, exact
 
 __all__ = ["Execution", "Order", "OrderRepository", "OrderSide", "OrderState", "OrderStatistics", "OrderStatus", "OrderType"]

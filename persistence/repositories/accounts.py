@@ -12,7 +12,8 @@ import apsw
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.account import Account, AccountRepository
-from persistence.domain.facts import Adjustment, AnyFact, identifier
+from persistence.domain.conventions import identifier
+from persistence.domain.facts import Adjustment, AnyFact
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, Balance, Currency, canonical, within_limits
 from persistence.domain.transaction import Transaction, TransactionType

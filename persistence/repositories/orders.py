@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apsw
 
 from persistence.database import DatabaseManager
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Conflict, Immutable, Invalid
-from persistence.domain.facts import DEFAULT_CONVENTIONS, AnyFact, Conventions, EventStatus, Fill, OrderEvent, Void
+from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ONE, canonical
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderState, OrderStatistics, OrderStatus

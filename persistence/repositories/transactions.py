@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from persistence.database import DatabaseManager
+from persistence.domain.conventions import identifier
 from persistence.domain.errors import Immutable, Invalid
-from persistence.domain.facts import Category, Deposit, Fill, ManualTransaction, Withdrawal, identifier
+from persistence.domain.facts import Category, Deposit, Fill, ManualTransaction, Withdrawal
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, Currency, Money, canonical, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType

@@ -1,0 +1,198 @@
+"""The command, as people and scripts use it: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from parts import TAPE, wait_until
+
+AT = "2026-01-01T00:00:00Z"
+GOOD = {"type": "deposit", "deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "100.50", "occurred_at": AT}
+FILL = {
+    "type": "fill",
+    "fill_id": "f1",
+    "account_id": "acc",
+    "order_id": "o1",
+    "symbol": "BTCUSDT",
+    "side": "buy",
+    "quantity": "0.001",
+    "price": "50000",
+    "executed_at": AT,
+}
+
+
+@pytest.fixture
+def run(short_folder):
+    def jarvis(*arguments, code=0, stdin=None, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "jarvis", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=short_folder,
+            input=stdin,
+            timeout=100,
+            env={**os.environ, **environment},
+        )
+        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    jarvis.folder = short_folder
+    return jarvis
+
+
+@pytest.fixture
+def fed(run):
+    run("import", "-", stdin="\n".join(json.dumps(r) for r in (GOOD, FILL)))
+    return run
+
+
+def test_listings_for_people_and_for_scripts(fed):
+    assert "USDT" in fed("accounts").stdout
+    [account] = json.loads(fed("accounts", "--json").stdout)
+    assert account["balances"] == {
+        "BTC": {"available": "0.001", "reserved": "0", "total": "0.001"},
+        "USDT": {"available": "50.5", "reserved": "0", "total": "50.5"},
+    }
+    rows = json.loads(fed("transactions", "-a", "acc", "--json").stdout)
+    assert [(r["type"], r["amount"], r["currency"]) for r in rows] == [("trade_out", "-50", "USDT"), ("trade_in", "0.001", "BTC"), ("deposit", "100.5", "USDT")]
+    assert len(json.loads(fed("transactions", "-a", "acc", "--type", "deposit", "--currency", "USDT", "--json").stdout)) == 1
+    [order] = json.loads(fed("orders", "-a", "acc", "--status", "filled", "--symbol", "BTCUSDT", "--json").stdout)
+    assert (order["average_price"], order["status"]) == ("50000", "filled")
+    assert "no transactions" in fed("transactions", "-a", "nobody").stderr
+
+
+def test_exports_to_stdout_or_a_file(fed):
+    rows = list(csv.DictReader(io.StringIO(fed("export", "fills", "-a", "acc").stdout)))
+    assert [(r["fill_id"], r["price"]) for r in rows] == [("f1", "50000")]
+    assert json.loads(fed("export", "balances", "-a", "acc", "-f", "json").stdout)[1]["total"] == "50.5"
+    assert fed("export", "transactions", "-a", "acc", "--from", "2026-01-02").stdout.count("\n") == 1
+    assert fed("export", "transactions", "-a", "acc", "--from", "2026-01-01", "--to", "2026-01-01", "-f", "ndjson").stdout.count("\n") == 3
+    assert json.loads(fed("export", "performance", "-a", "acc", "-f", "json").stdout) == []
+    assert "wrote 3 rows" in fed("export", "transactions", "-a", "acc", "-o", "t.csv").stderr
+    assert (fed.folder / "t.csv").read_text().count("\n") == 4
+
+
+def test_a_malformed_line_is_quarantined_with_its_number_and_the_rest_is_recorded(run):
+    lines = f"{json.dumps(GOOD)}\nnonsense\n\n" + json.dumps({**GOOD, "deposit_id": "d2", "amount": "NaN"}) + "\n"
+    done = run("import", "-", stdin=lines)
+    assert "quarantined: line 2: not JSON" in done.stderr
+    assert "quarantined: line 4: deposit: amount: it is 'NaN'" in done.stderr
+    assert "imported 3 records: 1 applied, 0 duplicates, 2 quarantined" in done.stderr
+    held = json.loads(run("quarantine", "list", "--json").stdout)
+    assert [(h["reason"], h["record_id"]) for h in held] == [("malformed", None), ("malformed", "d2")]
+    run("import", "-", "--strict", code=0, stdin=json.dumps(GOOD))
+    run("import", "-", "--strict", code=1, stdin="other nonsense")
+
+
+def test_publish_names_bad_lines_sends_the_good_ones_and_exits_1(run, broker_server):
+    lines = f"{json.dumps(GOOD)}\n{{}}\n{json.dumps(FILL)}\n"
+    dry = run("publish", "-", "--dry-run", code=1, stdin=lines)
+    assert "would publish 2 records, refused 1 lines" in dry.stderr
+    done = run("publish", "-", code=1, stdin=lines, JARVIS_BROKER__URL=broker_server.url)
+    assert 'line 2: not a record: a line is a JSON object with a "type"' in done.stderr
+    with broker_server.client() as client:
+        assert (client.llen("dramatiq:deposits"), client.llen("dramatiq:fills")) == (1, 1)
+
+
+def test_without_a_broker_the_remedy_is_said(run):
+    assert "start `jarvis up`" in run("publish", str(TAPE), code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("export", "nothing", "-a", "x"), "there are transactions, fills"), (("export", "fills", "-a", "x", "-f", "xml"), "there are csv, json, ndjson"),
+        (("export", "fills", "-a", "x", "--from", "yesterday"), "neither a date"), (("export", "fills", "-a", "x", "--from", "2026-01-01T00:00:00"), "no offset"),
+        (("import", "no-such-file"), "is no file"), (("transactions", "-a", "x", "--type", "gift"), "there are deposit"), (("nonsense",), "No such command"),
+        (("orders",), "Missing option"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
+    assert said in " ".join(fed(*arguments, code=2).stderr.replace("│", " ").split())
+
+
+def test_wrong_settings_are_exit_code_2_and_all_named(run):
+    (run.folder / "config").mkdir()
+    (run.folder / "config" / "workers.yaml").write_text("worker: {thread: 1}\nbrokr: {}\n")
+    done = run("accounts", code=2)
+    assert "worker.thread: no such setting; did you mean threads?" in done.stderr
+    assert "brokr: no such setting; did you mean broker?" in done.stderr
+
+
+def test_missing_and_foreign_databases(run):
+    assert "jarvis db init" in run("accounts", code=3).stderr
+    run("db", "init")
+    run("accounts")
+    (run.folder / "foreign.db").write_bytes(b"not a database, certainly not" * 100)
+    assert "no SQLite database" in run("db", "init", code=4, JARVIS_DATABASE__PATH="foreign.db").stderr
+
+
+def test_db_check_finds_what_does_not_add_up(fed):
+    assert "no findings" in fed("db", "check").stderr
+    import apsw
+
+    with apsw.Connection(str(fed.folder / "data" / "jarvis_trading.db")) as connection:
+        connection.execute("UPDATE balances SET available = '7' WHERE currency = 'USDT'")
+    findings = json.loads(fed("db", "check", "--json", code=1).stdout)
+    assert findings[0]["expected"] == "50.5"
+    assert findings[0]["found"] == "7"
+    assert json.loads(fed("db", "stats", "--json").stdout)["rows"]["facts"] == 2
+    assert "facts" in fed("db", "stats").stdout
+
+
+def test_config_show_hides_secrets(run):
+    shown = run("config", "show", JARVIS_BROKER__URL="redis://:hunter2@localhost:1/0").stdout
+    assert "hunter2" not in shown
+    assert "max_records: 1000" in shown
+
+
+def test_a_reader_that_goes_away_is_no_error(fed):
+    fed("import", str(TAPE))
+    command = f"{sys.executable} -m jarvis export transactions -a acc_tape | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=fed.folder)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_the_procfiles_lines_work_together_and_idle_where_a_broker_is_named(run, broker_server):
+    environment = {**os.environ, "JARVIS_BROKER__URL": broker_server.url}
+    lines = dict(line.split(": ") for line in (Path(__file__).parents[2] / "Procfile").read_text().splitlines())
+    processes = {
+        name: subprocess.Popen([sys.executable, "-m", *line.split()], env=environment, cwd=run.folder, stderr=(run.folder / name).open("wb"))
+        for name, line in lines.items()
+    }
+    said = {"broker": "idling", "worker": "worker started", "scheduler": "job done"}
+    for name, text in said.items():
+        wait_until(lambda name=name, text=text: text in (run.folder / name).read_text(), f"the {name} says {text!r}")
+    run("publish", "-", stdin=json.dumps(GOOD), JARVIS_BROKER__URL=broker_server.url)
+    wait_until(lambda: json.loads(run("accounts", "--json").stdout), "it is recorded")
+    again = run("worker", "run", code=4, JARVIS_BROKER__URL=broker_server.url)
+    assert "is held by worker 'worker'" in again.stderr
+    for process in processes.values():
+        process.send_signal(signal.SIGTERM)
+    assert [p.wait(30) for p in processes.values()] == [0, 0, 0]
+    lines = [json.loads(line) for line in (run.folder / "worker").read_text().splitlines()]
+    assert lines[-1]["event"] == "worker stopped", "JSON lines where there is no terminal"
+
+
+def test_the_demo_records_a_month_and_leaves_nothing_behind(run):
+    done = run("demo", "--fills", "300", "--seed", "3")
+    assert "Balances" in done.stdout
+    assert "300 fills" in done.stdout
+    assert list(run.folder.iterdir()) == []
+    again = run("demo", "--fills", "300", "--seed", "3")
+    assert again.stdout == done.stdout, "the same seed trades the same month"
+
+
+def test_the_demo_keeps_its_books_only_in_a_new_folder(run):
+    run("demo", "--fills", "20", "--keep", "kept")
+    assert "no findings" in run("db", "check", JARVIS_DATABASE__PATH="kept/jarvis.db").stderr
+    assert "not empty" in run("demo", "--fills", "20", "--keep", "kept", code=2).stderr

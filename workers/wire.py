@@ -1,0 +1,105 @@
+"""JSON as it arrives: read leniently enough that one bad value never takes its neighbours along, kept byte for byte."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_core import from_json
+
+from persistence.domain.errors import Invalid
+from persistence.domain.money import canonical, exact
+
+
+class MalformedRecord(Invalid):
+    """A record that breaks a rule of the contract, for ever."""
+
+
+def canonical_json(value: Any) -> str:
+    """One text per JSON value: keys sorted, no spaces, numbers as canonical decimals (`1.50` and `1.5` are one number).
+
+    Raises `Invalid` for NaN, infinities and numbers beyond the contract's limits.
+    """
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(str(k), ensure_ascii=False)}:{canonical_json(v)}" for k, v in sorted(value.items())) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(canonical_json(v) for v in value) + "]"
+    if value is None or isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return canonical(exact(value, "an unknown field"))
+
+
+class _Oversized:
+    """Stands for a number in JSON that is too long to read; every check refuses it and shows its beginning."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return f"{self._text[:20]}… ({len(self._text)} digits)"
+
+
+def _long_int(text: str) -> int | _Oversized:
+    return int(text) if len(text) <= 60 else _Oversized(text)
+
+
+_LENIENT = json.JSONDecoder(parse_int=_long_int)
+
+
+def decode_json(payload: bytes) -> Any:
+    """The value of a JSON text. Where a strict parser gives up (a broken character, a number of 10,000 digits) the offending
+    value alone is left for the record's own checks to refuse. Raises `MalformedRecord` where there is no JSON at all."""
+    try:
+        return from_json(payload)
+    except ValueError:
+        pass
+    try:
+        return _LENIENT.decode(payload.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
+        raise MalformedRecord(f"not JSON: {str(error)[:200]}") from None
+
+
+def record_slices(payload: bytes) -> list[bytes]:
+    """The bytes of each record in an envelope's `args[0]`, as they arrived; the whole payload where they cannot be told apart."""
+    text = payload.decode("utf-8", "surrogateescape")
+    try:
+        # Of a key that stands twice the last one counts, as for the JSON parser.
+        start = [at for key, at in _members(text) if key == "args"][-1]
+        first = _skip(text, start + 1)
+        spans = _elements(text, first) if text[first] == "[" else [(first, _LENIENT.raw_decode(text, first)[1])]
+        return [text[a:b].encode("utf-8", "surrogateescape") for a, b in spans]
+    except (ValueError, IndexError, RecursionError):
+        return [payload]
+
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+
+
+def _skip(text: str, at: int) -> int:
+    return _BLANK.match(text, at).end()  # type: ignore[union-attr]
+
+
+def _members(text: str) -> Iterator[tuple[str, int]]:
+    """(key, where its value starts) of a JSON object's members."""
+    at = _skip(text, _skip(text, 0) + 1)
+    while text[at] == '"':
+        key, at = _LENIENT.raw_decode(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        yield key, at
+        at = _skip(text, _LENIENT.raw_decode(text, at)[1])
+        if text[at] != ",":
+            return
+        at = _skip(text, at + 1)
+
+
+def _elements(text: str, at: int) -> list[tuple[int, int]]:
+    spans = []
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        _, end = _LENIENT.raw_decode(text, at)
+        spans.append((at, end))
+        at = _skip(text, end)
+        at = _skip(text, at + 1) if text[at] == "," else at
+    return spans
