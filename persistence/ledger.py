@@ -155,12 +155,8 @@ class Posting:
         held: list[tuple[int, Refusal, int | None]],
     ) -> dict[Identity, tuple[int, AnyFact]]:
         """Open the accounts that are new; facts of deleted ones go to quarantine, unless they are known (or saved by hand)."""
-        earliest: dict[str, int] = {}
-        for _, fact in fresh.values():
-            instant = fact.instant
-            if instant < earliest.get(fact[0], instant + 1):
-                earliest[fact[0]] = instant
-        deleted = accounts.open_unknown(self._connection, earliest, self._now, reopen=self._by_hand)
+        account_ids = dict.fromkeys(key[1] for key in fresh)
+        deleted = accounts.open_unknown(self._connection, account_ids, self._now, reopen=self._by_hand)
         if not deleted:
             return fresh
         late = {key: value for key, value in fresh.items() if key[1] in deleted}

@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictInt, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from persistence.domain import instants
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, EARLIEST, LATEST, Conventions, base_and_quote, instant_of
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import VOIDABLE, AnyFact, Deposit, EquitySnapshot, Fill, OrderEvent, Void, Withdrawal
+from persistence.domain.instants import EPOCH, MICROSECOND
 from persistence.domain.money import EXACT, ONE, ZERO, canonical, exact
 from persistence.domain.outcome import Reason, Refusal
 from workers.wire import MalformedRecord, canonical_json, decode_json
@@ -72,7 +72,7 @@ def _time(value: Any) -> Time:
             if match is None:
                 raise Invalid(f"it is {value!r:.60}; a time is RFC 3339 with an offset, such as 2026-11-22T10:15:30.123456Z, or integer microseconds")
             fraction = match[1]
-            instant = instants.to_instant(datetime.fromisoformat(value.upper()))
+            instant = (datetime.fromisoformat(value if value[-1] != "z" else value.upper()) - EPOCH) // MICROSECOND
             if not 0 <= instant < LATEST:
                 raise Invalid(f"it is {value}; times from 1970 to 2100 are taken")
             return Time(instant, value if fraction is not None and len(fraction) > 6 and fraction[6:].strip("0") else None)
@@ -166,18 +166,23 @@ class FillRecord(Record):
     order_price: Number | None = None
 
     def fact(self, conventions: Conventions) -> Fill:
-        base, quote = base_and_quote(self.symbol, self.base, self.quote, conventions)
-        quantity, price, multiplier, cash = self.quantity, self.price, self.multiplier, self.quote_quantity
+        # The fields as they stand in the model's own dictionary, in the order they are declared in: this runs for every fill.
+        (
+            account_id, producer, sequence, fill_id, order_id, symbol, side, quantity, price, (instant, given), fee, fee_currency, cash, base, quote,
+            multiplier, quote_rate, fee_rate, liquidity, order_type, order_quantity, order_price,
+        ) = self.__dict__.values()  # fmt: skip
+        base, quote = base_and_quote(symbol, base, quote, conventions)
         if cash is None:
             cash = EXACT.multiply(quantity, price)
             if multiplier is not ONE:
                 cash = EXACT.multiply(cash, multiplier)
-        fee_currency = self.fee_currency or quote
-        instant, given = self.executed_at
+        if fee_currency is None:
+            fee_currency = quote
+        dollars = conventions.usd_like
         return Fill._make((
-            self.account_id, self.fill_id, self.order_id, self.symbol, self.side, quantity, price, cash, multiplier, base, quote, self.fee,
-            fee_currency, instant, self.quote_usd_rate or conventions.usd_rate(quote), self.fee_usd_rate or conventions.usd_rate(fee_currency),
-            self.liquidity, self.order_type, self.order_quantity, self.order_price, self._unknown(), given, self.producer, self.sequence,
+            account_id, fill_id, order_id, symbol, side, quantity, price, cash, multiplier, base, quote, fee, fee_currency, instant,
+            ONE if quote_rate is None and quote in dollars else quote_rate, ONE if fee_rate is None and fee_currency in dollars else fee_rate,
+            liquidity, order_type, order_quantity, order_price, self._unknown() if self.__pydantic_extra__ else None, given, producer, sequence,
         ))  # fmt: skip
 
 

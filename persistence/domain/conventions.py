@@ -56,6 +56,18 @@ def _split(symbol: str, quotes: tuple[str, ...]) -> tuple[str, str] | None:
     return (symbol[: -len(quote)], quote) if quote else None
 
 
+@lru_cache(maxsize=4096)
+def _checked_pair(symbol: str, quotes: tuple[str, ...]) -> tuple[str, str]:
+    pair = _split(symbol, quotes)
+    if pair is None:
+        raise _unsplittable(symbol)
+    return code(pair[0], "base"), code(pair[1], "quote")
+
+
+def _unsplittable(symbol: str) -> Invalid:
+    return Invalid(f'the symbol {symbol!r} ends with no configured quote currency; give "base" and "quote", or write it as BASE/QUOTE')
+
+
 DEFAULT_CONVENTIONS = Conventions()
 
 
@@ -85,9 +97,11 @@ def base_and_quote(symbol: str, base: str | None, quote: str | None, conventions
     """Raises `Invalid` where the symbol cannot be split and the record names neither."""
     if base and quote:
         return code(base, "base"), code(quote, "quote")
+    if base is None and quote is None:
+        return _checked_pair(symbol, conventions.quote_currencies)
     pair = conventions.split(symbol)
     if pair is None:
-        raise Invalid(f'the symbol {symbol!r} ends with no configured quote currency; give "base" and "quote", or write it as BASE/QUOTE')
+        raise _unsplittable(symbol)
     return code(base or pair[0], "base"), code(quote or pair[1], "quote")
 
 

@@ -79,9 +79,13 @@ def canonical(number: Decimal) -> str:
         return "1"
     if number is ZERO:
         return "0"
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
+    text = str(number)
+    if "E" in text:
+        text = format(number, "f")
+    if text[-1] == "0" and "." in text:
+        text = text.rstrip("0")
+    if text[-1] == ".":
+        text = text[:-1]
     return "0" if text == "-0" else text
 
 

@@ -24,20 +24,17 @@ if TYPE_CHECKING:
     from persistence.ledger import Ledger
 
 
-def open_unknown(connection: apsw.Connection, earliest: dict[str, int], now: int, *, reopen: bool) -> set[str]:
-    """Open the accounts that are new, with the instant of their first fact. Returns those that were deleted, unless `reopen`."""
+def open_unknown(connection: apsw.Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
+    """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
     deleted = set()
-    for account_id, instant in earliest.items():
+    for account_id in account_ids:
         if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
             if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
                 if not reopen:
                     deleted.add(account_id)
                     continue
                 connection.execute("DELETE FROM account_tombstones WHERE account_id = ?", (account_id,))
-            connection.execute(
-                "INSERT INTO accounts (account_id, name, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-                (account_id, account_id, instant, now, now),
-            )
+            connection.execute("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", (account_id, account_id, now, now))
     return deleted
 
 

@@ -122,7 +122,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
 def _open_accounts(connection: apsw.Connection, rows: Sequence[PerformanceMetrics], now: int) -> None:
     for account_id in dict.fromkeys(m.account_id for m in rows):
         if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
-            accounts.open_unknown(connection, {account_id: now}, now, reopen=True)
+            accounts.open_unknown(connection, [account_id], now, reopen=True)
 
 
 def _mean(values: Sequence[Decimal | float | None]) -> Decimal | float | None:

@@ -38,35 +38,37 @@ _CATEGORY_TYPES = {
 }
 
 
+_add, _minus = EXACT.add, EXACT.minus
+
+
 class Totals:
     """The changes of sums that one commit makes: added up exactly in memory, written once per account, currency and type."""
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[str, str, str], Decimal] = {}
-        self.counts: dict[tuple[str, str, str], int] = {}
+        # (account, currency, type) → [sum, count]
+        self._cells: dict[tuple[str, str, str], list[Any]] = {}
 
     def add(self, account_id: str, currency: str, kind: str, amount: Decimal) -> None:
         key = (account_id, currency, kind)
-        known = self.sums.get(key)
-        if known is None:
-            self.sums[key] = amount
-            self.counts[key] = 1
+        cell = self._cells.get(key)
+        if cell is None:
+            self._cells[key] = [amount, 1]
         else:
-            self.sums[key] = EXACT.add(known, amount)
-            self.counts[key] += 1
+            cell[0] = _add(cell[0], amount)
+            cell[1] += 1
 
     def by_currency(self) -> dict[tuple[str, str], Decimal]:
         found: dict[tuple[str, str], Decimal] = {}
-        for (account_id, currency, _), amount in self.sums.items():
+        for (account_id, currency, _), (amount, _) in self._cells.items():
             found[account_id, currency] = EXACT.add(found.get((account_id, currency), ZERO), amount)
         return found
 
     def write(self, connection: apsw.Connection) -> None:
         rows = []
-        for key, amount in self.sums.items():
+        for key, (amount, counted) in self._cells.items():
             row = connection.execute("SELECT amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND type = ?", key).get
             before, count = (Decimal(row[0]), row[1]) if row else (ZERO, 0)
-            rows.append((*key, canonical(EXACT.add(before, amount)), count + self.counts[key]))
+            rows.append((*key, canonical(EXACT.add(before, amount)), count + counted))
         connection.executemany(
             "INSERT INTO transaction_totals (account_id, currency, type, amount, count) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET amount = excluded.amount, count = excluded.count",
@@ -95,10 +97,10 @@ def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: To
     if side == "buy":
         rows.append((number + BASE, account_id, at, "trade_in", base, texts[5], None, None))
         totals.add(account_id, base, "trade_in", quantity)
-        cash, cash_text = EXACT.minus(cash), negated(cash_text)
+        cash, cash_text = _minus(cash), negated(cash_text)
     else:
         rows.append((number + BASE, account_id, at, "trade_out", base, "-" + texts[5], None, None))
-        totals.add(account_id, base, "trade_out", EXACT.minus(quantity))
+        totals.add(account_id, base, "trade_out", _minus(quantity))
     if cash:
         kind = "trade_in" if cash_text[0] != "-" else "trade_out"
         rows.append((number + QUOTE, account_id, at, kind, quote, cash_text, None, None))
@@ -107,7 +109,7 @@ def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: To
         fee_text = negated(texts[11])
         kind = "fee" if fee_text[0] == "-" else "rebate"
         rows.append((number + FEE, account_id, at, kind, fill[12], fee_text, None, None))
-        totals.add(account_id, fill[12], kind, EXACT.minus(fee))
+        totals.add(account_id, fill[12], kind, _minus(fee))
 
 
 def reversal_rows(connection: apsw.Connection, fact_no: int, totals: Totals) -> list[TransactionRow]:
