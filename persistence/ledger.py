@@ -15,6 +15,7 @@ deliveries end in the same books. Per commit:
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,7 @@ from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapsho
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
 from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
-from persistence.repositories import accounts, facts, orders, quarantine
+from persistence.repositories import accounts, facts, gaps, orders, quarantine
 from persistence.repositories import transactions as movements
 from persistence.repositories.facts import ERASED, LIVE, VOIDED, Identity, Known
 
@@ -45,19 +46,20 @@ class Ledger:
         self._database = database
         self._clock = clock
 
-    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None = None) -> list[Outcome]:
+    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None = None, *, keep_refusals: bool = True) -> list[Outcome]:
         """Record a batch in one commit; the outcomes stand in the order of the batch and are durable when this returns.
 
         A refusal goes to quarantine. So does a fact that conflicts with a recorded one, names a deleted account, or that the
-        store refuses: alone, its neighbours are recorded. `raw_of(i)` gives the bytes that element i arrived as.
+        store refuses: alone, its neighbours are recorded. `raw_of(i)` gives the bytes that element i arrived as. Without
+        `keep_refusals` what cannot be applied is only told, not kept (it is in quarantine already).
         Raises `Unavailable` where nothing was recorded and the same call may succeed later (after `CommitUnknown`, call again
         too: identities settle what was applied).
         """
         try:
             with self._database.transaction() as connection:
-                return Posting(connection, self._clock(), raw_of).run(batch)
+                return Posting(connection, self._clock(), raw_of, keep_refusals=keep_refusals).run(batch)
         except UNRECORDABLE:
-            return self._post_one_by_one(batch, raw_of)
+            return self._post_one_by_one(batch, raw_of, keep_refusals)
 
     def record(self, batch: Sequence[AnyFact]) -> None:
         """Record what somebody saved by hand: all of it, or an error and nothing of it. Reopens a deleted account.
@@ -72,7 +74,7 @@ class Ledger:
             except CONTENT as error:
                 raise Invalid(f"the store refuses it: {error}") from error
 
-    def _post_one_by_one(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None) -> list[Outcome]:
+    def _post_one_by_one(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None, keep_refusals: bool) -> list[Outcome]:
         """The batch held something the store refuses: find it, and record the rest, still in one commit."""
         outcomes: list[Outcome] = []
         with self._database.transaction() as connection:
@@ -81,19 +83,20 @@ class Ledger:
                 raw = None if raw_of is None else (lambda _, index=index: raw_of(index))
                 try:
                     with connection:
-                        outcomes += Posting(connection, now, raw).run([item])
+                        outcomes += Posting(connection, now, raw, keep_refusals=keep_refusals).run([item])
                 except UNRECORDABLE as error:
                     detail = str(error) if isinstance(error, BooksError) else f"{type(error).__name__}: {error}"
                     refusal = _refusal(item, Reason.REFUSED, detail, raw)
-                    outcomes += Posting(connection, now, None).run([refusal])
+                    outcomes += Posting(connection, now, None, keep_refusals=keep_refusals).run([refusal])
         return outcomes
 
 
 class Posting:
     """The work of one commit. Made for it, used once, never kept: nothing is remembered from one commit to the next."""
 
-    def __init__(self, connection: apsw.Connection, now: int, raw_of: RawOf | None, *, by_hand: bool = False) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, raw_of: RawOf | None, *, by_hand: bool = False, keep_refusals: bool = True) -> None:
         self._connection = connection
+        self._keep_refusals = keep_refusals
         self._now = now
         self._raw_of = raw_of
         self._by_hand = by_hand
@@ -115,10 +118,11 @@ class Posting:
         self._update_orders()
         self._move_balances()
         accounts.mark_dirty(self._connection, self._dirty)
+        self._note_sequences(batch)
         for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
             if self._by_hand:
                 raise _by_hand_error(refusal)
-            new = quarantine.hold(self._connection, refusal, fact_no, self._now)
+            new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
             outcomes[index] = Outcome("quarantined", refusal.reason, refusal.detail) if new else DUPLICATE
         return outcomes
 
@@ -392,6 +396,16 @@ class Posting:
         keys = list({**moved, **self._reserved})
         accounts.move_balances(self._connection, [(*key, moved.get(key, ZERO), self._reserved.get(key, ZERO)) for key in keys], self._now)
 
+    def _note_sequences(self, batch: Sequence[AnyFact | Refusal]) -> None:
+        """Every delivery counts as arrived, whatever became of it: a quarantined record closes its gap."""
+        arrived: dict[str, set[int]] = {}
+        for item in batch:
+            producer = item.producer
+            if producer is not None and item.sequence is not None:
+                arrived.setdefault(producer, set()).add(item.sequence)
+        if arrived:
+            gaps.note(self._connection, arrived, self._now)
+
     def _reserve(self, account_id: str, currency: str, amount: Decimal) -> None:
         if amount:
             key = (account_id, currency)
@@ -413,7 +427,7 @@ class Posting:
 def _refusal(item: AnyFact | Refusal, reason: Reason, detail: str, raw_of: RawOf | None, index: int = 0) -> Refusal:
     if isinstance(item, Refusal):
         return item
-    raw = raw_of(index) if raw_of is not None else item.content().encode("utf-8", "surrogatepass")
+    raw = raw_of(index) if raw_of is not None else json.dumps(item.record(), ensure_ascii=False).encode("utf-8", "surrogatepass")
     return Refusal(raw, str(reason), detail, item.kind, item[0], item[1], item.producer, item.sequence)
 
 

@@ -15,7 +15,7 @@ from persistence.domain.instants import to_text
 
 _TABLES = (
     "accounts", "balances", "transactions", "orders", "performance_metrics", "facts", "fills", "flows", "order_events", "equity_snapshots",
-    "voids", "entries", "quarantine", "job_runs",
+    "voids", "entries", "quarantine", "gaps", "job_runs",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ LONGEST_RETRY_SECONDS = 2.0
 class Poster(Protocol):
     """What a batch is written with: `persistence.ledger.Ledger`."""
 
-    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: Callable[[int], bytes] | None = None) -> list[Outcome]: ...
+    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: Callable[[int], bytes] | None = None, /) -> list[Outcome]: ...
 
 
 @dataclass(slots=True)

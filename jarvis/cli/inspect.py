@@ -18,10 +18,7 @@ def register(app: typer.Typer) -> None:
     database.command("stats")(db_stats)
     database.command("check")(db_check)
     app.add_typer(database, name="db", rich_help_panel="Look after")
-    quarantine = typer.Typer(help="Records that could not be applied.", no_args_is_help=True)
-    quarantine.command("list")(quarantine_list)
-    quarantine.callback()(lambda: None)
-    app.add_typer(quarantine, name="quarantine", rich_help_panel="Look after")
+    app.command(rich_help_panel="Look after")(gaps)
     config = typer.Typer(help="The settings.", no_args_is_help=True)
     config.command("show")(config_show)
     config.callback()(lambda: None)
@@ -64,17 +61,16 @@ def db_check(as_json: Json = False) -> None:
         raise typer.Exit(Exit.FINDINGS)
 
 
-def quarantine_list(
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the oldest first.", min=1)] = 50,
-    as_json: Json = False,
-) -> None:
-    """List what is held, with its reason."""
-    from persistence.repositories import SQLiteQuarantineRepository
+def gaps(producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:
+    """List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."""
+    from persistence.repositories import SQLiteGapRepository
 
-    found = list(SQLiteQuarantineRepository(CONTEXT.database()).stream(limit=limit))
-    columns = ("number", "received_at", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
-    rows = [(q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail) for q in found]
-    print_rows("Quarantine", columns, rows, right=("number", "deliveries"), as_json=as_json)
+    found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
+    columns = ("producer", "first", "last", "missing", "noticed_at")
+    rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]
+    print_rows("Gaps", columns, rows, right=("first", "last", "missing"), as_json=as_json)
+    if found:
+        raise typer.Exit(Exit.FINDINGS)
 
 
 def config_show() -> None:

@@ -15,6 +15,7 @@ passes; `_make` takes what the wire contract has checked already.
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import date as Date
 from decimal import Decimal
 from enum import StrEnum
@@ -93,6 +94,20 @@ class Fact:
 
     def content(self) -> str:
         raise NotImplementedError
+
+    def record(self) -> dict[str, Any]:
+        """The fact in the NDJSON form of the contract, from which the same fact can be made again."""
+        fields: dict[str, Any] = {}
+        for name, value in self._asdict().items():  # type: ignore[attr-defined]
+            if value is not None and name not in ("extra", "reported", "given_time"):
+                fields[self._WIRE_NAMES.get(name, name)] = canonical(value) if isinstance(value, Decimal) else value
+        for text in (getattr(self, "reported", None), getattr(self, "extra", None)):
+            if text:
+                fields |= json.loads(text)
+        return {"type": self.kind, **fields}
+
+    #: Fields that the contract calls by another name.
+    _WIRE_NAMES: ClassVar[dict[str, str]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies and other processes get the checked values as they are, not through the constructor for people.
@@ -274,6 +289,7 @@ class _Flow(_FlowFields, Fact):
 class Deposit(_Flow):
     __slots__ = ()
     kind = "deposit"
+    _WIRE_NAMES: ClassVar = {"flow_id": "deposit_id"}
 
     def __new__(cls, *, deposit_id: str, account_id: str, currency: str, amount: Number, occurred_at: Moment, **optional: Any) -> Self:
         return cls._checked(deposit_id, account_id, currency, amount, occurred_at, **optional)
@@ -286,6 +302,7 @@ class Deposit(_Flow):
 class Withdrawal(_Flow):
     __slots__ = ()
     kind = "withdrawal"
+    _WIRE_NAMES: ClassVar = {"flow_id": "withdrawal_id"}
 
     def __new__(cls, *, withdrawal_id: str, account_id: str, currency: str, amount: Number, occurred_at: Moment, **optional: Any) -> Self:
         return cls._checked(withdrawal_id, account_id, currency, amount, occurred_at, **optional)
@@ -439,6 +456,13 @@ class EquitySnapshot(_SnapshotFields, Fact):
     def instant(self) -> int:
         return self.observed_at
 
+    def record(self) -> dict[str, Any]:
+        found = super().record()
+        if self.date is not None:
+            # The contract takes one of the two, and the date is what was said.
+            del found["observed_at"]
+        return found
+
     def content(self) -> str:
         # A date is content, the instant it stands for is not: that depends on the account's zone, which is a setting.
         return SEPARATOR.join((
@@ -469,6 +493,7 @@ class Void(_VoidFields, Fact):
 
     __slots__ = ()
     kind = "void"
+    _WIRE_NAMES: ClassVar = {"target_kind": "kind", "target_id": "id"}
 
     def __new__(
         cls,

@@ -5,6 +5,7 @@ The ledger writes through the batch functions that stand beside each repository 
 """
 
 from persistence.repositories.accounts import SQLiteAccountRepository
+from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.orders import SQLiteOrderRepository
 from persistence.repositories.performance import SQLitePerformanceRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
@@ -12,6 +13,7 @@ from persistence.repositories.transactions import SQLiteTransactionRepository
 
 __all__ = [
     "SQLiteAccountRepository",
+    "SQLiteGapRepository",
     "SQLiteOrderRepository",
     "SQLitePerformanceRepository",
     "SQLiteQuarantineRepository",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import apsw
 
 from persistence.database import DatabaseManager
-from persistence.domain.instants import to_datetime
+from persistence.domain.errors import Invalid
+from persistence.domain.facts import AnyFact
+from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.outcome import Refusal
+from persistence.repositories import facts
+
+STATES = ("held", "replayed", "discarded")
 
 
 def hold(connection: apsw.Connection, refusal: Refusal, fact_no: int | None, now: int) -> bool:
@@ -36,7 +42,7 @@ def _storable(text: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One held record. `raw` is what arrived, byte for byte; `deliveries` counts how often."""
+    """One record. `raw` is what arrived, byte for byte; `deliveries` counts how often; `resolution` says what became of it."""
 
     quarantine_no: int
     raw: bytes
@@ -49,6 +55,40 @@ class Quarantined:
     received_at: datetime
     deliveries: int
     state: str
+    resolution: str | None
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records are meant; what is None does not matter. `numbers` names them one by one."""
+
+    numbers: Sequence[int] | None = None
+    state: str | None = "held"
+    kind: str | None = None
+    reason: str | None = None
+    account_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def where(self) -> tuple[str, tuple[Any, ...]]:
+        terms: list[str] = []
+        params: list[Any] = []
+        for column, value in (("state", self.state), ("kind", self.kind), ("reason", self.reason), ("account_id", self.account_id)):
+            if value is not None:
+                terms.append(f"{column} = ?")
+                params.append(value)
+        for term, moment in (("received_at >= ?", self.start), ("received_at < ?", self.end)):
+            if moment is not None:
+                terms.append(term)
+                params.append(to_instant(moment))
+        if self.numbers is not None:
+            terms.append(f"quarantine_no IN ({', '.join('?' * len(self.numbers))})")
+            params += self.numbers
+        return " AND ".join(terms) or "1", tuple(params)
+
+
+_COLUMNS = "quarantine_no, raw, reason, detail, kind, account_id, record_id, fact_no, received_at, deliveries, state, resolution, resolved_at"
 
 
 class SQLiteQuarantineRepository:
@@ -58,15 +98,41 @@ class SQLiteQuarantineRepository:
         self._database = database
 
     def count(self, state: str = "held") -> int:
-        with self._database.get_connection() as connection:
-            return int(connection.execute("SELECT count(*) FROM quarantine WHERE state = ?", (state,)).get)
+        return int(self._database.execute_query("SELECT count(*) FROM quarantine WHERE state = ?", (state,))[0][0])
 
-    def stream(self, state: str = "held", limit: int | None = None) -> Iterator[Quarantined]:
+    def numbers(self, wanted: Filter) -> list[int]:
+        """The numbers of all records meant, taken at once: what arrives later is not among them."""
+        where, params = wanted.where()
+        return [row[0] for row in self._database.execute_query(f"SELECT quarantine_no FROM quarantine WHERE {where} ORDER BY quarantine_no", params)]
+
+    def find(self, number: int) -> Quarantined | None:
+        return next(iter(self.stream(Filter(numbers=[number], state=None))), None)
+
+    def stream(self, wanted: Filter | None = None, limit: int | None = None) -> Iterator[Quarantined]:
+        where, params = (wanted or Filter()).where()
         with self._database.get_connection() as connection:
-            sql = (
-                "SELECT quarantine_no, raw, reason, detail, kind, account_id, record_id, fact_no, received_at, deliveries, state "
-                "FROM quarantine WHERE state = ? ORDER BY quarantine_no LIMIT ?"
-            )
-            for row in connection.execute(sql, (state, -1 if limit is None else limit)):
-                number, raw, reason, detail, kind, account_id, record_id, fact_no, received, deliveries, state_ = row
-                yield Quarantined(number, raw, reason, detail, kind, account_id, record_id, fact_no, to_datetime(received), deliveries, state_)
+            sql = f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY quarantine_no LIMIT ?"
+            for row in connection.execute(sql, (*params, -1 if limit is None else limit)):
+                yield _entity(row)
+
+    def recorded_version(self, held: Quarantined) -> AnyFact | None:
+        """The recorded fact that a conflict is in conflict with; None for other reasons, or where it went with its account."""
+        if held.fact_no is None:
+            return None
+        with self._database.get_connection() as connection:
+            return facts.recorded_fact(connection, held.fact_no)
+
+    def resolve(self, number: int, state: str, resolution: str, now: int) -> bool:
+        """Say what became of a held record; False where somebody else has done so already. `held` keeps it, with a remark."""
+        if state not in STATES:
+            raise Invalid(f"{state!r} is no state; there are {', '.join(STATES)}")
+        sql = "UPDATE quarantine SET state = ?, resolution = ?, resolved_at = ? WHERE quarantine_no = ? AND state = 'held'"
+        return self._database.execute_update(sql, (state, _storable(resolution), now, number)) > 0
+
+
+def _entity(row: Sequence[Any]) -> Quarantined:
+    number, raw, reason, detail, kind, account_id, record_id, fact_no, received, deliveries, state, resolution, resolved = row
+    return Quarantined(
+        number, raw, reason, detail, kind, account_id, record_id, fact_no, to_datetime(received), deliveries, state, resolution,
+        None if resolved is None else to_datetime(resolved),
+    )  # fmt: skip

@@ -196,3 +196,32 @@ def test_the_demo_keeps_its_books_only_in_a_new_folder(run):
     run("demo", "--fills", "20", "--keep", "kept")
     assert "no findings" in run("db", "check", JARVIS_DATABASE__PATH="kept/jarvis.db").stderr
     assert "not empty" in run("demo", "--fills", "20", "--keep", "kept", code=2).stderr
+
+
+def test_quarantine_is_listed_shown_replayed_discarded_and_exported(fed):
+    bad = [{**GOOD, "deposit_id": "d2", "amount": "NaN"}, {**GOOD, "amount": "7"}, {"type": "trade"}]
+    fed("import", "-", stdin="\n".join(json.dumps(r) for r in bad))
+    assert [q["reason"] for q in json.loads(fed("quarantine", "list", "--json").stdout)] == ["malformed", "conflict", "unknown kind"]
+    [conflict] = json.loads(fed("quarantine", "list", "--for", "conflict", "--json").stdout)
+    shown = fed("quarantine", "show", str(conflict["number"])).stdout
+    assert '"amount": "7"' in shown
+    assert '"amount": "100.5"' in shown, "both versions"
+    assert json.loads(fed("quarantine", "show", "1", "--json").stdout)["recorded"] is None
+    assert "would replay 3" in fed("quarantine", "replay", "--dry-run", code=1).stderr
+    assert "still conflict" in fed("quarantine", "replay", "2", code=1).stderr
+    assert "say --all" in fed("quarantine", "discard", "--reason", "x", code=2).stderr.replace("│", "")
+    assert "would discard 3" in fed("quarantine", "discard", "--all", "--reason", "x", "--dry-run").stderr
+    assert "discarded 1" in fed("quarantine", "discard", "--for", "malformed", "--reason", "test engine").stderr
+    lines = [json.loads(line) for line in fed("quarantine", "export", "--state", "all").stdout.splitlines()]
+    assert (lines[0]["state"], lines[0]["resolution"]) == ("discarded", "test engine")
+    assert "wrote 2 records" in fed("quarantine", "export", "-o", "q.ndjson").stderr
+    assert "there is no record 99" in " ".join(fed("quarantine", "show", "99", code=2).stderr.replace("│", " ").split())
+
+
+def test_gaps_are_findings(run):
+    numbered = [{**GOOD, "deposit_id": str(n), "producer": "engine", "sequence": n} for n in (1, 2, 5)]
+    run("import", "-", stdin="\n".join(json.dumps(r) for r in numbered))
+    [gap] = json.loads(run("gaps", "--json", code=1).stdout)
+    assert (gap["producer"], gap["first"], gap["last"], gap["missing"]) == ("engine", 3, 4, 2)
+    run("import", "-", stdin="\n".join(json.dumps({**GOOD, "deposit_id": str(n), "producer": "engine", "sequence": n}) for n in (4, 3)))
+    assert "no gaps" in run("gaps").stderr

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from books import deposit, fill
+from books import deposit, fill, statuses
 
 from persistence import backups, maintenance, migrations
 from persistence.database import DatabaseManager, locked_file, refuse_unsafe_sqlite
@@ -296,3 +296,26 @@ def test_paths_in_a_folder_that_cannot_be_made_say_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="could not create"):
         DatabaseManager(Path(tmp_path / "file" / "b.db")).initialize()
+
+
+def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path):
+    newest = migrations.newest_version()
+    for version in range(1, newest):
+        path = tmp_path / f"v{version}.db"
+        older = [m for m in migrations.migrations() if m.version <= version]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrations, "migrations", lambda older=older: tuple(older))
+            manager = DatabaseManager(path)
+            manager.initialize()
+            assert manager.execute_query("PRAGMA user_version")[0][0] == version
+            manager.execute_update("INSERT INTO accounts (account_id, name) VALUES ('a', 'kept')")
+            manager.close()
+
+        upgraded = DatabaseManager(path)
+        upgraded.initialize()
+        assert upgraded.execute_query("PRAGMA user_version")[0][0] == newest
+        assert upgraded.execute_query("SELECT name FROM accounts")[0][0] == "kept"
+        assert statuses(Ledger(upgraded).post([deposit(producer="p", sequence=1)])) == ["applied"]
+        assert check_books(upgraded) == []
+        assert (tmp_path / f"v{version}.db.before-schema-{newest:04d}").exists(), "a copy of the older one stays beside it"
+        upgraded.close()

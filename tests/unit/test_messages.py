@@ -188,3 +188,17 @@ def test_no_value_in_any_field_breaks_the_reader(kind, data):
     item = item_of_line(json.dumps({"type": kind, **record}).encode(), 1)
     if not isinstance(item, Refusal):
         assert len(item.digest) == 32
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_fact_can_be_written_as_the_record_that_makes_it_again(kind):
+    rich = {**GOOD[kind], "note": {"a": [1.50, None]}, "producer": "p", "sequence": 7}
+    if kind == "metrics":
+        rich |= {"sharpe_ratio": 1.5, "trades_count": 3}
+    fact = fact_of(kind, rich)
+    record = fact.record()
+    assert record.pop("type") == kind
+    assert fact_of(kind, json.loads(json.dumps(record))) == fact
+    if kind == "metrics":
+        by_date = fact_of(kind, {"account_id": "a", "date": "2026-01-01", "total_value_usd": "1"})
+        assert fact_of(kind, {k: v for k, v in by_date.record().items() if k != "type"}) == by_date

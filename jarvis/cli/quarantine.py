@@ -1,0 +1,173 @@
+"""Quarantine: list, show, replay, discard, export."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jarvis.cli.common import CONTEXT, Exit, parse_time, print_json, print_rows, say
+from persistence.repositories.quarantine import Filter, Quarantined, SQLiteQuarantineRepository
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="These records; without any, all that the filters let through.")]
+Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]
+ForReason = Annotated[str | None, typer.Option("--for", metavar="REASON", help="Only held for this reason, such as conflict or malformed.")]
+Account = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
+From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="Received from then on.")]
+To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Received up to then.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Records that could not be applied: look, mend, try again.", no_args_is_help=True)
+    for name, command in (("list", list_), ("show", show), ("replay", replay), ("discard", discard), ("export", export)):
+        group.command(name)(command)
+    app.add_typer(group, name="quarantine", rich_help_panel="Look after")
+
+
+def list_(
+    kind: Kind = None,
+    reason: ForReason = None,
+    account: Account = None,
+    start: From = None,
+    end: To = None,
+    state: Annotated[str, typer.Option(help="held, replayed, discarded or all.")] = "held",
+    limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the oldest first.", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what is held, with its reason."""
+    wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
+    found = list(_repository().stream(wanted, limit))
+    columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
+    rows = [
+        (
+            q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries,
+            q.detail if as_json or len(q.detail) <= 120 else f"{q.detail[:119]}…",
+        )
+        for q in found
+    ]  # fmt: skip
+    print_rows("Quarantine", columns, rows, right=("number", "deliveries"), as_json=as_json)
+
+
+def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json = False) -> None:
+    """Show one record whole: why it is held, what arrived, and for a conflict what is recorded."""
+    repository = _repository()
+    held = repository.find(number)
+    if held is None:
+        raise typer.BadParameter(f"there is no record {number}; `jarvis quarantine list --state all` shows the numbers", param_hint="NUMBER")
+    recorded = repository.recorded_version(held)
+    version = None if recorded is None else {k: None if v is None else str(v) for k, v in recorded._asdict().items()}
+    if as_json:
+        print_json({**_plain(held), "recorded": version})
+        return
+    for name, value in _plain(held).items():
+        if name not in ("raw", "raw_base64") and value is not None:
+            print(f"{name.replace('_', ' '):<14} {value}")
+    print(f"{'arrived':<14} {held.raw.decode('utf-8', 'backslashreplace')}")
+    if version is not None:
+        print(f"{'recorded':<14} {json.dumps({k: v for k, v in version.items() if v is not None}, ensure_ascii=False)}")
+
+
+def replay(
+    numbers: Numbers = None,
+    kind: Kind = None,
+    reason: ForReason = None,
+    account: Account = None,
+    start: From = None,
+    end: To = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Try held records again by today's rules. Safe to repeat; exit code 1 where some still cannot be applied."""
+    from workers.replay import replay as try_again
+
+    repository = _repository()
+    chosen = repository.numbers(_filter(numbers, kind, reason, account, start, end))
+    counts = {"applied": 0, "duplicate": 0, "quarantined": 0}
+    for result in try_again(CONTEXT.database(), chosen, conventions=CONTEXT.settings.conventions, dry_run=dry_run):
+        counts[result.outcome.status] += 1
+        if not result.recorded:
+            say(f"{result.quarantine_no}: still {result.outcome.reason}: {result.outcome.detail}")
+    say(
+        f"{'would replay' if dry_run else 'replayed'} {len(chosen):,}: {counts['applied']:,} applied, {counts['duplicate']:,} duplicates, "
+        f"{counts['quarantined']:,} still held"
+    )
+    if counts["quarantined"]:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def discard(
+    because: Annotated[str, typer.Option("--reason", help="Why; it is kept with every record.")],
+    numbers: Numbers = None,
+    kind: Kind = None,
+    reason: ForReason = None,
+    account: Account = None,
+    start: From = None,
+    end: To = None,
+    every: Annotated[bool, typer.Option("--all", help="All that is held, where no number and no filter is given.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Decide that held records will never be applied. They stay readable, with the reason."""
+    from persistence.domain import instants
+
+    if not because.strip():
+        raise typer.BadParameter("say why: the reason is kept with each record", param_hint="--reason")
+    if not (numbers or kind or reason or account or start or end or every):
+        raise typer.BadParameter("name numbers or a filter, or say --all", param_hint="NUMBER")
+    repository = _repository()
+    chosen = repository.numbers(_filter(numbers, kind, reason, account, start, end))
+    if not dry_run:
+        chosen = [n for n in chosen if repository.resolve(n, "discarded", because, instants.now())]
+    say(f"{'would discard' if dry_run else 'discarded'} {len(chosen):,} records")
+
+
+def export(
+    kind: Kind = None,
+    reason: ForReason = None,
+    account: Account = None,
+    start: From = None,
+    end: To = None,
+    state: Annotated[str, typer.Option(help="held, replayed, discarded or all.")] = "held",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")] = None,
+) -> None:
+    """Export records as NDJSON, each with its reason and what arrived (`raw`, or `raw_base64` where it is no text)."""
+    wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
+    with output.open("w", encoding="utf-8") if output else _stdout() as out:
+        count = 0
+        for held in _repository().stream(wanted):
+            out.write(json.dumps(_plain(held), ensure_ascii=False) + "\n")
+            count += 1
+    if output:
+        say(f"wrote {count:,} records to {output}")
+
+
+def _repository() -> SQLiteQuarantineRepository:
+    return SQLiteQuarantineRepository(CONTEXT.database())
+
+
+def _stdout() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext(sys.stdout)
+
+
+def _filter(
+    numbers: list[int] | None, kind: str | None, reason: str | None, account: str | None, start: str | None, end: str | None, state: str | None = "held"
+) -> Filter:
+    return Filter(numbers or None, state, kind, reason, account, parse_time(start, "--from"), parse_time(end, "--to", end=True))
+
+
+def _plain(held: Quarantined) -> dict[str, Any]:
+    try:
+        raw = {"raw": held.raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        raw = {"raw_base64": base64.b64encode(held.raw).decode()}
+    return {
+        "number": held.quarantine_no, "state": held.state, "reason": held.reason, "detail": held.detail, "kind": held.kind,
+        "account_id": held.account_id, "record_id": held.record_id, "received_at": held.received_at.isoformat(), "deliveries": held.deliveries,
+        "resolution": held.resolution, "resolved_at": held.resolved_at and held.resolved_at.isoformat(), **raw,
+    }  # fmt: skip
