@@ -21,7 +21,7 @@ from persistence.domain.errors import Unavailable
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up
 from scheduler.timetable import timetable
-from workers.app import RecorderWorker, create_worker
+from workers.app import RecorderWorker, create_worker, tune_interpreter
 
 log = structlog.get_logger("jarvis")
 
@@ -114,6 +114,7 @@ def run_worker(settings: Settings) -> None:
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions,
     )  # fmt: skip
+    tune_interpreter()
     worker.start()
     ended = threading.Event()
     reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)

@@ -141,7 +141,8 @@ class Supervisor:
                 if self._settings.broker.url is None:
                     self._start("broker")
                     self._wait_for_embedded_broker(stop)
-                self._start("worker")
+                for name in worker_names(self._settings):
+                    self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
                 self._start("scheduler")
                 self._say_what_runs()
                 notify("READY=1")
@@ -150,13 +151,14 @@ class Supervisor:
                 notify("STOPPING=1")
                 self._stop()
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal
-        environment = {**os.environ, "JARVIS_SUPERVISOR": str(os.getpid())}
+        environment = {**os.environ, "JARVIS_SUPERVISOR": str(os.getpid()), **environment_of_its_own}
         if terminal:
             environment.setdefault("JARVIS_LOGGING__FORMAT", "console")
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
-        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), name, "run"]
+        group = "worker" if environment_of_its_own else name
+        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
@@ -197,8 +199,8 @@ class Supervisor:
                 live.stop()
 
     def _status_line(self) -> Text:
-        status = self._children["worker"].status
-        if not status:
+        status = self._workers_status()
+        if status is None:
             return Text("starting …", style="dim")
         counts = status["counts"]
         backlog = status["backlog"]
@@ -213,6 +215,20 @@ class Supervisor:
             )
         return line
 
+    def _workers_status(self) -> dict[str, Any] | None:
+        """What all workers say together; None until the first has spoken."""
+        said = [child.status for name, child in self._children.items() if name not in ("broker", "scheduler") and child.status]
+        if not said:
+            return None
+        backlogs = [status["backlog"] for status in said]
+        return {
+            "counts": {name: sum(status["counts"][name] for status in said) for name in _COUNTS},
+            "in_flight": sum(status["in_flight"] for status in said),
+            "backlog": None if None in backlogs else max(backlogs),
+            "ready": all(status["ready"] for status in said),
+            "problem": next((status["problem"] for status in said if status["problem"]), None),
+        }
+
     def _stop(self) -> None:
         """Worker and scheduler drain side by side; the broker goes last, when nobody needs it."""
         self._console.print("draining …", style="dim") if self._console.is_terminal else None
@@ -225,7 +241,31 @@ class Supervisor:
         if "broker" in self._children:
             self._children["broker"].ask_to_stop()
             self._children["broker"].wait(time.monotonic() + 15)
-        counts = self._children["worker"].status.get("counts") if "worker" in self._children else None
-        if counts:
-            said = ", ".join(f"{counts[name]:,} {says}" for name, says in _COUNTS.items())
+        status = self._workers_status()
+        if status is not None:
+            said = ", ".join(f"{status['counts'][name]:,} {says}" for name, says in _COUNTS.items())
             print(f"stopped: {said}", file=sys.stderr, flush=True)
+
+
+def worker_names(settings: Settings) -> list[str]:
+    """One name per worker process: each holds messages under its own."""
+    name, processes = settings.worker.name, settings.worker.processes
+    return [name] if processes == 1 else [f"{name}-{n}" for n in range(1, processes + 1)]
+
+
+class WorkerPool(Supervisor):
+    """Several worker processes and nothing else: `jarvis worker run --processes N`."""
+
+    def run(self) -> None:
+        stop = StopSignal()
+        database = open_database(self._settings)
+        database.initialize()
+        database.close()
+        try:
+            for name in worker_names(self._settings):
+                self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
+            notify("READY=1")
+            self._watch(stop)
+        finally:
+            notify("STOPPING=1")
+            self._stop()

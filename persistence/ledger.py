@@ -197,7 +197,7 @@ class Posting:
         before = connection.total_changes()
         # Nearly always everything is new: insert first, and ask only where that tells of fewer rows.
         connection.execute("SAVEPOINT identities")
-        connection.executemany(facts.INSERT_IDENTITY, rows.values())
+        facts.insert_many(connection, facts.INSERT_IDENTITY, list(rows.values()))
         if connection.total_changes() - before == len(rows):
             connection.execute("RELEASE identities")
             return numbered
@@ -236,7 +236,7 @@ class Posting:
                     self._take_earlier_pair(record, fact)
             else:
                 held.append((index, self._conflict(index, fact), record.fact_no))
-        self._connection.executemany(facts.INSERT_IDENTITY, inserts)
+        facts.insert_many(self._connection, facts.INSERT_IDENTITY, inserts)
         return new
 
     def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -24,6 +26,17 @@ log = structlog.get_logger("worker")
 
 #: The writer of a busy worker moves every few milliseconds; one that has not for this long while work waits hangs.
 HANGS_AFTER_SECONDS = 60.0
+
+
+def tune_interpreter() -> None:
+    """Settings of the interpreter for a process that decodes and writes all day.
+
+    The collector looks at young objects every 100,000 instead of every 700: records come and go by the thousand and hold no
+    cycles (10 to 15 % of the time of a batch). Threads hand over the interpreter's lock after 0.5 ms instead of 5: the writer asks
+    for it between two steps of SQLite while others decode.
+    """
+    gc.set_threshold(100_000, 50, 50)
+    sys.setswitchinterval(0.0005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +139,7 @@ def create_worker(
     lock_folder: str | Path | None = None,
     worker_name: str = "worker",
     namespace: str = "dramatiq",
-    threads: int = 2,
+    threads: int = 1,
     batch_max_records: int = 1_000,
     batch_linger_ms: float = 20.0,
     max_in_flight: int = 4_000,

@@ -73,8 +73,10 @@ def import_(
     """
     from persistence.imports import import_lines
     from persistence.ledger import Ledger
+    from workers.app import tune_interpreter
     from workers.messages import item_of_line
 
+    tune_interpreter()
     database = CONTEXT.database()
     database.initialize()
     conventions = CONTEXT.settings.conventions

@@ -53,11 +53,21 @@ def broker_run() -> None:
     run_broker(CONTEXT.settings)
 
 
-def worker_run() -> None:
-    """Run one worker in the foreground."""
-    from jarvis.processes import run_worker
+def worker_run(
+    processes: Annotated[int | None, typer.Option(help="So many worker processes over one database (default: worker.processes).", min=1, max=16)] = None,
+) -> None:
+    """Run the worker in the foreground, or several side by side."""
+    settings = CONTEXT.settings
+    if processes is not None:
+        settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"processes": processes})})
+    if settings.worker.processes > 1:
+        from jarvis.supervisor import WorkerPool
 
-    run_worker(CONTEXT.settings)
+        WorkerPool(settings, CONTEXT.config).run()
+    else:
+        from jarvis.processes import run_worker
+
+        run_worker(settings)
 
 
 def scheduler_run() -> None:

@@ -151,3 +151,17 @@ def test_a_broker_killed_in_the_middle_of_it_comes_back_with_all_that_it_accepte
         Publisher(url).publish_many(records[8_000:])
         wait_until(lambda: recorded(database) >= RECORDS, "all of it is recorded", 60)
         assert_exact(database)
+
+
+def test_two_worker_processes_on_one_database_give_the_same_books(short_folder, monkeypatch):
+    monkeypatch.setenv("JARVIS_WORKER__PROCESSES", "2")
+    with up(short_folder), closing(DatabaseManager(short_folder / "books.db")) as database:
+        url = running_broker(short_folder)
+        Publisher(url).publish_many(tape_records())
+        wait_until(lambda: recorded(database) >= 1_000, "some are recorded", 60)
+        os.kill(worker_pid(short_folder), signal.SIGKILL)
+        wait_until(lambda: recorded(database) >= RECORDS, "all of it is recorded", 60)
+        wait_until(lambda: nothing_is_left_in(url), "Redis holds nothing")
+        assert_exact(database)
+    assert sorted(p.name for p in short_folder.glob("worker-*.lock")) == ["worker-worker-1.lock", "worker-worker-2.lock"]
+    assert check_database(short_folder) == []

@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, text, said):
 
 def test_a_key_without_a_value_means_its_defaults(tmp_path):
     write(tmp_path, workers="worker:\nbroker:\n  url:\n")
-    assert load_settings(tmp_path).worker.threads == 2
+    assert load_settings(tmp_path).worker.threads == 1
 
 
 def test_no_password_reaches_a_log_line(monkeypatch):

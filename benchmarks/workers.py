@@ -1,0 +1,129 @@
+"""One worker process over queues filled beforehand: ours, and what stock Dramatiq does with the same messages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from jarvis.embedded_broker import server_binary
+from workers.publisher import Publisher
+
+from .common import fill_records
+
+
+class Server:
+    """A Valkey of the benchmark's own, without persistence: the worker is what is measured."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="jb-"))
+        self.url = f"unix://{self.folder}/s"
+        arguments = ["--port", "0", "--unixsocket", f"{self.folder}/s", "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+        self.client = redis.Redis(unix_socket_path=f"{self.folder}/s")
+        while True:
+            try:
+                self.client.ping()
+                break
+            except redis.RedisError:
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def consume_ours(url: str, path: str, count: int, name: str) -> float:
+    from workers.app import create_worker, tune_interpreter
+
+    tune_interpreter()
+    worker = create_worker(path, url, worker_name=name)
+    started = time.perf_counter()
+    worker.start()
+    counts = worker.writer.counts
+    while not _finished(url, worker.broker):
+        time.sleep(0.005)
+    taken = time.perf_counter() - started
+    assert counts.applied <= count
+    worker.stop()
+    return taken
+
+
+def _finished(url: str, broker: Any) -> bool:
+    return not broker.in_flight and not any(broker.queue_lengths().values())
+
+
+def consume_stock(url: str, path: str, count: int, *, commit: bool) -> float:
+    import dramatiq
+    from dramatiq.brokers.redis import RedisBroker
+
+    from persistence.database import DatabaseManager
+    from persistence.ledger import Ledger
+    from workers.messages import fact_of
+
+    broker = RedisBroker(url=url)
+    database = DatabaseManager(path, max_connections=8)
+    database.initialize()
+    ledger = Ledger(database)
+    done: list[int] = []
+
+    def act(record: Any) -> None:
+        if commit:
+            ledger.post([fact_of("fill", record)])
+        done.append(1)
+
+    dramatiq.actor(act, actor_name="record_fill", queue_name="fills", broker=broker)
+    worker = dramatiq.Worker(broker, worker_threads=8)
+    started = time.perf_counter()
+    worker.start()
+    while len(done) < count:
+        time.sleep(0.005)
+    taken = time.perf_counter() - started
+    worker.stop()
+    return taken
+
+
+def rate(mode: str, count: int, *, processes: int = 1, records_per_message: int = 1) -> float:
+    """Fills a second of a worker process (or several side by side) in a mode: ours, stock-empty, stock-commit."""
+    server = Server()
+    try:
+        Publisher(server.url).publish_fills(fill_records(count), records_per_message=records_per_message)
+        command = [sys.executable, "-m", "benchmarks.workers", mode, server.url, str(server.folder / "books.db"), str(count)]
+        if processes > 1:
+            # Make the books before the workers race for them.
+            from persistence.database import DatabaseManager
+
+            DatabaseManager(server.folder / "books.db").initialize()
+        running = [subprocess.Popen([*command, f"w{n}"], stdout=subprocess.PIPE, text=True) for n in range(processes)]
+        taken = [float(p.communicate()[0].split()[-1]) for p in running]
+        return count / max(taken)
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    import logging
+
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.disable(logging.WARNING)
+    if len(sys.argv) > 2:
+        mode, url, path, count, name = sys.argv[1:6]
+        if mode == "ours":
+            print(consume_ours(url, path, int(count), name))
+        else:
+            print(consume_stock(url, path, int(count), commit=mode == "stock-commit"))
+        sys.stdout.flush()
+        os._exit(0)
+    else:
+        for mode, count in (("stock-empty", 4000), ("stock-commit", 3000), ("ours", 15000)):
+            print(mode, round(rate(mode, count)))
+        print("two processes", round(rate("ours", 30000, processes=2)))
+        print("batches of 100", round(rate("ours", 60000, records_per_message=100)))
