@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-all check format coverage schemas clean
+.PHONY: help run test test-all check format soak bench coverage schemas clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,12 @@ check: $(VENV)/.dev ## Lint, format and strict types
 format: $(VENV)/.dev ## Put the code into its form
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
+
+soak: $(VENV)/.dev ## Stage every fault many times, minutes of it; prints what was lost and doubled
+	cd tests && ../$(BIN)/python -m soak.harness $(SOAK)
+
+bench: $(VENV)/.dev ## Measure, side by side with what others would use; prints a table
+	$(BIN)/python -m benchmarks
 
 coverage: $(VENV)/.dev ## Run the tests and print what they cover
 	$(BIN)/coverage erase
