@@ -40,7 +40,8 @@ soak: $(VENV)/.dev ## Stage every fault many times, minutes of it; prints what w
 	cd tests && ../$(BIN)/python -m soak.harness $(SOAK)
 
 bench: $(VENV)/.dev ## Measure, side by side with what others would use; prints a table
-	$(BIN)/python -m benchmarks
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 coverage: $(VENV)/.dev ## Run the tests and print what they cover
 	$(BIN)/coverage erase

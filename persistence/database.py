@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -259,8 +260,9 @@ class DatabaseManager:
         if self.path != ":memory:" and not Path(self.path).exists():
             raise Unavailable(f"{self.path} does not exist; run `jarvis db init`, or check database.path and the folder it names")
         connection = apsw.Connection(self.path)
-        # Wait for another process's commit instead of failing at once.
-        connection.set_busy_timeout(self.busy_timeout_ms)
+        # Wait for another process's commit instead of failing at once; SQLite's own waiting sleeps up to 100 ms at a time, which
+        # two busy writers would spend asleep beside a free lock.
+        connection.set_busy_handler(self._wait_for_lock)
         apsw.sqlite_extra.load(connection, "decimal")
         # Acknowledged means fsynced: NORMAL loses the last commits at a power cut. Rollback journals need EXTRA for the same.
         connection.pragma("synchronous", "full" if self.wal_mode else "extra")
@@ -281,6 +283,11 @@ class DatabaseManager:
         # After a long reader the WAL shrinks again to this.
         connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         return connection
+
+    def _wait_for_lock(self, tries: int) -> bool:
+        """A millisecond a try, up to the busy timeout."""
+        time.sleep(0.001)
+        return tries < self.busy_timeout_ms
 
     def _commit(self, connection: apsw.Connection) -> None:
         try:

@@ -274,6 +274,8 @@ class LedgerBroker(RedisBroker):
         """What is there, up to the room that is left. Raises `redis.RedisError`."""
         room = self._reserve_room()
         if not room:
+            # Nobody looked, so there may well be more.
+            self.backlogged.add(queue)
             return []
         try:
             found = self._fetch(keys=[*self._keys(queue), self._holdings(queue)], args=[room, max(1, IN_FLIGHT_BYTES - self._held_bytes)])
@@ -431,6 +433,7 @@ class LedgerConsumer(Consumer):
         self._fetched: deque[Delivery] = deque()
         # Until the first look, this worker's name may hold what a predecessor left.
         self._unsure = True
+        self._emptied = False
         self._pause = 0.05
         self._waiter: Any = None
 
@@ -447,11 +450,12 @@ class LedgerConsumer(Consumer):
                 self._unsure = True
                 broker.reclaim(self._queue)
                 self._unsure = False
+            if self._emptied and broker.has_room and not self._wait_for_message():
+                return None
             found = broker.fetch(self._queue)
-            if found:
-                self._fetched.extend(d for d in found if d is not None)
-            elif broker.has_room:
-                self._wait_for_message()
+            self._fetched.extend(d for d in found if d is not None)
+            # A queue that gave all it had is worth no second look before something comes.
+            self._emptied = self._queue not in broker.backlogged
             self._pause = 0.05
         except redis.RedisError as error:
             if not broker.stopping.is_set():
@@ -481,14 +485,15 @@ class LedgerConsumer(Consumer):
             self._broker.waiting.pop(self._queue, None)
             self._waiter.close()
 
-    def _wait_for_message(self) -> None:
+    def _wait_for_message(self) -> bool:
         """Until there is one, or a few seconds have passed, on a connection of its own. Takes nothing: the list is moved onto itself."""
         if self._waiter is None:
             self._waiter = self._broker.waiting_client.client()
             self._broker.waiting[self._queue] = self._waiter.client_id()
         key = f"{self._broker.namespace}:{self._queue}"
-        if not self._broker.stopping.is_set():
-            self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT")
+        if self._broker.stopping.is_set():
+            return False
+        return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None
 
 
 def _message(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:

@@ -89,6 +89,7 @@ class Stage:
         self.ended = threading.Event()
         self.worker: subprocess.Popen[bytes] | None = None
         self._module = module
+        self.locks = 0
         self._keeper = threading.Thread(target=self._keep_running, daemon=True)
         self._keeper.start()
 
@@ -187,10 +188,12 @@ def make_broker_read_only(stage: Stage) -> None:
 
 
 def lock_database(stage: Stage) -> None:
+    """Mostly for seconds; every fifth time for a minute."""
+    stage.locks += 1
     connection = apsw.Connection(str(stage.path))
     connection.set_busy_timeout(10_000)
     connection.execute("BEGIN IMMEDIATE")
-    time.sleep(stage.chance.uniform(1, 7))
+    time.sleep(60 if stage.locks % 5 == 0 else stage.chance.uniform(1, 7))
     connection.execute("ROLLBACK")
     connection.close()
 
@@ -206,6 +209,13 @@ def forbid_larger_files(stage: Stage) -> None:
         resource.prlimit(stage.worker.pid, resource.RLIMIT_FSIZE, (4096, hard))
         time.sleep(1.5)
         resource.prlimit(stage.worker.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def step_clock(stage: Stage) -> None:
+    """Days forward, then back, for the worker's wall clock (see `stepping_clock.py`)."""
+    for days in (35, -2, 0):
+        (stage.folder / "clock").write_text(str(days * 86_400))
+        time.sleep(0.7)
 
 
 @dataclass(frozen=True)
@@ -230,6 +240,7 @@ FAULTS: dict[str, Fault] = {
     "broker out of memory": Fault(fill_broker, 2, 15),
     "broker read-only": Fault(make_broker_read_only, 1, 15),
     "database locked by another": Fault(lock_database, 1, 10, 0.3, 4.0),
+    "clock steps forward and back": Fault(step_clock, 1, 5, 0.3, 2.0),
     "no file may grow (full disk)": Fault(forbid_larger_files, 1, 15, 0.3, 2.0),
 }
 
@@ -238,7 +249,7 @@ def run(name: str, *, seed: int, records: int, times: int | None = None, module:
     """Publish the stream while the fault is injected, wait until all is settled, and count."""
     fault = FAULTS[name]
     times = fault.short if times is None else times
-    stage = Stage(seed, module)
+    stage = Stage(seed, "soak.stepping_clock" if fault.inject is step_clock else module)
     result = Result(name)
     try:
         good, hostile = stream(records, stage.chance)

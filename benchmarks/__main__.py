@@ -1,0 +1,123 @@
+"""`make bench`: every figure of `benchmarks/README.md`, side by side in one run. Ratios count; absolute speeds are this machine's.
+
+python -m benchmarks [--transactions N] [--backlog N] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.metadata
+import json
+import logging
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import structlog
+
+from persistence.imports import import_lines
+from persistence.ledger import Ledger
+from workers.app import tune_interpreter
+from workers.messages import item_of_line
+from workers.publisher import Publisher
+
+from . import driver, history, latency
+from .common import fill_records, fresh_books, seconds
+from .workers import Server, rate
+
+ROWS: list[tuple[str, str, str]] = []
+
+
+def say(what: str, figure: str, target: str) -> None:
+    ROWS.append((what, figure, target))
+    print(f"{what:<78} {figure:<34} {target}", flush=True)
+
+
+def best_of(times: int, work: Callable[[], float]) -> float:
+    return max(work() for _ in range(times))
+
+
+def import_rate(count: int) -> float:
+    lines = [json.dumps({"type": "fill", **r}).encode() for r in fill_records(count)]
+    with fresh_books() as database:
+        return count / seconds(lambda: import_lines(Ledger(database), lines, item_of_line))
+
+
+def publishing() -> tuple[float, float]:
+    """Records a second: one by one as stock Dramatiq enqueues, and pipelined in bulk."""
+    import dramatiq
+    from dramatiq.brokers.redis import RedisBroker
+
+    server = Server()
+    actor = dramatiq.actor(lambda record: None, actor_name="record_fill", queue_name="fills", broker=RedisBroker(url=server.url))
+    records = fill_records(20_000)
+    one_by_one = 2_000 / seconds(lambda: [actor.send(r) for r in records[:2_000]])
+    bulk = 20_000 / seconds(lambda: Publisher(server.url).publish_fills(records, records_per_message=100))
+    server.close()
+    return one_by_one, bulk
+
+
+def other(mode: str, count: int) -> float:
+    server = Server()
+    folder = tempfile.mkdtemp(prefix="jarvis-bench-")
+    done = subprocess.run([sys.executable, "-m", "benchmarks.others", mode, server.url, folder, str(count)], capture_output=True, text=True, check=False)
+    server.close()
+    return count / float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--transactions", type=int, default=1_000_000, help="size of the large book")
+    parser.add_argument("--backlog", type=int, default=200_000, help="messages of the memory test")
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.disable(logging.WARNING)
+    tune_interpreter()
+    rounds = 1 if options.quick else 3
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("dramatiq", "redis", "pydantic", "celery", "sqlalchemy", "rq"))
+    print(f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}; WAL, synchronous=FULL, 1,000 fills a commit\n")
+
+    found = driver.compare(20_000, rounds * 2)
+    bare, post = 1e6 / found["bare driver"], 1e6 / found["Ledger.post"]
+    say("Ledger.post, 1,000 fills a batch : bare driver", f"{post / bare:.2f}  ({post:,.0f} : {bare:,.0f} fills/s)", "0.6")
+    imported = best_of(rounds, lambda: import_rate(20_000))
+    say("import of NDJSON : bare driver", f"{imported / bare:.2f}  ({imported:,.0f})", "0.45")
+    gc.collect()
+    ours = best_of(rounds, lambda: rate("ours", 20_000))
+    committing = best_of(rounds, lambda: rate("stock-commit", 3_000))
+    empty = best_of(rounds, lambda: rate("stock-empty", 4_000))
+    say("one worker, single fills : stock actor that commits each by Ledger.post", f"{ours / committing:.1f}  ({ours:,.0f} : {committing:,.0f})", "5")
+    say("one worker, single fills : stock worker with an empty actor", f"{ours / empty:.1f}  ({ours:,.0f} : {empty:,.0f})", "2.5")
+    two = best_of(rounds, lambda: rate("ours", 40_000, processes=2))
+    say("two worker processes on one database : one", f"{two / ours:.2f}  ({two:,.0f})", "1.5")
+    batches = best_of(rounds, lambda: rate("ours", 60_000, records_per_message=100))
+    say("batch messages of 100 fills : bare driver", f"{batches / bare:.2f}  ({batches:,.0f})", "0.35")
+    for mode, name in (("celery", "Celery + SQLAlchemy"), ("dramatiq", "Dramatiq + SQLAlchemy"), ("rq", "RQ + sqlite3")):
+        theirs = best_of(1, lambda mode=mode: other(mode, 1_500))
+        say(f"one worker, single fills : {name}", f"{ours / theirs:.1f}  ({theirs:,.0f})", "4")
+    one, bulk = publishing()
+    say("publishing in bulk : one by one", f"{bulk / one:.1f}  ({bulk:,.0f} : {one:,.0f} records/s)", "10")
+    waits = latency.measure(seconds=3 if options.quick else 8, trials=3 if options.quick else 30)
+    say("publish to durable at 500 messages/s, p50 and p99, ms", f"{waits['p50']:.1f}, {waits['p99']:.1f}  (fsync {waits['fsync']:.2f})", "8, 25")
+    say("first message after 5 s of silence, median and worst, ms", f"{waits['first median']:.1f}, {waits['first worst']:.1f}", "5, 15")
+    early, late = latency.worker_memory(options.backlog)
+    say(f"memory of a worker under a backlog of {options.backlog:,} messages, MiB, early and late", f"{early:.0f}, {late:.0f}", "flat, under 250")
+    started = time.perf_counter()
+    for name, ratio in history.measure(options.transactions).items():
+        target = {"ingestion, time-ordered ids": "0.8", "ingestion, random ids": "0.6"}.get(name, "within 1.5")
+        say(f"{options.transactions:,} transactions in the book : empty, {name}", f"{ratio:.2f}", target)
+    print(f"\n(the large book took {time.perf_counter() - started:.0f} s)")
+    page = Path(__file__).parent / "last_run.md"
+    lines = ["| what | figure | at least |", "| --- | --- | --- |", *(f"| {a} | {b} | {c} |" for a, b, c in ROWS)]
+    page.write_text(f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}\n\n" + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
