@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 
 import apsw
 
-from persistence import migrations
 from persistence.database import DatabaseManager
 from persistence.domain.instants import to_text
 
@@ -75,11 +74,6 @@ def checkpoint(database: DatabaseManager) -> tuple[int, int]:
     """Move the WAL into the database file and shorten it. Returns (WAL frames, frames moved); a reader may keep some back."""
     with database.get_connection() as connection:
         return connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE) if database.wal_mode else (0, 0)
-
-
-def schema_is_current(database: DatabaseManager) -> bool:
-    with database.get_connection() as connection:
-        return migrations.schema_version(connection, database.path) == migrations.newest_version()
 
 
 def _size(path: str) -> int:

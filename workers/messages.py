@@ -7,6 +7,7 @@ Each model is one record of the contract; its JSON Schema is checked in under `d
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from datetime import date as Date
 from datetime import datetime
 from decimal import Decimal
@@ -128,8 +129,9 @@ class Record(BaseModel):
     producer: Annotated[Id | None, Field(description="who publishes, for noticing gaps")] = None
     sequence: Annotated[StrictInt | None, Field(ge=0, le=2**63 - 1, description="+1 per record of that producer")] = None
 
+    @abstractmethod
     def fact(self, conventions: Conventions) -> AnyFact:
-        raise NotImplementedError
+        """The fact that the record states, its defaults filled in by the conventions. Raises `Invalid`."""
 
     def _unknown(self) -> str | None:
         if not self.__pydantic_extra__:

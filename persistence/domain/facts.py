@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from datetime import date as Date
 from decimal import Decimal
 from enum import StrEnum
@@ -76,12 +77,14 @@ class Fact:
     sequence: int | None
 
     @property
+    @abstractmethod
     def record_id(self) -> str:
-        raise NotImplementedError
+        """The record's own id."""
 
     @property
+    @abstractmethod
     def instant(self) -> int:
-        raise NotImplementedError
+        """When it happened, in microseconds UTC."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -92,8 +95,9 @@ class Fact:
         """Where the fact stands in the order of facts: total, and independent of arrival."""
         return self.instant, -1 if self.sequence is None else self.sequence, self.producer or "", self.record_id
 
+    @abstractmethod
     def content(self) -> str:
-        raise NotImplementedError
+        """The canonical form."""
 
     def record(self) -> dict[str, Any]:
         """The fact in the NDJSON form of the contract, from which the same fact can be made again."""

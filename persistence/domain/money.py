@@ -161,10 +161,6 @@ class Money:
         object.__setattr__(self, "amount", amount if type(amount) is Decimal and amount.is_finite() else exact(amount))
         object.__setattr__(self, "currency", currency if isinstance(currency, Currency) else Currency(currency))
 
-    @classmethod
-    def zero(cls, currency: Currency | str) -> Money:
-        return cls(ZERO, currency)
-
     def __add__(self, other: Money) -> Money:
         return Money(EXACT.add(self.amount, self._same_currency(other)), self.currency)
 
