@@ -87,7 +87,7 @@ def main() -> None:
     found = driver.compare(20_000, rounds * 2)
     bare, post = 1e6 / found["bare driver"], 1e6 / found["Ledger.post"]
     say("Ledger.post, 1,000 fills a batch : bare driver", f"{post / bare:.2f}  ({post:,.0f} : {bare:,.0f} fills/s)", "0.6")
-    imported = best_of(rounds, lambda: import_rate(20_000))
+    imported = best_of(rounds, lambda: import_rate(100_000))
     say("import of NDJSON : bare driver", f"{imported / bare:.2f}  ({imported:,.0f})", "0.45")
     gc.collect()
     ours = best_of(rounds, lambda: rate("ours", 20_000))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from multiprocessing import get_context
 
 from persistence.chunks import chunked
 from persistence.domain.facts import AnyFact
@@ -34,6 +38,8 @@ def import_lines(
 ) -> ImportCounts:
     """Record every line; `item_of(line, number)` reads one. Blank lines are passed over. Restarting it is harmless.
 
+    Another process does the reading of a long input, so `item_of` must be something that can be pickled.
+
     Raises `Unavailable` where the store cannot take more now: what was counted is recorded, the rest is not.
     """
     counts = ImportCounts()
@@ -48,19 +54,47 @@ def import_lines(
 
 
 Group = list[tuple[int, bytes]]
+Items = list[AnyFact | Refusal]
+
+#: Short files are read in this process, before another one has started.
+GROUPS_READ_HERE = 4
+#: Groups that the other process may be ahead by.
+GROUPS_AHEAD = 3
 
 
-def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact | Refusal]) -> Iterator[tuple[Group, list[AnyFact | Refusal]]]:
-    """Groups of lines with what they state; the next group is read while the caller writes this one."""
+def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact | Refusal]) -> Iterator[tuple[Group, Items]]:
+    """Groups of lines with what they state; of a long input the next groups are read by another process while the caller writes."""
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
     groups = chunked(((number, line) for number, line in numbered if line), LINES_PER_COMMIT)
+    for group in islice(groups, 1):
+        yield group, _read(item_of, group)
+    second = list(islice(groups, 1))
+    if not second:
+        return
+    # Ctrl-C is for the process that writes; the other one ends with it.
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts) as reader:
+        reader.submit(_read, item_of, [])  # starts it
+        for group in chain(second, islice(groups, GROUPS_READ_HERE - 2)):
+            yield group, _read(item_of, group)
+        coming: deque[tuple[Group, Future[Items]]] = deque()
+        for group in groups:
+            coming.append((group, reader.submit(_read, item_of, group)))
+            if len(coming) > GROUPS_AHEAD:
+                yield _finished(*coming.popleft())
+        for group, items in coming:
+            yield _finished(group, items)
 
-    def read() -> tuple[Group, list[AnyFact | Refusal]] | None:
-        group = next(groups, None)
-        return None if group is None else (group, [item_of(line, number) for number, line in group])
 
-    with ThreadPoolExecutor(1, "reader") as reader:
-        coming = reader.submit(read)
-        while (found := coming.result()) is not None:
-            coming = reader.submit(read)
-            yield found
+def _finished(group: Group, items: Future[Items]) -> tuple[Group, Items]:
+    try:
+        return group, items.result()
+    except BrokenExecutor as error:
+        raise OSError(f"the process that reads the lines was killed before line {group[0][0]}; what came before is recorded: import again") from error
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _read(item_of: Callable[[bytes, int], AnyFact | Refusal], group: Group) -> Items:
+    return [item_of(line, number) for number, line in group]

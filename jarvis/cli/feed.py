@@ -6,6 +6,7 @@ import gzip
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
@@ -81,7 +82,7 @@ def import_(
     database.initialize()
     conventions = CONTEXT.settings.conventions
     with _lines(source) as (lines, progress):
-        counts = import_lines(Ledger(database), lines, lambda line, number: item_of_line(line, number, conventions), progress)
+        counts = import_lines(Ledger(database), lines, partial(item_of_line, conventions=conventions), progress)
     database.close()
     for problem in counts.problems:
         say(f"quarantined: {problem}")

@@ -20,7 +20,8 @@ from abc import abstractmethod
 from datetime import date as Date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple, Self
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from persistence.domain import instants
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, base_and_quote, code, identifier, instant_of, positive, rate, text_or_empty
@@ -114,12 +115,27 @@ class Fact:
     _WIRE_NAMES: ClassVar[dict[str, str]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Copies and other processes get the checked values as they are, not through the constructor for people.
-        return type(self)._make, (tuple(self),)  # type: ignore[attr-defined, arg-type]
+        # Copies and other processes get the checked values as they are, not through the constructor for people; a number
+        # travels as its text, which takes a third of the time.
+        return _restored, (type(self), *(str(v) if type(v) is Decimal else v for v in self))  # type: ignore[attr-defined]
 
     @property
     def digest(self) -> bytes:
         return hashlib.sha256(self.content().encode()).digest()
+
+
+def _restored(cls: type[AnyFact], *values: Any) -> AnyFact:
+    fields = list(values)
+    for i in _numbers(cls):  # type: ignore[arg-type]  # a class is hashable
+        if fields[i] is not None:
+            fields[i] = Decimal(fields[i])
+    return cls._make(fields)
+
+
+@lru_cache
+def _numbers(cls: Any) -> tuple[int, ...]:
+    hints = get_type_hints(cls)
+    return tuple(i for i, name in enumerate(cls._fields) if hints[name] in (Decimal, Decimal | None))
 
 
 class _FillFields(NamedTuple):
