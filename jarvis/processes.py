@@ -19,7 +19,7 @@ from jarvis.systemd import notify
 from persistence.database import DatabaseManager, locked_file
 from persistence.domain.errors import Unavailable
 from scheduler.daemon import Scheduler
-from scheduler.jobs import JOBS, back_up
+from scheduler.jobs import JOBS, back_up, roll_up_zone, verify
 from scheduler.timetable import timetable
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
@@ -158,7 +158,10 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     if backup.enabled and backup.daily_backup:
         jobs["backup"] = back_up(backup.path, backup.retention_days)
     chosen = settings.scheduler
-    entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()})
+    plan = settings.rollup_plan
+    jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan)}
+    jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
+    entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
     return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from persistence.domain.conventions import QUOTE_CURRENCIES, USD_LIKE, Conventions
-from scheduler.timetable import cron_trigger
+from scheduler.rollup.options import RollupOptions, RollupPlan
+from scheduler.timetable import Cron
 
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
@@ -100,7 +102,7 @@ class JobSettings(_Section):
     @field_validator("cron")
     @classmethod
     def _readable(cls, text: str) -> str:
-        cron_trigger(text, "UTC")
+        Cron(text, "UTC")
         return text
 
 
@@ -126,6 +128,35 @@ class SchedulerSettings(_Section):
         return jobs
 
 
+class RollupChoices(_Section):
+    """The options of the daily rollup; `scheduler/rollup/options.py` says what each means."""
+
+    timezone: str = "UTC"
+    annualization: float = Field(365, gt=0, le=100_000)
+    risk_free_rate: float = Field(0.0, gt=-1, le=10)
+    observation_days: Literal["all", "weekdays"] = "all"
+    window_days: int | None = Field(None, ge=2, le=36_500)
+    flow_timing: Literal["in_start_out_end", "subperiod", "end", "mid"] = "in_start_out_end"
+    cost_basis: Literal["wac", "fifo"] = "wac"
+    trade_grouping: Literal["flat_to_flat", "per_close"] = "flat_to_flat"
+    min_base_usd: Decimal = Field(Decimal(1), gt=0)
+    dust_notional_usd: Decimal = Field(Decimal(0), ge=0)
+    min_observations: int = Field(2, ge=2)
+    valuation: Literal["auto", "snapshots", "books"] = "auto"
+    opening_value: Decimal | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return known_zone(name)
+
+
+class RollupSettings(RollupChoices):
+    grace_minutes: float = Field(5, ge=0, le=1440)
+    #: Options of single accounts; what is not named is as above.
+    accounts: dict[str, RollupChoices] = Field(default_factory=dict)
+
+
 def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -144,6 +175,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     symbols: SymbolSettings = SymbolSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod
@@ -165,7 +197,18 @@ class Settings(BaseSettings):
 
     @property
     def conventions(self) -> Conventions:
-        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.scheduler.time_zone)
+        zones = {name: choices.timezone for name, choices in self.rollup.accounts.items() if "timezone" in choices.model_fields_set}
+        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.rollup.timezone, zones)
+
+    @property
+    def rollup_plan(self) -> RollupPlan:
+        usd_like = frozenset(self.symbols.usd_like)
+        common = {name: getattr(self.rollup, name) for name in RollupChoices.model_fields}
+        accounts = {
+            account_id: RollupOptions(**{**common, **{name: getattr(choices, name) for name in choices.model_fields_set}}, usd_like=usd_like)
+            for account_id, choices in self.rollup.accounts.items()
+        }
+        return RollupPlan(RollupOptions(**common, usd_like=usd_like), accounts, int(self.rollup.grace_minutes * 60_000_000))
 
 
 def load_settings(folder: Path) -> Settings:
@@ -214,8 +257,9 @@ def _read_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
 def _unknown_environment() -> list[str]:
     known = set(_names(Settings, ENVIRONMENT_PREFIX))
     found = [n for n in sorted(os.environ) if n.upper().startswith(ENVIRONMENT_PREFIX) and n.upper() not in known | _OTHER_NAMES]
-    jobs = f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__"
-    return [f"environment variable {n}: no such setting{did_you_mean(n.upper(), sorted(known))}" for n in found if not n.upper().startswith(jobs)]
+    # Below these the names are the operator's own.
+    open_ended = (f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__", f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__")
+    return [f"environment variable {n}: no such setting{did_you_mean(n.upper(), sorted(known))}" for n in found if not n.upper().startswith(open_ended)]
 
 
 def _names(model: type[BaseModel], prefix: str) -> list[str]:

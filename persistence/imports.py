@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 from persistence.chunks import chunked
 from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Refusal
+from persistence.domain.outcome import APPLIED, DUPLICATE, Refusal
 from persistence.ledger import Ledger
 
 #: One commit per this many lines: an fsync costs little then, and a worker beside it waits a tenth of a second at most.
@@ -44,8 +44,13 @@ def import_lines(
     """
     counts = ImportCounts()
     for group, items in _read_ahead(lines, item_of):
-        for (number, _), outcome in zip(group, ledger.post(items, lambda i, group=group: group[i][1]), strict=True):  # type: ignore[misc]
-            setattr(counts, outcome.status, getattr(counts, outcome.status) + 1)
+        outcomes = ledger.post(items, lambda i, group=group: group[i][1])  # type: ignore[misc]
+        applied = outcomes.count(APPLIED)
+        counts.applied += applied
+        for (number, _), outcome in zip(group, outcomes if applied < len(outcomes) else (), strict=False):
+            counts.duplicate += outcome is DUPLICATE
+            if outcome.status == "quarantined":
+                counts.quarantined += 1
             if outcome.status == "quarantined" and len(counts.problems) < 10:
                 counts.problems.append(outcome.detail if outcome.detail.startswith("line ") else f"line {number}: {outcome.detail}")
         counts.lines += len(group)
@@ -66,15 +71,14 @@ def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact 
     """Groups of lines with what they state; of a long input the next groups are read by another process while the caller writes."""
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
     groups = chunked(((number, line) for number, line in numbered if line), LINES_PER_COMMIT)
-    for group in islice(groups, 1):
-        yield group, _read(item_of, group)
-    second = list(islice(groups, 1))
-    if not second:
+    opening = list(islice(groups, 2))
+    if len(opening) < 2:
+        yield from ((group, _read(item_of, group)) for group in opening)
         return
     # Ctrl-C is for the process that writes; the other one ends with it.
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts) as reader:
         reader.submit(_read, item_of, [])  # starts it
-        for group in chain(second, islice(groups, GROUPS_READ_HERE - 2)):
+        for group in chain(opening, islice(groups, GROUPS_READ_HERE - 2)):
             yield group, _read(item_of, group)
         coming: deque[tuple[Group, Future[Items]]] = deque()
         for group in groups:

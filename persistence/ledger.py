@@ -26,14 +26,17 @@ from persistence.database import CONTENT, DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import AccountDeleted, BooksError, Conflict, Invalid
 from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
+from persistence.domain.jobs import JobRequest
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
 from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
-from persistence.repositories import accounts, facts, gaps, orders, quarantine
+from persistence.repositories import accounts, facts, gaps, job_runs, orders, quarantine
 from persistence.repositories import transactions as movements
 from persistence.repositories.facts import ERASED, LIVE, VOIDED, Identity, Known
 
 RawOf = Callable[[int], bytes]
+#: What a batch is made of: facts, what can never be one, and runs somebody asks for.
+Item = AnyFact | Refusal | JobRequest
 
 #: What one fact may do to its batch: break a constraint, hold text that is none, or a number that cannot be added exactly.
 UNRECORDABLE = (*CONTENT, Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
@@ -46,7 +49,7 @@ class Ledger:
         self._database = database
         self._clock = clock
 
-    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None = None, *, keep_refusals: bool = True) -> list[Outcome]:
+    def post(self, batch: Sequence[Item], raw_of: RawOf | None = None, *, keep_refusals: bool = True) -> list[Outcome]:
         """Record a batch in one commit; the outcomes stand in the order of the batch and are durable when this returns.
 
         A refusal goes to quarantine. So does a fact that conflicts with a recorded one, names a deleted account, or that the
@@ -74,7 +77,7 @@ class Ledger:
             except CONTENT as error:
                 raise Invalid(f"the store refuses it: {error}") from error
 
-    def _post_one_by_one(self, batch: Sequence[AnyFact | Refusal], raw_of: RawOf | None, keep_refusals: bool) -> list[Outcome]:
+    def _post_one_by_one(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> list[Outcome]:
         """The batch held something the store refuses: find it, and record the rest, still in one commit."""
         outcomes: list[Outcome] = []
         with self._database.transaction() as connection:
@@ -103,10 +106,11 @@ class Posting:
         self._totals = movements.Totals()
         self._reserved: dict[tuple[str, str], Decimal] = {}
         self._dirty: dict[str, int] = {}
+        self._recheck: dict[str, int] = {}
         self._orders: dict[tuple[str, str], list[tuple[Fill, tuple[Any, ...]]]] = {}
         self._derive: set[tuple[str, str]] = set()
 
-    def run(self, batch: Sequence[AnyFact | Refusal]) -> list[Outcome]:
+    def run(self, batch: Sequence[Item]) -> list[Outcome]:
         outcomes: list[Outcome] = [APPLIED] * len(batch)
         held: list[tuple[int, Refusal, int | None]] = []
         fresh, rivals = self._distinct(batch, outcomes, held)
@@ -118,6 +122,8 @@ class Posting:
         self._update_orders()
         self._move_balances()
         accounts.mark_dirty(self._connection, self._dirty)
+        if self._recheck:
+            accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch)
         for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
             if self._by_hand:
@@ -129,7 +135,7 @@ class Posting:
     # -- who is new --------------------------------------------------------------------------------------------------
 
     def _distinct(
-        self, batch: Sequence[AnyFact | Refusal], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
+        self, batch: Sequence[Item], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
     ) -> tuple[dict[Identity, tuple[int, AnyFact]], list[tuple[int, AnyFact]]]:
         """The first of each identity, and those that differ from the first; what the batch holds twice alike is settled here."""
         found: dict[Identity, tuple[int, AnyFact]] = {}
@@ -137,6 +143,9 @@ class Posting:
         for index, item in enumerate(batch):
             if type(item) is Refusal:
                 held.append((index, item, None))
+                continue
+            if type(item) is JobRequest:
+                outcomes[index] = APPLIED if job_runs.file_request(self._connection, item, self._now) else DUPLICATE
                 continue
             fact: AnyFact = item  # type: ignore[assignment]  # narrowing by `type() is`, which is what makes it quick
             key = (fact[1], fact[0], fact.kind)
@@ -230,6 +239,7 @@ class Posting:
                     (row[4], row[5], row[6], row[7], self._now, record.fact_no),
                 )
                 new.append((record.fact_no, fact, texts))
+                self._changed_in_place(fact[0], fact.instant)
             elif record.digest == row[7]:
                 outcomes[index] = DUPLICATE
                 if _pair(fact) < _pair(record):
@@ -258,7 +268,7 @@ class Posting:
         self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
         if record.state == ERASED:
             return
-        self._touch(fact[0], fact.instant)
+        self._changed_in_place(fact[0], fact.instant)
         order = facts.order_of_fact(self._connection, fact.kind, record.fact_no)
         if order is not None:
             self._derive.add(order)
@@ -396,7 +406,7 @@ class Posting:
         keys = list({**moved, **self._reserved})
         accounts.move_balances(self._connection, [(*key, moved.get(key, ZERO), self._reserved.get(key, ZERO)) for key in keys], self._now)
 
-    def _note_sequences(self, batch: Sequence[AnyFact | Refusal]) -> None:
+    def _note_sequences(self, batch: Sequence[Item]) -> None:
         """Every delivery counts as arrived, whatever became of it: a quarantined record closes its gap."""
         arrived: dict[str, set[int]] = {}
         for item in batch:
@@ -414,6 +424,11 @@ class Posting:
     def _touch(self, account_id: str, instant: int) -> None:
         self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
 
+    def _changed_in_place(self, account_id: str, instant: int) -> None:
+        """What no new number tells the rollup of."""
+        self._touch(account_id, instant)
+        self._recheck[account_id] = min(instant, self._recheck.get(account_id, instant))
+
     # -- refusals ----------------------------------------------------------------------------------------------------
 
     def _conflict(self, index: int, fact: AnyFact) -> Refusal:
@@ -424,9 +439,11 @@ class Posting:
         return _refusal(fact, reason, detail, self._raw_of, index)
 
 
-def _refusal(item: AnyFact | Refusal, reason: Reason, detail: str, raw_of: RawOf | None, index: int = 0) -> Refusal:
+def _refusal(item: Item, reason: Reason, detail: str, raw_of: RawOf | None, index: int = 0) -> Refusal:
     if isinstance(item, Refusal):
         return item
+    if isinstance(item, JobRequest):
+        return Refusal(b"" if raw_of is None else raw_of(index), str(reason), detail, "job", None, item.request_id, item.producer, item.sequence)
     raw = raw_of(index) if raw_of is not None else json.dumps(item.record(), ensure_ascii=False).encode("utf-8", "surrogatepass")
     return Refusal(raw, str(reason), detail, item.kind, item[0], item[1], item.producer, item.sequence)
 
@@ -439,4 +456,4 @@ def _by_hand_error(refusal: Refusal) -> Conflict | AccountDeleted:
     return (Conflict if refusal.reason == Reason.CONFLICT else AccountDeleted)(refusal.detail)
 
 
-__all__ = ["Ledger", "Posting", "RawOf"]
+__all__ = ["Item", "Ledger", "Posting", "RawOf"]

@@ -7,24 +7,25 @@ holder died is taken over.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.domain.errors import Invalid, Unavailable
+from persistence.domain.instants import to_text
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import JOBS, Job
-from scheduler.timetable import Entry, cron_trigger
+from scheduler.timetable import Cron, Entry
 
 log = structlog.get_logger("scheduler")
 
@@ -50,12 +51,12 @@ class Scheduler:
         self._database = database
         self._runs = SQLiteJobRunRepository(database)
         self._entries = {name: entry for name, entry in entries.items() if entry.enabled and name in jobs}
-        self._triggers = {name: cron_trigger(entry.cron, zone) for name, entry in self._entries.items()}
+        self._triggers = {name: Cron(entry.cron, entry.zone or zone) for name, entry in self._entries.items()}
         self._jobs = jobs
         self._clock = clock
-        self._catchup = timedelta(days=catchup_days)
+        self._catchup_microseconds = catchup_days * 86_400_000_000
         self._tick_seconds = tick_seconds
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
         self._running: dict[str, tuple[threading.Thread, float]] = {}
         self._reported: set[str] = set()
         self._lock = threading.Lock()
@@ -76,6 +77,8 @@ class Scheduler:
         deadline = time.monotonic() + timeout
         for thread, _ in list(self._running.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
+        with suppress(Unavailable):
+            self._runs.left(self._owner)
         log.info("scheduler stopped")
 
     @property
@@ -83,30 +86,50 @@ class Scheduler:
         """False when the ticking has stopped."""
         return time.monotonic() - self.last_tick < max(60.0, 4 * self._tick_seconds)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """The jobs this scheduler runs."""
+        return list(self._entries.values())
+
+    def next_slot(self, name: str, now: int) -> int | None:
+        """When a job is next due by the timetable."""
+        return next(self._triggers[name].slots(now, now + 400 * 86_400_000_000), None)
+
+    def run_now(self, name: str, slot: int) -> bool:
+        """Run a filed slot in this thread. False where somebody else has it, or it failed."""
+        return self._runs.claim(name, slot, self._owner, self._clock()) and self._run(name, slot)
+
     def tick(self) -> None:
         """Start whatever is due and not under way."""
         self.last_tick = time.monotonic()
+        try:
+            self._runs.ticked(self._owner, self._clock())
+            paused = self._runs.paused()
+        except Unavailable as error:
+            log.warning("the table of runs cannot be reached now", error=str(error))
+            return
         for name, entry in self._entries.items():
             try:
                 self._report_if_hanging(name, entry)
-                self._start_due(name, entry)
+                if name.partition("@")[0] not in paused:
+                    self._start_due(name, entry)
             except Unavailable as error:
                 log.warning("cannot look for due runs now", job=name, error=str(error))
 
     def due(self, name: str, now: int) -> list[int]:
         """The slots of a job that should have run by `now` and have not succeeded, the oldest first; one that is waiting for
         its next try is not due yet."""
-        entry, trigger = self._entries[name], self._triggers[name]
+        entry, cron = self._entries[name], self._triggers[name]
         unfinished = {run.scheduled_for: run for run in self._runs.unfinished(name)}
         last = self._runs.last_settled(name)
-        earliest = now - int(self._catchup.total_seconds()) * 1_000_000
+        earliest = now - self._catchup_microseconds
         # A job that never ran begins with its newest slot: there is no downtime to catch up with.
-        fresh = _slots(trigger, max(last, earliest) if last is not None else earliest, now)
+        fresh = list(cron.slots(max(last, earliest) if last is not None else earliest, now))
         if not entry.every_missed or last is None:
             fresh = fresh[-1:]
         waiting = [slot for slot, run in unfinished.items() if run.retry_at is None or run.retry_at <= now]
         if not entry.every_missed and fresh:
-            waiting = []
+            waiting = [slot for slot in waiting if unfinished[slot].request_id is not None]
         return sorted({*waiting, *fresh})
 
     def _start_due(self, name: str, entry: Entry) -> None:
@@ -136,14 +159,19 @@ class Scheduler:
         beat.start()
         started = time.monotonic()
         try:
-            result = self._jobs[name](self._database, slot)
+            run = self._runs.find(name, slot)
+            arguments = json.loads(run.arguments) if run is not None and run.arguments else {}
+            result = self._jobs[name](self._database, slot, **arguments)
         except Exception as error:
             run = self._runs.find(name, slot)
             attempts = run.attempts if run else 1
             pause = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
             now = self._clock()
-            self._runs.fail(name, slot, self._owner, now, f"{type(error).__name__}: {error}", now + pause * 1_000_000)
-            log.error("job failed", job=name, slot=to_text(slot), attempt=attempts, again_in_seconds=pause, error=f"{type(error).__name__}: {error}")
+            # What was asked for wrongly will not come right by itself.
+            again = None if isinstance(error, Invalid | TypeError) else now + pause * 1_000_000
+            self._runs.fail(name, slot, self._owner, now, f"{type(error).__name__}: {error}", again)
+            retry = "no" if again is None else pause
+            log.error("job failed", job=name, slot=to_text(slot), attempt=attempts, again_in_seconds=retry, error=f"{type(error).__name__}: {error}")
             return False
         finally:
             beating.set()
@@ -164,16 +192,3 @@ class Scheduler:
         if running and running[0].is_alive() and time.monotonic() - running[1] > entry.limit_seconds and name not in self._reported:
             self._reported.add(name)
             log.error("job takes longer than its limit", job=name, limit_seconds=entry.limit_seconds)
-
-
-def _slots(trigger: CronTrigger, after: int, until: int) -> list[int]:
-    """The instants at which a trigger fires in (after, until]."""
-    found: list[int] = []
-    previous: datetime | None = to_datetime(after)
-    while True:
-        fires = trigger.get_next_fire_time(previous, (previous or to_datetime(after)) + timedelta(microseconds=1))
-        if fires is None or (slot := to_instant(fires.astimezone(UTC))) > until:
-            return found
-        if slot > after:
-            found.append(slot)
-        previous = fires

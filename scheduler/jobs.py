@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date as Date
 from pathlib import Path
 from typing import Any
 
 from persistence import backups, maintenance
 from persistence.database import DatabaseManager
+from persistence.domain.errors import Invalid
+from persistence.integrity import check_books
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.checks import check_rollups
+from scheduler.rollup.account import Rolled, roll_up
+from scheduler.rollup.days import last_closed_day
+from scheduler.rollup.options import RollupPlan
 
-#: (database, the instant of the slot) → what the table of runs keeps as the result.
-Job = Callable[[DatabaseManager, int], Any]
+#: (database, the instant of the slot, arguments of a request) → what the table of runs keeps as the result.
+Job = Callable[..., Any]
 
 
 def checkpoint(database: DatabaseManager, _slot: int) -> Any:
@@ -36,6 +45,95 @@ def back_up(folder: Path, retention_days: int) -> Job:
         return {"backup": made.path.name, "bytes": made.path.stat().st_size, "removed": [b.path.name for b in gone]}
 
     return run
+
+
+def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:
+    """The nightly rollup of the accounts whose day ends by this zone (None: of all), up to the day that had ended at the slot in
+    each one's own."""
+
+    def run(
+        database: DatabaseManager,
+        slot: int,
+        account_id: str | None = None,
+        date: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        rebuild: bool = False,
+    ) -> Any:
+        chosen = [account_id] if account_id is not None else SQLiteRollupRepository(database).account_ids()
+        if account_id is None and zone is not None:
+            chosen = [a for a in chosen if plan.of(a).timezone == zone]
+        first, last = _day(date or start), _day(date or end)
+        # The slot's own minute is its grace.
+        done = roll_up_accounts(database, replace(plan, grace_microseconds=0), slot, chosen, start=first, until=last, rebuild=rebuild)
+        return {
+            "accounts": len(done), "added": sum(r.added for r in done), "revised": sum(r.revised for r in done),
+            "withheld": sum(len(r.withheld) for r in done),
+        }  # fmt: skip
+
+    return run
+
+
+def _day(text: str | None) -> Date | None:
+    try:
+        return None if text is None else Date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"{text!r} is no date; write it as 2026-11-22") from None
+
+
+def verify(plan: RollupPlan) -> Job:
+    """Every check of the books and of what was derived from them. A finding fails the run."""
+
+    def run(database: DatabaseManager, _slot: int) -> Any:
+        findings = [*check_books(database), *check_rollups(database, plan)]
+        if findings:
+            first = findings[0]
+            raise Findings(f"{len(findings)} findings, the first: {first.check}, {first.where}: expected {first.expected}, found {first.found}; {first.look}")
+        return {"findings": 0}
+
+    return run
+
+
+class Findings(Exception):
+    """The books do not add up; says how many findings there are and what the first one is."""
+
+
+def roll_up_accounts(
+    database: DatabaseManager,
+    plan: RollupPlan,
+    now: int,
+    account_ids: Sequence[str] | None = None,
+    *,
+    start: Date | None = None,
+    until: Date | None = None,
+    rebuild: bool = False,
+    overwrite_by_hand: bool = False,
+    progress: Callable[[str, Date, float], None] = lambda account_id, day, share: None,
+) -> list[Rolled]:
+    """Roll up accounts (all of them without `account_ids`) to the last day that has ended in each one's zone, or to `until`.
+
+    Raises `Invalid` for an account that does not exist, or a day that has not ended.
+    """
+    known = SQLiteRollupRepository(database).account_ids()
+    if account_ids is not None and (missing := [a for a in account_ids if a not in known]):
+        raise Invalid(f"account {missing[0]} does not exist; `jarvis accounts` lists those that do")
+    done = []
+    chosen = known if account_ids is None else account_ids
+    for number, account_id in enumerate(chosen):
+        options = plan.of(account_id)
+        closed = last_closed_day(now, options.zone, plan.grace_microseconds)
+        if until is not None and until > closed:
+            raise Invalid(f"{until} has not ended in {options.timezone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {closed} has")
+
+        def told(day: Date, account_id: str = account_id, number: int = number) -> None:
+            progress(account_id, day, number / len(chosen))
+
+        last = closed if until is None else until
+        rolled = roll_up(
+            database, account_id, options, last, now=now, start=start, rebuild=rebuild, overwrite_by_hand=overwrite_by_hand, progress=told
+        )  # fmt: skip
+        done.append(rolled)
+    return done
 
 
 #: Those that need nothing but the database.

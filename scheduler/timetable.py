@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC
+from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.cron import CronTrigger
+from cronsim import CronSim, CronSimError
+
+from persistence.domain.instants import to_datetime, to_instant
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job's place in the timetable. `cron` in the standard sense (Sunday is 0 or 7), in the timetable's zone.
+    """One job's place in the timetable. `cron` in the standard sense (Sunday is 0 or 7), in `zone` (None: the timetable's own).
 
     `every_missed`: after downtime each missed run is done, in order; otherwise only the newest.
     """
@@ -21,65 +25,53 @@ class Entry:
     every_missed: bool = False
     enabled: bool = True
     limit_seconds: float = 3600.0
+    zone: str | None = None
 
 
 TIMETABLE: dict[str, Entry] = {
     entry.name: entry
     for entry in (
+        Entry("rollup", "5 0 * * *", "one row of figures per account for the day that has ended, in each zone at its own midnight", every_missed=True),
         Entry("checkpoint", "*/15 * * * *", "move the write-ahead log into the database file", limit_seconds=600),
         Entry("statistics", "10 0 * * *", "keep a report of rows, sizes and times"),
         Entry("backup", "0 3 * * *", "copy the database, check the copy, drop backups past their retention"),
+        Entry("verification", "0 4 * * *", "check that the books add up, statements close and rows follow from the facts"),
         Entry("clean_up", "30 4 * * *", "drop finished job runs and old statistics; never facts, identities or quarantine"),
     )
 }
 
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+def timetable(changes: Mapping[str, tuple[str, bool]], rollup_zones: Iterable[str] = ("UTC",)) -> dict[str, Entry]:
+    """The timetable with (cron, enabled) of some jobs changed, and a rollup for each zone: the first is `rollup` itself, the
+    others are `rollup@Zone/Name`."""
+    entries = {name: replace(e, cron=changes[name][0], enabled=changes[name][1]) if name in changes else e for name, e in TIMETABLE.items()}
+    first, *others = rollup_zones
+    entries["rollup"] = replace(entries["rollup"], zone=first)
+    return entries | {f"rollup@{zone}": replace(entries["rollup"], name=f"rollup@{zone}", zone=zone) for zone in others}
 
 
-def timetable(changes: Mapping[str, tuple[str, bool]]) -> dict[str, Entry]:
-    """The timetable with (cron, enabled) of some jobs changed."""
-    return {name: replace(e, cron=changes[name][0], enabled=changes[name][1]) if name in changes else e for name, e in TIMETABLE.items()}
-
-
-def cron_trigger(text: str, zone: str) -> CronTrigger:
-    """The trigger of a cron expression in the standard sense: APScheduler counts days from Monday, cron from Sunday.
+class Cron:
+    """A cron expression in a zone. Where clocks skip its time it fires right after the gap, where they repeat it once.
 
     Raises ValueError, with the rule, for anything that is no five-field expression.
     """
-    fields = text.split()
-    if len(fields) != 5:
-        raise ValueError(f'{text!r} has {len(fields)} fields; cron has five: minute hour day month weekday, such as "30 4 * * *"')
-    minute, hour, day, month, weekday = fields
-    try:
-        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no cron expression: {error}") from None
 
+    def __init__(self, text: str, zone: str) -> None:
+        fields = text.split()
+        if len(fields) != 5:
+            raise ValueError(f'{text!r} has {len(fields)} fields; cron has five: minute hour day month weekday, such as "30 4 * * *"')
+        self._text = text
+        self._zone = ZoneInfo(zone)
+        try:
+            CronSim(text, to_datetime(0))
+        except CronSimError as error:
+            raise ValueError(f"{text!r} is no cron expression: {error}") from None
 
-def _weekdays(text: str) -> str:
-    """`0` and `7` as sun, `1-5` as mon-fri; ranges over Sunday and steps are spelled out."""
-    if text == "*":
-        return text
-    days: list[str] = []
-    for part in text.lower().split(","):
-        span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
-        if span == "*":
-            low, high = 0, 6
-        else:
-            low = _number_of(first)
-            high = _number_of(last) if last else (6 if step else low)
-            if high < low:
-                high += 7
-        if (step and not step.isdigit()) or step == "0":
-            raise ValueError(f"the step {step!r} of the weekday is no number above zero")
-        days += [_DAYS[d % 7] for d in range(low, high + 1, int(step or 1))]
-    return ",".join(dict.fromkeys(days))
-
-
-def _number_of(name: str) -> int:
-    if name in _DAYS:
-        return _DAYS.index(name)
-    if not name.isdigit() or int(name) > 7:
-        raise ValueError(f"the weekday {name!r} is not 0 to 7 or sun to sat")
-    return int(name)
+    def slots(self, after: int, until: int) -> Iterator[int]:
+        """The instants in (after, until] at which it fires, in order."""
+        for fires in CronSim(self._text, to_datetime(after).astimezone(self._zone)):
+            slot = to_instant(fires.astimezone(UTC))
+            if slot > until:
+                return
+            if slot > after:
+                yield slot

@@ -16,9 +16,10 @@ from dramatiq.middleware import CurrentMessage
 from persistence.domain.conventions import Conventions
 from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import Reason, Refusal
+from persistence.ledger import Item
 from workers.batching import BatchWriter, Submission
 from workers.broker import Delivery, LedgerBroker
-from workers.messages import MAX_BATCH_RECORDS, RECORDS, ROUTES, fact_of, refusal
+from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, RECORDS, ROUTES, JobRecord, fact_of, job_of, refusal
 from workers.wire import MalformedRecord, record_slices
 
 
@@ -37,7 +38,23 @@ class Intake:
         if len(records) > MAX_BATCH_RECORDS:
             self.refuse(delivery, f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message")
             return
-        items = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
+        items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
+        self._submit(Submission(items, delivery, raw_of))
+
+    def take_job(self, content: Any, delivery: Delivery) -> None:
+        """File what a message asks the scheduler to run."""
+        records = content if type(content) is list else [content]
+        if len(records) > MAX_BATCH_RECORDS:
+            self.refuse(delivery, f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message")
+            return
+        raw_of = _raw_reader(delivery.payload)
+        items: list[Item] = []
+        for index, record in enumerate(records):
+            try:
+                # A redelivery has the same id, so it asks for the same run.
+                items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
+            except MalformedRecord as error:
+                items.append(refusal(raw_of(index), "job", record, str(error)))
         self._submit(Submission(items, delivery, raw_of))
 
     def refuse(self, delivery: Delivery, detail: str) -> None:
@@ -88,4 +105,11 @@ def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[
         declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
         return declared
 
-    return [declare(kind) for kind in ROUTES]
+    def request(content: Any) -> None:
+        delivery = CurrentMessage.get_current_message()
+        assert isinstance(delivery, Delivery)
+        intake.take_job(content, delivery)
+
+    request.__doc__ = JobRecord.__doc__
+    jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
+    return [*(declare(kind) for kind in ROUTES), jobs]

@@ -18,8 +18,8 @@ from typing import Protocol
 import structlog
 
 from persistence.domain.errors import Unavailable
-from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Outcome, Refusal
+from persistence.domain.outcome import Outcome
+from persistence.ledger import Item
 
 log = structlog.get_logger("writer")
 
@@ -31,14 +31,14 @@ LONGEST_RETRY_SECONDS = 2.0
 class Poster(Protocol):
     """What a batch is written with: `persistence.ledger.Ledger`."""
 
-    def post(self, batch: Sequence[AnyFact | Refusal], raw_of: Callable[[int], bytes] | None = None, /) -> list[Outcome]: ...
+    def post(self, batch: Sequence[Item], raw_of: Callable[[int], bytes] | None = None, /) -> list[Outcome]: ...
 
 
 @dataclass(slots=True)
 class Submission:
     """What one message carried: its facts and refusals, who gets the answer, and the bytes of each record."""
 
-    items: Sequence[AnyFact | Refusal]
+    items: Sequence[Item]
     delivery: object
     raw_of: Callable[[int], bytes]
 

@@ -6,6 +6,7 @@ Each model is one record of the contract; its JSON Schema is checked in under `d
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from datetime import date as Date
@@ -20,6 +21,7 @@ from persistence.domain.conventions import DEFAULT_CONVENTIONS, EARLIEST, LATEST
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import VOIDABLE, AnyFact, Deposit, EquitySnapshot, Fill, OrderEvent, Void, Withdrawal
 from persistence.domain.instants import EPOCH, MICROSECOND
+from persistence.domain.jobs import JobRequest
 from persistence.domain.money import EXACT, ONE, ZERO, canonical, exact
 from persistence.domain.outcome import Reason, Refusal
 from workers.wire import MalformedRecord, canonical_json, decode_json
@@ -318,6 +320,36 @@ class VoidRecord(Record):
 
 VoidRecord.kind = "void"
 
+
+class JobRecord(BaseModel):
+    """A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    job: Literal["rollup", "checkpoint", "statistics", "backup", "verification", "clean_up"]
+    request_id: Annotated[Id | None, Field(description="the same id again is the same run; default: the message's id")] = None
+    account_id: Annotated[Id | None, Field(description="only this account")] = None
+    date: Annotated[Day | None, Field(description="read this day anew")] = None
+    start: Annotated[Day | None, Field(alias="from", description="read everything from this day on anew")] = None
+    end: Annotated[Day | None, Field(alias="to", description="up to this day")] = None
+    rebuild: Annotated[StrictBool, Field(description="derive everything anew from the recorded facts")] = False
+    producer: Id | None = None
+    sequence: Annotated[StrictInt | None, Field(ge=0, le=2**63 - 1)] = None
+
+    @model_validator(mode="after")
+    def _only_for_rollups(self) -> Self:
+        if self.job != "rollup" and self._arguments():
+            raise PydanticCustomError("job", "{job} takes no arguments; account_id, date, from, to and rebuild are for rollup", {"job": self.job})
+        return self
+
+    def _arguments(self) -> dict[str, Any]:
+        given = {"account_id": self.account_id, "date": self.date, "start": self.start, "end": self.end, "rebuild": self.rebuild}
+        return {name: value.isoformat() if isinstance(value, Date) else value for name, value in given.items() if value}
+
+    def request(self, message_id: str) -> JobRequest:
+        return JobRequest(self.request_id or message_id, self.job, json.dumps(self._arguments(), sort_keys=True), self.producer, self.sequence)
+
+
 #: The records of the contract by their kind (the "type" of the NDJSON form).
 RECORDS: dict[str, type[Record]] = {
     model.kind: model for model in (FillRecord, DepositRecord, WithdrawalRecord, OrderRecord, MetricsRecord, VoidRecord)
@@ -377,6 +409,8 @@ def _explain(kind: str, error: ValidationError) -> str:
                 said = "is missing"
             case "string_pattern_mismatch" | "string_too_long" | "string_too_short" | "string_type" | "string_unicode":
                 said = f"is {_shown(problem.get('input'))}; it must be {_TEXT_RULES.get(name, '1 to 128 printable characters')}"
+            case "extra_forbidden":
+                said = f"is no field of it; there are {', '.join(f.alias or n for n, f in JobRecord.model_fields.items())}"
             case "literal_error":
                 said = f"is {_shown(problem.get('input'))}; it must be {problem['ctx']['expected']}"
         parts.append(f"{name}: {said}")
@@ -386,6 +420,14 @@ def _explain(kind: str, error: ValidationError) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def job_of(record: Any, message_id: str) -> JobRequest:
+    """The run that a decoded job record asks for. Raises `MalformedRecord`."""
+    try:
+        return JobRecord.model_validate(record, by_alias=True).request(message_id)
+    except ValidationError as error:
+        raise MalformedRecord(_explain("job", error)) from None
 
 
 def item_of_line(line: bytes, number: int, conventions: Conventions = DEFAULT_CONVENTIONS) -> AnyFact | Refusal:
@@ -431,7 +473,8 @@ def refusal(raw: bytes, kind: str, record: Any, detail: str) -> Refusal:
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of every record, by kind."""
     found = {}
-    for kind, model in RECORDS.items():
+    models: list[tuple[str, type[BaseModel]]] = [*RECORDS.items(), ("job", JobRecord)]
+    for kind, model in models:
         schema = model.model_json_schema()
         found[kind] = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": kind, **{k: v for k, v in schema.items() if k != "title"}}
     return found

@@ -24,7 +24,7 @@ import redis
 from persistence.chunks import chunked
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.money import canonical
-from workers.messages import MAX_BATCH_RECORDS, ROUTES, Route, fact_of
+from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord
 
 #: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
@@ -106,6 +106,17 @@ class Publisher:
     def publish_voids(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
         """In bulk, pipelined. Returns how many records were sent."""
         return self.publish_many((("void", r) for r in records), records_per_message=records_per_message)
+
+    def request_job(self, job: str, **arguments: Any) -> str:
+        """Ask the scheduler to run a job; `account_id`, `date`, `from`, `to`, `rebuild` are for the rollup. Returns the message id.
+
+        Raises `MalformedRecord`.
+        """
+        record = {"job": job, **{name: _plain(value) for name, value in arguments.items()}}
+        job_of(record, "checked")
+        message_id, payload = encode(JOBS_ROUTE, record)
+        self._send([(JOBS_ROUTE.queue, message_id, payload)])
+        return message_id
 
     def publish(self, kind: str, record: Mapping[str, Any]) -> str:
         """Publish one record of a kind. Returns the message id."""

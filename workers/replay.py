@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,13 @@ from typing import Any
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import Outcome, Reason
-from persistence.ledger import Ledger
+from persistence.ledger import Item, Ledger
 from persistence.repositories.quarantine import Quarantined, SQLiteQuarantineRepository
-from workers.messages import ROUTES, fact_of, kind_and_record
+from workers.messages import JOBS_ROUTE, ROUTES, fact_of, job_of, kind_and_record
 from workers.wire import MalformedRecord, decode_json
 
-_KIND_OF_ACTOR = {route.actor: kind for kind, route in ROUTES.items()}
+_KIND_OF_ACTOR = {route.actor: kind for kind, route in (*ROUTES.items(), ("job", JOBS_ROUTE))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _replay_one(
     return Replayed(held.quarantine_no, outcome, outcome.status != "quarantined")
 
 
-def facts_of(raw: bytes, kind: str | None, conventions: Conventions) -> list[AnyFact]:
+def facts_of(raw: bytes, kind: str | None, conventions: Conventions) -> list[Item]:
     """The facts of quarantined bytes: a record, an NDJSON line, or a whole message. Raises `MalformedRecord`."""
     content = decode_json(raw)
     if type(content) is dict and "actor_name" in content and "args" in content:
@@ -89,16 +89,21 @@ def facts_of(raw: bytes, kind: str | None, conventions: Conventions) -> list[Any
         return [fact_of(*kind_and_record(raw), conventions)]
     if kind is None:
         raise MalformedRecord("neither a record of a known kind nor a message")
-    return [fact_of(kind, content, conventions)]
+    return [_item_of(kind, content, conventions, hashlib.sha256(raw).hexdigest()[:32])]
 
 
-def _facts_of_message(envelope: dict[str, Any], conventions: Conventions) -> list[AnyFact]:
+def _item_of(kind: str, record: Any, conventions: Conventions, message_id: str) -> Item:
+    return job_of(record, message_id) if kind == "job" else fact_of(kind, record, conventions)
+
+
+def _facts_of_message(envelope: dict[str, Any], conventions: Conventions) -> list[Item]:
     actor, args = envelope["actor_name"], envelope["args"]
     kind = _KIND_OF_ACTOR.get(actor) if type(actor) is str else None
     if kind is None or type(args) is not list or len(args) != 1:
         raise MalformedRecord(f"actor_name is {actor!r:.60}; there are {', '.join(_KIND_OF_ACTOR)}, each with one argument")
     records = args[0] if type(args[0]) is list else args
-    return [fact_of(kind, record, conventions) for record in records]
+    message_id = str(envelope.get("message_id"))
+    return [_item_of(kind, record, conventions, message_id if len(records) == 1 else f"{message_id}:{i}") for i, record in enumerate(records)]
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

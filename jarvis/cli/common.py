@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from datetime import date as Date
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,17 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     # Piped output keeps its columns whole instead of folding them at 80.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table)
+
+
+def parse_date(text: str | None, name: str) -> Date | None:
+    if text is None:
+        return None
+    try:
+        if len(text) != 10:
+            raise ValueError
+        return Date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date; write it as 2026-11-22", param_hint=name) from None
 
 
 def parse_time(text: str | None, name: str, *, end: bool = False) -> datetime | None:

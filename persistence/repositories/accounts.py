@@ -50,6 +50,14 @@ def mark_dirty(connection: apsw.Connection, least: dict[str, int]) -> None:
     )
 
 
+def mark_recheck(connection: apsw.Connection, least: dict[str, int]) -> None:
+    """Leave the least instant at which something recorded changed in place."""
+    connection.executemany(
+        "UPDATE accounts SET recheck_since = min(coalesce(recheck_since, ?1), ?1), recheck_count = recheck_count + 1 WHERE account_id = ?2",
+        [(instant, account_id) for account_id, instant in least.items()],
+    )
+
+
 def move_balances(connection: apsw.Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
     """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
     rows = []

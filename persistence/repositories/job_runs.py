@@ -1,12 +1,17 @@
-"""The table of runs: which run of which job is due, taken, done. It decides; whatever ticks only asks."""
+"""The table of runs: which run of which job is due, asked for, taken, done. It decides; whatever ticks only asks."""
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import apsw
+
 from persistence.database import DatabaseManager
+from persistence.domain.jobs import JobRequest
 
 #: A claim without a heartbeat for this long belongs to a process that died.
 STALE_AFTER_MICROSECONDS = 90 * 1_000_000
@@ -14,40 +19,60 @@ STALE_AFTER_MICROSECONDS = 90 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One run of a job. Instants are microseconds UTC; `state` is claimed, succeeded or failed."""
+    """One run of a job. Instants are microseconds UTC; `state` is requested, claimed, succeeded or failed; a run that was asked
+    for has a `request_id` and its `arguments`."""
 
     job: str
     scheduled_for: int
     state: str
     attempts: int
     owner: str | None
-    claimed_at: int
-    heartbeat_at: int
+    claimed_at: int | None
+    heartbeat_at: int | None
     retry_at: int | None
     finished_at: int | None
     error: str | None
     result: str | None
+    request_id: str | None = None
+    arguments: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Done, or failed with no further try to come."""
+        return self.state == "succeeded" or (self.state == "failed" and self.retry_at is None)
 
 
 class SQLiteJobRunRepository:
-    """Claims, heartbeats and ends of job runs."""
+    """Requests, claims, heartbeats and ends of job runs; pauses; who ticks."""
 
     def __init__(self, database: DatabaseManager) -> None:
         self._database = database
 
-    def claim(self, job: str, scheduled_for: int, owner: str, now: int) -> bool:
-        """Take a run that nobody has: a new one, a failed one whose time to try again has come, or one whose holder died."""
-        sql = (
-            "INSERT INTO job_runs (job, scheduled_for, state, owner, claimed_at, heartbeat_at) VALUES (?1, ?2, 'claimed', ?3, ?4, ?4) "
-            "ON CONFLICT DO UPDATE SET state = 'claimed', owner = ?3, claimed_at = ?4, heartbeat_at = ?4, attempts = attempts + 1, error = NULL "
-            "WHERE (state = 'failed' AND coalesce(retry_at, 0) <= ?4) OR (state = 'claimed' AND heartbeat_at < ?4 - ?5)"
-        )
-        return self._database.execute_update(sql, (job, scheduled_for, owner, now, STALE_AFTER_MICROSECONDS)) > 0
+    # -- runs --------------------------------------------------------------------------------------------------------
 
-    def is_running(self, job: str, now: int) -> bool:
-        """Whether a run of the job is in somebody's living hands."""
-        sql = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND heartbeat_at >= ? LIMIT 1"
-        return bool(self._database.execute_query(sql, (job, now - STALE_AFTER_MICROSECONDS)))
+    def request(self, job: str, now: int, arguments: Mapping[str, Any] | None = None, request_id: str | None = None) -> JobRun:
+        """File a run for the scheduler to execute; the same request id again is the same run."""
+        request = JobRequest(request_id or uuid.uuid4().hex, job, json.dumps(dict(arguments or {}), sort_keys=True))
+        with self._database.transaction() as connection:
+            file_request(connection, request, now)
+        return self._select("WHERE request_id = ?", (request.request_id,), 1)[0]
+
+    def claim(self, job: str, scheduled_for: int, owner: str, now: int) -> bool:
+        """Take a run that nobody has: a new or requested one, a failed one whose time to try again has come, or one whose holder
+        died; and none while another run of the job is in living hands."""
+        with self._database.transaction() as connection:
+            alive = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND heartbeat_at >= ? LIMIT 1"
+            if connection.execute(alive, (job, now - STALE_AFTER_MICROSECONDS)).get is not None:
+                return False
+            before = connection.total_changes()
+            connection.execute(
+                "INSERT INTO job_runs (job, scheduled_for, state, owner, claimed_at, heartbeat_at) VALUES (?1, ?2, 'claimed', ?3, ?4, ?4) "
+                "ON CONFLICT (job, scheduled_for) DO UPDATE SET state = 'claimed', owner = ?3, claimed_at = ?4, heartbeat_at = ?4, "
+                "attempts = attempts + (state <> 'requested'), error = NULL "
+                "WHERE state = 'requested' OR (state = 'failed' AND coalesce(retry_at, 0) <= ?4) OR state = 'claimed'",
+                (job, scheduled_for, owner, now),
+            )
+            return connection.total_changes() > before
 
     def beat(self, job: str, scheduled_for: int, owner: str, now: int) -> None:
         self._database.execute_update(
@@ -55,13 +80,15 @@ class SQLiteJobRunRepository:
         )
 
     def succeed(self, job: str, scheduled_for: int, owner: str, now: int, result: Any) -> None:
+        """The last commit of a run: those before it can be repeated harmlessly."""
         self._database.execute_update(
             "UPDATE job_runs SET state = 'succeeded', finished_at = ?, result = ?, error = NULL, retry_at = NULL "
             "WHERE job = ? AND scheduled_for = ? AND owner = ?",
             (now, json.dumps(result), job, scheduled_for, owner),
         )
 
-    def fail(self, job: str, scheduled_for: int, owner: str, now: int, error: str, retry_at: int) -> None:
+    def fail(self, job: str, scheduled_for: int, owner: str, now: int, error: str, retry_at: int | None) -> None:
+        """With `retry_at` None it is not tried again."""
         self._database.execute_update(
             "UPDATE job_runs SET state = 'failed', finished_at = ?, error = ?, retry_at = ? WHERE job = ? AND scheduled_for = ? AND owner = ?",
             (now, error[:1_000], retry_at, job, scheduled_for, owner),
@@ -71,21 +98,68 @@ class SQLiteJobRunRepository:
         return next(iter(self._select("WHERE job = ? AND scheduled_for = ?", (job, scheduled_for), 1)), None)
 
     def last_settled(self, job: str) -> int | None:
-        """The newest slot of a job that has a run, whatever became of it."""
-        return self._database.execute_query("SELECT max(scheduled_for) FROM job_runs WHERE job = ?", (job,))[0][0]  # type: ignore[no-any-return]
+        """The newest slot of the timetable that has a run, whatever became of it."""
+        sql = "SELECT max(scheduled_for) FROM job_runs WHERE job = ? AND request_id IS NULL"
+        return self._database.execute_query(sql, (job,))[0][0]  # type: ignore[no-any-return]
+
+    def last_success(self, job: str) -> int | None:
+        """When a run of the job last succeeded."""
+        return self._database.execute_query("SELECT max(finished_at) FROM job_runs WHERE job = ? AND state = 'succeeded'", (job,))[0][0]  # type: ignore[no-any-return]
 
     def unfinished(self, job: str) -> list[JobRun]:
-        """Failed and claimed runs, the oldest first."""
-        return self._select("WHERE job = ? AND state <> 'succeeded'", (job,), 1_000)
+        """Runs that are asked for, taken, or to be tried again; the oldest first."""
+        return self._select("WHERE job = ? AND state <> 'succeeded' AND NOT (state = 'failed' AND retry_at IS NULL)", (job,), 1_000)
 
     def history(self, job: str | None = None, limit: int = 50) -> list[JobRun]:
         """The newest first."""
         where, params = ("WHERE job = ?", (job,)) if job else ("", ())
         return self._select(where, params, limit, "DESC")
 
+    # -- pauses, schedulers ------------------------------------------------------------------------------------------
+
+    def pause(self, job: str, now: int) -> bool:
+        """False where it is paused already."""
+        return self._database.execute_update("INSERT OR IGNORE INTO job_pauses (job, paused_at) VALUES (?, ?)", (job, now)) > 0
+
+    def resume(self, job: str) -> bool:
+        """False where it is not paused."""
+        return self._database.execute_update("DELETE FROM job_pauses WHERE job = ?", (job,)) > 0
+
+    def paused(self) -> dict[str, int]:
+        """Paused jobs, and since when."""
+        return {row[0]: row[1] for row in self._database.execute_query("SELECT job, paused_at FROM job_pauses")}
+
+    def ticked(self, owner: str, now: int) -> None:
+        """A scheduler says that it is alive; those that have not for a day are forgotten."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO schedulers (owner, ticked_at) VALUES (?, ?)", (owner, now))
+            connection.execute("DELETE FROM schedulers WHERE ticked_at < ?", (now - 86_400_000_000,))
+
+    def left(self, owner: str) -> None:
+        self._database.execute_update("DELETE FROM schedulers WHERE owner = ?", (owner,))
+
+    def scheduler_alive(self, now: int) -> bool:
+        """Whether any scheduler has ticked lately."""
+        sql = "SELECT 1 FROM schedulers WHERE ticked_at >= ? LIMIT 1"
+        return bool(self._database.execute_query(sql, (now - STALE_AFTER_MICROSECONDS,)))
+
     def _select(self, where: str, params: tuple[Any, ...], limit: int, order: str = "") -> list[JobRun]:
         sql = (
-            "SELECT job, scheduled_for, state, attempts, owner, claimed_at, heartbeat_at, retry_at, finished_at, error, result "
+            "SELECT job, scheduled_for, state, attempts, owner, claimed_at, heartbeat_at, retry_at, finished_at, error, result, request_id, arguments "
             f"FROM job_runs {where} ORDER BY scheduled_for {order} LIMIT ?"
         )
         return [JobRun(*row) for row in self._database.execute_query(sql, (*params, limit))]
+
+
+def file_request(connection: apsw.Connection, request: JobRequest, now: int) -> bool:
+    """File a request within somebody's commit. False where its id is filed already."""
+    if connection.execute("SELECT 1 FROM job_runs WHERE request_id = ?", (request.request_id,)).get is not None:
+        return False
+    taken = "SELECT 1 FROM job_runs WHERE job = ? AND scheduled_for = ?"
+    while connection.execute(taken, (request.job, now)).get is not None:
+        now += 1
+    connection.execute(
+        "INSERT INTO job_runs (job, scheduled_for, state, request_id, arguments) VALUES (?, ?, 'requested', ?, ?)",
+        (request.job, now, request.request_id, request.arguments),
+    )
+    return True

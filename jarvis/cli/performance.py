@@ -1,0 +1,245 @@
+"""Looking at figures: rows, where they come from, how they changed, the day's statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date as Date
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, print_rows, say
+
+Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
+Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+class _AccountFirst(TyperGroup):
+    """`jarvis performance ACCOUNT` is short for `jarvis performance list ACCOUNT`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(cls=_AccountFirst, help="Daily figures: rows, where they come from, how they changed.", no_args_is_help=True)
+    group.command("list")(list_)
+    group.command("explain")(explain)
+    group.command("history")(history)
+    app.add_typer(group, name="performance", rich_help_panel="Performance")
+    app.command(rich_help_panel="Performance")(statement)
+
+
+def list_(
+    account: Account,
+    start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day on.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day, included.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show an account's daily rows: `jarvis performance ACCOUNT` does the same.
+
+    A row marked * was saved by hand; ! has a warning, which `jarvis performance explain` tells.
+    """
+    from persistence.domain.money import canonical
+    from persistence.repositories.rollups import SQLiteRollupRepository
+
+    database = CONTEXT.database()
+    _known(account)
+    first, last = parse_date(start, "--from"), parse_date(end, "--to")
+    repository = SQLiteRollupRepository(database)
+    with repository.reading(account) as books:
+        figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
+        rows = {r.date: r for r in books.rows_from(first or Date.min)}
+    if as_json:
+        from persistence.repositories.rollups import FIGURE_COLUMNS
+
+        print_json([
+            {
+                "date": day, "source": source, **dict(zip(FIGURE_COLUMNS, values, strict=True)), "daily_return": rows[day].daily_return if day in rows else None,
+                "inflow": canonical(rows[day].inflow) if day in rows else None, "outflow": canonical(rows[day].outflow) if day in rows else None,
+                "warnings": rows[day].warnings if day in rows else None,
+            }
+            for day, (source, values) in sorted(figures.items())
+        ])  # fmt: skip
+        return
+    shown = []
+    for day, (source, values) in sorted(figures.items()):
+        worth, daily, total, *ratios, trades = values
+        row = rows.get(day)
+        mark = ("*" if source == "manual" else "") + ("!" if row is not None and row.warnings else "")
+        change = "" if row is None or row.daily_return is None else f"{row.daily_return:+.4%}"
+        shown.append((f"{day}{mark}", *(_money(v) for v in (worth, daily, total)), change, *map(_ratio, ratios), trades))
+    columns = ("date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "win_rate", "profit_factor", "trades")
+    print_rows(f"Performance of {account}", columns, shown, right=columns[1:])
+    for withheld in repository.withheld(account):
+        say(f"withheld: {withheld.date}: {withheld.reason}")
+
+
+def explain(account: Account, day: Day, as_json: Json = False) -> None:
+    """Show what the figures of a day come from: closes, flows, trades, fills, and what the engine reported itself."""
+    from persistence.domain.instants import to_text
+    from persistence.domain.money import canonical
+    from scheduler.rollup.explain import explain as explained
+
+    database = CONTEXT.database()
+    _known(account)
+    date = parse_date(day, "DATE")
+    assert date is not None
+    options = CONTEXT.settings.rollup_plan.of(account)
+    found = explained(database, account, options, date)
+    row, previous = found.row, found.previous
+    if as_json:
+        print_json(_as_json(found))
+        return
+    if not found.figures and row is None:
+        reasons = "; ".join(f"{w.date}: {w.reason}" for w in found.withheld)
+        say(
+            f"{account} has no row for {date}" + (f": withheld, {reasons}" if reasons else ": no snapshot that day, or it is not rolled up yet (jarvis rollup)")
+        )
+        raise typer.Exit(Exit.FINDINGS)
+    print_rows(
+        f"Figures of {account} on {date} ({found.source or 'none stored'})",
+        ("figure", "ours", "reported", "difference"),
+        _beside(found.figures, found.reported),
+        right=("ours", "reported", "difference"),
+    )
+    if row is None:
+        say("this row was saved by hand; the rollup has none of its own for the day")
+        return
+    worth = "snapshot" if row.close_fact_no is not None else "books valued at the latest known rates"
+    print_rows("Profit", ("what", "usd", "from"), [
+        ("close", canonical(row.value), f"{worth} at {to_text(row.close_at)}"),
+        ("previous close", canonical(previous.value) if previous else "", f"row of {previous.date}, {to_text(previous.close_at)}" if previous else "none: the first row"),
+        ("inflows", canonical(row.inflow), f"{sum(f.amount > 0 for f in found.flows)} since the previous close"),
+        ("outflows", canonical(row.outflow), f"{sum(f.amount < 0 for f in found.flows)} since the previous close"),
+        ("pnl_daily", canonical(row.pnl_daily), "close - previous close - inflows + outflows"),
+        ("daily return", "" if row.daily_return is None else repr(row.daily_return), f"{options.flow_timing}, of {row.observations} observations so far"),
+        ("warnings", row.warnings or "none", ""),
+    ], right=("usd",))  # fmt: skip
+    print_rows("Flows", ("instant", "id", "amount", "currency", "usd_rate", "given"), [
+        (to_text(f.instant), f.record_id, canonical(f.amount), f.currency, None if f.rate is None else canonical(f.rate), "yes" if f.given else "estimated") for f in found.flows
+    ], right=("amount", "usd_rate"))  # fmt: skip
+    print_rows("Trades closed since the previous row", ("date", "symbol", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd"), [
+        (d, t.symbol, t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees)) for d, t in found.trades
+    ], right=("fills", "peak", "pnl_usd", "fees_usd"))  # fmt: skip
+    print_rows(f"Fills of the day (realised before fees, by {options.cost_basis})", ("instant", "fill_id", "symbol", "side", "quantity", "price", "fee", "realised_usd"), [
+        (to_text(f["instant"]), f["fill_id"], f["symbol"], f["side"], f["quantity"], f["price"], f"{f['fee']} {f['fee_currency']}", _exact(f["realised_usd"]))
+        for f in found.fills
+    ], right=("quantity", "price", "fee", "realised_usd"))  # fmt: skip
+
+
+def history(account: Account, day: Day, as_json: Json = False) -> None:
+    """Show how the figures of a day were revised: what they said, what they say, which facts caused it, when."""
+    from persistence.domain.instants import to_text
+    from persistence.repositories.rollups import SQLiteRollupRepository
+
+    database = CONTEXT.database()
+    _known(account)
+    date = parse_date(day, "DATE")
+    assert date is not None
+    found = SQLiteRollupRepository(database).revisions(account, date)
+    if as_json:
+        print_json([{"revised_at": to_text(r.revised_at), "cause": r.cause, "facts": r.facts, "before": r.before, "after": r.after} for r in found])
+        return
+    rows: list[Sequence[Any]] = []
+    for revision in found:
+        facts = ", ".join(f"{f['kind']} {f['id']}" if "id" in f else f"and {f['more']:,} more" for f in revision.facts)
+        before, after = revision.before or {}, revision.after or {}
+        changed = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+        for i, name in enumerate(changed):
+            head = (to_text(revision.revised_at), revision.cause + (f": {facts}" if facts else "")) if i == 0 else ("", "")
+            rows.append((*head, name, _exact(before.get(name)) or ("no row" if not before else ""), _exact(after.get(name)) or ("no row" if not after else "")))
+    print_rows(f"Revisions of {account} on {date}", ("revised_at", "cause", "figure", "before", "after"), rows, right=("before", "after"))
+
+
+def statement(
+    account: Account,
+    date: Annotated[str | None, typer.Option("--date", metavar="DATE", help="The day in the account's zone; without it, yesterday.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.
+
+    Exits 1 where something is.
+    """
+    from persistence.domain import instants
+    from persistence.domain.money import canonical
+    from persistence.repositories.rollups import SQLiteRollupRepository
+    from scheduler.rollup.days import last_closed_day
+    from scheduler.rollup.statement import StatementLine
+    from scheduler.rollup.statement import statement as stated
+
+    database = CONTEXT.database()
+    _known(account)
+    options = CONTEXT.settings.rollup_plan.of(account)
+    day = parse_date(date, "--date") or last_closed_day(instants.now(), options.zone)
+    with SQLiteRollupRepository(database).reading(account) as books:
+        lines = stated(books, options, day)
+    columns = StatementLine._fields
+    rows = [(line.currency, *(canonical(v) for v in line[1:])) for line in lines]
+    if as_json:
+        print_json({"account_id": account, "date": day, "timezone": options.timezone, "currencies": [dict(zip(columns, row, strict=True)) for row in rows]})
+    else:
+        print_rows(f"Statement of {account}, {day} ({options.timezone})", columns, rows, right=columns[1:])
+    if any(line.unexplained for line in lines):
+        say("something is unexplained: look further with `jarvis db check`")
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _known(account: str) -> None:
+    from persistence.repositories import SQLiteAccountRepository
+
+    if not SQLiteAccountRepository(CONTEXT.database()).exists(account):
+        raise typer.BadParameter(f"account {account} does not exist; `jarvis accounts` lists those that do", param_hint="ACCOUNT")
+
+
+def _beside(figures: dict[str, Any], reported: dict[str, Any]) -> list[tuple[Any, ...]]:
+    rows = []
+    for name, ours in figures.items():
+        theirs = reported.get(name)
+        known = ours is not None and theirs is not None
+        difference = (Decimal(str(ours)) - Decimal(str(theirs))) if known else None
+        rows.append((name, "undefined" if ours is None else ours, theirs, difference))
+    return rows
+
+
+def _as_json(found: Any) -> dict[str, Any]:
+    from persistence.domain.instants import to_text
+    from persistence.domain.money import canonical
+
+    row = found.row
+    plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
+    return {
+        "account_id": found.account_id, "date": found.date, "source": found.source, "valuation": found.valuation, "figures": found.figures,
+        "reported": {n: {"reported": str(v), "ours": found.figures.get(n)} for n, v in found.reported.items()}, "row": plain or None,
+        "previous_close": None if found.previous is None else {"date": found.previous.date, "value": canonical(found.previous.value)},
+        "flows": [
+            {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd_rate": _exact(f.rate), "given": f.given}
+            for f in found.flows
+        ],
+        "trades": [
+            {**t._asdict(), "date": d, "opened_at": to_text(t.opened_at), "closed_at": to_text(t.closed_at), "peak": canonical(t.peak), "pnl": _exact(t.pnl), "fees": _exact(t.fees)}
+            for d, t in found.trades
+        ],
+        "fills": [{**f, "instant": to_text(f["instant"]), "realised_usd": _exact(f["realised_usd"])} for f in found.fills],
+        "withheld": [{"date": w.date, "reason": w.reason} for w in found.withheld],
+    }  # fmt: skip
+
+
+def _exact(value: Any) -> str | None:
+    from persistence.domain.money import canonical
+
+    return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
+
+
+def _money(text: str) -> str:
+    """To the cent for people; JSON and exports have every digit."""
+    return f"{Decimal(text):,.2f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

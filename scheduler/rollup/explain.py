@@ -1,0 +1,83 @@
+"""From each figure of a row down to the closes, flows, trades and fills it comes from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date as Date
+from decimal import Decimal
+from typing import Any
+
+from persistence.database import DatabaseManager
+from persistence.domain.instants import end_of_day, start_of_day
+from persistence.domain.money import ONE
+from persistence.domain.rollup import ClosedTrade, RollupRow, Withheld
+from persistence.repositories.rollups import FIGURE_COLUMNS, AccountBooks, FlowRecord, SQLiteRollupRepository
+from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.trades import TradeFill, realised
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a row of figures comes from. `figures` and `source` are the stored row's; `reported` what the engine said itself."""
+
+    account_id: str
+    date: Date
+    source: str | None
+    valuation: str | None
+    figures: dict[str, Any]
+    reported: dict[str, Any]
+    row: RollupRow | None
+    previous: RollupRow | None
+    flows: list[FlowRecord]
+    trades: list[tuple[Date, ClosedTrade]]
+    fills: list[dict[str, Any]]
+    withheld: list[Withheld]
+
+
+def explain(database: DatabaseManager, account_id: str, options: RollupOptions, date: Date) -> Explanation:
+    """Everything behind the row of a day; what there is where it has no row."""
+    repository = SQLiteRollupRepository(database)
+    withheld = [w for w in repository.withheld(account_id) if w.date <= date]
+    with repository.reading(account_id) as books:
+        source, figures = books.figures_from(date).get(date, (None, None))
+        row = next(iter(r for r in books.rows_from(date) if r.date == date), None)
+        previous = books.row_before(date)
+        progress = books.progress()
+        start, end = start_of_day(date, options.zone), end_of_day(date, options.zone)
+        flows = books.flows(-1 if previous is None else previous.close_at, row.close_at) if row is not None else books.flows(start - 1, end)
+        trades = list(books.trades(previous and previous.date, date))
+        return Explanation(
+            account_id, date, source, progress and progress.valuation, dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
+            reported_figures(books, start, end + 1), row, previous, flows, trades, _fills(books, options, start, end + 1), withheld,
+        )  # fmt: skip
+
+
+def reported_figures(books: AccountBooks, start: int, end: int) -> dict[str, Any]:
+    """The figures that the engine computed itself: those of the last snapshot of [start, end) that carries any."""
+    text = books.last_reported(start, end)
+    return {} if text is None else json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def _fills(books: AccountBooks, options: RollupOptions, start: int, end: int) -> list[dict[str, Any]]:
+    """The fills of a day with what each realised, by the cost basis of the options."""
+    today = list(books.fills(start, end))
+    gains: dict[int, Decimal | None] = {}
+    for symbol in {row[2] for row in today}:
+        history = (_trade_fill(row) for row in books.fills(books.opened_at(symbol, start), end) if row[2] == symbol)
+        gains.update((r.fact_no, r.usd) for r in realised(history, options.cost_basis))
+    return [
+        {
+            "fill_id": row[16], "instant": row[1], "symbol": row[2], "side": row[3], "quantity": row[4], "price": row[5], "cash": row[6], "fee": row[10],
+            "fee_currency": row[11], "realised_usd": gains.get(row[0]),
+        }
+        for row in today
+    ]  # fmt: skip
+
+
+def _trade_fill(row: tuple[Any, ...]) -> TradeFill:
+    number, at, symbol, side, quantity, price, cash, multiplier, base, quote, fee, fee_currency, quote_rate, fee_rate = row[:14]
+    return TradeFill(
+        number, at, symbol, side == "buy", Decimal(quantity), Decimal(price), Decimal(cash), ONE if multiplier == "1" else Decimal(multiplier), base, quote,
+        Decimal(fee), fee_currency, None if quote_rate is None else Decimal(quote_rate), None if fee_rate is None else Decimal(fee_rate),
+    )  # fmt: skip

@@ -1,0 +1,311 @@
+"""Fills and flows read day by day: the trades they close, the positions, rates and holdings at the end of each day.
+
+Two ways through: `everything` over whole days, and `late` for a few facts among days that were read before, which follows only
+the symbols concerned and stops as soon as a day ends as it ended before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date as Date
+from decimal import Decimal
+from typing import Any
+
+from persistence.domain.instants import end_of_day, start_of_day
+from persistence.domain.money import EXACT, ONE, ZERO
+from persistence.domain.rollup import ClosedTrade, NewFact
+from persistence.repositories.rollups import AccountBooks, Changes, FlowRecord
+from scheduler.rollup.days import ONE_DAY, Calendar, day_of
+from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.trades import Position, TradeFill
+
+#: Kinds that move money, and so the holdings of their day.
+_MOVING = {"fill", "deposit", "withdrawal", "transaction", "adjustment"}
+
+
+class Replay:
+    """What a pass found out about trades, positions, rates and holdings; `changes` takes what has to be stored."""
+
+    def __init__(self, books: AccountBooks, options: RollupOptions, changes: Changes, progress: Callable[[Date], None]) -> None:
+        self._books = books
+        self._options = options
+        self._changes = changes
+        self._progress = progress
+        self._positions: dict[str, Position] = {}
+        self._rates: dict[str, Decimal | None] = {}
+        self._today = Date.min
+        #: Trades that differ from the stored ones: whole days, or the days of single symbols.
+        self._replaced: tuple[Date, Date] | None = None
+        self._replaced_symbols: set[tuple[Date, str]] = set()
+        self._trades: dict[Date, list[ClosedTrade]] = defaultdict(list)
+        self._trade_days: list[Date] = []
+        #: Flows without a rate of their own → what they were valued at.
+        self.flow_rates: dict[int, Decimal | None] = {}
+        self.estimates = False
+        self.changed_trade_days: set[Date] = set()
+        self.rates_of_day: dict[Date, dict[str, Decimal]] = {}
+        self.closings_of_day: dict[Date, dict[str, Decimal]] = {}
+
+    # -- whole days --------------------------------------------------------------------------------------------------
+
+    def everything(self, first: Date, last: Date, *, stored_beyond: bool) -> None:
+        """Read all of [first, last] anew, from what was left before `first`. `stored_beyond`: earlier passes left rows there."""
+        books, options, zone = self._books, self._options, self._options.zone
+        start, end = start_of_day(first, zone), end_of_day(last, zone) + 1
+        self._replaced = self._changes.replaced_days = first, last
+        calendar = Calendar(zone)
+        flows = books.flows(start - 1, end - 1, capital=False)
+        flow_at = 0
+        day: Date | None = None
+        touched: set[str] = set()
+        for row in books.fills(start, end):
+            place = (row[1], row[14], row[15], row[16])
+            today = calendar.day_of(row[1])
+            while flow_at < len(flows) and flows[flow_at].place < place:
+                day = self._turn(day, day_of(flows[flow_at].instant, zone), touched)
+                self._value_flow(flows[flow_at], first)
+                flow_at += 1
+            day = self._turn(day, today, touched)
+            fill = self._fill(row, first)
+            position = self._positions.get(fill.symbol)
+            if position is None:
+                position = self._positions[fill.symbol] = Position.restore(fill.symbol, books.position_before(fill.symbol, first))
+            touched.add(fill.symbol)
+            self._trades[today] += position.apply(fill, options)
+        for flow in flows[flow_at:]:
+            day = self._turn(day, day_of(flow.instant, zone), touched)
+            self._value_flow(flow, first)
+        self._turn(day, last + ONE_DAY, touched)
+        self._store_trades((d, s) for d in self._trades if d >= first for s in {t.symbol for t in self._trades[d]})
+        if stored_beyond:
+            self._clear_stored(first, last)
+        self._trade_days = sorted(d for d, trades in self._trades.items() if trades)
+        self._close_currencies(first, last, stored_beyond)
+
+    def _turn(self, day: Date | None, today: Date, touched: set[str]) -> Date:
+        """End `day` where `today` is another one."""
+        self._today = today
+        if day is None or day == today:
+            return today
+        for symbol in touched:
+            self._changes.positions[symbol, day] = self._positions[symbol].text()
+        touched.clear()
+        for currency, rate in self.rates_of_day.get(day, {}).items():
+            self._changes.rates[currency, day] = rate
+        self._progress(day)
+        return today
+
+    def _clear_stored(self, first: Date, last: Date) -> None:
+        """What earlier passes kept for these days and this one did not find again."""
+        for key in self._books.positions_kept(first, last):
+            self._changes.positions.setdefault(key, None)
+        for key in self._books.rates_kept(first, last):
+            self._changes.rates.setdefault(key, None)
+
+    # -- late facts --------------------------------------------------------------------------------------------------
+
+    def late(self, facts: list[NewFact], last: Date) -> None:
+        """Read again what facts among the days up to `last` changed. None of them needs a rate that it does not carry."""
+        zone = self._options.zone
+        waiting: dict[Date, set[str]] = defaultdict(set)
+        for fact in facts:
+            if fact.symbol is not None:
+                waiting[day_of(fact.instant, zone)].add(fact.symbol)
+        rate_days = {day_of(f.instant, zone) for f in facts}
+        active: dict[str, Position] = {}
+        day = min(waiting, default=None)
+        while day is not None and day <= last:
+            for symbol in waiting.pop(day, ()):
+                if symbol not in active:
+                    active[symbol] = Position.restore(symbol, self._books.position_before(symbol, day))
+            self._replay_day(day, active)
+            day = self._next_day(day, waiting, bool(active))
+        for day in sorted(rate_days):
+            self._rates_of(day)
+        moving = sorted({day_of(f.instant, zone) for f in facts if f.kind.removeprefix("void of ") in _MOVING})
+        self._move_closings({d: self._books.movements(start_of_day(d, zone), end_of_day(d, zone) + 1) for d in moving}, stored=True)
+        self._positions.update(active)
+
+    def _next_day(self, day: Date, waiting: dict[Date, set[str]], following: bool) -> Date | None:
+        candidates = list(waiting)
+        if following:
+            instant = self._books.next_fill_at(end_of_day(day, self._options.zone) + 1)
+            if instant is not None:
+                candidates.append(day_of(instant, self._options.zone))
+        return min(candidates, default=None)
+
+    def _replay_day(self, day: Date, active: dict[str, Position]) -> None:
+        """One day of the active symbols; those that end it as they ended it before are no longer active."""
+        zone = self._options.zone
+        closed: dict[str, list[ClosedTrade]] = {symbol: [] for symbol in active}
+        touched = set()
+        for row in self._books.fills(start_of_day(day, zone), end_of_day(day, zone) + 1):
+            if row[2] in active:
+                touched.add(row[2])
+                closed[row[2]] += active[row[2]].apply(self._fill(row, day), self._options)
+        for symbol, trades in closed.items():
+            if trades != self._books.trades_of(day, symbol):
+                self._replaced_symbols.add((day, symbol))
+                self._changes.replaced_trades.append((day, symbol))
+                self._trades[day] += trades
+                self.changed_trade_days.add(day)
+                self._store_trades([(day, symbol)])
+        for symbol in list(active):
+            state = active[symbol].text()
+            before = self._books.position_before(symbol, day + ONE_DAY)
+            kept = self._books.position_on(symbol, day)
+            if symbol in touched:
+                if kept != state:
+                    self._changes.positions[symbol, day] = state
+            elif kept is not None:
+                self._changes.positions[symbol, day] = None
+            if state == before:
+                del active[symbol]
+        self._trade_days = sorted(self._trades)
+
+    def _rates_of(self, day: Date) -> None:
+        """The last rates of a day, read anew."""
+        zone = self._options.zone
+        start, end = start_of_day(day, zone), end_of_day(day, zone) + 1
+        told: list[tuple[Any, list[tuple[str, Decimal]]]] = []
+        for row in self._books.fills(start, end):
+            fill = self._fill(row, day)
+            told.append(((row[1], row[14], row[15], row[16]), _told(fill, row[12] is not None, row[13] is not None)))
+        told += [(f.place, [(f.currency, f.rate)]) for f in self._books.flows(start - 1, end - 1, capital=False) if f.given and f.rate is not None]
+        found: dict[str, Decimal] = {}
+        for _, pairs in sorted(told):
+            found.update((c, r) for c, r in pairs if c not in self._options.usd_like)
+        for currency in self._books.currencies():
+            if currency not in found and self._books.rate_on(currency, day):
+                self._changes.rates[currency, day] = None
+        self._changes.rates.update({(currency, day): rate for currency, rate in found.items()})
+
+    # -- trades ------------------------------------------------------------------------------------------------------
+
+    def trades(self, after: Date | None, until: Date) -> Iterator[ClosedTrade]:
+        """Trades dated in (after, until], as they are once the changes are stored."""
+        for day, trade in self._books.trades(after, until):
+            whole = self._replaced is not None and self._replaced[0] <= day <= self._replaced[1]
+            if not whole and (day, trade.symbol) not in self._replaced_symbols:
+                yield trade
+        at = 0 if after is None else bisect_right(self._trade_days, after)
+        while at < len(self._trade_days) and self._trade_days[at] <= until:
+            yield from self._trades[self._trade_days[at]]
+            at += 1
+
+    def _store_trades(self, keys: Iterable[tuple[Date, str]]) -> None:
+        for day, symbol in keys:
+            ours = [t for t in self._trades[day] if t.symbol == symbol]
+            self._changes.trades += [(day, symbol, number, trade) for number, trade in enumerate(ours, 1)]
+
+    # -- rates -------------------------------------------------------------------------------------------------------
+
+    def _fill(self, row: tuple[Any, ...], first: Date) -> TradeFill:
+        """The fill of a row, its missing rates filled in by the latest that are known."""
+        number, at, symbol, side, quantity, price, cash, multiplier, base, quote, fee, fee_currency, quote_rate, fee_rate, _, _, _ = row
+        estimated = False
+        rate = ONE if quote_rate == "1" else None if quote_rate is None else Decimal(quote_rate)
+        if rate is None:
+            rate, estimated = self._latest(quote, first), True
+        other = None if fee_rate is None else Decimal(fee_rate)
+        if other is None and fee != "0" and fee_currency != quote and (fee_currency != base or multiplier != "1"):
+            other, estimated = self._latest(fee_currency, first), True
+        self.estimates = self.estimates or estimated
+        fill = TradeFill(
+            number, at, symbol, side == "buy", Decimal(quantity), Decimal(price), Decimal(cash), ONE if multiplier == "1" else Decimal(multiplier), base,
+            quote, ZERO if fee == "0" else Decimal(fee), fee_currency, rate, other, estimated,
+        )  # fmt: skip
+        if self._replaced is not None:
+            for currency, value in _told(fill, quote_rate is not None, fee_rate is not None):
+                self._learn(currency, value)
+        return fill
+
+    def _learn(self, currency: str, rate: Decimal) -> None:
+        if currency not in self._options.usd_like:
+            self._rates[currency] = rate
+            self.rates_of_day.setdefault(self._today, {})[currency] = rate
+
+    def _latest(self, currency: str, first: Date) -> Decimal | None:
+        if currency in self._options.usd_like:
+            return ONE
+        if currency not in self._rates:
+            self._rates[currency] = self._books.rate_before(currency, first)
+        return self._rates[currency]
+
+    def _value_flow(self, flow: FlowRecord, first: Date) -> None:
+        if flow.given:
+            if flow.rate is not None:
+                self._learn(flow.currency, flow.rate)
+            return
+        rate = self._latest(flow.currency, first)
+        self.flow_rates[flow.fact_no] = rate
+        self.estimates = True
+        if rate is not None:
+            self._changes.flow_rates.append((flow.fact_no, day_of(flow.instant, self._options.zone), rate))
+
+    # -- holdings ----------------------------------------------------------------------------------------------------
+
+    def _close_currencies(self, first: Date, last: Date, stored: bool) -> None:
+        zone = self._options.zone
+        moved: dict[Date, dict[str, Decimal]] = {}
+        instant: int | None = start_of_day(first, zone)
+        while instant is not None and (instant := self._books.next_transaction_at(instant)) is not None:
+            day = day_of(instant, zone)
+            if day > last:
+                break
+            start, instant = start_of_day(day, zone), end_of_day(day, zone) + 1
+            moved[day] = self._books.movements(start, instant)
+        if stored:
+            for _, day in self._books.closes_kept(first, last):
+                moved.setdefault(day, {})
+        self._move_closings(moved, stored=stored, until=last)
+
+    def _move_closings(self, moved: dict[Date, dict[str, Decimal]], *, stored: bool, until: Date = Date.max) -> None:
+        """Holdings after days whose movements were read anew; later days that are stored, up to `until`, shift along."""
+        if not moved:
+            return
+        earliest = min(moved)
+        currencies = {c for movements in moved.values() for c in movements}
+        kept: dict[str, dict[Date, Decimal]] = {}
+        if stored:
+            currencies |= set(self._books.currencies())
+            kept = {c: self._books.moved_in(c, earliest, until) for c in currencies}
+        for currency in sorted(currencies):
+            amounts = dict(kept.get(currency, {}))
+            for day, movements in moved.items():
+                amount = movements.get(currency, ZERO)
+                if amount:
+                    amounts[day] = amount
+                elif amounts.pop(day, None) is not None:
+                    self._changes.closes[currency, day] = None
+            if not amounts:
+                continue
+            closing = self._closing_before(currency, earliest)
+            for day in sorted(amounts):
+                closing = EXACT.add(closing, amounts[day])
+                self._changes.closes[currency, day] = amounts[day], closing
+                self.closings_of_day.setdefault(day, {})[currency] = closing
+        for day in moved:
+            self.closings_of_day.setdefault(day, {})
+
+    def _closing_before(self, currency: str, day: Date) -> Decimal:
+        ours = [d for (c, d), value in self._changes.closes.items() if c == currency and d < day and value is not None]
+        if ours:
+            value = self._changes.closes[currency, max(ours)]
+            assert value is not None
+            return value[1]
+        return self._books.closing_before(currency, day)
+
+
+def _told(fill: TradeFill, gives_quote: bool, gives_fee: bool) -> list[tuple[str, Decimal]]:
+    """The USD rates that a fill tells of: its own, and its price as the rate of its base."""
+    found = []
+    if gives_quote and fill.quote_rate is not None:
+        found.append((fill.quote, fill.quote_rate))
+    if gives_fee and fill.fee_rate is not None and fill.fee_currency != fill.quote:
+        found.append((fill.fee_currency, fill.fee_rate))
+    if fill.quote_rate is not None:
+        found.append((fill.base, EXACT.multiply(EXACT.multiply(fill.price, fill.multiplier), fill.quote_rate)))
+    return found

@@ -1,0 +1,98 @@
+"""The statement of a day: per currency what there was, what moved, what there is, and what of it nobody can explain: nothing.
+
+opening + deposits - withdrawals + traded in - traded out - fees + income + adjustments + unexplained = closing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date as Date
+from decimal import Decimal
+from typing import NamedTuple
+
+from persistence.domain.instants import end_of_day, start_of_day
+from persistence.domain.money import EXACT, ZERO
+from persistence.domain.transaction import TransactionType
+from persistence.repositories.rollups import AccountBooks
+from scheduler.rollup.days import ONE_DAY, day_of
+from scheduler.rollup.options import RollupOptions
+
+
+class StatementLine(NamedTuple):
+    """One currency's day. `fees` are net of rebates; `income` is funding, interest, dividends, bonuses and other."""
+
+    currency: str
+    opening: Decimal
+    deposits: Decimal
+    withdrawals: Decimal
+    traded_in: Decimal
+    traded_out: Decimal
+    fees: Decimal
+    income: Decimal
+    adjustments: Decimal
+    closing: Decimal
+    unexplained: Decimal
+
+
+def line(currency: str, opening: Decimal, movements: Iterable[tuple[str, Decimal]], closing: Decimal) -> StatementLine:
+    """The line of a currency from its movements, (type, signed amount) each."""
+    sums = dict.fromkeys(("deposits", "withdrawals", "traded_in", "traded_out", "fees", "income", "adjustments"), ZERO)
+    explained = opening
+    for kind, amount in movements:
+        explained = EXACT.add(explained, amount)
+        column, signed = _column(kind, amount)
+        sums[column] = EXACT.add(sums[column], signed)
+    return StatementLine._make((currency, opening, *sums.values(), closing, EXACT.subtract(closing, explained)))
+
+
+def _column(kind: str, amount: Decimal) -> tuple[str, Decimal]:
+    match kind:
+        case TransactionType.DEPOSIT:
+            return "deposits", amount
+        case TransactionType.WITHDRAWAL:
+            return "withdrawals", EXACT.minus(amount)
+        case TransactionType.TRANSFER:
+            return ("deposits", amount) if amount > 0 else ("withdrawals", EXACT.minus(amount))
+        case TransactionType.TRADE_IN:
+            return "traded_in", amount
+        case TransactionType.TRADE_OUT:
+            return "traded_out", EXACT.minus(amount)
+        case TransactionType.FEE | TransactionType.REBATE:
+            return "fees", EXACT.minus(amount)
+        case TransactionType.ADJUSTMENT:
+            return "adjustments", amount
+    return "income", amount
+
+
+def statement(books: AccountBooks, options: RollupOptions, day: Date) -> list[StatementLine]:
+    """The statement of a day, each currency that moved on it or was held.
+
+    Opening and closing come from the holdings that rollups kept and from the balances that the ledger keeps; the movements from
+    the transactions themselves. What does not fit shows as unexplained.
+    """
+    start, end = start_of_day(day, options.zone), end_of_day(day, options.zone) + 1
+    by_currency = books.movements_by_type(start, end)
+    found = []
+    for currency in books.currencies():
+        opening, closing = holding(books, options, currency, day - ONE_DAY), holding(books, options, currency, day)
+        moved = by_currency.get(currency, [])
+        if opening or closing or moved:
+            found.append(line(currency, opening, moved, closing))
+    return found
+
+
+def holding(books: AccountBooks, options: RollupOptions, currency: str, day: Date) -> Decimal:
+    """What was held of a currency at the end of a day.
+
+    From the nearest figure that can be trusted: what a rollup kept for that day or before it, where nothing came since, else the
+    present balance less everything that moved after that day.
+    """
+    mark, progress = books.mark(), books.progress()
+    clean = progress is not None and progress.stale_from is None and day <= progress.rolled_to
+    if clean and mark is not None:
+        since = [i for i in (mark.dirty_since, mark.recheck_since) if i is not None]
+        clean = not since or day < day_of(min(since), options.zone)
+    if clean:
+        return books.closing_before(currency, day + ONE_DAY)
+    after = books.moved_since(currency, end_of_day(day, options.zone) + 1)
+    return EXACT.subtract(books.balance(currency), after)

@@ -1,0 +1,148 @@
+"""Whatever order records came in and however often the rollup ran meanwhile, its rows are those of one rebuild, bit for bit."""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from persistence.database import DatabaseManager
+from persistence.domain.facts import Deposit, EquitySnapshot, Fill, Void, Withdrawal
+from persistence.domain.instants import to_instant
+from persistence.ledger import Ledger
+from scheduler.checks import check_rollups
+from scheduler.rollup.account import roll_up
+from scheduler.rollup.days import last_closed_day
+from scheduler.rollup.options import RollupOptions, RollupPlan
+
+START = to_instant(datetime(2026, 3, 24, tzinfo=UTC))
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+DAYS = 16
+
+#: Everything that a rollup derives. What records arrival is left out: numbers of facts, and when something was written.
+DERIVED = {
+    "performance_metrics": "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count",
+    "rollup_rows": (
+        "date, close_at, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, warnings, observations, mean, squares, "
+        "downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades"
+    ),
+    "trades": "date, symbol, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",
+    "position_closes": "symbol, date, state",
+    "currency_closes": "currency, date, moved, closing",
+    "currency_rates": "currency, date, rate",
+    "withheld_days": "date",
+}
+
+OPTIONS = {
+    "the defaults": RollupOptions(),
+    "a zone whose clocks change": RollupOptions(timezone="Europe/London"),
+    "weekdays": RollupOptions(observation_days="weekdays", annualization=252, risk_free_rate=0.04),
+    "a window": RollupOptions(window_days=5),
+    "sub-periods": RollupOptions(flow_timing="subperiod"),
+    "each close a trade, oldest first": RollupOptions(trade_grouping="per_close", cost_basis="fifo"),
+    "each close a trade, by average": RollupOptions(trade_grouping="per_close"),
+    "dust": RollupOptions(dust_notional_usd=Decimal(20)),
+    "the books": RollupOptions(valuation="books"),
+    "an opening value": RollupOptions(opening_value=Decimal(5000), timezone="Asia/Tokyo"),
+}
+
+
+def derived(database: DatabaseManager) -> dict[str, list[tuple]]:
+    return {table: sorted((tuple(r) for r in database.execute_query(f"SELECT {columns} FROM {table}")), key=repr) for table, columns in DERIVED.items()}
+
+
+def history(chance: random.Random, *, rates: bool) -> list:
+    """Facts of one account over some days: snapshots, flows, fills in two symbols, and voids of some of them."""
+    facts: list = []
+    value = Decimal(10_000)
+    for n in range(DAYS * 5):
+        at = START + n * DAY // 5 + chance.randrange(DAY // 5)
+        kind = chance.random()
+        place = {"producer": chance.choice((None, "engine")), "sequence": None}
+        if place["producer"]:
+            place["sequence"] = chance.randrange(1000)
+        if kind < 0.4:
+            value += chance.randrange(-300, 320)
+            facts.append(EquitySnapshot(account_id="acc", observed_at=at, snapshot_id=f"m{n}", total_value_usd=value, **place))
+        elif kind < 0.5:
+            made = Deposit if chance.random() < 0.6 else Withdrawal
+            name = "deposit_id" if made is Deposit else "withdrawal_id"
+            currency, rate = ("USDT", None) if rates or chance.random() < 0.7 else ("ETH", chance.choice((None, "1500")))
+            facts.append(made(**{name: f"x{n}"}, account_id="acc", currency=currency, amount=chance.randrange(1, 900), occurred_at=at, usd_rate=rate, **place))
+        else:
+            symbol = chance.choice(("BTC/USDT", "ETH/USDT", "ETH/BTC"))
+            given = {"quote_usd_rate": "50000"} if symbol == "ETH/BTC" and (rates or chance.random() < 0.5) else {}
+            fee = chance.choice(((0, None), ("0.1", None), ("0.01", symbol[:3]), ("0.002", "BNB")))
+            if fee[1] == "BNB" and rates:
+                given["fee_usd_rate"] = "600"
+            facts.append(Fill(
+                fill_id=f"f{n}", account_id="acc", order_id=f"o{n}", symbol=symbol, side=chance.choice(("buy", "sell")), quantity=chance.choice(("1", "2", "0.5")),
+                price=chance.randrange(90, 110), fee=fee[0], fee_currency=fee[1], executed_at=at, **given, **place,
+            ))  # fmt: skip
+    for n, target in enumerate(chance.sample(facts, 4)):
+        facts.append(Void(void_id=f"v{n}", account_id="acc", kind=target.kind, id=target.record_id, reason="wrong", occurred_at=target.instant + HOUR))
+    return facts
+
+
+def compare(folder: Path, seed: int, options: RollupOptions) -> None:
+    chance = random.Random(seed)
+    facts = history(chance, rates=chance.random() < 0.5)
+    shuffled = chance.sample(facts, len(facts)) if chance.random() < 0.5 else sorted(facts, key=lambda f: f.instant + chance.randrange(3) ** 4 * DAY // 20)
+    # A delivery of the same record under a smaller number counts instead of the first.
+    doubled = [f._replace(producer="again", sequence=3) for f in chance.sample(facts, 5)]
+    with closing(DatabaseManager(folder / f"i{seed}.db")) as step_by_step, closing(DatabaseManager(folder / f"r{seed}.db")) as rebuilt:
+        step_by_step.initialize()
+        rebuilt.initialize()
+        at = 0
+        arrivals = [*shuffled, *doubled]
+        now = START + DAY
+        while at < len(arrivals):
+            count = chance.randrange(1, 12)
+            Ledger(step_by_step).post(arrivals[at : at + count])
+            at += count
+            now = min(START + (DAYS + 2) * DAY, now + chance.randrange(DAY * 2))
+            if chance.random() < 0.7:
+                roll_up(step_by_step, "acc", options, last_closed_day(now, options.zone), now=now)
+        end = last_closed_day(START + (DAYS + 3) * DAY, options.zone)
+        roll_up(step_by_step, "acc", options, end, now=now)
+        Ledger(rebuilt).post(arrivals)
+        roll_up(rebuilt, "acc", options, end, now=now)
+        expected, found = derived(rebuilt), derived(step_by_step)
+        for table in DERIVED:
+            assert found[table] == expected[table], f"seed {seed}: {table}"
+        assert [f for f in check_rollups(step_by_step, RollupPlan(options)) if f.check == "statements close"] == []
+        roll_up(step_by_step, "acc", options, end, now=now, rebuild=True)
+        assert derived(step_by_step) == expected, f"seed {seed}: rebuild"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_rows_do_not_depend_on_the_order_of_arrival_nor_on_how_often_they_were_rolled_up(tmp_path, name):
+    for seed in range(6):
+        compare(tmp_path, seed, OPTIONS[name])
+
+
+@pytest.mark.parametrize("name", ["the defaults", "a window", "the books"])
+def test_a_history_read_in_many_passes_comes_out_as_one_read_in_one(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("scheduler.rollup.account.FILLS_A_PASS", 7)
+    for seed in range(100, 103):
+        compare(tmp_path, seed, OPTIONS[name])
+
+
+def test_the_day_after_is_the_same_whether_the_one_before_was_rolled_up_late(tmp_path):
+    options = RollupOptions()
+    with closing(DatabaseManager(tmp_path / "a.db")) as daily, closing(DatabaseManager(tmp_path / "b.db")) as once:
+        facts = history(random.Random(5), rates=True)
+        for database in (daily, once):
+            database.initialize()
+            Ledger(database).post(facts)
+        for day in range(1, DAYS + 2):
+            now = START + day * DAY
+            roll_up(daily, "acc", options, last_closed_day(now, options.zone), now=now)
+        roll_up(once, "acc", options, last_closed_day(now, options.zone), now=now)
+        assert derived(daily) == derived(once)
+        assert last_closed_day(now, options.zone) == (datetime(2026, 3, 24, tzinfo=UTC) + timedelta(days=DAYS)).date()
