@@ -14,6 +14,9 @@ from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, print_rows,
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
+#: Of a day's fills, so many are shown to people.
+FILLS_SHOWN = 20
+
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
@@ -58,14 +61,14 @@ def list_(
     if as_json:
         from persistence.repositories.rollups import FIGURE_COLUMNS
 
-        print_json([
-            {
-                "date": day, "source": source, **dict(zip(FIGURE_COLUMNS, values, strict=True)), "daily_return": rows[day].daily_return if day in rows else None,
-                "inflow": canonical(rows[day].inflow) if day in rows else None, "outflow": canonical(rows[day].outflow) if day in rows else None,
-                "warnings": rows[day].warnings if day in rows else None,
-            }
-            for day, (source, values) in sorted(figures.items())
-        ])  # fmt: skip
+        def behind(day: Date) -> dict[str, Any]:
+            row = rows.get(day)
+            if row is None:
+                return dict.fromkeys(("daily_return", "inflow", "outflow", "warnings"))
+            return {"daily_return": row.daily_return, "inflow": canonical(row.inflow), "outflow": canonical(row.outflow), "warnings": row.warnings}
+
+        named = {day: dict(zip(FIGURE_COLUMNS, values, strict=True)) for day, (_, values) in figures.items()}
+        print_json([{"date": day, "source": figures[day][0], **named[day], **behind(day)} for day in sorted(figures)])
         return
     shown = []
     for day, (source, values) in sorted(figures.items()):
@@ -102,35 +105,39 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
             f"{account} has no row for {date}" + (f": withheld, {reasons}" if reasons else ": no snapshot that day, or it is not rolled up yet (jarvis rollup)")
         )
         raise typer.Exit(Exit.FINDINGS)
-    print_rows(
-        f"Figures of {account} on {date} ({found.source or 'none stored'})",
-        ("figure", "ours", "reported", "difference"),
-        _beside(found.figures, found.reported),
-        right=("ours", "reported", "difference"),
-    )
+    title = f"Figures of {account} on {date} ({found.source or 'none stored'})"
+    print_rows(title, ("figure", "ours", "reported", "difference"), _beside(found.figures, found.reported), right=("ours", "reported", "difference"))
     if row is None:
         say("this row was saved by hand; the rollup has none of its own for the day")
         return
     worth = "snapshot" if row.close_fact_no is not None else "books valued at the latest known rates"
-    print_rows("Profit", ("what", "usd", "from"), [
+    before = ("", "none: the first row") if previous is None else (canonical(previous.value), f"row of {previous.date}, {to_text(previous.close_at)}")
+    profit = [
         ("close", canonical(row.value), f"{worth} at {to_text(row.close_at)}"),
-        ("previous close", canonical(previous.value) if previous else "", f"row of {previous.date}, {to_text(previous.close_at)}" if previous else "none: the first row"),
+        ("previous close", *before),
         ("inflows", canonical(row.inflow), f"{sum(f.amount > 0 for f in found.flows)} since the previous close"),
         ("outflows", canonical(row.outflow), f"{sum(f.amount < 0 for f in found.flows)} since the previous close"),
         ("pnl_daily", canonical(row.pnl_daily), "close - previous close - inflows + outflows"),
         ("daily return", "" if row.daily_return is None else repr(row.daily_return), f"{options.flow_timing}, of {row.observations} observations so far"),
         ("warnings", row.warnings or "none", ""),
-    ], right=("usd",))  # fmt: skip
-    print_rows("Flows", ("instant", "id", "amount", "currency", "usd_rate", "given"), [
-        (to_text(f.instant), f.record_id, canonical(f.amount), f.currency, None if f.rate is None else canonical(f.rate), "yes" if f.given else "estimated") for f in found.flows
-    ], right=("amount", "usd_rate"))  # fmt: skip
-    print_rows("Trades closed since the previous row", ("date", "symbol", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd"), [
-        (d, t.symbol, t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees)) for d, t in found.trades
-    ], right=("fills", "peak", "pnl_usd", "fees_usd"))  # fmt: skip
-    print_rows(f"Fills of the day (realised before fees, by {options.cost_basis})", ("instant", "fill_id", "symbol", "side", "quantity", "price", "fee", "realised_usd"), [
+    ]
+    print_rows("Profit", ("what", "usd", "from"), profit, right=("usd",))
+    flows = [(to_text(f.instant), f.record_id, canonical(f.amount), f.currency, _exact(f.rate), "yes" if f.given else "estimated") for f in found.flows]
+    print_rows("Flows", ("instant", "id", "amount", "currency", "usd_rate", "given"), flows, right=("amount", "usd_rate"))
+    trades = [
+        (day, t.symbol, t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
+        for day, t in found.trades
+    ]
+    trade_columns = ("date", "symbol", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd")
+    print_rows("Trades closed since the previous row", trade_columns, trades, right=trade_columns[5:])
+    fills = [
         (to_text(f["instant"]), f["fill_id"], f["symbol"], f["side"], f["quantity"], f["price"], f"{f['fee']} {f['fee_currency']}", _exact(f["realised_usd"]))
-        for f in found.fills
-    ], right=("quantity", "price", "fee", "realised_usd"))  # fmt: skip
+        for f in found.fills[:FILLS_SHOWN]
+    ]
+    fill_columns = ("instant", "fill_id", "symbol", "side", "quantity", "price", "fee", "realised_usd")
+    print_rows(f"Fills of the day (realised before fees, by {options.cost_basis})", fill_columns, fills, right=fill_columns[4:])
+    if len(found.fills) > FILLS_SHOWN:
+        say(f"… and {len(found.fills) - FILLS_SHOWN:,} more fills: --json has them all")
 
 
 def history(account: Account, day: Day, as_json: Json = False) -> None:
@@ -213,18 +220,27 @@ def _as_json(found: Any) -> dict[str, Any]:
 
     row = found.row
     plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
+    flows = [
+        {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd_rate": _exact(f.rate), "given": f.given}
+        for f in found.flows
+    ]
+    trades = [
+        {
+            **t._asdict(), "date": d, "opened_at": to_text(t.opened_at), "closed_at": to_text(t.closed_at), "peak": canonical(t.peak), "pnl": _exact(t.pnl),
+            "fees": _exact(t.fees),
+        }
+        for d, t in found.trades
+    ]  # fmt: skip
+    reported = [
+        {"figure": name, "ours": ours, "reported": None if theirs is None else str(theirs), "difference": _exact(difference)}
+        for name, ours, theirs, difference in _beside(found.figures, found.reported)
+        if theirs is not None
+    ]
     return {
         "account_id": found.account_id, "date": found.date, "source": found.source, "valuation": found.valuation, "figures": found.figures,
-        "reported": {n: {"reported": str(v), "ours": found.figures.get(n)} for n, v in found.reported.items()}, "row": plain or None,
+        "reported": reported, "row": plain or None,
         "previous_close": None if found.previous is None else {"date": found.previous.date, "value": canonical(found.previous.value)},
-        "flows": [
-            {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd_rate": _exact(f.rate), "given": f.given}
-            for f in found.flows
-        ],
-        "trades": [
-            {**t._asdict(), "date": d, "opened_at": to_text(t.opened_at), "closed_at": to_text(t.closed_at), "peak": canonical(t.peak), "pnl": _exact(t.pnl), "fees": _exact(t.fees)}
-            for d, t in found.trades
-        ],
+        "flows": flows, "trades": trades,
         "fills": [{**f, "instant": to_text(f["instant"]), "realised_usd": _exact(f["realised_usd"])} for f in found.fills],
         "withheld": [{"date": w.date, "reason": w.reason} for w in found.withheld],
     }  # fmt: skip

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from parts import wait_until
 
-from persistence.domain.instants import to_instant
+from persistence.domain.errors import Invalid
+from persistence.domain.instants import start_of_day, to_datetime, to_instant
+from persistence.domain.jobs import JOB_NAMES
 from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
-from scheduler.timetable import TIMETABLE, Entry, _weekdays, cron_trigger, timetable
+from scheduler.rollup.days import day_of
+from scheduler.timetable import TIMETABLE, Cron, Entry, timetable
 
 MINUTE = 60 * 1_000_000
 DAY = 24 * 60 * MINUTE
@@ -52,31 +56,30 @@ def day(slot):
 
 
 @pytest.mark.parametrize(
-    ("text", "days"),
-    [
-        ("*", "*"),
-        ("0", "sun"),
-        ("7", "sun"),
-        ("1-5", "mon,tue,wed,thu,fri"),
-        ("5-7", "fri,sat,sun"),
-        ("6-1", "sat,sun,mon"),
-        ("*/2", "sun,tue,thu,sat"),
-        ("sat,sun", "sat,sun"),
-    ],
+    ("text", "weekdays"), [("0", [6]), ("7", [6]), ("1-5", [0, 1, 2, 3, 4]), ("5-7", [4, 5, 6]), ("sat,sun", [5, 6]), ("*", list(range(7)))]
 )
-def test_weekdays_are_meant_as_cron_means_them(text, days):
-    assert _weekdays(text) == days
+def test_weekdays_are_meant_as_cron_means_them(text, weekdays):
+    slots = Cron(f"0 12 * * {text}", "UTC").slots(NOON - DAY // 2, NOON + 7 * DAY - DAY // 2)
+    assert sorted(to_datetime(s).weekday() for s in slots) == weekdays
 
 
 @pytest.mark.parametrize("wrong", ["", "* * * *", "61 * * * *", "* * * * 8", "* * * * x", "* * * * */0", "a b c d e"])
 def test_what_is_no_cron_expression_is_refused_with_its_text(wrong):
     with pytest.raises(ValueError, match="cron|fields"):
-        cron_trigger(wrong, "UTC")
+        Cron(wrong, "UTC")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Beirut", "America/Havana", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("cron", ["5 0 * * *", "30 2 * * *"])
+def test_a_daily_job_has_one_slot_a_day_where_clocks_change_too(zone, cron):
+    start, end = (start_of_day(date(year, 1, 1), ZoneInfo(zone)) for year in (2024, 2026))
+    days = [day_of(slot, ZoneInfo(zone)) for slot in Cron(cron, zone).slots(start, end - 1)]
+    assert days == [date(2024, 1, 1) + timedelta(days=n) for n in range(366 + 365)]
 
 
 def test_every_job_of_the_timetable_has_a_readable_hour():
     for entry in TIMETABLE.values():
-        cron_trigger(entry.cron, "UTC")
+        Cron(entry.cron, "UTC")
     assert timetable({"backup": ("5 5 * * *", False)})["backup"].cron == "5 5 * * *"
 
 
@@ -161,3 +164,84 @@ def test_slots_follow_the_clock_of_their_zone(database, clock):
     ran(scheduler)
     hours = [datetime.fromtimestamp(s / 1e6, UTC).hour for s in found]
     assert hours == [8, 7, 7], "the clocks went forward on the 8th"
+
+
+def test_what_can_be_asked_for_is_what_the_timetable_has():
+    assert set(JOB_NAMES) == set(TIMETABLE)
+    zones = timetable({"rollup": ("9 0 * * *", True)}, ("UTC", "Asia/Tokyo"))
+    assert (zones["rollup@Asia/Tokyo"].cron, zones["rollup@Asia/Tokyo"].zone, zones["rollup"].zone) == ("9 0 * * *", "Asia/Tokyo", "UTC")
+
+
+def test_a_request_runs_with_its_arguments_once_and_takes_no_slot_of_the_timetable(make, clock, database):
+    seen = []
+    scheduler = make(lambda _, slot, **arguments: seen.append((slot, arguments)), every_missed=True)
+    runs = SQLiteJobRunRepository(database)
+    ran(scheduler)
+    filed = runs.request("work", clock.now, {"account_id": "a"}, "me-1")
+    assert runs.request("work", clock.now + 5, {"account_id": "a"}, "me-1") == filed, "the same request is the same run"
+    second = runs.request("work", clock.now)
+    assert second.scheduled_for != filed.scheduled_for
+    clock.now += DAY
+    ran(scheduler)
+    assert seen[1:] == [(filed.scheduled_for, {"account_id": "a"}), (second.scheduled_for, {}), (NOON - 9 * 60 * MINUTE + DAY, {})]
+    assert {r.state for r in runs.history("work")} == {"succeeded"}
+
+
+def test_a_request_that_is_wrong_fails_once_and_is_not_tried_again(make, clock, database):
+    def work(_, slot, account_id=None):
+        if account_id is not None:
+            raise Invalid(f"account {account_id} does not exist")
+
+    scheduler = make(work)
+    runs = SQLiteJobRunRepository(database)
+    for arguments in ({"account_id": "nobody"}, {"colour": "red"}):
+        filed = runs.request("work", clock.now, arguments)
+        ran(scheduler)
+        clock.now += DAY
+        ran(scheduler)
+        run = runs.find("work", filed.scheduled_for)
+        assert (run.state, run.attempts, run.retry_at, run.ended) == ("failed", 1, None, True)
+
+
+def test_a_paused_job_waits_and_catches_up_once_it_is_resumed(make, clock, database):
+    slots = []
+    scheduler = make(lambda _, slot: slots.append(slot), every_missed=True)
+    runs = SQLiteJobRunRepository(database)
+    ran(scheduler)
+    assert runs.pause("work", clock.now)
+    assert not runs.pause("work", clock.now)
+    clock.now += 3 * DAY
+    ran(scheduler)
+    assert [day(s) for s in slots] == [-1]
+    assert runs.resume("work")
+    ran(scheduler)
+    assert [day(s) for s in slots] == [-1, 0, 1, 2]
+
+
+def test_two_schedulers_never_run_one_job_at_the_same_time(database, clock):
+    gate, started = threading.Event(), []
+
+    def slow(_, slot):
+        started.append(slot)
+        gate.wait(10)
+
+    entry = Entry("work", "* * * * *", "", every_missed=True)
+    first, second = (Scheduler(database, {"work": entry}, jobs={"work": slow}, clock=clock) for _ in range(2))
+    first.tick()
+    wait_until(lambda: started, "the first runs")
+    clock.now += MINUTE
+    ran(second)
+    assert len(started) == 1, "the last one is still under way"
+    gate.set()
+    wait_until(lambda: not first._running["work"][0].is_alive(), "it ends")
+    ran(second)
+    assert len(started) == 2
+
+
+def test_whether_a_scheduler_runs_can_be_asked(make, clock, database):
+    runs = SQLiteJobRunRepository(database)
+    assert not runs.scheduler_alive(clock.now)
+    scheduler = make(lambda _, slot: None)
+    ran(scheduler)
+    assert runs.scheduler_alive(clock.now)
+    assert not runs.scheduler_alive(clock.now + STALE_AFTER_MICROSECONDS + 1)

@@ -1,0 +1,272 @@
+"""What a rollup does beside the figures: late facts, rates that are missing, rows saved by hand, options that change, statements."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from books import NEW_YEAR, deposit, fill, snapshot, void, withdrawal
+
+from persistence.domain.errors import Invalid
+from persistence.domain.facts import EquitySnapshot
+from persistence.domain.performance import PerformanceMetrics
+from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.checks import check_rollups
+from scheduler.jobs import roll_up_accounts
+from scheduler.rollup.account import roll_up
+from scheduler.rollup.explain import explain
+from scheduler.rollup.options import RollupOptions, RollupPlan
+from scheduler.rollup.statement import line, statement
+
+DAY = 86_400_000_000
+LATER = NEW_YEAR + 40 * DAY
+UNTIL = date(2026, 2, 5)
+NEW_YEARS_DAY = date(2026, 1, 1)
+
+
+def value(day: int, usd: object, **changes: object) -> EquitySnapshot:
+    return snapshot(observed_at=NEW_YEAR + day * DAY + DAY // 2, total_value_usd=usd, snapshot_id=f"m{day}", **changes)
+
+
+@pytest.fixture
+def roll(database):
+    def run(options=None, until=UNTIL, **how):
+        return roll_up(database, "acc", options or RollupOptions(), until, now=LATER, **how)
+
+    return run
+
+
+@pytest.fixture
+def rows(database):
+    return lambda: {r.date: r for r in SQLitePerformanceRepository(database).find_all("acc")}
+
+
+def revisions(database, day):
+    return SQLiteRollupRepository(database).revisions("acc", day)
+
+
+def test_a_second_rollup_finds_nothing_to_do_and_commits_nothing(database, ledger, roll):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010)])
+    assert roll().added == 2
+    before = database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0]
+    assert not roll().did_something
+    assert before == (database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0])
+
+
+def test_today_is_not_rolled_up_and_has_its_row_once_it_is_over(ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010)])
+    roll(until=NEW_YEARS_DAY)
+    assert list(rows()) == [NEW_YEARS_DAY]
+    roll(until=date(2026, 1, 2))
+    assert list(rows()) == [NEW_YEARS_DAY, date(2026, 1, 2)]
+
+
+def test_what_comes_while_a_rollup_computes_is_in_the_rows_when_it_returns(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010), fill()])
+    came = []
+
+    def meanwhile(_day):
+        if not came:
+            came.append(ledger.post([value(2, 1500), deposit(2, amount=400, occurred_at=NEW_YEAR + DAY + 5)]))
+
+    roll(progress=meanwhile)
+    assert came
+    assert [str(r.pnl_daily) for r in rows().values()] == ["0", "-390", "490"]
+    assert database.execute_query("SELECT dirty_since FROM accounts")[0][0] is None
+
+
+def test_a_void_takes_its_row_away_and_says_so(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010), value(2, 1020)])
+    roll()
+    ledger.post([void(1, "metrics", "m1")])
+    roll()
+    assert [d.day for d in rows()] == [1, 3]
+    [revision] = revisions(database, date(2026, 1, 2))
+    assert (revision.after, revision.before["pnl_daily"], revision.facts[0]["kind"]) == (None, "10", "void of metrics")
+    assert rows()[date(2026, 1, 3)].pnl_daily == 20
+
+
+def test_a_row_saved_by_hand_stays_unless_told_otherwise(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010)])
+    mine = PerformanceMetrics("acc", date(2026, 1, 2), "7", "7", "7")
+    SQLitePerformanceRepository(database).save(mine)
+    done = roll()
+    assert (done.added, done.kept_by_hand) == (1, 1)
+    assert (rows()[date(2026, 1, 2)].total_value_usd, rows()[date(2026, 1, 2)].source) == (7, "manual")
+    ledger.post(
+        [
+            value(
+                1,
+                1020,
+            )._replace(snapshot_id="again", observed_at=NEW_YEAR + DAY + DAY // 2 + 1)
+        ]
+    )
+    roll()
+    assert rows()[date(2026, 1, 2)].source == "manual"
+    roll(overwrite_by_hand=True, rebuild=True)
+    assert (rows()[date(2026, 1, 2)].total_value_usd, rows()[date(2026, 1, 2)].source) == (1020, "rollup")
+
+
+def test_what_the_engine_reported_stands_beside_ours_and_never_instead(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010, reported='{"pnl_daily":"11","sharpe_ratio":"2"}')])
+    roll()
+    assert rows()[date(2026, 1, 2)].pnl_daily == 10
+    assert explain(database, "acc", RollupOptions(), date(2026, 1, 2)).reported == {"pnl_daily": "11", "sharpe_ratio": "2"}
+
+
+def test_a_flow_without_a_rate_is_valued_at_the_latest_one_known_and_marked(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), fill(symbol="ETH/USDT", price="2000", executed_at=NEW_YEAR + DAY), value(2, 3000)])
+    ledger.post([deposit(2, currency="ETH", amount=1, occurred_at=NEW_YEAR + 2 * DAY)])
+    roll()
+    assert rows()[date(2026, 1, 3)].pnl_daily == 0
+    [flow] = explain(database, "acc", RollupOptions(), date(2026, 1, 3)).flows
+    assert (flow.rate, flow.given) == (2000, False)
+    # A rate that is known later for an earlier instant counts, too.
+    ledger.post([fill(9, order_id="o9", symbol="ETH/USDT", price="1500", executed_at=NEW_YEAR + DAY + 7)])
+    roll()
+    assert rows()[date(2026, 1, 3)].pnl_daily == 500
+
+
+def test_a_flow_that_nobody_can_value_withholds_its_row_and_all_later_ones_until_it_is_corrected(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010), value(2, 1020), deposit(2, currency="ETH", amount=1, occurred_at=NEW_YEAR + DAY)])
+    done = roll()
+    assert list(rows()) == [NEW_YEARS_DAY]
+    assert [(d, "deposit d2 of 1 ETH has no USD rate" in why) for d, why in done.withheld] == [(date(2026, 1, 2), True)]
+    [finding] = check_rollups(database, RollupPlan())
+    assert (finding.check, finding.where) == ("every observed day has its row", "acc 2026-01-02")
+    ledger.post([void(1, "deposit", "d2"), deposit(3, currency="ETH", amount=1, usd_rate=5, occurred_at=NEW_YEAR + DAY)])
+    assert roll().withheld == []
+    assert [str(r.pnl_daily) for r in rows().values()] == ["0", "5", "10"]
+    assert check_rollups(database, RollupPlan()) == []
+
+
+def test_a_trade_whose_quote_nobody_can_value_withholds_the_row_that_would_count_it(ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010)])
+    ledger.post([fill(n, symbol="ETH/EUR", side=side, executed_at=NEW_YEAR + DAY + n) for n, side in ((1, "buy"), (2, "sell"))])
+    assert "ETH/EUR" in roll().withheld[0][1]
+    assert list(rows()) == [NEW_YEARS_DAY]
+
+
+def test_an_account_without_snapshots_is_valued_from_its_books_until_the_first_one_comes(database, ledger, roll, rows):
+    ledger.post([deposit(), fill(quantity=2, fee=0, price=100), fill(2, quantity=1, price=150, fee=0, side="sell", order_id="o2", executed_at=NEW_YEAR + DAY)])
+    roll()
+    assert [str(r.total_value_usd) for r in rows().values()] == ["1000", "1100"]
+    assert explain(database, "acc", RollupOptions(), date(2026, 1, 2)).valuation == "books"
+    ledger.post([value(1, 1234)])
+    roll()
+    assert [(r.date.day, str(r.total_value_usd)) for r in rows().values()] == [(2, "1234")]
+    assert revisions(database, NEW_YEARS_DAY)[-1].cause in ("late facts", "the account has snapshots now")
+
+
+def test_a_holding_without_a_rate_withholds_that_row_alone(ledger, roll, rows):
+    ledger.post([deposit(), deposit(2, currency="DOGE", amount=5, usd_rate=None, occurred_at=NEW_YEAR + DAY, category="bonus")])
+    ledger.post([fill(1, symbol="DOGE/USDT", price="0.5", quantity=1, fee=0, executed_at=NEW_YEAR + 2 * DAY)])
+    done = roll()
+    assert [(d.day, "DOGE" in why) for d, why in done.withheld] == [(2, True)]
+    assert [(r.date.day, str(r.total_value_usd)) for r in rows().values()] == [(1, "1000"), (3, "1002.5")]
+
+
+def test_a_change_of_options_rebuilds_and_says_why(database, ledger, roll, rows):
+    ledger.post([deposit(), *(value(n, 1000 + n * n) for n in range(6))])
+    roll()
+    before = rows()
+    roll(RollupOptions(annualization=252))
+    after = rows()
+    day = date(2026, 1, 5)
+    assert after[day].sharpe_ratio == pytest.approx(before[day].sharpe_ratio * (252 / 365) ** 0.5)
+    assert revisions(database, day)[0].cause == "options changed"
+    assert revisions(database, NEW_YEARS_DAY) == [], "nothing to revise there"
+
+
+def test_a_window_forgets_what_is_older_but_never_the_total(ledger, roll, rows):
+    ledger.post([deposit(), *(value(n, usd) for n, usd in enumerate((1000, 500, 510, 520, 530, 540)))])
+    roll(RollupOptions(window_days=3))
+    newest = rows()[date(2026, 1, 6)]
+    assert (newest.max_drawdown, newest.pnl_total) == (0.0, -460)
+    roll()
+    assert rows()[date(2026, 1, 6)].max_drawdown == -0.5
+
+
+def test_a_large_flow_that_no_snapshot_shows_is_warned_of(database, ledger, roll):
+    ledger.post([deposit(), value(0, 1000), snapshot(observed_at=NEW_YEAR + DAY + 5, total_value_usd=2000, snapshot_id="a"), value(1, 2000)])
+    ledger.post([deposit(2, occurred_at=NEW_YEAR + DAY + 6)])
+    roll()
+    found = explain(database, "acc", RollupOptions(), date(2026, 1, 2))
+    assert "does not show" in found.row.warnings
+
+
+def test_each_account_is_rolled_up_when_its_own_day_has_ended(database, ledger):
+    ledger.post([deposit(), value(0, 1000), value(0, 1)._replace(account_id="tokyo"), value(0, 1)._replace(account_id="hawaii")])
+    plan = RollupPlan(RollupOptions(), {"tokyo": RollupOptions(timezone="Asia/Tokyo"), "hawaii": RollupOptions(timezone="Pacific/Honolulu")})
+    done = roll_up_accounts(database, plan, NEW_YEAR + DAY - 8 * 3_600_000_000)
+    assert [r.account_id for r in done if r.added] == ["tokyo"]
+    done = roll_up_accounts(database, plan, NEW_YEAR + DAY + 6 * 60_000_000)
+    assert [r.account_id for r in done if r.added] == ["acc"]
+
+
+@pytest.mark.parametrize(("account", "until", "says"), [(["nobody"], None, "nobody does not exist"), (["acc"], date(2030, 1, 1), "has not ended")])
+def test_what_cannot_be_rolled_up_is_refused(database, ledger, account, until, says):
+    ledger.post([deposit()])
+    with pytest.raises(Invalid, match=says):
+        roll_up_accounts(database, RollupPlan(), LATER, account, until=until)
+
+
+def test_a_deleted_account_takes_its_rows_with_it(database, ledger, roll):
+    ledger.post([deposit(), value(0, 1000), fill(), fill(2, side="sell", order_id="o2")])
+    roll()
+    SQLiteAccountRepository(database).delete("acc")
+    for table in ("rollup_accounts", "rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "performance_metrics"):
+        assert database.execute_query(f"SELECT count(*) FROM {table}")[0][0] == 0, table
+    assert roll().through is None
+
+
+# -- statements -----------------------------------------------------------------------------------------------------------
+
+
+def stated(database, day, options=None):
+    with SQLiteRollupRepository(database).reading("acc") as books:
+        return {found.currency: found for found in statement(books, options or RollupOptions(), day)}
+
+
+def test_a_statement_explains_what_moved_and_leaves_nothing_over(database, ledger, roll):
+    ledger.post([deposit(), deposit(2, category="funding", amount=3), fill(quantity=2), withdrawal(occurred_at=NEW_YEAR + DAY)])
+    for rolled_up in (False, True):
+        if rolled_up:
+            roll()
+        first, second = stated(database, NEW_YEARS_DAY)["USDT"], stated(database, date(2026, 1, 2))["USDT"]
+        assert first[1:] == tuple(map(Decimal, ("0", "1000", "0", "0", "200", "0.1", "3", "0", "802.9", "0")))
+        assert second[1:] == tuple(map(Decimal, ("802.9", "0", "100", "0", "0", "0", "0", "0", "702.9", "0")))
+        assert stated(database, date(2026, 1, 2))["BTC"].closing == 2
+
+
+def test_a_late_record_moves_every_later_closing(database, ledger, roll):
+    ledger.post([deposit(), *(withdrawal(n, amount=1, occurred_at=NEW_YEAR + n * DAY) for n in range(1, 5))])
+    roll()
+    ledger.post([deposit(2, amount=50, occurred_at=NEW_YEAR + 2 * DAY)])
+    for _ in range(2):
+        assert [int(stated(database, date(2026, 1, n))["USDT"].closing) for n in range(1, 6)] == [1000, 999, 1048, 1047, 1046]
+        roll()
+    assert check_rollups(database, RollupPlan()) == []
+
+
+def test_what_nobody_recorded_is_unexplained_and_found(database, ledger, roll):
+    ledger.post([deposit(), withdrawal(occurred_at=NEW_YEAR + DAY)])
+    roll()
+    with database.transaction() as connection:
+        connection.execute("UPDATE currency_closes SET closing = '1001' WHERE date = '2026-01-01'")
+    assert stated(database, NEW_YEARS_DAY)["USDT"].unexplained == 1
+    assert stated(database, date(2026, 1, 2))["USDT"].unexplained == -1
+    [finding] = check_rollups(database, RollupPlan())
+    assert (finding.check, finding.look) == ("statements close", "jarvis statement acc --date 2026-01-02")
+
+
+def test_every_type_of_transaction_has_its_column():
+    from persistence.domain.transaction import TransactionType
+
+    for kind in TransactionType:
+        for amount in (Decimal(5), Decimal(-5)):
+            found = line("USDT", Decimal(1), [(str(kind), amount)], Decimal(1) + amount)
+            explained = found.opening + found.deposits - found.withdrawals + found.traded_in - found.traded_out - found.fees + found.income + found.adjustments
+            assert (explained, found.unexplained) == (found.closing, 0)
