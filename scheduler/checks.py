@@ -12,6 +12,9 @@ from persistence.repositories.rollups import AccountBooks, SQLiteRollupRepositor
 from scheduler.rollup.days import ONE_DAY, day_of
 from scheduler.rollup.options import RollupPlan
 
+#: How many checks there are below.
+ROLLUP_CHECKS = 2
+
 
 def check_rollups(database: DatabaseManager, plan: RollupPlan) -> list[Finding]:
     """Check every account's derived rows, each account in one snapshot."""

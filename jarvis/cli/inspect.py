@@ -49,14 +49,16 @@ def db_stats(as_json: Json = False) -> None:
 def db_check(as_json: Json = False) -> None:
     """Check that the file is sound and the books add up. Exit code 1 with findings."""
     from persistence.integrity import CHECKS, check_books
+    from scheduler.checks import ROLLUP_CHECKS, check_rollups
 
-    findings = check_books(CONTEXT.database())
+    database = CONTEXT.database()
+    findings = [*check_books(database), *check_rollups(database, CONTEXT.settings.rollup_plan)]
     if as_json:
         print_json([asdict(f) for f in findings])
     else:
         for f in findings:
             print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
-        say(f"{len(findings)} findings" if findings else f"{len(CHECKS)} checks, no findings: the books add up")
+        say(f"{len(findings)} findings" if findings else f"{len(CHECKS) + ROLLUP_CHECKS} checks, no findings: the books add up")
     if findings:
         raise typer.Exit(Exit.FINDINGS)
 
