@@ -1,6 +1,6 @@
 """`make bench`: every figure of `benchmarks/README.md`, side by side in one run. Ratios count; absolute speeds are this machine's.
 
-python -m benchmarks [--transactions N] [--backlog N] [--quick]
+python -m benchmarks [--transactions N] [--backlog N] [--days N] [--quick]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from workers.app import tune_interpreter
 from workers.messages import item_of_line
 from workers.publisher import Publisher
 
-from . import driver, history, latency
+from . import driver, history, latency, rollup
 from .common import fill_records, fresh_books, seconds
 from .workers import Server, rate
 
@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000, help="size of the large book")
     parser.add_argument("--backlog", type=int, default=200_000, help="messages of the memory test")
+    parser.add_argument("--days", type=int, default=3_650, help="days of the account whose rollups are measured")
     parser.add_argument("--quick", action="store_true", help="one round of each")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -116,6 +117,14 @@ def main() -> None:
         target = {"ingestion, time-ordered ids": "0.8", "ingestion, random ids": "0.6"}.get(name, "within 1.5")
         say(f"{options.transactions:,} transactions in the book : empty, {name}", f"{ratio:.2f}", target)
     print(f"\n(the large book took {time.perf_counter() - started:.0f} s)")
+    nights = rollup.one_account(options.days)
+    ratio = nights["late ms"] / nights["early ms"]
+    say(
+        f"a day's rollup of 500 fills at day {options.days:,} : day 10",
+        f"{ratio:.2f}  ({nights['late ms']:.1f} : {nights['early ms']:.1f} ms)", "the same within noise",
+    )  # fmt: skip
+    say(f"rebuild of {options.days * 500:,} fills, and a fill of it", f"{nights['rebuild s']:.1f} s, {nights['us a fill']:.1f} us", "")
+    say("a night of 1,000 accounts with 20 fills each", f"{rollup.many_accounts():.1f} s", "")
     page = Path(__file__).parent / "last_run.md"
     lines = ["| what | figure | at least |", "| --- | --- | --- |", *(f"| {a} | {b} | {c} |" for a, b, c in ROWS)]
     page.write_text(f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}\n\n" + "\n".join(lines) + "\n")

@@ -428,10 +428,17 @@ def _write_trades(connection: apsw.Connection, account_id: str, changes: Changes
     connection.executemany(
         "DELETE FROM trades WHERE account_id = ? AND date = ? AND symbol = ?", [(account_id, d.isoformat(), symbol) for d, symbol in changes.replaced_trades]
     )
+    trades = [
+        (
+            account_id, d.isoformat(), symbol, number, t.direction, t.opened_at, t.closed_at, t.closing_fact_no, t.fills, canonical(t.peak),
+            None if t.pnl is None else canonical(t.pnl), None if t.fees is None else canonical(t.fees), int(t.estimated),
+        )
+        for d, symbol, number, t in changes.trades
+    ]  # fmt: skip
     connection.executemany(
         "INSERT INTO trades (account_id, date, symbol, number, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(account_id, d.isoformat(), symbol, number, *map(_stored, trade[1:])) for d, symbol, number, trade in changes.trades],
+        trades,
     )
     connection.executemany(
         "INSERT OR REPLACE INTO flow_rates (account_id, fact_no, date, rate) VALUES (?, ?, ?, ?)",

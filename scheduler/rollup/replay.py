@@ -36,6 +36,8 @@ class Replay:
         self._positions: dict[str, Position] = {}
         self._rates: dict[str, Decimal | None] = {}
         self._today = Date.min
+        #: Fills whose price is the latest rate of their base, not worked out yet.
+        self._prices: dict[str, TradeFill] = {}
         #: Trades that differ from the stored ones: whole days, or the days of single symbols.
         self._replaced: tuple[Date, Date] | None = None
         self._replaced_symbols: set[tuple[Date, str]] = set()
@@ -86,9 +88,11 @@ class Replay:
 
     def _turn(self, day: Date | None, today: Date, touched: set[str]) -> Date:
         """End `day` where `today` is another one."""
-        self._today = today
         if day is None or day == today:
+            self._today = today
             return today
+        self._settle_prices()
+        self._today = today
         for symbol in touched:
             self._changes.positions[symbol, day] = self._positions[symbol].text()
         touched.clear()
@@ -186,9 +190,10 @@ class Replay:
 
     def trades(self, after: Date | None, until: Date) -> Iterator[ClosedTrade]:
         """Trades dated in (after, until], as they are once the changes are stored."""
-        for day, trade in self._books.trades(after, until):
-            whole = self._replaced is not None and self._replaced[0] <= day <= self._replaced[1]
-            if not whole and (day, trade.symbol) not in self._replaced_symbols:
+        first, last = self._replaced or (Date.max, Date.min)
+        all_replaced = after is not None and first <= after + ONE_DAY and until <= last
+        for day, trade in () if all_replaced else self._books.trades(after, until):
+            if not first <= day <= last and (day, trade.symbol) not in self._replaced_symbols:
                 yield trade
         at = 0 if after is None else bisect_right(self._trade_days, after)
         while at < len(self._trade_days) and self._trade_days[at] <= until:
@@ -218,11 +223,23 @@ class Replay:
             quote, ZERO if fee == "0" else Decimal(fee), fee_currency, rate, other, estimated,
         )  # fmt: skip
         if self._replaced is not None:
-            for currency, value in _told(fill, quote_rate is not None, fee_rate is not None):
-                self._learn(currency, value)
+            if quote_rate is not None and rate is not None and rate is not ONE:
+                self._learn(quote, rate)
+            if fee_rate is not None and other is not None and fee_currency != quote:
+                self._learn(fee_currency, other)
+            if rate is not None:
+                # The price as a rate is worked out when the day ends, or when somebody asks for it.
+                self._prices[base] = fill
         return fill
 
+    def _settle_prices(self) -> None:
+        for currency, fill in list(self._prices.items()):
+            if fill.quote_rate is not None:
+                self._learn(currency, _price_rate(fill))
+        self._prices.clear()
+
     def _learn(self, currency: str, rate: Decimal) -> None:
+        self._prices.pop(currency, None)
         if currency not in self._options.usd_like:
             self._rates[currency] = rate
             self.rates_of_day.setdefault(self._today, {})[currency] = rate
@@ -230,6 +247,8 @@ class Replay:
     def _latest(self, currency: str, first: Date) -> Decimal | None:
         if currency in self._options.usd_like:
             return ONE
+        if (fill := self._prices.get(currency)) is not None:
+            self._learn(currency, _price_rate(fill))
         if currency not in self._rates:
             self._rates[currency] = self._books.rate_before(currency, first)
         return self._rates[currency]
@@ -307,5 +326,11 @@ def _told(fill: TradeFill, gives_quote: bool, gives_fee: bool) -> list[tuple[str
     if gives_fee and fill.fee_rate is not None and fill.fee_currency != fill.quote:
         found.append((fill.fee_currency, fill.fee_rate))
     if fill.quote_rate is not None:
-        found.append((fill.base, EXACT.multiply(EXACT.multiply(fill.price, fill.multiplier), fill.quote_rate)))
+        found.append((fill.base, _price_rate(fill)))
     return found
+
+
+def _price_rate(fill: TradeFill) -> Decimal:
+    """The USD rate of a fill's base that its price tells."""
+    assert fill.quote_rate is not None
+    return EXACT.multiply(EXACT.multiply(fill.price, fill.multiplier), fill.quote_rate)
