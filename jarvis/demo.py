@@ -23,10 +23,12 @@ from jarvis.embedded_broker import running_broker
 from jarvis.processes import broker_url, open_database
 from jarvis.settings import Settings, SettingsError, load_settings
 from persistence.database import DatabaseManager
+from persistence.domain import instants
 from persistence.domain.errors import Unavailable
 from persistence.domain.instants import to_instant, to_text
 from persistence.domain.money import canonical
-from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLiteTransactionRepository
+from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
+from scheduler.jobs import roll_up_accounts
 from workers.publisher import Publisher
 
 ACCOUNT = "demo"
@@ -157,7 +159,9 @@ def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep
         _wait_until_recorded(database, before, len(records), again=into is not None)
         took = time.perf_counter() - started
         console.print(f"published in {published:.1f} s, every record durable after {took:.1f} s ({len(records) / took:,.0f} a second)", highlight=False)
-        show_books(database, Console(width=None if sys.stdout.isatty() else 160))
+        out = Console(width=None if sys.stdout.isatty() else 160)
+        show_books(database, out)
+        show_performance(database, settings, out)
         database.close()
     if keep:
         console.print(f"the books are in {keep}: JARVIS_DATABASE__PATH={keep}/jarvis.db jarvis accounts", soft_wrap=True, highlight=False)
@@ -194,6 +198,32 @@ def show_books(database: DatabaseManager, console: Console) -> None:
         console.print(table)
         console.print()
     console.print(f"{count:,} transactions from {statistics.fills:,} fills of {statistics.orders:,} orders", highlight=False)
+
+
+#: Heights of a line of figures, from the least to the greatest.
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def show_performance(database: DatabaseManager, settings: Settings, console: Console) -> None:
+    """Roll the month up, here and now, and show its equity curve and last rows."""
+    roll_up_accounts(database, settings.rollup_plan, instants.now(), [ACCOUNT])
+    rows = SQLitePerformanceRepository(database).find_all(ACCOUNT)
+    values = [float(row.total_value_usd) for row in rows]
+    least, span = min(values), (max(values) - min(values)) or 1.0
+    curve = "".join(BARS[int((v - least) / span * (len(BARS) - 1))] for v in values)
+    figures = _table("Performance", "date", "value USD>", "day>", "total>", "sharpe>", "drawdown>", "win rate>", "trades>")
+    for row in rows[-5:]:
+        figures.add_row(
+            f"{row.date}", f"{row.total_value_usd:,.2f}", f"{row.pnl_daily:+,.2f}", f"{row.pnl_total:+,.2f}", _ratio(row.sharpe_ratio),
+            _ratio(row.max_drawdown, "%"), _ratio(row.win_rate, "%"), str(row.trades_count),
+        )  # fmt: skip
+    console.print()
+    console.print(figures)
+    console.print(f"\n{curve}  equity, {rows[0].date} to {rows[-1].date}", highlight=False)
+
+
+def _ratio(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.1%}" if unit else f"{value:.2f}"
 
 
 def _table(title: str, *columns: str) -> Table:

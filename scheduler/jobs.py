@@ -125,10 +125,14 @@ def roll_up_accounts(
         if until is not None and until > closed:
             raise Invalid(f"{until} has not ended in {options.timezone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {closed} has")
 
-        def told(day: Date, account_id: str = account_id, number: int = number) -> None:
-            progress(account_id, day, number / len(chosen))
-
         last = closed if until is None else until
+        first_told: list[Date] = []
+
+        def told(day: Date, account_id: str = account_id, number: int = number, last: Date = last, first: list[Date] = first_told) -> None:
+            first.append(day)
+            share = (day - first[0]).days / max((last - first[0]).days, 1)
+            progress(account_id, day, (number + share) / len(chosen))
+
         rolled = roll_up(
             database, account_id, options, last, now=now, start=start, rebuild=rebuild, overwrite_by_hand=overwrite_by_hand, progress=told
         )  # fmt: skip
