@@ -156,7 +156,7 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     backup = settings.database.backup
     jobs = dict(JOBS)
     if backup.enabled and backup.daily_backup:
-        jobs["backup"] = back_up(backup.path, backup.retention_days)
+        jobs["backup"] = back_up(backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress)
     chosen = settings.scheduler
     plan = settings.rollup_plan
     jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan)}

@@ -44,6 +44,10 @@ class BackupSettings(_Section):
     path: Path = Path("data/backups/")
     daily_backup: bool = True
     retention_days: int = Field(30, ge=1)
+    #: Beyond the retention, the first of each of so many weeks and months.
+    keep_weekly: int = Field(0, ge=0, le=520)
+    keep_monthly: int = Field(0, ge=0, le=120)
+    compress: bool = True
 
 
 class PerformanceSettings(_Section):

@@ -1,62 +1,279 @@
-"""Backups: copies of the database that were read back. Named by their UTC time and schema version, pruned by age."""
+"""Backups: a copy is one once it was restored and compared.
+
+Taken in one step while others write; compressed; then read back apart from the live file: decompressed, its integrity, its
+references, the books' own invariants, and a digest of every table against the very snapshot it was taken from. Only then it gets
+its name and its manifest. Names carry the UTC time and the schema version.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import apsw
+import apsw.sqlite_extra
+import zstandard
 
 from persistence import migrations
 from persistence.database import DatabaseManager
-from persistence.domain.instants import to_datetime
+from persistence.domain.errors import BooksError, Invalid, WrongDatabase
+from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.integrity import check_books
+from persistence.retention import expired
 
-#: However old they are and whatever the clock says, this many of the newest stay.
-KEPT_AT_LEAST = 7
-#: A clock that jumped must not empty the folder in one run.
-REMOVED_AT_MOST = 2
+#: zstandard's own default: a third of the size at some hundred MB a second.
+COMPRESSION_LEVEL = 3
+FORMAT = 1
+CHUNK = 1 << 20
 
-_NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db")
+_NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?")
+
+
+class BackupFailed(BooksError):
+    """The copy could not be proved; it was kept aside for study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
+    """A backup file. `proved`: its manifest says that it was restored and compared; `manifest` is None without one."""
+
     path: Path
     taken_at: datetime
     schema_version: int
+    manifest: dict[str, Any] | None = None
+
+    @property
+    def proved(self) -> bool:
+        return self.manifest is not None
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
 
 
-def create(database: DatabaseManager, folder: Path, now: int) -> Backup:
-    """Copy the database while others write, check the copy, put it in place. Raises `Unavailable` or `WrongDatabase`."""
+def manifest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".manifest.json")
+
+
+def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool = True) -> Backup:
+    """Copy the database while others write, prove the copy, put it in place.
+
+    Raises `Unavailable` where it could not be written, `BackupFailed` where the copy is not what was copied.
+    """
     taken_at = to_datetime(now).replace(microsecond=0)
-    version = migrations.newest_version()
-    path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{version:04d}.db"
-    database.backup(path)
-    return Backup(path, taken_at, version)
+    schema = migrations.newest_version()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
+    if path.exists():
+        raise Invalid(f"{path} exists already; backups are taken at most once a second")
+    partial = folder / f".{path.name}.partial"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".taking-") as scratch:
+        copy = Path(scratch) / "copy.db"
+        content = database.copy_with(copy, _contents)
+        _clear_partials(folder)
+        _write(copy, partial, compress=compress)
+        manifest = {
+            "format": FORMAT, "file": path.name, "taken_at": to_text(to_instant(taken_at)), "bytes": partial.stat().st_size, "sha256": _sha256(partial),
+            "content_bytes": copy.stat().st_size, "content_sha256": _sha256(copy), "schema_version": schema, "sqlite": apsw.sqlite_lib_version(),
+            "program": _program_version(), **content,
+        }  # fmt: skip
+        copy.unlink()
+        try:
+            _prove(partial, manifest, Path(scratch))
+        except BooksError as error:
+            aside = folder / f"failed-{path.name}"
+            os.replace(partial, aside)
+            raise BackupFailed(f"the backup was not what was copied, it is kept as {aside} for study: {error}") from error
+    os.replace(partial, path)
+    text = json.dumps(manifest, indent=1)
+    # Its own digest, so that a damaged manifest is told from a damaged backup.
+    _write_file(manifest_path(path), json.dumps({**manifest, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1))
+    _fsync_folder(folder)
+    return Backup(path, taken_at, schema, manifest)
 
 
 def present(folder: Path) -> list[Backup]:
     """The backups of a folder, the newest first; other files are none of ours."""
     found = []
-    for path in folder.glob("jarvis-*.db"):
+    for path in folder.glob("jarvis-*.db*"):
         match = _NAME.fullmatch(path.name)
         if match and path.is_file() and not path.is_symlink():
-            found.append(Backup(path, datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC), int(match[2])))
-    return sorted(found, key=lambda backup: backup.taken_at, reverse=True)
+            taken_at = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+            found.append(Backup(path, taken_at, int(match[2]), _manifest(path)))
+    return sorted(found, key=lambda backup: (backup.taken_at, backup.path.name), reverse=True)
 
 
-def expired(backups: Sequence[Backup], now: datetime, retention_days: int) -> list[Backup]:
-    """Which of these may go: older than the retention, never the newest seven, two a run, the oldest first."""
-    limit = now - timedelta(days=retention_days)
-    newest_first = sorted(backups, key=lambda backup: backup.taken_at, reverse=True)
-    old = [backup for backup in newest_first[KEPT_AT_LEAST:] if backup.taken_at < limit]
-    return list(reversed(old))[:REMOVED_AT_MOST]
+def find(folder: Path, *, at: datetime | None = None) -> Backup:
+    """The newest proved backup, or the newest one taken at or before `at`. Raises `Invalid` where there is none."""
+    proved = [b for b in present(folder) if b.proved and (at is None or b.taken_at <= at)]
+    if not proved:
+        raise Invalid(
+            f"{folder} holds no proved backup{'' if at is None else f' from {at:%Y-%m-%d %H:%M:%S} or before'}; `jarvis backup list` shows what there is"
+        )
+    return proved[0]
 
 
-def prune(folder: Path, now: int, retention_days: int) -> list[Backup]:
-    """Remove what has expired. Returns what went."""
-    gone = expired(present(folder), to_datetime(now), retention_days)
-    for backup in gone:
+def verify(backup: Backup, scratch: Path | None = None) -> None:
+    """Read a backup back as when it was taken. Raises `WrongDatabase`, naming what does not fit."""
+    if backup.manifest is None:
+        reason = "has no readable manifest" if manifest_path(backup.path).exists() else "has no manifest"
+        raise WrongDatabase(f"{backup.path} {reason}, so nothing says what it should hold")
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".verifying-") as folder:
+        _prove(backup.path, backup.manifest, Path(folder))
+
+
+@contextmanager
+def opened(backup: Backup, scratch: Path) -> Iterator[Path]:
+    """The backup's database as a plain file of its own, verified; gone after the block."""
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".restoring-") as folder:
+        if backup.manifest is not None:
+            yield _prove(backup.path, backup.manifest, Path(folder))
+        else:
+            plain = Path(folder) / "plain.db"
+            _read(backup.path, plain)
+            yield plain
+
+
+def prune(
+    folder: Path, now: int, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, forced: bool = False, dry_run: bool = False
+) -> list[Backup]:
+    """Remove what has expired, with its manifest. Returns what went, or would."""
+    gone = expired(present(folder), to_datetime(now), retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly, forced=forced)
+    for backup in () if dry_run else gone:
+        # The manifest first: a backup without one counts for nothing, a manifest without its backup would count for one.
+        with suppress(FileNotFoundError):
+            manifest_path(backup.path).unlink()
         backup.path.unlink()
     return gone
+
+
+# -- details --------------------------------------------------------------------------------------------------------------
+
+
+def _contents(connection: apsw.Connection) -> dict[str, Any]:
+    """What the database holds, as the manifest says it."""
+    apsw.sqlite_extra.load(connection, "shathree")
+    tables = {}
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name").fetchall():
+        table = f'"{name}"'
+        rows = connection.execute(f"SELECT count(*) FROM {table}").get
+        # Without an index the rows come in the order of the table itself.
+        digest = connection.execute("SELECT lower(hex(sha3_query(?, 256)))", (f"SELECT * FROM {table} NOT INDEXED",)).get
+        tables[name] = {"rows": rows, "sha3": digest}
+    newest = connection.execute("SELECT transaction_no, occurred_at FROM transactions ORDER BY transaction_no DESC LIMIT 1").get
+    return {
+        "pages": connection.pragma("page_count"), "page_size": connection.pragma("page_size"), "tables": tables,
+        "newest_fact_no": connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get,
+        "newest_transaction": None if newest is None else {"transaction_no": newest[0], "occurred_at": to_text(newest[1])},
+    }  # fmt: skip
+
+
+def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
+    """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
+    if (size := path.stat().st_size) != manifest["bytes"]:
+        raise WrongDatabase(f"{path} has {size} bytes, its manifest says {manifest['bytes']}")
+    if _sha256(path) != manifest["sha256"]:
+        raise WrongDatabase(f"{path} is damaged: its SHA-256 is not that of its manifest")
+    plain = scratch / "proof.db"
+    _read(path, plain)
+    if _sha256(plain) != manifest["content_sha256"]:
+        raise WrongDatabase(f"{path} does not decompress to what was copied")
+    with closing(DatabaseManager(plain, wal_mode=False)) as restored:
+        with restored.get_connection() as connection:
+            if (problems := [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]) or list(
+                connection.execute("PRAGMA foreign_key_check")
+            ):
+                raise WrongDatabase(f"{path} is damaged: {'; '.join(problems) or 'a row refers to nothing'}")
+            found = _contents(connection)
+        for name, expected in manifest["tables"].items():
+            if found["tables"].get(name) != expected:
+                raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
+        if findings := check_books(restored):
+            raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
+    return plain
+
+
+def _write(source: Path, target: Path, *, compress: bool) -> None:
+    target.unlink(missing_ok=True)
+    with open(source, "rb") as plain, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        if compress:
+            zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True).copy_stream(plain, file)
+        else:
+            while block := plain.read(CHUNK):
+                file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(source: Path, target: Path) -> None:
+    """The plain database of a backup. Raises `WrongDatabase` where it does not decompress."""
+    with open(source, "rb") as file, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain:
+        if ".db.zst" in source.name:
+            try:
+                zstandard.ZstdDecompressor().copy_stream(file, plain)
+            except zstandard.ZstdError as error:
+                raise WrongDatabase(f"{source} does not decompress: {error}") from error
+        else:
+            while block := file.read(CHUNK):
+                plain.write(block)
+        plain.flush()
+        os.fsync(plain.fileno())
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """A backup's manifest; None where it is missing, damaged or another file's."""
+    try:
+        found = json.loads(manifest_path(path).read_text("utf-8"))
+        stated = found.pop("manifest_sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    text = json.dumps(found, indent=1)
+    return found if hashlib.sha256(text.encode()).hexdigest() == stated and found.get("file") == path.name and found.get("format") == FORMAT else None
+
+
+def _write_file(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _clear_partials(folder: Path) -> None:
+    """What a killed backup left."""
+    for left in folder.glob(".jarvis-*.partial"):
+        left.unlink()
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _program_version() -> str:
+    try:
+        return version("jarvis-trading")
+    except PackageNotFoundError:
+        return "unknown"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import apsw
 import apsw.sqlite_extra
@@ -53,6 +53,9 @@ class Row(tuple[Any, ...]):
 
     def asdict(self) -> dict[str, Any]:
         return dict(zip(self._columns, self, strict=True))
+
+
+T = TypeVar("T")
 
 
 class DatabaseManager:
@@ -193,6 +196,17 @@ class DatabaseManager:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.get_connection() as connection:
             self._copy_to(connection, str(target))
+
+    def copy_with(self, target: str | Path, observe: Callable[[apsw.Connection], T]) -> T:
+        """A consistent copy, and what `observe` sees of the very snapshot that was copied, while others write."""
+        with self.get_connection() as connection, _translated(f"copy to {target}"):
+            connection.execute("SAVEPOINT copying")
+            try:
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
+                self._copy_to(connection, str(target))
+                return observe(connection)
+            finally:
+                connection.execute("RELEASE copying")
 
     def restore(self, backup_path: str | Path) -> None:
         """Replace the content by a backup's, in one step that other connections see as one commit.

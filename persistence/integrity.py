@@ -107,19 +107,20 @@ def reserved_is_explained(connection: apsw.Connection) -> Iterator[Finding]:
 
 def orders_match_their_facts(connection: apsw.Connection) -> Iterator[Finding]:
     """Every order is what its live facts make of it, and every live fact of an order has one."""
-    keys = list(
-        connection.execute(
-            "SELECT order_id, account_id FROM orders UNION SELECT l.order_id, l.account_id FROM fills l JOIN facts f USING (fact_no) WHERE f.state = 0 "
-            "UNION SELECT e.order_id, e.account_id FROM order_events e JOIN facts f USING (fact_no) WHERE f.state = 0"
-        )
-    )
-    for key in keys:
-        derived = OrderState.derive(facts.facts_of_order(connection, *key))
-        stored = orders.find_states(connection, [key]).get(key)
-        if derived != (stored.state if stored else None) or (stored and derived and derived.reserved() != (stored.reserved, stored.reserved_currency)):
-            yield Finding(
-                "orders match their facts", f"order {key[0]} of {key[1]}", _order(derived), _order(stored and stored.state), f"jarvis orders --account {key[1]}"
-            )
+    # Both streams come in the order of the identity, so one pass over each compares them.
+    derived = facts.facts_by_order(connection)
+    stored = orders.all_states(connection)
+    left, right = next(derived, None), next(stored, None)
+    while left is not None or right is not None:
+        key = min(side[0] for side in (left, right) if side is not None)
+        expected, found = None, None
+        if left is not None and left[0] == key:
+            expected, left = OrderState.derive(left[1]), next(derived, None)
+        if right is not None and right[0] == key:
+            found, right = right[1], next(stored, None)
+        if expected != (found.state if found else None) or (found and expected and expected.reserved() != (found.reserved, found.reserved_currency)):
+            where, look = f"order {key[0]} of {key[1]}", f"jarvis orders --account {key[1]}"
+            yield Finding("orders match their facts", where, _order(expected), _order(found and found.state), look)
 
 
 def every_fact_has_its_content(connection: apsw.Connection) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 from persistence import backups, maintenance
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Invalid
+from persistence.domain.instants import to_instant
 from persistence.integrity import check_books
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.checks import check_rollups
@@ -36,15 +37,25 @@ def clean_up(database: DatabaseManager, slot: int) -> Any:
     return maintenance.clean_up(database, slot)
 
 
-def back_up(folder: Path, retention_days: int) -> Job:
-    """The daily backup into a folder; old ones go only once a new one stands."""
+def back_up(folder: Path, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, compress: bool = True) -> Job:
+    """The daily backup into a folder, proved before it counts; old ones go only once a new one stands."""
 
     def run(database: DatabaseManager, slot: int) -> Any:
-        made = backups.create(database, folder, slot)
-        gone = backups.prune(folder, slot, retention_days)
-        return {"backup": made.path.name, "bytes": made.path.stat().st_size, "removed": [b.path.name for b in gone]}
+        # By the clock of the slot, a run that is repeated would find its own name taken.
+        made = backups.create(database, folder, max(slot, _free_second(folder, slot)), compress=compress)
+        gone = backups.prune(folder, slot, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
+        return {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone]}
 
     return run
+
+
+def _free_second(folder: Path, instant: int) -> int:
+    """The first full second from an instant on that no backup is named by."""
+    taken = {to_instant(b.taken_at) for b in backups.present(folder)}
+    instant -= instant % 1_000_000
+    while instant in taken:
+        instant += 1_000_000
+    return instant
 
 
 def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -158,5 +159,5 @@ def create_worker(
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
-    lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
+    lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r}, process {os.getpid()}, on {without_password(broker_url)}"
     return RecorderWorker(database, broker, writer, threads, lock)

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
+from heapq import merge
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import apsw
@@ -114,6 +115,21 @@ def facts_of_order(connection: apsw.Connection, order_id: str, account_id: str) 
     return found
 
 
+def facts_by_order(connection: apsw.Connection) -> Iterator[tuple[tuple[str, str], list[Fill | OrderEvent]]]:
+    """The live facts of every order, by (order id, account), in one pass over each table's index."""
+    order = "WHERE f.state = 0 ORDER BY 3, 1"
+    fills: Iterator[Fill | OrderEvent] = (fill_of(row) for row in connection.execute(f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) {order}"))
+    events: Iterator[Fill | OrderEvent] = (
+        order_event_of(row) for row in connection.execute(f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no) {order}")
+    )
+    for key, found in groupby(merge(fills, events, key=_order_key), _order_key):
+        yield key, list(found)
+
+
+def _order_key(fact: Fill | OrderEvent) -> tuple[str, str]:
+    return fact.order_id, fact.account_id
+
+
 def order_of_fact(connection: apsw.Connection, kind: str, fact_no: int) -> tuple[str, str] | None:
     """(order id, account) of a fill or an order event."""
     table = {"fill": "fills", "order": "order_events"}.get(kind)
@@ -194,6 +210,13 @@ def recorded_facts(connection: apsw.Connection) -> Iterator[AnyFact]:
     """Every recorded fact of every account that exists, voided ones included, kind by kind."""
     for sql, reader in _READERS:
         for row in connection.execute(sql):
+            yield reader(row)
+
+
+def facts_after(connection: apsw.Connection, fact_no: int) -> Iterator[AnyFact]:
+    """Facts that were recorded after that number, voided ones included, in the order of their numbers within each kind."""
+    for sql, reader in _READERS:
+        for row in connection.execute(f"{sql} WHERE f.fact_no > ? AND f.state <> 2 ORDER BY f.fact_no", (fact_no,)):
             yield reader(row)
 
 

@@ -51,6 +51,12 @@ def find_states(connection: apsw.Connection, keys: Sequence[tuple[str, str]]) ->
     return {(r[3], r[4]): Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2]) for r in rows}
 
 
+def all_states(connection: apsw.Connection) -> Iterator[tuple[tuple[str, str], Stored]]:
+    """Every order's row, by (order id, account)."""
+    for r in connection.execute(f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"):
+        yield (r[3], r[4]), Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2])
+
+
 def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow | None:
     """The row of an order of which one fill is all there is; the texts of the fill serve as they are."""
     quantity, at, asked = texts[5], texts[13], texts[18]

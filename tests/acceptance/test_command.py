@@ -225,3 +225,29 @@ def test_gaps_are_findings(run):
     assert (gap["producer"], gap["first"], gap["last"], gap["missing"]) == ("engine", 3, 4, 2)
     run("import", "-", stdin="\n".join(json.dumps({**GOOD, "deposit_id": str(n), "producer": "engine", "sequence": n}) for n in (4, 3)))
     assert "no gaps" in run("gaps").stderr
+
+
+def test_backups_by_hand_and_the_way_back(fed):
+    assert "backed up and proved" in fed("backup", "create").stderr
+    [listed] = json.loads(fed("backup", "list", "--json").stdout)
+    assert (listed["proved"], listed["facts"]) == ("yes", 2)
+    assert "sound" in fed("backup", "verify").stderr
+    assert "nothing to remove" in fed("backup", "prune", "--dry-run").stderr
+    fed("import", "-", stdin=json.dumps({**GOOD, "deposit_id": "d2"}))
+    assert "restored" in fed("restore", "--latest", "--to", "elsewhere.db").stderr
+    said = fed("restore", "--latest").stderr
+    assert "1 records came after this backup" in said
+    [account] = json.loads(fed("accounts", "--json").stdout)
+    assert account["balances"]["USDT"]["total"] == "50.5"
+    [later] = fed.folder.glob("data/after-*.ndjson")
+    fed("import", str(later))
+    [account] = json.loads(fed("accounts", "--json").stdout)
+    assert account["balances"]["USDT"]["total"] == "151"
+    assert "exists already" in fed("restore", "--latest", "--to", "elsewhere.db", code=2).stderr
+    assert "name a FILE" in " ".join(fed("restore", code=2).stderr.split())
+    assert "is no backup" in fed("restore", "nonsense.db", code=2).stderr
+    assert "no proved backup from 2020" in fed("restore", "--at", "2020-01-01", code=2).stderr
+    [backup] = fed.folder.glob("data/backups/*.zst")
+    backup.write_bytes(backup.read_bytes()[:-5])
+    assert "not sound" in fed("backup", "verify", code=1).stderr
+    assert "bytes, its manifest says" in fed("restore", str(backup), code=4).stderr

@@ -1,0 +1,135 @@
+"""Coming back from a backup: nobody holds the books, the backup is verified, the present database is kept aside, then replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jarvis.settings import Settings
+from persistence import backups
+from persistence.database import DatabaseManager, locked_file
+from persistence.domain.errors import BooksError, HeldElsewhere, Invalid
+from persistence.integrity import check_books
+from persistence.repositories import facts
+
+#: A worker drains for up to 25 seconds.
+PATIENCE_SECONDS = 40.0
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a restore left: the former database, and the records that it held beyond the backup."""
+
+    aside: Path | None = None
+    later: Path | None = None
+    later_count: int = 0
+    by_hand: int = 0
+    problem: str | None = None
+
+
+def restore_copy(backup: backups.Backup, target: Path) -> None:
+    """A backup's database as a file of its own. Raises `Invalid` where there is one already, `WrongDatabase` for a bad backup."""
+    if target.exists():
+        raise Invalid(f"{target} exists already; name a new file")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with backups.opened(backup, target.parent) as plain:
+        os.replace(plain, target)
+
+
+def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, stop: bool) -> Restored:
+    """Replace the books by a backup's. Raises `HeldElsewhere` where somebody works on them, `WrongDatabase` for a bad backup."""
+    path, folder = settings.database.path.absolute(), settings.data_folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if stop:
+        _stop_holders(folder)
+    with _nobody_else(folder), backups.opened(backup, folder) as plain:
+        done = Restored()
+        stamp = f"{now:%Y%m%dT%H%M%SZ}"
+        if path.exists():
+            _export_later(path, plain, folder / f"after-{stamp}.ndjson", done)
+            done.aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
+        os.replace(plain, path)
+        _fsync(folder)
+        with closing(DatabaseManager(path, wal_mode=settings.database.performance.wal_mode)) as restored:
+            restored.initialize()
+            if findings := check_books(restored):
+                first = findings[0]
+                raise BooksError(f"the restored books have findings, the first: {first.check}, {first.where}; the former database is {done.aside}")
+        return done
+
+
+def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> None:
+    """The records of the present database that the backup does not hold."""
+    try:
+        with closing(DatabaseManager(backup, wal_mode=False)) as old, closing(DatabaseManager(present)) as new:
+            with old.get_connection() as connection:
+                newest = connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get
+            with new.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+                for fact in facts.facts_after(connection, newest):
+                    if fact.kind in ("transaction", "adjustment"):
+                        # Saved through the repositories: no message, so no NDJSON either.
+                        done.by_hand += 1
+                        continue
+                    out.write(json.dumps(fact.record(), ensure_ascii=False) + "\n")
+                    done.later_count += 1
+        done.later = target
+        if not done.later_count:
+            target.unlink()
+    except (BooksError, OSError, ValueError) as error:
+        done.problem = str(error)
+
+
+@contextmanager
+def _nobody_else(folder: Path) -> Iterator[None]:
+    """Hold every lock that a worker or a scheduler over this folder would. Raises `HeldElsewhere`, naming who has one."""
+    with ExitStack() as held:
+        names = {p.name for p in folder.glob("worker-*.lock")} | {"scheduler.lock"}
+        for name in sorted(names):
+            try:
+                held.enter_context(locked_file(folder / name, f"restore, process {os.getpid()}"))
+            except HeldElsewhere as error:
+                raise HeldElsewhere(f"{error}; or restore with --stop") from None
+        yield
+
+
+def _stop_holders(folder: Path) -> None:
+    """Ask whoever holds a lock to drain, and wait for it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    asked: set[int] = set()
+    while True:
+        try:
+            with _nobody_else(folder):
+                return
+        except HeldElsewhere as error:
+            if time.monotonic() > deadline:
+                raise
+            match = re.search(r"process (\d+)", str(error))
+            if match is None:
+                raise
+            if (number := int(match[1])) not in asked:
+                asked.add(number)
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGTERM)
+            time.sleep(0.1)
+
+
+def _fsync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ["Restored", "restore_books", "restore_copy"]

@@ -1,0 +1,197 @@
+"""Backups that prove themselves, and coming back from them."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from books import NEW_YEAR, books, deposit, fill
+
+from jarvis.restoring import restore_books
+from jarvis.settings import Settings
+from persistence import backups
+from persistence.database import DatabaseManager, locked_file
+from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
+from persistence.ledger import Ledger
+from scheduler.jobs import back_up
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "backups"
+
+
+def test_a_backup_says_what_it_holds_and_is_what_it_says(database, ledger, folder):
+    ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(50))])
+    made = backups.create(database, folder, NEW_YEAR)
+    assert made.path.name == "jarvis-20260101T000000Z-schema0003.db.zst"
+    assert (made.manifest["tables"]["fills"]["rows"], made.manifest["newest_fact_no"]) == (50, 51)
+    assert made.path.stat().st_mode & 0o777 == 0o600
+    [found] = backups.present(folder)
+    assert found == made
+    backups.verify(found)
+    assert sorted(p.name for p in folder.iterdir()) == [made.path.name, made.path.name + ".manifest.json"]
+
+
+def test_a_plain_backup_is_any_sqlite_tool_s_to_read(database, ledger, folder):
+    ledger.post([deposit()])
+    made = backups.create(database, folder, NEW_YEAR, compress=False)
+    backups.verify(made)
+    with closing(DatabaseManager(made.path, wal_mode=False)) as copy:
+        assert books(copy) == books(database)
+
+
+def test_a_backup_is_taken_while_others_write_and_holds_one_moment(database, ledger, folder):
+    ended = threading.Event()
+
+    def write():
+        number = 0
+        while not ended.is_set():
+            ledger.post([deposit(number), fill(number, order_id=f"o{number}")])
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        made = [backups.create(database, folder, NEW_YEAR + n * SECOND) for n in range(3)]
+    finally:
+        ended.set()
+        writer.join()
+    rows = [b.manifest["tables"]["facts"]["rows"] for b in made]
+    assert rows == sorted(rows)
+    assert all(n % 2 == 0 for n in rows), "never half a commit"
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_flipped_bit_anywhere_in_a_backup_or_its_manifest_is_found(database, ledger, folder, compress):
+    ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(20))])
+    made = backups.create(database, folder, NEW_YEAR, compress=compress)
+    chance = random.Random(3)
+    for path in (made.path, backups.manifest_path(made.path)):
+        whole = path.read_bytes()
+        for _ in range(150):
+            damaged = bytearray(whole)
+            at = chance.randrange(len(whole))
+            damaged[at] ^= 1 << chance.randrange(8)
+            path.write_bytes(damaged)
+            with pytest.raises(WrongDatabase):
+                backups.verify(backups.present(folder)[0])
+        path.write_bytes(whole)
+    backups.verify(backups.present(folder)[0])
+
+
+def test_a_copy_that_is_not_what_was_copied_is_kept_aside_and_counts_for_nothing(database, ledger, folder, monkeypatch):
+    ledger.post([deposit()])
+    monkeypatch.setattr(backups, "_write", lambda source, target, compress: target.write_bytes(b"torn"))
+    with pytest.raises(backups.BackupFailed, match="kept as"):
+        backups.create(database, folder, NEW_YEAR)
+    assert backups.present(folder) == []
+    assert [p.name for p in folder.iterdir()] == ["failed-jarvis-20260101T000000Z-schema0003.db.zst"]
+    monkeypatch.undo()
+    (folder / ".jarvis-of-a-killed-run.partial").write_bytes(b"half")
+    backups.create(database, folder, NEW_YEAR)
+    assert not list(folder.glob(".jarvis-*")), "what a killed run left is gone"
+
+
+def test_books_that_do_not_add_up_are_no_backup(database, ledger, folder):
+    ledger.post([deposit()])
+    with database.transaction() as connection:
+        connection.execute("UPDATE balances SET available = '7'")
+    with pytest.raises(backups.BackupFailed, match="do not add up"):
+        backups.create(database, folder, NEW_YEAR)
+
+
+def test_the_daily_job_takes_one_and_drops_what_expired(database, ledger, folder):
+    ledger.post([deposit()])
+    job = back_up(folder, 30)
+    for day in range(12):
+        job(database, NEW_YEAR + day * DAY)
+    assert len(backups.present(folder)) == 12
+    done = job(database, NEW_YEAR + 60 * DAY)
+    assert done["removed"] == ["jarvis-20260101T000000Z-schema0003.db.zst", "jarvis-20260102T000000Z-schema0003.db.zst"]
+    assert not list(folder.glob("*20260101*")), "its manifest went with it"
+    again = job(database, NEW_YEAR + 60 * DAY)
+    assert again["backup"] == "jarvis-20260302T000001Z-schema0003.db.zst", "a run that is repeated has a name of its own"
+
+
+# -- coming back ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(database={"path": tmp_path / "books.db", "backup": {"path": tmp_path / "backups"}})
+
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def test_a_restore_keeps_the_present_books_aside_and_writes_out_what_came_later(database, ledger, folder, settings):
+    ledger.post([deposit(), fill()])
+    before = books(database)
+    made = backups.create(database, folder, NEW_YEAR)
+    ledger.post([deposit(2), fill(2, order_id="o2")])
+    after = books(database)
+    database.close()
+
+    done = restore_books(settings, made, NOW, stop=False)
+
+    with closing(DatabaseManager(settings.database.path)) as restored, closing(DatabaseManager(done.aside)) as aside:
+        assert (books(restored), books(aside)) == (before, after)
+        lines = [json.loads(line) for line in done.later.read_text().splitlines()]
+        assert sorted(line["type"] for line in lines) == ["deposit", "fill"]
+        from workers.messages import item_of_line
+
+        Ledger(restored).post([item_of_line(line, n) for n, line in enumerate(done.later.read_bytes().splitlines(), 1)])
+        assert books(restored) == after
+
+
+def test_a_restore_waits_for_nobody_and_touches_nothing_while_somebody_works(database, ledger, folder, settings):
+    ledger.post([deposit()])
+    made = backups.create(database, folder, NEW_YEAR)
+    with locked_file(Path(database.path).parent / "worker-worker.lock", "worker 'worker', process 1"), pytest.raises(HeldElsewhere, match="--stop"):
+        restore_books(settings, made, NOW, stop=False)
+    assert not list(Path(database.path).parent.glob("*.before-restore-*"))
+
+
+def test_a_damaged_backup_is_refused_before_anything_is_touched(database, ledger, folder, settings):
+    ledger.post([deposit()])
+    made = backups.create(database, folder, NEW_YEAR)
+    raw = bytearray(made.path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    made.path.write_bytes(raw)
+    before = books(database)
+    with pytest.raises(WrongDatabase, match="damaged"):
+        restore_books(settings, made, NOW, stop=False)
+    assert books(database) == before
+    assert not list(Path(database.path).parent.glob("*.before-restore-*"))
+
+
+def test_a_present_database_that_cannot_be_read_holds_no_restore_up(database, ledger, folder, settings):
+    ledger.post([deposit()])
+    before = books(database)
+    made = backups.create(database, folder, NEW_YEAR)
+    database.close()
+    settings.database.path.write_bytes(b"not a database" * 1000)
+    done = restore_books(settings, made, NOW, stop=False)
+    assert (done.later, bool(done.problem), done.aside.read_bytes()[:3]) == (None, True, b"not")
+    with closing(DatabaseManager(settings.database.path)) as restored:
+        assert books(restored) == before
+
+
+def test_the_right_backup_is_found_by_its_time(database, ledger, folder):
+    ledger.post([deposit()])
+    for day in range(3):
+        backups.create(database, folder, NEW_YEAR + day * DAY)
+    assert backups.find(folder).taken_at.day == 3
+    assert backups.find(folder, at=datetime(2026, 1, 2, 12, tzinfo=UTC)).taken_at.day == 2
+    with pytest.raises(Invalid, match="no proved backup from 2025"):
+        backups.find(folder, at=datetime(2025, 1, 1, tzinfo=UTC))
+    assert issubclass(backups.BackupFailed, BooksError)
