@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import FrameType
 
 import structlog
@@ -155,13 +155,14 @@ def run_scheduler(settings: Settings) -> None:
 def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler:
     backup = settings.database.backup
     jobs = dict(JOBS)
-    if backup.enabled and backup.daily_backup:
-        jobs["backup"] = back_up(backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress)
+    jobs["backup"] = back_up(backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress)
     chosen = settings.scheduler
     plan = settings.rollup_plan
     jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan)}
     jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
     entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
+    if not (backup.enabled and backup.daily_backup):
+        entries["backup"] = replace(entries["backup"], enabled=False)
     return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date as Date
+from itertools import islice
 
 from persistence.database import DatabaseManager
 from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, canonical
+from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.domain.rollup import RollupRow
 from persistence.integrity import SHOWN, Finding
 from persistence.repositories.rollups import AccountBooks, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of
 from scheduler.rollup.options import RollupPlan
+from scheduler.rollup.ratios import TradeSums
+from scheduler.rollup.rows import carried_on, figures_of, series_of_row, totals_of_row
 
 #: How many checks there are below.
-ROLLUP_CHECKS = 2
+ROLLUP_CHECKS = 3
 
 
 def check_rollups(database: DatabaseManager, plan: RollupPlan) -> list[Finding]:
@@ -25,8 +30,45 @@ def check_rollups(database: DatabaseManager, plan: RollupPlan) -> list[Finding]:
     ]
     for account_id in repository.account_ids():
         with repository.reading(account_id) as books:
-            findings += [f for f, _ in zip(statements_close(books, plan), range(SHOWN), strict=False)]
+            for check in (statements_close, rows_follow):
+                findings += islice(check(books, plan), SHOWN)
     return findings
+
+
+def rows_follow(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:
+    """Each row is its close, flows and trades taken on from the row before, and the figures say what the row says."""
+    options, progress = plan.of(books.account_id), books.progress()
+    if progress is None or progress.stale_from is not None or progress.options_digest != options.digest:
+        return
+    name = "rows follow from what stands behind them"
+    figures = books.figures_from(Date.min)
+    previous: RollupRow | None = None
+    trades = books.trades(None, progress.rolled_to)
+    waiting = next(trades, None)
+    for row in books.rows_from(Date.min):
+        where, look = (
+            f"{books.account_id} {row.date}",
+            f"jarvis performance explain {books.account_id} {row.date}; jarvis rollup --account {books.account_id} --rebuild",
+        )
+        sums = TradeSums()
+        while waiting is not None and waiting[0] <= row.date:
+            sums = sums.with_trade(waiting[1].pnl or ZERO)
+            waiting = next(trades, None)
+        expected = carried_on(previous, row, sums, options)
+        if expected != row:
+            wrong = next(n for n, a, b in zip(RollupRow._fields, expected, row, strict=True) if a != b)
+            yield Finding(name, where, f"{wrong} {getattr(expected, wrong)}", str(getattr(row, wrong)), look)
+        close = row.value if row.close_fact_no is None else books.snapshot_value(row.close_fact_no)
+        if close != row.value:
+            yield Finding(name, where, f"a close of {close}", str(row.value), look)
+        source, stored = figures.get(row.date, ("rollup", None))
+        if source == "rollup":
+            said = figures_of(row, series_of_row(row), totals_of_row(row), options)
+            # In a window the ratios are those of its returns; the money is the row's own.
+            count = 3 if options.window_days is not None else len(said)
+            if stored is None or stored[:count] != said[:count]:
+                yield Finding(name, where, f"figures {said[:count]}", "none" if stored is None else str(stored[:count]), look)
+        previous = row
 
 
 def statements_close(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ class Scheduler:
     ) -> None:
         self._database = database
         self._runs = SQLiteJobRunRepository(database)
-        self._entries = {name: entry for name, entry in entries.items() if entry.enabled and name in jobs}
+        self._entries = {name: entry for name, entry in entries.items() if name in jobs}
         self._triggers = {name: Cron(entry.cron, entry.zone or zone) for name, entry in self._entries.items()}
         self._jobs = jobs
         self._clock = clock
@@ -69,7 +69,7 @@ class Scheduler:
             self.tick, "interval", seconds=self._tick_seconds, next_run_time=datetime.now(UTC), misfire_grace_time=None, coalesce=True, max_instances=1
         )
         self._ticker.start()
-        log.info("scheduler started", jobs=", ".join(self._entries) or "none")
+        log.info("scheduler started", jobs=", ".join(n for n, e in self._entries.items() if e.enabled) or "none")
 
     def stop(self, timeout: float = 30.0) -> None:
         """No further runs; those under way may end within `timeout` seconds, or are taken over after the next start."""
@@ -111,26 +111,32 @@ class Scheduler:
         for name, entry in self._entries.items():
             try:
                 self._report_if_hanging(name, entry)
-                if name.partition("@")[0] not in paused:
+                if not {name, name.partition("@")[0]} & set(paused):
                     self._start_due(name, entry)
             except Unavailable as error:
                 log.warning("cannot look for due runs now", job=name, error=str(error))
 
     def due(self, name: str, now: int) -> list[int]:
         """The slots of a job that should have run by `now` and have not succeeded, the oldest first; one that is waiting for
-        its next try is not due yet."""
+        its next try is not due yet, and where each missed run counts, none after it."""
         entry, cron = self._entries[name], self._triggers[name]
-        unfinished = {run.scheduled_for: run for run in self._runs.unfinished(name)}
-        last = self._runs.last_settled(name)
+        unfinished = self._runs.unfinished(name)
+        requested = [r.scheduled_for for r in unfinished if r.request_id is not None and (r.retry_at is None or r.retry_at <= now)]
+        if not entry.enabled:
+            return sorted(requested)
+        last = self._runs.last_settled(name, now)
         earliest = now - self._catchup_microseconds
         # A job that never ran begins with its newest slot: there is no downtime to catch up with.
         fresh = list(cron.slots(max(last, earliest) if last is not None else earliest, now))
+        waiting = [r for r in unfinished if r.request_id is None and r.scheduled_for <= now]
         if not entry.every_missed or last is None:
             fresh = fresh[-1:]
-        waiting = [slot for slot, run in unfinished.items() if run.retry_at is None or run.retry_at <= now]
-        if not entry.every_missed and fresh:
-            waiting = [slot for slot in waiting if unfinished[slot].request_id is not None]
-        return sorted({*waiting, *fresh})
+        if not entry.every_missed and (newest := max([*fresh, *([] if last is None else [last])], default=None)) is not None:
+            self._runs.supersede(name, newest, now)
+            waiting = [r for r in waiting if r.scheduled_for == newest]
+        later = min((r.scheduled_for for r in waiting if r.retry_at is not None and r.retry_at > now), default=now + 1)
+        slots = [s for s in (*fresh, *(r.scheduled_for for r in waiting)) if s < later]
+        return sorted({*requested, *slots})
 
     def _start_due(self, name: str, entry: Entry) -> None:
         with self._lock:

@@ -10,7 +10,8 @@ from typing import Any
 
 from persistence import backups, maintenance
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Invalid
+from persistence.domain import instants
+from persistence.domain.errors import BooksError, Invalid, Unavailable
 from persistence.domain.instants import to_instant
 from persistence.integrity import check_books
 from persistence.repositories.rollups import SQLiteRollupRepository
@@ -37,13 +38,16 @@ def clean_up(database: DatabaseManager, slot: int) -> Any:
     return maintenance.clean_up(database, slot)
 
 
-def back_up(folder: Path, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, compress: bool = True) -> Job:
+def back_up(
+    folder: Path, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, compress: bool = True, clock: Callable[[], int] = instants.now
+) -> Job:
     """The daily backup into a folder, proved before it counts; old ones go only once a new one stands."""
 
-    def run(database: DatabaseManager, slot: int) -> Any:
-        # By the clock of the slot, a run that is repeated would find its own name taken.
-        made = backups.create(database, folder, max(slot, _free_second(folder, slot)), compress=compress)
-        gone = backups.prune(folder, slot, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
+    def run(database: DatabaseManager, _slot: int) -> Any:
+        # Named by when it is taken: the slot may be long past.
+        now = _free_second(folder, clock())
+        made = backups.create(database, folder, now, compress=compress)
+        gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
         return {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone]}
 
     return run
@@ -128,15 +132,14 @@ def roll_up_accounts(
     known = SQLiteRollupRepository(database).account_ids()
     if account_ids is not None and (missing := [a for a in account_ids if a not in known]):
         raise Invalid(f"account {missing[0]} does not exist; `jarvis accounts` lists those that do")
-    done = []
     chosen = known if account_ids is None else account_ids
+    closed = {a: last_closed_day(now, plan.of(a).zone, plan.grace_microseconds) for a in chosen}
+    if until is not None and closed and until > max(closed.values()):
+        zone = plan.of(max(closed, key=lambda a: closed[a])).timezone
+        raise Invalid(f"{until} has not ended in {zone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {max(closed.values())} has")
+    done, failed = [], {}
     for number, account_id in enumerate(chosen):
-        options = plan.of(account_id)
-        closed = last_closed_day(now, options.zone, plan.grace_microseconds)
-        if until is not None and until > closed:
-            raise Invalid(f"{until} has not ended in {options.timezone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {closed} has")
-
-        last = closed if until is None else until
+        last = closed[account_id] if until is None else min(until, closed[account_id])
         first_told: list[Date] = []
 
         def told(day: Date, account_id: str = account_id, number: int = number, last: Date = last, first: list[Date] = first_told) -> None:
@@ -144,11 +147,21 @@ def roll_up_accounts(
             share = (day - first[0]).days / max((last - first[0]).days, 1)
             progress(account_id, day, (number + share) / len(chosen))
 
-        rolled = roll_up(
-            database, account_id, options, last, now=now, start=start, rebuild=rebuild, overwrite_by_hand=overwrite_by_hand, progress=told
-        )  # fmt: skip
-        done.append(rolled)
+        how = {"start": start, "rebuild": rebuild, "overwrite_by_hand": overwrite_by_hand, "progress": told}
+        try:
+            done.append(roll_up(database, account_id, plan.of(account_id), last, now=now, **how))  # type: ignore[arg-type]
+        except Unavailable:
+            raise
+        except Exception as error:  # one account's damage must not keep the others' rows from them
+            failed[account_id] = f"{type(error).__name__}: {error}"
+    if failed:
+        said = "; ".join(f"{a}: {why}" for a, why in list(failed.items())[:5])
+        raise RollupFailed(f"{len(failed)} of {len(chosen)} accounts could not be rolled up, the others were: {said}; try `jarvis rollup --rebuild` for them")
     return done
+
+
+class RollupFailed(BooksError):
+    """Some accounts could not be rolled up; the others were."""
 
 
 #: Those that need nothing but the database.

@@ -41,10 +41,12 @@ def list_(as_json: Json = False) -> None:
             alive = (newest.heartbeat_at or 0) >= now - STALE_AFTER_MICROSECONDS
             over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
             state = "running" + (", beyond its limit" if over else "") if alive else "left by a scheduler that died"
-        if entry.name.partition("@")[0] in paused:
+        if not entry.enabled:
+            state = f"off, runs when asked for{', ' + state if state else ''}"
+        if {entry.name, entry.name.partition("@")[0]} & set(paused):
             state = f"paused{', ' + state if state else ''}"
         age = None if success is None else (now - success) // 1_000_000
-        upcoming = scheduler.next_slot(entry.name, now)
+        upcoming = scheduler.next_slot(entry.name, now) if entry.enabled else None
         rows.append(
             (
                 entry.name,
@@ -121,6 +123,8 @@ def run(
     if not here and wait and not runs.scheduler_alive(now):
         say("no scheduler is running, so nobody would take it: start `jarvis up` or `jarvis scheduler run`, or run it here with --here")
         raise typer.Exit(Exit.FAILED)
+    if not here and {name, name.partition("@")[0]} & set(runs.paused()):
+        say(f"{name} is paused: the scheduler takes it once it is resumed (`jarvis jobs resume {name}`)")
     filed = runs.request(name, now, arguments)
     if here:
         from jarvis.processes import create_scheduler
@@ -177,8 +181,9 @@ def _publish(name: str, arguments: dict[str, Any]) -> None:
 def _known(name: str) -> None:
     from persistence.domain.jobs import JOB_NAMES
 
-    if name.partition("@")[0] not in JOB_NAMES:
-        raise typer.BadParameter(f"{name!r} is no job; there are {', '.join(JOB_NAMES)}", param_hint="NAME")
+    known = (*JOB_NAMES, *(f"rollup@{zone}" for zone in CONTEXT.settings.rollup_plan.zones[1:]))
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is no job; there are {', '.join(known)}", param_hint="NAME")
 
 
 def _text(day: Date | None) -> str | None:

@@ -97,10 +97,20 @@ class SQLiteJobRunRepository:
     def find(self, job: str, scheduled_for: int) -> JobRun | None:
         return next(iter(self._select("WHERE job = ? AND scheduled_for = ?", (job, scheduled_for), 1)), None)
 
-    def last_settled(self, job: str) -> int | None:
-        """The newest slot of the timetable that has a run, whatever became of it."""
-        sql = "SELECT max(scheduled_for) FROM job_runs WHERE job = ? AND request_id IS NULL"
-        return self._database.execute_query(sql, (job,))[0][0]  # type: ignore[no-any-return]
+    def last_settled(self, job: str, now: int) -> int | None:
+        """The newest slot of the timetable up to now that has a run, whatever became of it; what a clock that was ahead left
+        counts once its time has come."""
+        sql = "SELECT max(scheduled_for) FROM job_runs WHERE job = ? AND request_id IS NULL AND scheduled_for <= ?"
+        return self._database.execute_query(sql, (job, now))[0][0]  # type: ignore[no-any-return]
+
+    def supersede(self, job: str, newest: int, now: int) -> None:
+        """Close the unfinished slots of the timetable before `newest`: only that one still matters."""
+        self._database.execute_update(
+            "UPDATE job_runs SET state = 'failed', retry_at = NULL, finished_at = coalesce(finished_at, ?3), "
+            "error = coalesce(error || '; ', '') || 'superseded by a later run' WHERE job = ?1 AND scheduled_for < ?2 AND request_id IS NULL "
+            "AND ((state = 'failed' AND retry_at IS NOT NULL) OR (state = 'claimed' AND heartbeat_at < ?3 - ?4))",
+            (job, newest, now, STALE_AFTER_MICROSECONDS),
+        )
 
     def last_success(self, job: str) -> int | None:
         """When a run of the job last succeeded."""

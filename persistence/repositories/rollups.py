@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date as Date
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -56,12 +57,18 @@ class AccountBooks:
     def __init__(self, connection: apsw.Connection, account_id: str) -> None:
         self._connection = connection
         self.account_id = account_id
+        #: What was derived for days before this one counts as never having been.
+        self.floor = Date.min
 
     def _all(self, sql: str, *params: Any) -> list[Any]:
         return self._connection.execute(sql, (self.account_id, *params)).fetchall()
 
     def _one(self, sql: str, *params: Any) -> Any:
         return self._connection.execute(sql, (self.account_id, *params)).get
+
+    @property
+    def _least(self) -> str:
+        return self.floor.isoformat()
 
     # -- where the account stands ------------------------------------------------------------------------------------
 
@@ -198,6 +205,11 @@ class AccountBooks:
         opened = json.loads(state)[6] if state else 0
         return int(opened) if 0 < opened < instant else instant
 
+    def snapshot_value(self, fact_no: int) -> Decimal | None:
+        """What a live snapshot says."""
+        sql = "SELECT s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND s.fact_no = ? AND f.state = 0"
+        return _number(self._one(sql, fact_no))
+
     def snapshots_between(self, after: int, before: int) -> list[Snapshot]:
         """Live snapshots strictly inside, in the order of facts."""
         rows = self._all(
@@ -235,11 +247,17 @@ class AccountBooks:
 
     # -- what earlier rollups left -----------------------------------------------------------------------------------
 
+    def oldest_by_hand(self) -> Date | None:
+        """The oldest day whose figures were saved by hand."""
+        return _date(self._one("SELECT min(date) FROM performance_metrics WHERE account_id = ? AND source = 'manual'"))
+
     def rows_from(self, date: Date) -> list[RollupRow]:
         return [_row(r) for r in self._all(f"SELECT {_ROW} FROM rollup_rows WHERE account_id = ? AND date >= ? ORDER BY date", date.isoformat())]
 
     def row_before(self, date: Date) -> RollupRow | None:
-        row = self._one(f"SELECT {_ROW} FROM rollup_rows WHERE account_id = ? AND date < ? ORDER BY date DESC LIMIT 1", date.isoformat())
+        row = self._one(
+            f"SELECT {_ROW} FROM rollup_rows WHERE account_id = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1", date.isoformat(), self._least
+        )
         return None if row is None else _row(row)
 
     def figures_from(self, date: Date) -> dict[Date, tuple[str, Figures]]:
@@ -253,7 +271,9 @@ class AccountBooks:
     def trades(self, after: Date | None, until: Date) -> Iterator[tuple[Date, ClosedTrade]]:
         """Closed trades dated in (after, until]."""
         sql = f"SELECT date, {_TRADE} FROM trades WHERE account_id = ? AND date > ? AND date <= ? ORDER BY date, symbol, number"
-        for day, *trade in self._all(sql, "" if after is None else after.isoformat(), until.isoformat()):
+        # After the day before the floor is from the floor on.
+        least = "" if self.floor == Date.min else (self.floor - timedelta(days=1)).isoformat()
+        for day, *trade in self._all(sql, max(least, "" if after is None else after.isoformat()), until.isoformat()):
             yield Date.fromisoformat(day), _trade(trade)
 
     def trades_of(self, date: Date, symbol: str) -> list[ClosedTrade]:
@@ -262,24 +282,24 @@ class AccountBooks:
 
     def position_before(self, symbol: str, date: Date) -> str:
         """The position's state at the end of the last day before `date` on which it moved; "" for none."""
-        sql = "SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date < ? ORDER BY date DESC LIMIT 1"
-        return self._one(sql, symbol, date.isoformat()) or ""
+        sql = "SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        return self._one(sql, symbol, date.isoformat(), self._least) or ""
 
     def position_on(self, symbol: str, date: Date) -> str | None:
         """The state that was kept for the end of that very day."""
         return self._one("SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date = ?", symbol, date.isoformat())  # type: ignore[no-any-return]
 
     def rate_before(self, currency: str, date: Date) -> Decimal | None:
-        sql = "SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? ORDER BY date DESC LIMIT 1"
-        return _number(self._one(sql, currency, date.isoformat()))
+        sql = "SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        return _number(self._one(sql, currency, date.isoformat(), self._least))
 
     def currencies(self) -> list[str]:
         """Every currency that ever moved."""
         return [c for (c,) in self._all("SELECT DISTINCT currency FROM transaction_totals WHERE account_id = ?")]
 
     def closing_before(self, currency: str, date: Date) -> Decimal:
-        sql = "SELECT closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date < ? ORDER BY date DESC LIMIT 1"
-        return _number(self._one(sql, currency, date.isoformat())) or ZERO
+        sql = "SELECT closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        return _number(self._one(sql, currency, date.isoformat(), self._least)) or ZERO
 
     def moved_in(self, currency: str, first: Date, last: Date) -> dict[Date, Decimal]:
         """The movement of each day of [first, last] on which the currency moved."""
@@ -315,6 +335,10 @@ class Changes:
     progress: Progress
     now: int
     mark: Mark
+    #: Everything derived outside these days (both included) goes.
+    only_days: tuple[Date, Date] | None = None
+    #: Rows of these days are replaced whole.
+    replaced_rows: tuple[Date, Date] | None = None
     #: Trades and flow rates of these days (both included) are replaced whole.
     replaced_days: tuple[Date, Date] | None = None
     replaced_trades: list[tuple[Date, str]] = field(default_factory=list)
@@ -375,7 +399,14 @@ class SQLiteRollupRepository:
         return [Withheld(account, Date.fromisoformat(day), reason) for account, day, reason in self._database.execute_query(sql, (account_id,))]
 
 
+_DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "flow_rates", "withheld_days")
+
+
 def _write(connection: apsw.Connection, account_id: str, changes: Changes) -> None:
+    if changes.only_days is not None:
+        since, until = changes.only_days
+        for table in _DERIVED:
+            connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_trades(connection, account_id, changes)
     positions = {k: None if v is None else (v,) for k, v in changes.positions.items()}
     _write_by_key(connection, account_id, "position_closes", "symbol", ("state",), positions)
@@ -383,6 +414,9 @@ def _write(connection: apsw.Connection, account_id: str, changes: Changes) -> No
     _write_by_key(connection, account_id, "currency_closes", "currency", ("moved", "closing"), closes)
     rates = {k: None if v is None else (canonical(v),) for k, v in changes.rates.items()}
     _write_by_key(connection, account_id, "currency_rates", "currency", ("rate",), rates)
+    if changes.replaced_rows is not None:
+        days = tuple(d.isoformat() for d in changes.replaced_rows)
+        connection.execute("DELETE FROM rollup_rows WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
     connection.executemany("DELETE FROM rollup_rows WHERE account_id = ? AND date = ?", [(account_id, d.isoformat()) for d in changes.removed_rows])
     marks = ", ".join("?" * (len(RollupRow._fields) + 1))
     connection.executemany(

@@ -15,7 +15,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.instants import start_of_day
 from persistence.domain.rollup import Mark, NewFact, Progress, Revision
 from persistence.repositories.rollups import FIGURE_COLUMNS, AccountBooks, Changes, Figures, SQLiteRollupRepository
-from scheduler.rollup.days import ONE_DAY, day_of
+from scheduler.rollup.days import ONE_DAY, day_of, last_closed_day
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.replay import Replay
 from scheduler.rollup.rows import RowBuilder, Touched
@@ -69,7 +69,7 @@ def roll_up(
         with repository.reading(account_id) as books:
             work = _Pass(books, options, until, now, start, rebuild, overwrite_by_hand, progress, continuing).compute()
         if work is None:
-            return rolled
+            break
         if not repository.commit(account_id, work.changes, work.generation):
             continue
         start, rebuild, continuing = None, False, True
@@ -77,8 +77,8 @@ def roll_up(
         rolled.added += work.added
         rolled.revised += len(work.changes.revisions)
         rolled.kept_by_hand += work.kept_by_hand
-        rolled.withheld += work.changes.withheld
         finishing += work.changes.progress.stale_from is None and work.changes.progress.rolled_to >= until
+    rolled.withheld = [(w.date, w.reason) for w in repository.withheld(account_id)]
     return rolled
 
 
@@ -119,11 +119,16 @@ class _Pass:
         self.generation = known.generation if known else None
         zone = self._options.zone
         beginning = day_of(mark.opened_at, zone)
+        valuation = self._valuation()
+        whole = known is None or self._rebuild or known.options_digest != self._options.digest or known.valuation != valuation
         if known is not None:
-            self._until = max(self._until, known.rolled_to)
+            # A clock that was ahead may have left days that are not over; reading everything anew drops them.
+            over = min(known.rolled_to, last_closed_day(self._now, zone)) if whole else known.rolled_to
+            self._until = max(self._until, over)
         if beginning > self._until:
             return None
-        valuation = self._valuation()
+        if whole:
+            self._books.floor = beginning
         late = self._late_facts(mark, known)
         first, cause = self._restart(mark, known, valuation, late, beginning)
         anew = first is not None
@@ -133,21 +138,24 @@ class _Pass:
                 return None
             first = known.rolled_to + ONE_DAY
         last = self._end_of_pass(first)
-        stale_from = last + ONE_DAY if known is not None and last < known.rolled_to else None
-        rolled_to = max(last, known.rolled_to) if known is not None else last
+        before = min(known.rolled_to, self._until) if known is not None else last
+        stale_from = last + ONE_DAY if last < before else None
+        rolled_to = max(last, before)
         seen = self._books.newest_fact_no()
         estimates = known is not None and known.estimates and first > beginning
         self.changes = Changes(
             Progress(self._options.digest, valuation, rolled_to, stale_from, seen, estimates, None, (self.generation or 0) + 1),
             self._now, mark
         )  # fmt: skip
+        if whole and known is not None:
+            self.changes.only_days = beginning, self._until
         replay = Replay(self._books, self._options, self.changes, self._progress)
         if not anew and late:
             assert known is not None
             replay.late(late, known.rolled_to)
         if first <= last:
             replay.everything(first, last, stored_beyond=anew and known is not None)
-        self._build_rows(replay, [] if anew else late, first, last, valuation, known)
+        self._build_rows(replay, [] if anew else late, first, last, valuation, known, anew=anew)
         self._compare_figures(late, cause)
         if known is not None and not anew and self._is_idle(mark):
             return None
@@ -178,6 +186,8 @@ class _Pass:
         candidates: list[tuple[Date, str]] = []
         if known.stale_from is not None:
             candidates.append((known.stale_from, "rebuild"))
+        if self._overwrite_by_hand and not self._continuing and (oldest := self._books.oldest_by_hand()) is not None:
+            candidates.append((max(oldest, beginning), "rows saved by hand are replaced"))
         if self._start is not None and self._start <= known.rolled_to:
             candidates.append((max(self._start, beginning), "asked for"))
         if mark.recheck_since is not None and mark.recheck_since < start_of_day(known.rolled_to + ONE_DAY, zone):
@@ -195,7 +205,7 @@ class _Pass:
             return self._until
         return min(self._until, max(first, day_of(instant, self._options.zone) - ONE_DAY))
 
-    def _build_rows(self, replay: Replay, late: list[NewFact], first: Date, last: Date, valuation: str, known: Progress | None) -> None:
+    def _build_rows(self, replay: Replay, late: list[NewFact], first: Date, last: Date, valuation: str, known: Progress | None, *, anew: bool) -> None:
         withheld_from = known.withheld_from if known is not None else None
         if valuation == "books" and withheld_from is not None and withheld_from < first:
             # The earlier passes of this run found it missing; the next run begins there.
@@ -206,7 +216,7 @@ class _Pass:
         start = first if withheld_from is None else min(first, withheld_from)
         self.changes.withheld_range = (start, last) if start <= last else None
         rows = RowBuilder(self._books, self._options, replay, self.changes, valuation)
-        stopped = rows.build(Touched.by(late, replay, self._options, start, last))
+        stopped = rows.build(Touched.by(late, replay, self._options, start, last, anew=anew))
         self.changes.progress = self.changes.progress._replace(withheld_from=stopped, estimates=self.changes.progress.estimates or replay.estimates)
 
     # -- what the rows say against what they said ----------------------------------------------------------------------
@@ -215,12 +225,19 @@ class _Pass:
         """Keep of the figures only those that differ from the stored ones, and note what was revised."""
         changes = self.changes
         days = [*changes.figures, *changes.removed_rows]
-        if not days:
+        if not days and changes.only_days is None and changes.replaced_rows is None:
             return
-        stored = self._books.figures_from(min(days))
+        replaced = changes.replaced_rows
+        earliest = min([*days, *([] if replaced is None else [replaced[0]])], default=Date.min)
+        stored = self._books.figures_from(Date.min if changes.only_days is not None else earliest)
+        if replaced is not None:
+            changes.removed_rows += sorted(d for d in stored if replaced[0] <= d <= replaced[1] and d not in changes.figures)
+        if changes.only_days is not None:
+            outside = {d for d in stored if not changes.only_days[0] <= d <= changes.only_days[1]}
+            changes.removed_rows += sorted(outside - set(changes.removed_rows))
         by_hand = {d for d, (source, _) in stored.items() if source == "manual" and not self._overwrite_by_hand}
-        gone = [d for d in changes.removed_rows if d in stored and d not in by_hand and d not in changes.figures]
-        differing = {d: f for d, f in changes.figures.items() if d not in by_hand and (d not in stored or stored[d][1] != f)}
+        gone = [d for d in changes.removed_rows if d in stored and stored[d][0] == "rollup" and d not in changes.figures]
+        differing = {d: f for d, f in changes.figures.items() if d not in by_hand and stored.get(d) != ("rollup", f)}
         self.kept_by_hand = sum(d in by_hand for d in changes.figures)
         known = self._books.progress()
         for day, figures in differing.items():

@@ -103,13 +103,14 @@ def _linked(interval: Interval, options: RollupOptions) -> float | None:
             return None
         worth = _worth_before(interval, group[0].instant)
         if base >= options.min_base_usd:
-            factor = WIDE.multiply(factor, WIDE.divide(worth, base))
+            # Ruin within the interval is final: what came after was other money.
+            factor = WIDE.multiply(factor, max(ZERO, WIDE.divide(worth, base)))
         elif worth != base:
             return None
         base = EXACT.add(worth, net)
     if base < options.min_base_usd:
         return None
-    return _floored(WIDE.multiply(factor, WIDE.divide(interval.after.usd, base)))
+    return _floored(WIDE.multiply(factor, max(ZERO, WIDE.divide(interval.after.usd, base))))
 
 
 def _groups(interval: Interval) -> list[tuple[list[Flow], Decimal, bool | None]]:

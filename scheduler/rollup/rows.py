@@ -43,6 +43,8 @@ class Touched:
 
     first: Date
     last: Date
+    #: Nothing that is stored from `first` on is looked at.
+    anew: bool = False
     snapshot_days: set[Date] = field(default_factory=set)
     instant_days: set[Date] = field(default_factory=set)
     instants: list[int] = field(default_factory=list)
@@ -53,9 +55,9 @@ class Touched:
         return min([self.first, *self.instant_days, *self.trade_days])
 
     @classmethod
-    def by(cls, facts: Iterable[NewFact], replay: Replay, options: RollupOptions, first: Date, last: Date) -> Touched:
+    def by(cls, facts: Iterable[NewFact], replay: Replay, options: RollupOptions, first: Date, last: Date, *, anew: bool) -> Touched:
         """By late facts, and all of [first, last]."""
-        touched = cls(first, last, trade_days=set(replay.changed_trade_days))
+        touched = cls(first, last, anew, trade_days=set(replay.changed_trade_days))
         for fact in facts:
             kind = fact.kind.removeprefix("void of ")
             day = day_of(fact.instant, options.zone)
@@ -82,7 +84,9 @@ class RowBuilder:
         low = touched.earliest
         # In a window the returns before the first touched row count too.
         before = self._books.row_before(low)
-        stored = {row.date: row for row in self._books.rows_from(low) if row.date <= touched.last}
+        stored = {} if touched.anew else {row.date: row for row in self._books.rows_from(low) if row.date <= touched.last}
+        if touched.anew:
+            self._changes.replaced_rows = low, touched.last
         closes = self._closes(touched)
         looked_at = {d for d in stored if touched.first <= d <= touched.last} | touched.snapshot_days
         dates = sorted({d for d in stored if d not in looked_at} | set(closes))
@@ -179,7 +183,9 @@ class RowBuilder:
     def _settled(self, touched: Touched, row: RollupRow, changed: list[Date], closes: Mapping[Date, Close]) -> bool:
         """Whether no later row can differ from what is stored."""
         window = self._options.window_days
-        if window is not None and changed and (row.date - changed[-1]).days < window:
+        # Trades count in a window by their own date, which may differ while their row does not.
+        newest = max([*changed[-1:], *touched.trade_days, *self._changes.removed_rows], default=None)
+        if window is not None and newest is not None and (row.date - newest).days < window:
             return False
         days = (*closes, *touched.trade_days, *self._changes.removed_rows)
         return not any(d > row.date for d in days) and not any(at > row.close_at for at in touched.instants)
@@ -196,10 +202,10 @@ class RowBuilder:
         else:
             gained, value, inflow, outflow, warnings = kept.pnl_daily, kept.daily_return, kept.inflow, kept.outflow, kept.warnings
             sums = TradeSums(kept.profit, kept.loss, kept.wins, kept.losses, kept.trades)
-        series = Series() if previous is None else _series(previous)
+        series = Series() if previous is None else series_of_row(previous)
         if value is not None:
             series = series.add(value, self._options.daily_risk_free)
-        total = sums if previous is None else _totals(previous).plus(sums)
+        total = sums if previous is None else totals_of_row(previous).plus(sums)
         pnl_total = gained if previous is None else EXACT.add(previous.pnl_total, gained)
         return RollupRow(
             date, close.instant, close.fact_no, close.usd, inflow, outflow, gained, pnl_total, value, *sums, warnings, series.count, series.mean,
@@ -210,8 +216,7 @@ class RowBuilder:
         after = Valuation(close.instant, close.usd)
         if previous is not None:
             flows = self._flows(previous.close_at, close.instant)
-            inside = self._books.snapshots_between(previous.close_at, close.instant) if flows else []
-            return Interval(previous.value, after, flows, [Valuation(s.instant, s.usd) for s in inside])
+            return Interval(previous.value, after, flows, self._inside(previous.close_at, close.instant) if flows else [])
         if self._options.opening_value is not None:
             return self._first_interval(self._options.opening_value, _EVER, after)
         opening, is_opening = after, True
@@ -223,13 +228,16 @@ class RowBuilder:
         if funded:
             return self._first_interval(ZERO, _EVER, after)
         flows = self._flows(opening.instant, close.instant)
-        inside = self._books.snapshots_between(opening.instant, close.instant) if flows else []
-        return Interval(opening.usd, after, flows, [Valuation(s.instant, s.usd) for s in inside], is_opening)
+        return Interval(opening.usd, after, flows, self._inside(opening.instant, close.instant) if flows else [], is_opening)
 
     def _first_interval(self, opening: Decimal, since: int, after: Valuation) -> Interval:
         flows = self._flows(since, after.instant)
-        inside = self._books.snapshots_between(since, after.instant) if flows else []
-        return Interval(opening, after, flows, [Valuation(s.instant, s.usd) for s in inside], begins_with_snapshot=False)
+        return Interval(opening, after, flows, self._inside(since, after.instant) if flows else [], begins_with_snapshot=False)
+
+    def _inside(self, after: int, before: int) -> list[Valuation]:
+        """The snapshots strictly inside an interval, those of days that are not observed left out."""
+        found = self._books.snapshots_between(after, before)
+        return [Valuation(s.instant, s.usd) for s in found if self._options.observes(day_of(s.instant, self._options.zone))]
 
     def _flows(self, after: int, until: int) -> list[Flow]:
         return [Flow(f.instant, EXACT.multiply(f.amount, self._rate_of(f))) for f in self._books.flows(after, until)]
@@ -276,7 +284,7 @@ class RowBuilder:
     def _emit(self, row: RollupRow, returns: list[tuple[Date, float]], *, changed: bool) -> None:
         window = self._options.window_days
         if window is None:
-            self._changes.figures[row.date] = figures_of(row, _series(row), _totals(row), self._options)
+            self._changes.figures[row.date] = figures_of(row, series_of_row(row), totals_of_row(row), self._options)
             return
         oldest = row.date - timedelta(days=window)
         while returns and returns[0][0] <= oldest:
@@ -295,9 +303,27 @@ def figures_of(row: RollupRow, series: Series, sums: TradeSums, options: RollupO
     )  # fmt: skip
 
 
-def _series(row: RollupRow) -> Series:
+def carried_on(previous: RollupRow | None, row: RollupRow, sums: TradeSums, options: RollupOptions) -> RollupRow:
+    """The row as it has to be, by its own close and flows, the trades since the row before, and that row's state."""
+    series = Series() if previous is None else series_of_row(previous)
+    if row.daily_return is not None:
+        series = series.add(row.daily_return, options.daily_risk_free)
+    totals = sums if previous is None else totals_of_row(previous).plus(sums)
+    gained = row.pnl_daily
+    if previous is not None:
+        gained = EXACT.add(EXACT.subtract(EXACT.subtract(row.value, previous.value), row.inflow), row.outflow)
+    total = gained if previous is None else EXACT.add(previous.pnl_total, gained)
+    return row._replace(
+        pnl_daily=gained, pnl_total=total, profit=sums.profit, loss=sums.loss, wins=sums.wins, losses=sums.losses, trades=sums.trades,
+        observations=series.count, mean=series.mean, squares=series.squares, downside=series.downside, downside_rest=series.downside_rest,
+        depth=series.depth, drawdown=series.drawdown, total_profit=totals.profit, total_loss=totals.loss, total_wins=totals.wins,
+        total_losses=totals.losses, total_trades=totals.trades,
+    )  # fmt: skip
+
+
+def series_of_row(row: RollupRow) -> Series:
     return Series(row.observations, row.mean, row.squares, row.downside, row.downside_rest, row.depth, row.drawdown)
 
 
-def _totals(row: RollupRow) -> TradeSums:
+def totals_of_row(row: RollupRow) -> TradeSums:
     return TradeSums(row.total_profit, row.total_loss, row.total_wins, row.total_losses, row.total_trades)

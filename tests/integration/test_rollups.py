@@ -14,7 +14,7 @@ from persistence.domain.performance import PerformanceMetrics
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.checks import check_rollups
-from scheduler.jobs import roll_up_accounts
+from scheduler.jobs import RollupFailed, roll_up_accounts
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.explain import explain
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -105,7 +105,7 @@ def test_a_row_saved_by_hand_stays_unless_told_otherwise(database, ledger, roll,
     )
     roll()
     assert rows()[date(2026, 1, 2)].source == "manual"
-    roll(overwrite_by_hand=True, rebuild=True)
+    roll(overwrite_by_hand=True)
     assert (rows()[date(2026, 1, 2)].total_value_usd, rows()[date(2026, 1, 2)].source) == (1020, "rollup")
 
 
@@ -270,3 +270,102 @@ def test_every_type_of_transaction_has_its_column():
             found = line("USDT", Decimal(1), [(str(kind), amount)], Decimal(1) + amount)
             explained = found.opening + found.deposits - found.withdrawals + found.traded_in - found.traded_out - found.fees + found.income + found.adjustments
             assert (explained, found.unexplained) == (found.closing, 0)
+
+
+# -- what a review by fresh eyes found --------------------------------------------------------------------------------------
+
+
+def test_an_account_that_moves_to_an_eastern_zone_leaves_nothing_of_the_western_days_behind(database, ledger, roll, rows):
+    evening = NEW_YEAR + 20 * 3_600_000_000
+    ledger.post([snapshot(observed_at=evening, total_value_usd=100, snapshot_id="a"), fill(1, executed_at=evening, quantity=1, fee=0)])
+    ledger.post([value(1, 110), value(2, 120), fill(2, side="sell", quantity=1, fee=0, order_id="o2", executed_at=NEW_YEAR + 2 * DAY)])
+    roll()
+    tokyo = RollupOptions(timezone="Asia/Tokyo")
+    roll(tokyo)
+    assert [(d.day, r.trades_count) for d, r in rows().items()] == [(2, 0), (3, 1)]
+    assert revisions(database, NEW_YEARS_DAY)[-1].after is None
+    assert check_rollups(database, RollupPlan(tokyo)) == []
+
+
+def test_a_rebuild_drops_days_that_a_clock_ahead_took_for_over(database, ledger, roll, rows):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010)])
+    roll(until=date(2030, 1, 1))
+    assert len(rows()) == 2
+    done = roll_up(database, "acc", RollupOptions(), NEW_YEARS_DAY, now=NEW_YEAR + DAY + 1, rebuild=True)
+    assert (done.through, list(rows())) == (NEW_YEARS_DAY, [NEW_YEARS_DAY])
+
+
+def test_in_a_window_a_trade_that_moves_within_a_gap_moves_out_of_it(database, ledger, roll, rows):
+    options = RollupOptions(window_days=5)
+    ledger.post([deposit(), *(value(n, 1000) for n in (0, 1, 5, 6, 7, 8, 9))])
+    ledger.post([fill(1, fee=0, executed_at=NEW_YEAR + DAY), fill(2, fee=0, price=110, side="sell", order_id="o2", executed_at=NEW_YEAR + 3 * DAY)])
+    roll(options)
+    ledger.post([void(1, "fill", "f2"), fill(3, fee=0, price=110, side="sell", order_id="o2", executed_at=NEW_YEAR + 2 * DAY)])
+    roll(options)
+    before = rows()
+    roll(options, rebuild=True)
+    for day, row in rows().items():
+        assert (row.trades_count, row.win_rate) == (before[day].trades_count, before[day].win_rate), day
+    assert before[date(2026, 1, 8)].trades_count == 0
+
+
+def test_ruin_within_a_day_is_final_for_that_day(ledger, roll, rows):
+    hour = 3_600_000_000
+    ledger.post([value(0, 100)])
+    for n, (at, usd) in enumerate(((1, -50), (3, 10), (5, -20), (7, 10), (9, 12))):
+        ledger.post([snapshot(observed_at=NEW_YEAR + DAY + at * hour, total_value_usd=usd, snapshot_id=f"s{n}")])
+    ledger.post([deposit(n, amount=amount, occurred_at=NEW_YEAR + DAY + at * hour) for n, at, amount in ((1, 2, 60), (2, 6, 30))])
+    roll(RollupOptions(flow_timing="subperiod"))
+    assert rows()[date(2026, 1, 2)].max_drawdown == -1.0
+
+
+def test_weekend_snapshots_are_not_looked_at_by_sub_periods_either(database, ledger, roll):
+    # 2026-01-03 is a Saturday.
+    ledger.post([value(1, 1000), value(2, 1500), deposit(occurred_at=NEW_YEAR + 4 * DAY, amount=100), value(4, 1200)])
+    roll(RollupOptions(flow_timing="subperiod", observation_days="weekdays"))
+    found = explain(database, "acc", RollupOptions(), date(2026, 1, 5)).row
+    assert found.daily_return == pytest.approx(1200 / 1100 - 1)
+
+
+def test_one_damaged_account_does_not_keep_the_others_from_their_rows(database, ledger):
+    accounts = ("aaa", "bbb", "zzz")
+    ledger.post([value(0, 1000)._replace(account_id=a) for a in accounts])
+    plan = RollupPlan()
+    roll_up_accounts(database, plan, NEW_YEAR + DAY + 10 * 60_000_000)
+    with database.transaction() as connection:
+        connection.execute("UPDATE rollup_rows SET value = 'x' WHERE account_id = 'bbb'")
+    ledger.post([value(1, 1100)._replace(account_id=a) for a in accounts])
+    with pytest.raises(RollupFailed, match="1 of 3 accounts .* bbb"):
+        roll_up_accounts(database, plan, LATER)
+    assert [r[0] for r in database.execute_query("SELECT account_id FROM performance_metrics WHERE date = '2026-01-02' ORDER BY 1")] == ["aaa", "zzz"]
+    roll_up_accounts(database, plan, LATER, ["bbb"], rebuild=True)
+    assert len(SQLitePerformanceRepository(database).find_all("bbb")) == 2
+
+
+def test_a_day_that_has_not_ended_everywhere_is_rolled_up_where_it_has(database, ledger):
+    ledger.post([value(0, 1000)._replace(account_id=a) for a in ("aaa", "ny", "zzz")])
+    plan = RollupPlan(RollupOptions(), {"ny": RollupOptions(timezone="America/New_York")})
+    done = roll_up_accounts(database, plan, NEW_YEAR + DAY + 3_600_000_000, until=NEW_YEARS_DAY)
+    assert [(r.account_id, r.added) for r in done] == [("aaa", 1), ("ny", 0), ("zzz", 1)]
+
+
+def test_withheld_days_are_told_again_until_they_are_settled(ledger, roll):
+    ledger.post([value(0, 1000), deposit(2, currency="ETH", amount=1, occurred_at=NEW_YEAR + DAY), value(1, 1000)])
+    assert [len(roll().withheld) for _ in range(3)] == [1, 1, 1]
+
+
+def test_rows_that_do_not_follow_from_what_stands_behind_them_are_found(database, ledger, roll):
+    ledger.post([deposit(), value(0, 1000), value(1, 1010), fill(fee=0), fill(2, fee=0, side="sell", order_id="o2"), value(2, 1020)])
+    roll()
+    assert check_rollups(database, RollupPlan()) == []
+    for damage in (
+        "UPDATE performance_metrics SET pnl_daily = '999' WHERE date = '2026-01-02'", "UPDATE rollup_rows SET value = '5' WHERE date = '2026-01-02'",
+        "UPDATE rollup_rows SET mean = 0.5 WHERE date = '2026-01-02'", "DELETE FROM trades", "DELETE FROM performance_metrics WHERE date = '2026-01-02'",
+    ):  # fmt: skip
+        with database.transaction() as connection:
+            connection.execute(damage)
+        found = check_rollups(database, RollupPlan())
+        assert {f.check for f in found} == {"rows follow from what stands behind them"}, damage
+        assert "2026-01-0" in found[0].where
+        roll(rebuild=True)
+        assert check_rollups(database, RollupPlan()) == [], damage

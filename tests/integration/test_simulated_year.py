@@ -41,8 +41,8 @@ def facts_of_day(day: int, chance: random.Random) -> list:
         if day == 0:
             found.append(Deposit(deposit_id="d", account_id=account, currency="USDT", amount=10_000, occurred_at=at))
         for n in range(3):
-            late = chance.random() < 0.03
-            moment = at + chance.randrange(DAY) - (chance.randrange(20) * DAY if late and day > 30 else 0)
+            late = n > 0 and chance.random() < 0.03
+            moment = at + (DAY // 2 if n == 0 else chance.randrange(DAY)) - (chance.randrange(20) * DAY if late and day > 30 else 0)
             found.append(
                 EquitySnapshot(account_id=account, observed_at=moment, snapshot_id=f"m{day}.{n}", total_value_usd=10_000 + chance.randrange(-500, 600))
             )

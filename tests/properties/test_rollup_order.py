@@ -107,7 +107,9 @@ def compare(folder: Path, seed: int, options: RollupOptions) -> None:
             at += count
             now = min(START + (DAYS + 2) * DAY, now + chance.randrange(DAY * 2))
             if chance.random() < 0.7:
-                roll_up(step_by_step, "acc", options, last_closed_day(now, options.zone), now=now)
+                # Somebody tries other options for a while, in other zones too.
+                tried = options if chance.random() < 0.9 else OPTIONS[chance.choice(list(OPTIONS))]
+                roll_up(step_by_step, "acc", tried, last_closed_day(now, tried.zone), now=now)
         end = last_closed_day(START + (DAYS + 3) * DAY, options.zone)
         roll_up(step_by_step, "acc", options, end, now=now)
         Ledger(rebuilt).post(arrivals)

@@ -245,3 +245,81 @@ def test_whether_a_scheduler_runs_can_be_asked(make, clock, database):
     ran(scheduler)
     assert runs.scheduler_alive(clock.now)
     assert not runs.scheduler_alive(clock.now + STALE_AFTER_MICROSECONDS + 1)
+
+
+def test_a_clock_that_was_ahead_for_a_moment_stops_nothing(make, clock):
+    slots = []
+    scheduler = make(lambda _, slot: slots.append(slot), every_missed=True)
+    ran(scheduler)
+    clock.now = NOON + 1000 * DAY
+    ran(scheduler)
+    slots.clear()
+    for n in range(1, 4):
+        clock.now = NOON + n * DAY
+        ran(scheduler)
+    assert [day(s) for s in slots] == [0, 1, 2]
+
+
+def test_of_runs_that_coalesce_the_old_ones_are_closed_and_never_run(make, clock, database):
+    done, broken = [], [True]
+
+    def work(_, slot):
+        if broken:
+            raise OSError("no space")
+        done.append(day(slot))
+
+    scheduler = make(work)
+    for n in range(4):
+        clock.now = NOON + n * DAY
+        ran(scheduler)
+    broken.clear()
+    for _ in range(5):
+        clock.now += 2 * 60 * MINUTE
+        ran(scheduler)
+    assert done == [2]
+    states = [(day(r.scheduled_for), r.state, "superseded" in (r.error or "")) for r in SQLiteJobRunRepository(database).history("work")]
+    assert states == [(2, "succeeded", False), (1, "failed", True), (0, "failed", True), (-1, "failed", True)]
+
+
+def test_missed_runs_wait_behind_one_that_is_to_be_tried_again(make, clock):
+    order, broken = [], [True]
+
+    def work(_, slot):
+        if broken and day(slot) == 1:
+            broken.pop()
+            raise OSError("no space")
+        order.append(day(slot))
+
+    scheduler = make(work, every_missed=True)
+    ran(scheduler)
+    clock.now += 4 * DAY
+    ran(scheduler)
+    clock.now += MINUTE // 4
+    ran(scheduler)
+    assert order == [-1, 0]
+    clock.now += MINUTE
+    ran(scheduler)
+    assert order == [-1, 0, 1, 2, 3]
+
+
+def test_a_job_that_is_switched_off_still_runs_when_it_is_asked_for(make, clock, database):
+    slots = []
+    scheduler = make(lambda _, slot: slots.append(slot), enabled=False)
+    ran(scheduler)
+    assert slots == []
+    filed = SQLiteJobRunRepository(database).request("work", clock.now)
+    ran(scheduler)
+    assert slots == [filed.scheduled_for]
+
+
+def test_one_zone_s_rollup_can_be_paused_alone(database, clock):
+    ran_jobs = []
+    entries = {n: Entry(n, "0 3 * * *", "") for n in ("rollup", "rollup@Asia/Tokyo")}
+    scheduler = Scheduler(database, entries, jobs={n: lambda _, slot, n=n: ran_jobs.append(n) for n in entries}, clock=clock)
+    SQLiteJobRunRepository(database).pause("rollup@Asia/Tokyo", clock.now)
+    ran(scheduler)
+    assert ran_jobs == ["rollup"]
+    SQLiteJobRunRepository(database).pause("rollup", clock.now)
+    clock.now += DAY
+    ran(scheduler)
+    assert ran_jobs == ["rollup"]
