@@ -14,6 +14,7 @@ from types import FrameType
 import structlog
 
 from jarvis.embedded_broker import EmbeddedBroker, running_broker
+from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.database import DatabaseManager, locked_file
@@ -73,11 +74,6 @@ def broker_url(settings: Settings) -> str:
     if url is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
     return url
-
-
-def open_database(settings: Settings) -> DatabaseManager:
-    performance = settings.database.performance
-    return DatabaseManager(settings.database.path, performance.max_connections, wal_mode=performance.wal_mode)
 
 
 def run_broker(settings: Settings) -> None:

@@ -25,7 +25,8 @@ from rich.live import Live
 from rich.text import Text
 
 from jarvis.embedded_broker import running_broker
-from jarvis.processes import DRAIN_SECONDS, StopSignal, broker_url, open_database
+from jarvis.opening import open_database
+from jarvis.processes import DRAIN_SECONDS, StopSignal, broker_url
 from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.database import locked_file

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import redis
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -44,8 +43,11 @@ def exit_code_of(error: Exception) -> Exit | None:
             return Exit.USAGE
         case WrongDatabase() | HeldElsewhere() | Immutable():
             return Exit.REFUSED
-        case BooksError() | redis.RedisError() | OSError():
+        case BooksError() | OSError():
             return Exit.FAILED
+    # By its module: importing the client takes longer than most commands do.
+    if type(error).__module__.partition(".")[0] == "redis":
+        return Exit.FAILED
     return None
 
 
@@ -63,7 +65,7 @@ class Context:
 
     def database(self) -> DatabaseManager:
         """The books, which have to exist already."""
-        from jarvis.processes import open_database
+        from jarvis.opening import open_database
 
         return open_database(self.settings)
 
