@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Backups: copies that were restored and compared before they count.", no_args_is_help=True)
     for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune)):
         group.command(name)(command)
-    app.add_typer(group, name="backup", rich_help_panel="Operate")
-    app.command(rich_help_panel="Operate")(restore)
+    app.add_typer(group, name="backup", rich_help_panel="Look after")
+    app.command(rich_help_panel="Look after")(restore)
 
 
 def create() -> None:

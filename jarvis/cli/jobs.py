@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The scheduler's jobs: what there is, what ran, running one, pausing one.", no_args_is_help=True)
     for name, command in (("list", list_), ("history", history), ("run", run), ("pause", pause), ("resume", resume)):
         group.command(name)(command)
-    app.add_typer(group, name="jobs", rich_help_panel="Operate")
+    app.add_typer(group, name="jobs", rich_help_panel="Look after")
 
 
 def list_(as_json: Json = False) -> None:

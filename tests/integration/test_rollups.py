@@ -369,3 +369,11 @@ def test_rows_that_do_not_follow_from_what_stands_behind_them_are_found(database
         assert "2026-01-0" in found[0].where
         roll(rebuild=True)
         assert check_rollups(database, RollupPlan()) == [], damage
+
+
+def test_the_first_row_of_an_account_that_had_a_value_explains_no_flow_from_before(database, ledger, roll):
+    ledger.post([withdrawal(occurred_at=NEW_YEAR), value(0, 1000), withdrawal(2, occurred_at=NEW_YEAR + DAY - 5)])
+    ledger.post([snapshot(observed_at=NEW_YEAR + DAY - 1, total_value_usd=950, snapshot_id="close")])
+    roll()
+    found = explain(database, "acc", RollupOptions(), NEW_YEARS_DAY)
+    assert ([f.record_id for f in found.flows], found.row.pnl_daily) == (["w2"], 50)
