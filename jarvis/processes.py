@@ -20,7 +20,7 @@ from jarvis.systemd import notify
 from persistence.database import DatabaseManager, locked_file
 from persistence.domain.errors import Unavailable
 from scheduler.daemon import Scheduler
-from scheduler.jobs import JOBS, back_up, roll_up_zone, verify
+from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 from scheduler.timetable import timetable
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
@@ -154,11 +154,12 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     jobs["backup"] = back_up(backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress)
     chosen = settings.scheduler
     plan = settings.rollup_plan
-    jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan)}
+    jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan, backup.path if backup.enabled and backup.daily_backup else None)}
+    jobs["restore_drill"] = drill(backup.path, plan)
     jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
     entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
     if not (backup.enabled and backup.daily_backup):
-        entries["backup"] = replace(entries["backup"], enabled=False)
+        entries |= {name: replace(entries[name], enabled=False) for name in ("backup", "restore_drill")}
     return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
 
 

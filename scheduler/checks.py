@@ -1,16 +1,20 @@
-"""Checks of what rollups derived. A finding says what was expected, what was found, where, and which command shows more."""
+"""Checks of what rollups derived, and of what surrounds the books. A finding says what was expected, what was found, where, and which command shows more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date as Date
 from itertools import islice
+from pathlib import Path
 
+from persistence import backups
 from persistence.database import DatabaseManager
-from persistence.domain.instants import end_of_day, start_of_day
+from persistence.domain.errors import BooksError
+from persistence.domain.instants import end_of_day, start_of_day, to_instant, to_text
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import RollupRow
 from persistence.integrity import SHOWN, Finding
+from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.rollups import AccountBooks, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of
 from scheduler.rollup.options import RollupPlan
@@ -31,8 +35,55 @@ def check_rollups(database: DatabaseManager, plan: RollupPlan) -> list[Finding]:
     for account_id in repository.account_ids():
         with repository.reading(account_id) as books:
             for check in (statements_close, rows_follow):
-                findings += islice(check(books, plan), SHOWN)
+                try:
+                    findings += islice(check(books, plan), SHOWN)
+                except (ArithmeticError, ValueError, TypeError) as error:
+                    look = f"jarvis rollup --account {account_id} --rebuild"
+                    findings.append(Finding("derived rows can be read", account_id, "readable rows", f"{type(error).__name__}: {error}", look))
     return findings
+
+
+#: A backup older than this is no protection any more; a record that waits longer in quarantine has been forgotten.
+OLDEST_BACKUP_DAYS = 2
+LONGEST_QUARANTINE_DAYS = 7
+_DAY = 86_400_000_000
+
+
+def check_operation(database: DatabaseManager, now: int, backup_folder: Path | None, *, full: bool = False) -> list[Finding]:
+    """Check what surrounds the books: gaps, quarantine, the clock, backups (each against its manifest where `full`)."""
+    found = [
+        Finding("every number of a producer arrived", g.producer, "no gap", f"{g.first} to {g.last} missing", f"jarvis gaps --producer {g.producer}")
+        for g in SQLiteGapRepository(database).find_open()[:SHOWN]
+    ]
+    oldest = database.execute_query("SELECT min(received_at), count(*) FROM quarantine WHERE state = 'held'")[0]
+    if oldest[0] is not None and oldest[0] < now - LONGEST_QUARANTINE_DAYS * _DAY:
+        said = f"{oldest[1]} held, the oldest since {to_text(oldest[0])}"
+        found.append(
+            Finding("quarantine is looked after", "quarantine", f"nothing held for over {LONGEST_QUARANTINE_DAYS} days", said, "jarvis quarantine list")
+        )
+    newest = database.execute_query("SELECT recorded_at FROM facts ORDER BY fact_no DESC LIMIT 1")
+    if newest and newest[0][0] > now + 5 * 60_000_000:
+        found.append(Finding("the clock is sane", "facts", f"nothing recorded after {to_text(now)}", to_text(newest[0][0]), "date -u"))
+    if backup_folder is not None and newest:
+        found += _backups(backup_folder, now, full)
+    return found
+
+
+def _backups(folder: Path, now: int, full: bool) -> list[Finding]:
+    present = backups.present(folder)
+    proved = [b for b in present if b.proved]
+    found = [
+        Finding("backups are proved", str(b.path), "a sound manifest", "none", "jarvis backup verify") for b in present if not b.proved
+    ]  # fmt: skip
+    if not proved or to_instant(proved[0].taken_at) < now - OLDEST_BACKUP_DAYS * _DAY:
+        said = f"the newest is from {proved[0].taken_at:%Y-%m-%d %H:%M}" if proved else "none"
+        found.append(Finding("backups are recent", str(folder), f"a proved one of the last {OLDEST_BACKUP_DAYS} days", said, "jarvis jobs history backup"))
+    for backup in proved if full else ():
+        try:
+            backups.verify(backup)
+        except BooksError as error:
+            found.append(Finding("backups are sound", str(backup.path), "what its manifest says", str(error), "jarvis backup verify"))
+    return found
 
 
 def rows_follow(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:

@@ -174,7 +174,7 @@ class Scheduler:
             pause = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
             now = self._clock()
             # What was asked for wrongly will not come right by itself.
-            again = None if isinstance(error, Invalid | TypeError) else now + pause * 1_000_000
+            again = None if isinstance(error, Invalid | TypeError) or not getattr(error, "try_again", True) else now + pause * 1_000_000
             self._runs.fail(name, slot, self._owner, now, f"{type(error).__name__}: {error}", again)
             retry = "no" if again is None else pause
             log.error("job failed", job=name, slot=to_text(slot), attempt=attempts, again_in_seconds=retry, error=f"{type(error).__name__}: {error}")

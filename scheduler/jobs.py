@@ -15,7 +15,8 @@ from persistence.domain.errors import BooksError, Invalid, Unavailable
 from persistence.domain.instants import to_instant
 from persistence.integrity import check_books
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.checks import check_rollups
+from scheduler.checks import check_operation, check_rollups
+from scheduler.drill import restore_drill
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupPlan
@@ -96,11 +97,16 @@ def _day(text: str | None) -> Date | None:
         raise Invalid(f"{text!r} is no date; write it as 2026-11-22") from None
 
 
-def verify(plan: RollupPlan) -> Job:
-    """Every check of the books and of what was derived from them. A finding fails the run."""
+def drill(folder: Path, plan: RollupPlan) -> Job:
+    """The newest backup restored apart and rebuilt; when it last succeeded is when a restore was last proved."""
+    return lambda _database, slot: restore_drill(folder, plan, slot)
+
+
+def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[[], int] = instants.now) -> Job:
+    """Every check of the books, of what was derived from them and of what surrounds them. A finding fails the run."""
 
     def run(database: DatabaseManager, _slot: int) -> Any:
-        findings = [*check_books(database), *check_rollups(database, plan)]
+        findings = [*check_books(database), *check_rollups(database, plan), *check_operation(database, clock(), backup_folder)]
         if findings:
             first = findings[0]
             raise Findings(f"{len(findings)} findings, the first: {first.check}, {first.where}: expected {first.expected}, found {first.found}; {first.look}")
@@ -109,8 +115,10 @@ def verify(plan: RollupPlan) -> Job:
     return run
 
 
-class Findings(Exception):
-    """The books do not add up; says how many findings there are and what the first one is."""
+class Findings(BooksError):
+    """Verification found something; says how much and what the first finding is. Trying again would find it again."""
+
+    try_again = False
 
 
 def roll_up_accounts(

@@ -36,6 +36,7 @@ TIMETABLE: dict[str, Entry] = {
         Entry("statistics", "10 0 * * *", "keep a report of rows, sizes and times"),
         Entry("backup", "0 3 * * *", "copy the database, check the copy, drop backups past their retention"),
         Entry("verification", "0 4 * * *", "check that the books add up, statements close and rows follow from the facts"),
+        Entry("restore_drill", "30 5 * * 0", "bring the newest backup back to a scratch place, rebuild its rows, compare"),
         Entry("clean_up", "30 4 * * *", "drop finished job runs and old statistics; never facts, identities or quarantine"),
     )
 }

@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
     database.command("stats")(db_stats)
     database.command("check")(db_check)
     app.add_typer(database, name="db", rich_help_panel="Look after")
-    app.command(rich_help_panel="Look after")(gaps)
+    for command in (verify, gaps):
+        app.command(rich_help_panel="Look after")(command)
     config = typer.Typer(help="The settings.", no_args_is_help=True)
     config.command("show")(config_show)
     config.callback()(lambda: None)
@@ -59,6 +60,41 @@ def db_check(as_json: Json = False) -> None:
         for f in findings:
             print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
         say(f"{len(findings)} findings" if findings else f"{len(CHECKS) + ROLLUP_CHECKS} checks, no findings: the books add up")
+    if findings:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Only what can be told without reading history: gaps, quarantine, clock, backups at hand.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read every backup back, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check everything: the file, the books, what rollups derived, gaps, quarantine, backups.
+
+    Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it could not be checked.
+    """
+    from persistence.domain import instants
+    from persistence.domain.errors import BooksError
+    from persistence.integrity import check_books
+    from scheduler.checks import check_operation, check_rollups
+
+    if quick and full:
+        raise typer.BadParameter("give one of --quick and --full", param_hint="--quick")
+    settings, database = CONTEXT.settings, CONTEXT.database()
+    chosen = settings.database.backup
+    folder = chosen.path if chosen.enabled and chosen.daily_backup else None
+    try:
+        findings = check_operation(database, instants.now(), folder, full=full)
+        if not quick:
+            findings = [*check_books(database), *check_rollups(database, settings.rollup_plan), *findings]
+    except BooksError as error:
+        say(f"could not be checked: {error}")
+        raise typer.Exit(Exit.FAILED) from error
+    if as_json:
+        print_json([asdict(f) for f in findings])
+    for f in () if as_json else findings:
+        print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
+    say(f"{len(findings)} findings" if findings else "no findings")
     if findings:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -251,3 +251,12 @@ def test_backups_by_hand_and_the_way_back(fed):
     backup.write_bytes(backup.read_bytes()[:-5])
     assert "not sound" in fed("backup", "verify", code=1).stderr
     assert "bytes, its manifest says" in fed("restore", str(backup), code=4).stderr
+
+
+def test_verification_says_what_it_found_and_where_to_look(fed):
+    assert "backups are recent" in fed("verify", code=1).stdout
+    fed("backup", "create")
+    assert "no findings" in fed("verify", "--full").stderr
+    assert json.loads(fed("verify", "--quick", "--json").stdout) == []
+    assert "give one of" in " ".join(fed("verify", "--quick", "--full", code=2).stderr.split())
+    assert "could not be checked" in fed("verify", code=3, JARVIS_DATABASE__PATH="nowhere/x.db").stderr

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from books import NEW_YEAR, books, deposit, fill
+from books import NEW_YEAR, books, deposit, fill, snapshot
 
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
@@ -18,7 +18,10 @@ from persistence import backups
 from persistence.database import DatabaseManager, locked_file
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
 from persistence.ledger import Ledger
-from scheduler.jobs import back_up
+from scheduler.checks import check_operation
+from scheduler.drill import DrillFailed, restore_drill
+from scheduler.jobs import back_up, roll_up_accounts
+from scheduler.rollup.options import RollupPlan
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -198,3 +201,48 @@ def test_the_right_backup_is_found_by_its_time(database, ledger, folder):
     with pytest.raises(Invalid, match="no proved backup from 2025"):
         backups.find(folder, at=datetime(2025, 1, 1, tzinfo=UTC))
     assert issubclass(backups.BackupFailed, BooksError)
+
+
+# -- the drill, and what surrounds the books ---------------------------------------------------------------------------------
+
+
+def rolled_up(database, ledger):
+    ledger.post([deposit(), *(snapshot(observed_at=NEW_YEAR + n * DAY + 5, snapshot_id=f"m{n}", total_value_usd=1000 + n) for n in range(4))])
+    roll_up_accounts(database, RollupPlan(), NEW_YEAR + 10 * DAY)
+
+
+def test_the_drill_brings_the_newest_backup_back_and_rebuilds_it(database, ledger, folder):
+    with pytest.raises(Invalid, match="no proved backup"):
+        restore_drill(folder, RollupPlan(), NEW_YEAR)
+    rolled_up(database, ledger)
+    backups.create(database, folder, NEW_YEAR + 10 * DAY)
+    assert restore_drill(folder, RollupPlan(), NEW_YEAR + 11 * DAY)["rows"] == 4
+    with database.transaction() as connection:
+        connection.execute("UPDATE performance_metrics SET pnl_daily = '7' WHERE date = '2026-01-02'")
+    backups.create(database, folder, NEW_YEAR + 11 * DAY)
+    with pytest.raises(DrillFailed, match="other rows on 2026-01-02"):
+        restore_drill(folder, RollupPlan(), NEW_YEAR + 12 * DAY)
+    assert not list(folder.glob(".restoring*")), "the scratch place is gone"
+
+
+def test_what_surrounds_the_books_is_checked(database, ledger, folder):
+    now = NEW_YEAR + 10 * DAY
+
+    def checks(full=False):
+        return sorted({f.check for f in check_operation(database, now, folder, full=full)})
+
+    assert checks() == [], "an empty database needs no backup"
+    book = Ledger(database, clock=lambda: now - 9 * DAY)
+    book.post([deposit(1, producer="p", sequence=1), deposit(3, producer="p", sequence=3), deposit(1, amount=7)])
+    assert checks() == ["backups are recent", "every number of a producer arrived", "quarantine is looked after"]
+    made = backups.create(database, folder, now - DAY)
+    assert "backups are recent" not in checks()
+    raw = bytearray(made.path.read_bytes())
+    raw[-9] ^= 1
+    made.path.write_bytes(raw)
+    assert "backups are sound" not in checks()
+    assert "backups are sound" in checks(full=True)
+    backups.manifest_path(made.path).write_text("{}")
+    assert {"backups are proved", "backups are recent"} <= set(checks())
+    Ledger(database, clock=lambda: now + DAY).post([deposit(9)])
+    assert "the clock is sane" in checks()
