@@ -56,7 +56,10 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         if path.exists():
             _export_later(path, plain, folder / f"after-{stamp}.ndjson", done)
             done.aside = path.with_name(f"{path.name}.before-restore-{stamp}")
-            for suffix in ("", "-wal", "-shm"):
+            # A second name for it, so that there is a database under the first one at every moment; its WAL, which a readable
+            # database no longer has by now, must not be applied to the other one.
+            os.link(path, done.aside)
+            for suffix in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
         os.replace(plain, path)
@@ -94,8 +97,9 @@ def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> 
 def _nobody_else(folder: Path) -> Iterator[None]:
     """Hold every lock that a worker or a scheduler over this folder would. Raises `HeldElsewhere`, naming who has one."""
     with ExitStack() as held:
-        names = {p.name for p in folder.glob("worker-*.lock")} | {"scheduler.lock"}
-        for name in sorted(names):
+        # The supervisor's comes first: it would start anew whatever is stopped below it.
+        names = ["jarvis.lock", "scheduler.lock", *sorted(p.name for p in folder.glob("worker-*.lock"))]
+        for name in names:
             try:
                 held.enter_context(locked_file(folder / name, f"restore, process {os.getpid()}"))
             except HeldElsewhere as error:

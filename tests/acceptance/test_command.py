@@ -260,3 +260,17 @@ def test_verification_says_what_it_found_and_where_to_look(fed):
     assert json.loads(fed("verify", "--quick", "--json").stdout) == []
     assert "give one of" in " ".join(fed("verify", "--quick", "--full", code=2).stderr.split())
     assert "could not be checked" in fed("verify", code=3, JARVIS_DATABASE__PATH="nowhere/x.db").stderr
+
+
+def test_a_restore_stops_a_running_daemon_only_when_told_to(fed):
+    fed("backup", "create")
+    with subprocess.Popen(
+        [sys.executable, "-m", "jarvis", "up"], cwd=fed.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as daemon:
+        wait_until(lambda: (fed.folder / "data" / "worker-worker.lock").exists() and "no scheduler" not in fed("jobs", "list").stderr, "the daemon runs")
+        refused = fed("restore", "--latest", code=4).stderr
+        assert "is held by `jarvis up`" in refused
+        assert "--stop" in refused
+        assert "restored" in fed("restore", "--latest", "--stop").stderr
+        assert daemon.wait(30) == 0
+    assert fed("verify", "--quick").returncode == 0
