@@ -192,6 +192,7 @@ def test_the_demo_records_a_month_and_leaves_nothing_behind(run):
     assert again.stdout == done.stdout, "the same seed trades the same month"
 
 
+@pytest.mark.slow
 def test_the_demo_keeps_its_books_only_in_a_new_folder(run):
     run("demo", "--fills", "20", "--keep", "kept")
     assert "no findings" in run("db", "check", JARVIS_DATABASE__PATH="kept/jarvis.db").stderr
