@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.database import DatabaseManager, locked_file
+from persistence.database import DatabaseManager, fsync_folder, locked_file
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid
 from persistence.integrity import check_books
 from persistence.repositories import facts
@@ -63,7 +63,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
                 with suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
         os.replace(plain, path)
-        _fsync(folder)
+        fsync_folder(folder)
         with closing(DatabaseManager(path, wal_mode=settings.database.performance.wal_mode)) as restored:
             restored.initialize()
             if findings := check_books(restored):
@@ -126,14 +126,6 @@ def _stop_holders(folder: Path) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(number, signal.SIGTERM)
             time.sleep(0.1)
-
-
-def _fsync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = ["Restored", "restore_books", "restore_copy"]

@@ -25,7 +25,7 @@ import apsw.sqlite_extra
 import zstandard
 
 from persistence import migrations
-from persistence.database import DatabaseManager
+from persistence.database import DatabaseManager, fsync_folder
 from persistence.domain.errors import BooksError, Invalid, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.integrity import check_books
@@ -98,7 +98,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     text = json.dumps(manifest, indent=1)
     # Its own digest, so that a damaged manifest is told from a damaged backup.
     _write_file(manifest_path(path), json.dumps({**manifest, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1))
-    _fsync_folder(folder)
+    fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
 
 
@@ -254,14 +254,6 @@ def _clear_partials(folder: Path) -> None:
     """What a killed backup left."""
     for left in folder.glob(".jarvis-*.partial"):
         left.unlink()
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

@@ -348,11 +348,7 @@ class DatabaseManager:
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(partial, target)
-            folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            fsync_folder(os.path.dirname(os.path.abspath(target)))
 
 
 def refuse_unsafe_sqlite(version: str) -> None:
@@ -361,6 +357,15 @@ def refuse_unsafe_sqlite(version: str) -> None:
     fixed = any(parts[:2] == f[:2] and parts >= f for f in FIXED_SQLITE) or parts >= FIXED_SQLITE[-1]
     if not fixed:
         raise WrongDatabase(f"SQLite {version} can lose committed rows (WAL-reset bug, fixed in 3.51.3); install a current `apsw`")
+
+
+def fsync_folder(folder: str | Path) -> None:
+    """Make the names in a folder durable: a rename is not until then."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -36,11 +36,6 @@ class JobRun:
     request_id: str | None = None
     arguments: str | None = None
 
-    @property
-    def ended(self) -> bool:
-        """Done, or failed with no further try to come."""
-        return self.state == "succeeded" or (self.state == "failed" and self.retry_at is None)
-
 
 class SQLiteJobRunRepository:
     """Requests, claims, heartbeats and ends of job runs; pauses; who ticks."""

@@ -39,10 +39,6 @@ class Rolled:
     kept_by_hand: int = 0
     withheld: list[tuple[Date, str]] = field(default_factory=list)
 
-    @property
-    def did_something(self) -> bool:
-        return bool(self.added or self.revised)
-
 
 def roll_up(
     database: DatabaseManager,

@@ -51,7 +51,8 @@ def test_a_second_rollup_finds_nothing_to_do_and_commits_nothing(database, ledge
     ledger.post([deposit(), value(0, 1000), value(1, 1010)])
     assert roll().added == 2
     before = database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0]
-    assert not roll().did_something
+    again = roll()
+    assert (again.added, again.revised, again.through) == (0, 0, None)
     assert before == (database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0])
 
 

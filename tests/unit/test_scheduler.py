@@ -200,7 +200,7 @@ def test_a_request_that_is_wrong_fails_once_and_is_not_tried_again(make, clock, 
         clock.now += DAY
         ran(scheduler)
         run = runs.find("work", filed.scheduled_for)
-        assert (run.state, run.attempts, run.retry_at, run.ended) == ("failed", 1, None, True)
+        assert (run.state, run.attempts, run.retry_at) == ("failed", 1, None)
 
 
 def test_a_paused_job_waits_and_catches_up_once_it_is_resumed(make, clock, database):
