@@ -112,7 +112,8 @@ class JobSettings(_Section):
 
 class SchedulerSettings(_Section):
     time_zone: str = "UTC"
-    tick_seconds: float = Field(15.0, gt=0, le=3600)
+    #: A run that is asked for starts within this.
+    tick_seconds: float = Field(2.0, gt=0, le=3600)
     catchup_days: int = Field(30, ge=0, le=400)
     jobs: dict[str, JobSettings] = Field(default_factory=dict)
 

@@ -43,7 +43,7 @@ class Scheduler:
         entries: Mapping[str, Entry],
         *,
         zone: str = "UTC",
-        tick_seconds: float = 15.0,
+        tick_seconds: float = 2.0,
         catchup_days: int = 30,
         jobs: Mapping[str, Job] = JOBS,
         clock: Callable[[], int] = instants.now,
@@ -62,6 +62,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self._ticker = BackgroundScheduler(timezone=UTC)
         self.last_tick = time.monotonic()
+        self._told_alive = -HEARTBEAT_SECONDS
 
     def start(self) -> None:
         """Tick at once, then regularly."""
@@ -103,7 +104,9 @@ class Scheduler:
         """Start whatever is due and not under way."""
         self.last_tick = time.monotonic()
         try:
-            self._runs.ticked(self._owner, self._clock())
+            if self.last_tick - self._told_alive >= HEARTBEAT_SECONDS:
+                self._runs.ticked(self._owner, self._clock())
+                self._told_alive = self.last_tick
             paused = self._runs.paused()
         except Unavailable as error:
             log.warning("the table of runs cannot be reached now", error=str(error))
@@ -132,7 +135,8 @@ class Scheduler:
         if not entry.every_missed or last is None:
             fresh = fresh[-1:]
         if not entry.every_missed and (newest := max([*fresh, *([] if last is None else [last])], default=None)) is not None:
-            self._runs.supersede(name, newest, now)
+            if any(r.scheduled_for < newest for r in waiting):
+                self._runs.supersede(name, newest, now)
             waiting = [r for r in waiting if r.scheduled_for == newest]
         later = min((r.scheduled_for for r in waiting if r.retry_at is not None and r.retry_at > now), default=now + 1)
         slots = [s for s in (*fresh, *(r.scheduled_for for r in waiting)) if s < later]
