@@ -8,7 +8,7 @@ from typing import Any
 
 from persistence import backups
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError
+from persistence.domain.errors import BooksError, Invalid
 from persistence.repositories import SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up
@@ -22,9 +22,13 @@ class DrillFailed(BooksError):
 def restore_drill(folder: Path, plan: RollupPlan, now: int) -> dict[str, Any]:
     """Restore the newest proved backup apart from the live books and rebuild every account's rows in it.
 
-    Raises `Invalid` where there is no backup, `WrongDatabase` where it is damaged, `DrillFailed` where a row comes out otherwise.
+    Raises `DrillFailed` where there is no backup yet or a row comes out otherwise, `WrongDatabase` where the backup is damaged.
     """
-    backup = backups.find(folder)
+    try:
+        backup = backups.find(folder)
+    except Invalid as error:
+        # Of a fresh installation the first one may be under way: worth another try.
+        raise DrillFailed(str(error)) from error
     compared = 0
     with backups.opened(backup, folder) as plain, closing(DatabaseManager(plain, wal_mode=False)) as restored:
         restored.initialize()

@@ -212,7 +212,7 @@ def rolled_up(database, ledger):
 
 
 def test_the_drill_brings_the_newest_backup_back_and_rebuilds_it(database, ledger, folder):
-    with pytest.raises(Invalid, match="no proved backup"):
+    with pytest.raises(DrillFailed, match="no proved backup"):
         restore_drill(folder, RollupPlan(), NEW_YEAR)
     rolled_up(database, ledger)
     backups.create(database, folder, NEW_YEAR + 10 * DAY)
