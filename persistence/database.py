@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import apsw
 import apsw.sqlite_extra
 
 from persistence import migrations
-from persistence.domain.errors import BooksError, CommitUnknown, HeldElsewhere, Invalid, Unavailable, WrongDatabase
+from persistence.domain import instants
+from persistence.domain.errors import BooksError, CommitUnknown, Damaged, Invalid, Unavailable, WrongDatabase
+from persistence.driver import CHECKSUM_BYTES, connect, found_mark, reachable, renew_epoch, translated
+from persistence.files import fsync_folder, remove
+from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
+from persistence.marks import Mark, MarkFile, furthest, refuse_lost_commits
+from persistence.rows import Row, rows_of
 
-#: Wrong for now: the same commit may succeed once the disk, the lock or the folder is there again.
-PASSING = (
-    apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.NoMemError,
-    apsw.ProtocolError, apsw.InterruptError, apsw.SchemaChangeError, apsw.PermissionsError,
-)  # fmt: skip
-
-#: Wrong for ever: these rows break a rule of the schema or of SQLite.
-CONTENT = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
-
-#: SQLite 3.7.0 to 3.51.2 can lose committed rows when one connection writes while another checkpoints; these lines got the fix.
-FIXED_SQLITE = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+#: A WAL of this size means that a reader has held its snapshot for long, so that nothing can be moved out of it.
+LONG_WAL_BYTES = 64 * 1024 * 1024
 
 Bindings = Sequence[Any] | dict[str, Any]
-
-
-class Row(tuple[Any, ...]):
-    """A result row: by position like any tuple, or by column name."""
-
-    __slots__ = ()
-    _columns: tuple[str, ...] = ()
-
-    @overload  # type: ignore[override]
-    def __getitem__(self, key: str | int) -> Any: ...
-    @overload
-    def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
-    def __getitem__(self, key: str | int | slice) -> Any:
-        if isinstance(key, str):
-            return tuple.__getitem__(self, self._columns.index(key))
-        return tuple.__getitem__(self, key)
-
-    def keys(self) -> tuple[str, ...]:
-        return self._columns
-
-    def asdict(self) -> dict[str, Any]:
-        return dict(zip(self._columns, self, strict=True))
 
 
 T = TypeVar("T")
@@ -73,15 +47,29 @@ class DatabaseManager:
         wal_mode: bool = True,
         busy_timeout_ms: int = 5_000,
         cache_mb: int = 64,
-        wal_autocheckpoint_pages: int = 4_000,
+        checkpoint_pages: int = 4_000,
+        checkpoints: bool = True,
+        backup_folder: str | Path | None = None,
+        refuse_loss: bool = True,
+        verify_pages: bool = True,
+        clock: Callable[[], int] = instants.now,
     ) -> None:
+        """`checkpoints`: False leaves them to another program (Litestream). `backup_folder`: where the copy goes that is taken before
+        the schema is brought up to date (default: `backups` beside the database). `refuse_loss`: False opens books that end before
+        what was made durable, and `verify_pages` pages that do not match their checksums, for those who look into just that."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self.path = str(db_path)
         self.wal_mode = wal_mode
         self.busy_timeout_ms = busy_timeout_ms
         self.cache_mb = cache_mb
-        self.wal_autocheckpoint_pages = wal_autocheckpoint_pages
+        self.checkpoint_pages = checkpoint_pages
+        self.checkpoints = checkpoints and wal_mode
+        self.backup_folder = Path(backup_folder) if backup_folder is not None else Path(self.path).absolute().parent / "backups"
+        self.marks = MarkFile(self.path)
+        self._refuse_loss = refuse_loss
+        self._verify_pages = verify_pages
+        self._clock = clock
         self.max_connections = 1 if self.path == ":memory:" else max_connections
         self._slots = threading.BoundedSemaphore(self.max_connections)
         self._idle: list[apsw.Connection] = []
@@ -89,33 +77,104 @@ class DatabaseManager:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._checked = False
+        #: Device and inode of the file that is open.
+        self._file: tuple[int, int] | None = None
+        self._wrote = False
+        self._wal_pages = 0
+        self._checkpoint_at = checkpoint_pages
         refuse_unsafe_sqlite(apsw.sqlite_lib_version())
 
     # -- the document's API ------------------------------------------------------------------------------------------
 
-    def initialize(self) -> None:
-        """Create the file and its folder where missing, and bring the schema up to date (after a backup of older data).
+    def initialize(self, *, back_up: bool = True) -> None:
+        """Create the file and its folder where missing, and bring the schema up to date, after a proved backup of older data.
 
-        Raises `WrongDatabase` for a file that is not ours or newer than this program, without touching it.
+        Raises `WrongDatabase` for a file that is not ours or newer than this program, without touching it, or on a network file system,
+        and `LostCommits` where the books end before what was made durable.
         """
-        if self.path != ":memory:":
-            folder = Path(self.path).absolute().parent
-            with _reachable(f"create {folder}"):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # The WAL takes the mode of the database: create it closed to others before SQLite does otherwise.
-            with _reachable(f"open {self.path}"):
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        with self._connected(checked=False) as connection, _translated(f"initialise {self.path}"):
-            version = migrations.schema_version(connection, self.path)
-            if self.wal_mode and self.path != ":memory:":
-                # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file.
-                connection.pragma("journal_mode", "wal")
-            elif self.path != ":memory:":
-                connection.pragma("journal_mode", "delete")
-            if 0 < version < migrations.newest_version():
-                self._copy_to(connection, f"{self.path}.before-schema-{migrations.newest_version():04d}")
-            migrations.migrate(connection, version)
-            self._checked = True
+        if self.path == ":memory:":
+            with self._connected(checked=False) as connection:
+                migrations.migrate(connection, migrations.schema_version(connection, self.path))
+                self._checked = True
+            return
+        folder = Path(self.path).absolute().parent
+        with reachable(f"create {folder}"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        refuse_network_file_system(folder)
+        # The WAL takes the mode of the database: create it closed to others before SQLite does otherwise.
+        with reachable(f"open {self.path}"):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            self._open_up(back_up)
+        except Damaged:
+            if not self._another_program_emptied_the_wal():
+                raise
+            self.renew_checksums()
+            self._open_up(back_up)
+
+    def _open_up(self, back_up: bool) -> None:
+        with self._connected(checked=False) as connection, translated(f"initialise {self.path}"):
+            if migrations.schema_version(connection, self.path) != migrations.newest_version() or connection.reserve_bytes("main") != self._reserve:
+                # Several processes may start at once: one brings the file up to date, the others wait for it.
+                with self.marks.locked(wait_seconds=600):
+                    self._bring_up_to_date(connection, back_up)
+            # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file.
+            connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
+            self._look_at(connection)
+
+    @property
+    def _reserve(self) -> int:
+        # Pages get their checksum when they are moved out of the WAL; another program that does so leaves it out.
+        return CHECKSUM_BYTES if self.checkpoints or not self.wal_mode else 0
+
+    def _bring_up_to_date(self, connection: apsw.Connection, back_up: bool) -> None:
+        version = migrations.schema_version(connection, self.path)
+        if version == 0:
+            connection.reserve_bytes("main", self._reserve)
+        elif version < migrations.newest_version() and back_up:
+            from persistence import backups  # which need a database themselves
+
+            self._local.connection = connection
+            try:
+                backups.create(self, self.backup_folder, self._clock())
+            finally:
+                self._local.connection = None
+        migrations.migrate(connection, version)
+        if connection.reserve_bytes("main") != self._reserve:
+            # Every page has to be written anew, which nobody may watch; where somebody does, the next start tries again.
+            with suppress(apsw.BusyError, apsw.FullError):
+                self._rewrite(connection)
+
+    def _rewrite(self, connection: apsw.Connection) -> None:
+        connection.pragma("checksum_verification", "OFF")
+        connection.pragma("journal_mode", "delete")
+        connection.reserve_bytes("main", self._reserve)
+        connection.execute("VACUUM")
+        connection.pragma("checksum_verification", "ON" if self._reserve and self._verify_pages else "OFF")
+
+    def _another_program_emptied_the_wal(self) -> bool:
+        """Whether commits that were in the WAL are in the file now, without having been moved by us: what any SQLite program does that
+        closes the database last, after a kill of ours. It leaves the pages' checksums as they were."""
+        if self.wal_bytes():
+            return False
+        with closing(DatabaseManager(self.path, 1, wal_mode=self.wal_mode, verify_pages=False)) as other, other.get_connection() as connection:
+            found, emptied = found_mark(connection), self.marks.emptied()
+            return emptied is None or emptied.epoch != found.epoch or emptied.commit_no < found.commit_no
+
+    def renew_checksums(self) -> None:
+        """Write every page anew, once everything that it holds has proved to be whole. Raises `Damaged` where it has not."""
+        from persistence.integrity import check_books  # which needs a database itself
+
+        self._drop_all()
+        with self.marks.locked(wait_seconds=600), closing(DatabaseManager(self.path, 1, wal_mode=self.wal_mode, verify_pages=False)) as other:
+            if findings := check_books(other):
+                first = findings[0]
+                raise Damaged(
+                    f"{self.path}: pages do not match their checksums, and the books in them do not add up: {first.check}, {first.where}; "
+                    "`jarvis verify` tells more, `jarvis restore --latest` brings the newest backup back"
+                )
+            with other.get_connection() as connection, translated(f"renew the checksums of {self.path}"):
+                self._rewrite(connection)
 
     @contextmanager
     def get_connection(self) -> Iterator[apsw.Connection]:
@@ -124,12 +183,24 @@ class DatabaseManager:
         if current is not None:
             yield current
             return
-        with self._connected() as connection, _translated("read the books"):
+        with self._connected() as connection, translated("read the books"):
             try:
                 yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """A connection that sees the books of one moment throughout the block. Long ones hold the WAL back: read a copy (`copied`) instead."""
+        with self.get_connection() as connection:
+            connection.execute("SAVEPOINT snapshot")
+            try:
+                yield connection
+            finally:
+                # An I/O error has ended it already.
+                with suppress(apsw.SQLError):
+                    connection.execute("RELEASE snapshot")
 
     @contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
@@ -147,23 +218,35 @@ class DatabaseManager:
                 self._undo(mark)
                 raise
             return
-        with self._connected() as connection:
-            with _translated("begin a commit"):
-                connection.execute("BEGIN IMMEDIATE")
-            self._local.connection, self._local.undo = connection, []
+        with self._connected() as connection, self.transaction_on(connection):
+            yield connection
+
+    @contextmanager
+    def transaction_on(self, connection: apsw.Connection) -> Iterator[None]:
+        """The same on a connection that the caller has taken, to which other databases may be attached."""
+        with translated("begin a commit"):
+            connection.execute("BEGIN IMMEDIATE")
+        self._local.connection, self._local.undo = connection, []
+        changes = connection.total_changes()
+        try:
             try:
-                try:
-                    with _translated("write to the books"):
-                        yield connection
-                except BaseException:
-                    self._roll_back(connection)
-                    raise
-                finally:
-                    self._local.connection = None
-                self._commit(connection)
+                with translated("write to the books"):
+                    yield
+                    number = self._number(connection) if connection.total_changes() != changes else None
             except BaseException:
-                self._undo(0)
+                self._roll_back(connection)
                 raise
+            finally:
+                self._local.connection = None
+            self._commit(connection, number)
+        except BaseException:
+            self._undo(0)
+            raise
+        self._after_commit(connection)
+
+    def book_id(self) -> str:
+        """Whose books these are, whatever the file is called."""
+        return str(self.execute_query("SELECT book_id FROM book")[0][0])
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call this if the present transaction, or the part of it that is under way, comes to nothing."""
@@ -173,7 +256,7 @@ class DatabaseManager:
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
         with self.get_connection() as connection:
-            return _rows(connection.execute(sql, params))
+            return rows_of(connection.execute(sql, params))
 
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
@@ -197,16 +280,23 @@ class DatabaseManager:
         with self.get_connection() as connection:
             self._copy_to(connection, str(target))
 
+    @contextmanager
+    def copied(self, folder: str | Path) -> Iterator[DatabaseManager]:
+        """The books as they are now, in a scratch file of their own below `folder`: for whoever reads for long, or writes to see what comes
+        of it. Gone after the block."""
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".copy-") as scratch:
+            path = os.path.join(scratch, "copy.db")
+            with self.get_connection() as connection:
+                self._copy_to(connection, path, check=False)
+            with closing(DatabaseManager(path, 3, wal_mode=False, verify_pages=self._verify_pages)) as copy:
+                yield copy
+
     def copy_with(self, target: str | Path, observe: Callable[[apsw.Connection], T]) -> T:
         """A consistent copy, and what `observe` sees of the very snapshot that was copied, while others write."""
-        with self.get_connection() as connection, _translated(f"copy to {target}"):
-            connection.execute("SAVEPOINT copying")
-            try:
-                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
-                self._copy_to(connection, str(target))
-                return observe(connection)
-            finally:
-                connection.execute("RELEASE copying")
+        with translated(f"copy to {target}"), self.snapshot() as connection:
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
+            self._copy_to(connection, str(target))
+            return observe(connection)
 
     def restore(self, backup_path: str | Path) -> None:
         """Replace the content by a backup's, in one step that other connections see as one commit.
@@ -217,28 +307,68 @@ class DatabaseManager:
             raise WrongDatabase(f"{backup_path} does not exist; `ls` the backup folder for the ones there are")
         if getattr(self._local, "connection", None) is not None:
             raise Invalid("restore replaces everything, so it cannot be part of a transaction; call it outside")
-        source = apsw.Connection(str(backup_path), flags=apsw.SQLITE_OPEN_READONLY)
+        source = connect(str(backup_path), apsw.SQLITE_OPEN_READONLY)
         try:
-            with _translated(f"read {backup_path}"):
+            with translated(f"read {backup_path}"):
                 if migrations.schema_version(source, str(backup_path)) == 0:
                     raise WrongDatabase(f"{backup_path} is an empty database, not a backup")
                 _check(source, str(backup_path))
-            with self._connected(checked=False) as connection, _translated(f"restore {backup_path}"):
+            # Before the books go back, so that whoever finds them half-way does not take it for a loss.
+            self.marks.forget()
+            with self._connected(checked=False) as connection, translated(f"restore {backup_path}"):
                 with connection.backup("main", source, "main") as copying:
                     copying.step()
+                renew_epoch(connection)
                 if self.path != ":memory:":
                     connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
         finally:
             source.close()
         self.initialize()
 
+    def checkpoint(self, *, truncate: bool = False) -> tuple[int, int] | None:
+        """Move the WAL into the database file, one process at a time. Returns (frames, frames moved): a reader may keep some back;
+        None where another process is at it, or where it is left to another program.
+
+        `truncate` empties the file too, if nobody reads or writes just now.
+        """
+        if not self.checkpoints or self.path == ":memory:":
+            return None
+        with self.get_connection() as connection:
+            return self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log; 0 where there is none."""
+        with suppress(OSError):
+            return os.stat(f"{self.path}-wal").st_size
+        return 0
+
+    def keep_wal_short(self) -> int:
+        """Empty a WAL that a long reader let grow, as soon as that has left. Returns the bytes of a WAL that is still too long, or 0."""
+        if self.wal_bytes() >= LONG_WAL_BYTES:
+            with suppress(Unavailable):
+                self.checkpoint(truncate=True)
+        size = self.wal_bytes()
+        return size if size >= LONG_WAL_BYTES else 0
+
+    def standing(self) -> tuple[Mark, Mark | None, int]:
+        """Where the books stand, how far they were made durable as noted outside of them, and how many notes cannot be read."""
+        noted, damaged = self.marks.read()
+        with self.get_connection() as connection:
+            found = found_mark(connection)
+        return found, furthest(noted, found.epoch), damaged
+
     def close(self) -> None:
-        """Close every connection. The manager may be used again afterwards."""
+        """Close every connection, the WAL moved where nobody else is at work. The manager may be used again afterwards."""
+        if self._wrote:
+            self._wrote = False
+            with suppress(BooksError, apsw.Error):
+                self.checkpoint(truncate=True)
         with self._lock:
             connections, self._idle, self._opened = list(self._opened), [], set()
         for connection in connections:
             with suppress(apsw.Error):
                 connection.close()
+        self.marks.close()
 
     # -- details -----------------------------------------------------------------------------------------------------
 
@@ -249,22 +379,37 @@ class DatabaseManager:
             connection = self._take()
             try:
                 if checked and not self._checked:
-                    if migrations.schema_version(connection, self.path) != migrations.newest_version():
-                        raise WrongDatabase(f"{self.path} is not initialised; run `jarvis db init`, or call DatabaseManager.initialize()")
-                    self._checked = True
+                    with translated(f"open {self.path}"):
+                        if migrations.schema_version(connection, self.path) != migrations.newest_version():
+                            raise WrongDatabase(f"{self.path} is not initialised; run `jarvis db init`, or call DatabaseManager.initialize()")
+                        self._look_at(connection)
                 yield connection
             finally:
                 with self._lock:
-                    if connection in self._opened:
+                    if kept := connection in self._opened:
                         self._idle.append(connection)
+                if not kept:
+                    with suppress(apsw.Error):
+                        connection.close()
         finally:
             self._slots.release()
 
+    def _look_at(self, connection: apsw.Connection) -> None:
+        """Hold the books against the marks of what was made durable, before anybody relies on them."""
+        if self._refuse_loss and self.path != ":memory:":
+            # The marks first: whatever they say was durable before the books are read.
+            noted = self.marks.read()[0]
+            found = found_mark(connection)
+            refuse_lost_commits(self.path, found, furthest(noted, found.epoch))
+        self._checked = True
+
     def _take(self) -> apsw.Connection:
+        if self._idle and self._is_gone():
+            self._drop_all()
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        with _translated(f"open {self.path}"):
+        with translated(f"open {self.path}"):
             connection = self._open()
         with self._lock:
             self._opened.add(connection)
@@ -273,7 +418,12 @@ class DatabaseManager:
     def _open(self) -> apsw.Connection:
         if self.path != ":memory:" and not Path(self.path).exists():
             raise Unavailable(f"{self.path} does not exist; run `jarvis db init`, or check database.path and the folder it names")
-        connection = apsw.Connection(self.path)
+        connection = connect(self.path)
+        if self.path != ":memory:":
+            status = os.stat(self.path)
+            self._file = status.st_dev, status.st_ino
+        if not self._verify_pages:
+            connection.pragma("checksum_verification", "OFF")
         # Wait for another process's commit instead of failing at once; SQLite's own waiting sleeps up to 100 ms at a time, which
         # two busy writers would spend asleep beside a free lock.
         connection.set_busy_handler(self._wait_for_lock)
@@ -292,8 +442,9 @@ class DatabaseManager:
         connection.pragma("mmap_size", 0)
         # Nobody's file may run functions through its schema.
         connection.pragma("trusted_schema", False)
-        # 16 MB of WAL between checkpoints: fewer of them under load, still quick to replay.
-        connection.pragma("wal_autocheckpoint", self.wal_autocheckpoint_pages)
+        # Checkpoints are ours, one at a time by a lock: neither SQLite's own after a commit nor its one at the last close.
+        connection.set_wal_hook(self._note_wal_pages)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         # After a long reader the WAL shrinks again to this.
         connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         return connection
@@ -303,7 +454,14 @@ class DatabaseManager:
         time.sleep(0.001)
         return tries < self.busy_timeout_ms
 
-    def _commit(self, connection: apsw.Connection) -> None:
+    def _number(self, connection: apsw.Connection) -> Mark | None:
+        """Count the commit that is about to be made."""
+        if self.path == ":memory:":
+            return None
+        connection.execute("UPDATE book SET commit_no = commit_no + 1")
+        return found_mark(connection)._replace(at=self._clock())
+
+    def _commit(self, connection: apsw.Connection, mark: Mark | None) -> None:
         try:
             connection.execute("COMMIT")
         except apsw.BusyError as error:
@@ -311,8 +469,65 @@ class DatabaseManager:
             self._roll_back(connection)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
         except apsw.Error as error:
-            self._discard(connection)
+            self._drop_all()
             raise CommitUnknown(f"commit: {type(error).__name__}: {error}; whether it is on disk shows after reopening") from error
+        if self._is_gone():
+            # A folder that was moved or deleted takes the open file along, and with it what was just written.
+            self._drop_all()
+            raise CommitUnknown(f"{self.path} was moved, replaced or deleted while it was open; put it back, writing goes on by itself")
+        if mark is not None:
+            self._wrote = True
+            # What cannot be noted only makes the bound lag; the commit itself is durable.
+            with suppress(OSError):
+                self.marks.write(mark)
+
+    def _after_commit(self, connection: apsw.Connection) -> None:
+        if self.checkpoints and self._wal_pages >= self._checkpoint_at:
+            with suppress(BooksError, apsw.Error):
+                self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _checkpoint(self, connection: apsw.Connection, mode: int) -> tuple[int, int] | None:
+        with self.marks.locked(wait_seconds=0) as got:
+            if not got:
+                self._checkpoint_at = self._wal_pages + self.checkpoint_pages // 4
+                return None
+            if mode != apsw.SQLITE_CHECKPOINT_PASSIVE:
+                # It would hold off writers while it waits for readers: better later than that.
+                connection.set_busy_timeout(20)
+            try:
+                standing = found_mark(connection)
+                frames, moved = connection.wal_checkpoint(mode=mode)
+                if mode == apsw.SQLITE_CHECKPOINT_TRUNCATE:
+                    self.marks.write_emptied(standing)
+            except apsw.BusyError:
+                return None
+            finally:
+                connection.set_busy_handler(self._wait_for_lock)
+            # While a reader keeps some back, trying after each commit would move nothing.
+            self._checkpoint_at = self.checkpoint_pages if moved == frames else frames + self.checkpoint_pages // 4
+            return frames, moved
+
+    def _note_wal_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return 0
+
+    def _is_gone(self) -> bool:
+        if self._file is None:
+            return False
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self._file
+
+    def _drop_all(self) -> None:
+        """Use no connection again; those that others are using are closed as they come back. The next one opens the file anew."""
+        with self._lock:
+            idle, self._idle, self._opened = self._idle, [], set()
+            self._checked, self._file = False, None
+        for connection in idle:
+            with suppress(apsw.Error):
+                connection.close()
 
     def _undo(self, mark: int) -> None:
         while len(self._local.undo) > mark:
@@ -328,92 +543,29 @@ class DatabaseManager:
     def _discard(self, connection: apsw.Connection) -> None:
         with self._lock:
             self._opened.discard(connection)
-        with suppress(apsw.Error):
-            connection.close()
 
-    def _copy_to(self, connection: apsw.Connection, target: str) -> None:
+    def _copy_to(self, connection: apsw.Connection, target: str, *, check: bool = True) -> None:
         partial = f"{target}.partial"
-        with _reachable(f"write {partial}"), _translated(f"write {partial}"):
-            _remove(partial)
+        with reachable(f"write {partial}"), translated(f"write {partial}"):
+            remove(partial)
             os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            copy = apsw.Connection(partial)
+            copy = connect(partial)
             try:
+                # Pages get their checksums as they are written, once the file says that it has any.
+                copy.reserve_bytes("main", connection.reserve_bytes("main"))
+                copy.execute("CREATE TABLE beginning (x)")
                 # One step: a copy in several starts over with every commit of another connection, so it never ends.
                 with copy.backup("main", connection, "main") as copying:
                     copying.step()
                 copy.pragma("journal_mode", "delete")
-                _check(copy, partial)
+                if check:
+                    _check(copy, partial)
             finally:
                 copy.close()
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(partial, target)
             fsync_folder(os.path.dirname(os.path.abspath(target)))
-
-
-def refuse_unsafe_sqlite(version: str) -> None:
-    """Raises `WrongDatabase` for a SQLite that can lose committed rows (the WAL-reset bug, 3.7.0 to 3.51.2)."""
-    parts = tuple(int(p) for p in version.split(".")[:3])
-    fixed = any(parts[:2] == f[:2] and parts >= f for f in FIXED_SQLITE) or parts >= FIXED_SQLITE[-1]
-    if not fixed:
-        raise WrongDatabase(f"SQLite {version} can lose committed rows (WAL-reset bug, fixed in 3.51.3); install a current `apsw`")
-
-
-def fsync_folder(folder: str | Path) -> None:
-    """Make the names in a folder durable: a rename is not until then."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked_file(path: str | Path, holder: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file for the length of a block; the kernel frees it if the process dies.
-
-    Raises `HeldElsewhere`, naming who holds it, where another process does.
-    """
-    Path(path).absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            other = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            raise HeldElsewhere(f"{path} is held by {other}; stop it first, or use another folder or name") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """The driver's errors and the system's, as families of ours."""
-    try:
-        yield
-    except BooksError:
-        raise
-    except apsw.NotADBError as error:
-        raise WrongDatabase(f"could not {doing}: the file is no SQLite database; name another one in database.path") from error
-    except apsw.CorruptError as error:
-        raise WrongDatabase(f"could not {doing}: {error}; run `jarvis db check`, then restore the newest backup") from error
-    except apsw.FullError as error:
-        raise Unavailable(f"could not {doing}: the disk is full; free some space, writing resumes by itself") from error
-    except apsw.BusyError as error:
-        raise Unavailable(f"could not {doing}: another program holds the database; it is tried again") from error
-    except PASSING as error:
-        raise Unavailable(f"could not {doing}: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _reachable(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(f"could not {doing}: {error.strerror or error}; check the folder, its owner and the free space") from error
 
 
 def _check(connection: apsw.Connection, path: str) -> None:
@@ -428,23 +580,3 @@ def _changed(connection: apsw.Connection, sql: str, params: Bindings) -> int:
     before = connection.total_changes()
     connection.execute(sql, params)
     return connection.changes() if connection.total_changes() != before else 0
-
-
-def _rows(cursor: apsw.Cursor) -> list[Row]:
-    found: list[Row] = []
-    kind = Row
-    for values in cursor:
-        if not found:
-            kind = _row_type(tuple(column[0] for column in cursor.get_description()))
-        found.append(kind(values))
-    return found
-
-
-@lru_cache(maxsize=256)
-def _row_type(columns: tuple[str, ...]) -> type[Row]:
-    return type("Row", (Row,), {"__slots__": (), "_columns": columns})
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)

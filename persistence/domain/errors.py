@@ -37,6 +37,14 @@ class WrongDatabase(BooksError):
     """The file is not ours, newer than this program, or damaged beyond opening. Never written to."""
 
 
+class LostCommits(WrongDatabase):
+    """The books hold fewer commits than were made durable; the message has the missing range and the way back."""
+
+
+class Damaged(WrongDatabase):
+    """A page of the file is not what was written to it."""
+
+
 class Unavailable(BooksError):
     """The store cannot take this now (busy, full, unreachable). Keep the work and try again."""
 

@@ -6,13 +6,16 @@ import threading
 from pathlib import Path
 
 import pytest
+import zstandard
 from books import deposit, fill, statuses
 
 from persistence import backups, maintenance, migrations
-from persistence.database import DatabaseManager, locked_file, refuse_unsafe_sqlite
+from persistence.database import DatabaseManager
 from persistence.domain import Invalid, Unavailable, WrongDatabase
 from persistence.domain.errors import HeldElsewhere
-from persistence.integrity import check_books
+from persistence.files import locked_file
+from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
+from persistence.integrity import check_books, damaged_pages
 from persistence.ledger import Ledger
 from persistence.repositories import SQLiteAccountRepository
 
@@ -292,30 +295,88 @@ def test_integrity_checks_find_what_was_tampered_with(database, ledger):
     assert check_books(database) == []
 
 
+def test_a_network_file_system_is_refused_with_what_to_do(tmp_path):
+    mounts = f"20 1 8:1 / / rw - ext4 /dev/sda rw\n30 20 0:50 / {tmp_path} rw - nfs4 server:/x rw"
+    with pytest.raises(WrongDatabase, match="nfs4, a network file system"):
+        refuse_network_file_system(tmp_path / "data", mounts)
+    refuse_network_file_system(Path("/somewhere"), mounts)
+    refuse_network_file_system(tmp_path / "data", mounts + f"\n31 30 8:2 / {tmp_path}/data rw - ext4 /dev/sdb rw")
+
+
+def test_a_database_that_is_moved_while_it_is_open_acknowledges_nothing(tmp_path):
+    manager = DatabaseManager(tmp_path / "data" / "b.db")
+    manager.initialize()
+    ledger = Ledger(manager)
+    ledger.post([deposit(1)])
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(Unavailable, match="does not exist"):
+        ledger.post([deposit(2)])
+
+    (tmp_path / "elsewhere").rename(tmp_path / "data")
+    assert statuses(ledger.post([deposit(1), deposit(2)])) == ["duplicate", "applied"]
+    manager.close()
+
+
+def test_a_commit_into_a_file_that_was_just_moved_away_is_not_acknowledged(tmp_path):
+    manager = DatabaseManager(tmp_path / "data" / "b.db")
+    manager.initialize()
+    with pytest.raises(Unavailable, match="moved, replaced or deleted"), manager.transaction() as connection:
+        connection.execute("INSERT INTO accounts (account_id, name) VALUES ('a', 'a')")
+        (tmp_path / "data").rename(tmp_path / "elsewhere")
+    manager.close()
+
+
 def test_paths_in_a_folder_that_cannot_be_made_say_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="could not create"):
         DatabaseManager(Path(tmp_path / "file" / "b.db")).initialize()
 
 
-def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path):
-    newest = migrations.newest_version()
-    for version in range(1, newest):
-        path = tmp_path / f"v{version}.db"
-        older = [m for m in migrations.migrations() if m.version <= version]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(migrations, "migrations", lambda older=older: tuple(older))
-            manager = DatabaseManager(path)
-            manager.initialize()
-            assert manager.execute_query("PRAGMA user_version")[0][0] == version
-            manager.execute_update("INSERT INTO accounts (account_id, name) VALUES ('a', 'kept')")
-            manager.close()
+RELEASED = sorted((Path(__file__).parents[1] / "data" / "schema").glob("v*.db.zst"))
 
-        upgraded = DatabaseManager(path)
-        upgraded.initialize()
-        assert upgraded.execute_query("PRAGMA user_version")[0][0] == newest
-        assert upgraded.execute_query("SELECT name FROM accounts")[0][0] == "kept"
-        assert statuses(Ledger(upgraded).post([deposit(producer="p", sequence=1)])) == ["applied"]
-        assert check_books(upgraded) == []
-        assert (tmp_path / f"v{version}.db.before-schema-{newest:04d}").exists(), "a copy of the older one stays beside it"
-        upgraded.close()
+
+def test_every_released_schema_has_a_database_to_upgrade():
+    assert [int(p.name[1:].split(".")[0]) for p in RELEASED] == list(range(1, migrations.newest_version()))
+
+
+@pytest.mark.parametrize("released", RELEASED, ids=lambda p: p.name)
+def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path, released):
+    path = tmp_path / "b.db"
+    path.write_bytes(zstandard.decompress(released.read_bytes()))
+    path.chmod(0o600)
+
+    upgraded = DatabaseManager(path)
+    upgraded.initialize()
+
+    assert upgraded.execute_query("PRAGMA user_version")[0][0] == migrations.newest_version()
+    held = {table: upgraded.execute_query(f"SELECT count(*) FROM {table}")[0][0] for table in ("facts", "fills", "orders", "quarantine", "performance_metrics")}
+    assert (held["facts"], held["fills"], held["quarantine"]) == (129, 118, 2)
+    assert SQLiteAccountRepository(upgraded).find_by_id("acc_tape").name == "Tape"
+    assert check_books(upgraded) == []
+    assert damaged_pages(upgraded) == [], "every page has its checksum now"
+    [kept] = backups.present(tmp_path / "backups")
+    assert kept.proved, "a proved backup of the older one"
+    assert kept.schema_version == int(released.name[1])
+    backups.verify(kept)
+    assert statuses(Ledger(upgraded).post([deposit(producer="p", sequence=1)])) == ["applied"]
+    again = Ledger(upgraded).post(
+        [deposit("bad", account_id="acc_tape", deposit_id="d2", currency="XRP", amount="5000000", occurred_at=1570748411620000, usd_rate="0.27")]
+    )
+    assert statuses(again) == ["duplicate"], "identities and digests are those of the older program"
+    upgraded.close()
+
+
+def test_a_migration_that_fails_leaves_the_older_database_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "b.db"
+    path.write_bytes(zstandard.decompress(RELEASED[0].read_bytes()))
+    broken = (*migrations.migrations()[:1], migrations.Migration(2, "broken", "CREATE TABLE half (x); SELECT no_such_function();"))
+    monkeypatch.setattr(migrations, "migrations", lambda: broken)
+
+    with pytest.raises(Exception, match="no_such_function"):
+        DatabaseManager(path).initialize()
+
+    reader = sqlite3.connect(path)
+    assert reader.execute("PRAGMA user_version").fetchone() == (1,)
+    assert reader.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+    reader.close()

@@ -1,0 +1,47 @@
+"""Names and locks in folders: what makes a rename durable, and what lets one process in at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from persistence.domain.errors import HeldElsewhere
+
+
+def fsync_folder(folder: str | Path) -> None:
+    """Make the names in a folder durable: a rename is not until then."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_file(path: str | Path, holder: str) -> Iterator[None]:
+    """Hold an exclusive lock on a file for the length of a block; the kernel frees it if the process dies.
+
+    Raises `HeldElsewhere`, naming who holds it, where another process does.
+    """
+    Path(path).absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            other = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            raise HeldElsewhere(f"{path} is held by {other}; stop it first, or use another folder or name") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file that may not be there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
