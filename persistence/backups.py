@@ -24,10 +24,12 @@ import apsw
 import apsw.sqlite_extra
 import zstandard
 
-from persistence import migrations
-from persistence.database import DatabaseManager, fsync_folder
+from persistence import chain, migrations
+from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Invalid, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.driver import connect
+from persistence.files import fsync_folder
 from persistence.integrity import check_books
 from persistence.retention import expired
 
@@ -71,7 +73,8 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     Raises `Unavailable` where it could not be written, `BackupFailed` where the copy is not what was copied.
     """
     taken_at = to_datetime(now).replace(microsecond=0)
-    schema = migrations.newest_version()
+    with database.get_connection() as connection:
+        schema = migrations.schema_version(connection, database.path)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     if path.exists():
@@ -79,6 +82,9 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     partial = folder / f".{path.name}.partial"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".taking-") as scratch:
         copy = Path(scratch) / "copy.db"
+        if schema == migrations.newest_version():
+            # So that the head in the manifest stands for everything that the backup holds.
+            chain.seal(database, now)
         content = database.copy_with(copy, _contents)
         _clear_partials(folder)
         _write(copy, partial, compress=compress)
@@ -100,6 +106,28 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     _write_file(manifest_path(path), json.dumps({**manifest, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1))
     fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
+
+
+def free_second(folder: Path, instant: int) -> int:
+    """The first full second from an instant on that no backup is named by."""
+    taken = {to_instant(b.taken_at) for b in present(folder)}
+    instant -= instant % 1_000_000
+    while instant in taken:
+        instant += 1_000_000
+    return instant
+
+
+def keep_as_is(database: DatabaseManager, folder: Path, now: int) -> Path:
+    """A backup where the books can be proved, else a plain copy of them as they are, for study or to go back to."""
+    try:
+        return create(database, folder, free_second(folder, now)).path
+    except (BackupFailed, WrongDatabase):
+        target = folder / f"unproved-{to_datetime(now):%Y%m%dT%H%M%S}Z.db"
+        with database.copied(folder) as copy:
+            copy.close()
+            os.replace(copy.path, target)
+        fsync_folder(folder)
+        return target
 
 
 def present(folder: Path) -> list[Backup]:
@@ -170,12 +198,20 @@ def _contents(connection: apsw.Connection) -> dict[str, Any]:
         # Without an index the rows come in the order of the table itself.
         digest = connection.execute("SELECT lower(hex(sha3_query(?, 256)))", (f"SELECT * FROM {table} NOT INDEXED",)).get
         tables[name] = {"rows": rows, "sha3": digest}
+    head = chain.head_within_any(connection)
     newest = connection.execute("SELECT transaction_no, occurred_at FROM transactions ORDER BY transaction_no DESC LIMIT 1").get
     return {
         "pages": connection.pragma("page_count"), "page_size": connection.pragma("page_size"), "tables": tables,
+        "chain": None if head is None else _chain(connection, head),
         "newest_fact_no": connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get,
         "newest_transaction": None if newest is None else {"transaction_no": newest[0], "occurred_at": to_text(newest[1])},
     }  # fmt: skip
+
+
+def _chain(connection: apsw.Connection, head: chain.Head) -> dict[str, Any]:
+    """The head of the chain, and which chain it is."""
+    book_id, epoch = connection.execute("SELECT book_id, epoch FROM book").get
+    return {"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to, "book": book_id, "epoch": epoch}
 
 
 def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
@@ -188,16 +224,21 @@ def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
     _read(path, plain)
     if _sha256(plain) != manifest["content_sha256"]:
         raise WrongDatabase(f"{path} does not decompress to what was copied")
-    with closing(DatabaseManager(plain, wal_mode=False)) as restored:
-        with restored.get_connection() as connection:
+    try:
+        with closing(connect(str(plain))) as connection:
             if (problems := [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]) or list(
                 connection.execute("PRAGMA foreign_key_check")
             ):
                 raise WrongDatabase(f"{path} is damaged: {'; '.join(problems) or 'a row refers to nothing'}")
             found = _contents(connection)
-        for name, expected in manifest["tables"].items():
-            if found["tables"].get(name) != expected:
-                raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
+    except apsw.Error as error:
+        raise WrongDatabase(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    for name, expected in manifest["tables"].items():
+        if found["tables"].get(name) != expected:
+            raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
+    with closing(DatabaseManager(plain, wal_mode=False)) as restored:
+        # One of an older program is looked at as what it becomes.
+        restored.initialize(back_up=False)
         if findings := check_books(restored):
             raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
     return plain

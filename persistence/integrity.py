@@ -4,29 +4,25 @@ which command shows more. Checks read one consistent snapshot and change nothing
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from decimal import Decimal
+from itertools import groupby, islice
 
 import apsw
 
 from persistence.database import DatabaseManager
+from persistence.domain.finding import Finding
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
+from persistence.driver import connect
 from persistence.repositories import facts, orders
+from persistence.repositories import transactions as movements
 
 #: Findings shown per check; more of the same say nothing new.
 SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    where: str
-    expected: str
-    found: str
-    look: str
-    """The command that shows more."""
 
 
 Check = Callable[[apsw.Connection], Iterator[Finding]]
@@ -35,16 +31,9 @@ Check = Callable[[apsw.Connection], Iterator[Finding]]
 def check_books(database: DatabaseManager) -> list[Finding]:
     """Run every check on one snapshot. An empty list means that the books add up."""
     findings: list[Finding] = []
-    with database.get_connection() as connection:
-        connection.execute("SAVEPOINT checking")
-        try:
-            for check in CHECKS:
-                for count, finding in enumerate(check(connection), 1):
-                    if count > SHOWN:
-                        break
-                    findings.append(finding)
-        finally:
-            connection.execute("RELEASE checking")
+    with database.snapshot() as connection:
+        for check in CHECKS:
+            findings += islice(check(connection), SHOWN)
     return findings
 
 
@@ -52,6 +41,38 @@ def file_is_sound(connection: apsw.Connection) -> Iterator[Finding]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({SHOWN})"):
         if text != "ok":
             yield Finding("file is sound", "database file", "ok", text, "jarvis db check")
+
+
+#: SQLite locks bytes from here on, so the page that holds them is never used.
+LOCK_BYTE = 1 << 30
+#: SQLite's default, and that of every database of ours.
+PAGE_BYTES = 4096
+
+
+def damaged_pages(database: DatabaseManager) -> list[int]:
+    """Numbers of the pages of the file that do not match their checksum, free ones included; the WAL is not looked at.
+
+    Reads around SQLite's cache, so that it sees what the disk holds.
+    """
+    # A connection of its own, to nothing: the header of the file may be what is damaged.
+    with closing(connect(":memory:")) as connection, open(database.path, "rb") as file:
+        header = os.pread(file.fileno(), 100, 0)
+        size = int.from_bytes(header[16:18], "big") or PAGE_BYTES
+        size = size if size in (1 << n for n in range(9, 16)) else PAGE_BYTES
+
+        def is_sound(number: int) -> bool:
+            page = os.pread(file.fileno(), size, (number - 1) * size)
+            return len(page) == size and bool(connection.execute("SELECT verify_checksum(?)", (page,)).get)
+
+        count = -(-os.fstat(file.fileno()).st_size // size)
+        suspect = [n for n in range(1, count + 1) if n != LOCK_BYTE // size + 1 and not is_sound(n)]
+        if header[20:21] == b"\0" and len(suspect) > count // 2:
+            return []  # written without checksums, as where checkpoints are left to Litestream
+        # A checkpoint may have been writing just then.
+        for _ in range(5 if suspect and database.wal_bytes() else 0):
+            time.sleep(0.05)
+            suspect = [n for n in suspect if not is_sound(n)]
+        return suspect
 
 
 def references_hold(connection: apsw.Connection) -> Iterator[Finding]:
@@ -78,9 +99,16 @@ def sums_match_transactions(connection: apsw.Connection) -> Iterator[Finding]:
 
 def balances_are_explained(connection: apsw.Connection) -> Iterator[Finding]:
     """available + reserved = Σ transactions, for every account and currency."""
-    explained: dict[tuple[str, str], Decimal] = {}
-    for account_id, currency, amount in connection.execute("SELECT account_id, currency, decimal_sum(amount) FROM transactions GROUP BY account_id, currency"):
-        explained[account_id, currency] = Decimal(amount)
+    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transactions GROUP BY account_id, currency")
+
+
+def balances_follow_sums(connection: apsw.Connection) -> Iterator[Finding]:
+    """The same from the sums that are kept, which costs nothing however many transactions there are."""
+    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency")
+
+
+def _balances(connection: apsw.Connection, sums: str) -> Iterator[Finding]:
+    explained = {(a, c): Decimal(amount) for a, c, amount in connection.execute(sums)}
     stored = {(a, c): EXACT.add(Decimal(f), Decimal(r)) for a, c, f, r in connection.execute("SELECT account_id, currency, available, reserved FROM balances")}
     for key in sorted({*explained, *stored}):
         expected, found = explained.get(key, ZERO), stored.get(key, ZERO)
@@ -118,28 +146,47 @@ def orders_match_their_facts(connection: apsw.Connection) -> Iterator[Finding]:
             expected, left = OrderState.derive(left[1]), next(derived, None)
         if right is not None and right[0] == key:
             found, right = right[1], next(stored, None)
-        if expected != (found.state if found else None) or (found and expected and expected.reserved() != (found.reserved, found.reserved_currency)):
-            where, look = f"order {key[0]} of {key[1]}", f"jarvis orders --account {key[1]}"
-            yield Finding("orders match their facts", where, _order(expected), _order(found and found.state), look)
+        yield from order_finding(key, expected, found)
+
+
+def order_finding(key: tuple[str, str], expected: OrderState | None, found: orders.Stored | None) -> Iterator[Finding]:
+    """Whether an order is stored as its facts make it."""
+    if expected != (found.state if found else None) or (found and expected and expected.reserved() != (found.reserved, found.reserved_currency)):
+        where, look = f"order {key[0]} of {key[1]}", f"jarvis orders --account {key[1]}"
+        yield Finding("orders match their facts", where, _order(expected), _order(found and found.state), look)
 
 
 def every_fact_has_its_content(connection: apsw.Connection) -> Iterator[Finding]:
-    """One content row per identity that is not erased, in the table of its kind, and the digest of that content."""
+    """One content row per identity that is not erased, in the table of its kind."""
     for kind, table in _CONTENT.items():
         sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
         for record_id, account_id in connection.execute(sql, (kind,)):
-            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", "jarvis db check")
-    for fact in facts.recorded_facts(connection):
-        digest = connection.execute("SELECT digest FROM facts WHERE record_id = ? AND account_id = ? AND kind = ?", (fact[1], fact[0], fact.kind)).get
-        if digest != fact.digest:
-            expected = "no identity" if digest is None else digest.hex()[:16]
-            yield Finding(
-                "every fact has its content", f"{fact.kind} {fact[1]} of {fact[0]}", f"digest {expected}", f"digest {fact.digest.hex()[:16]}", "jarvis db check"
-            )
+            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", "jarvis verify --chain")
+
+
+def content_and_movements_follow(connection: apsw.Connection, after: int = 0) -> Iterator[Finding]:
+    """Of every fact (after a number): its content has the digest of its identity, and its transactions are those it makes."""
+    stored = groupby(movements.rows_after(connection, after), key=lambda row: row[0] // movements.LEGS)
+    number, rows = next(stored, (None, iter(())))
+    for recorded in facts.recorded_by_number(connection, after):
+        fact, fact_no = recorded.fact, recorded.fact_no
+        while number is not None and number < fact_no:
+            number, rows = next(stored, (None, iter(())))  # of facts without content: said by other checks
+        found = list(rows) if number == fact_no else []
+        where = f"{fact.kind} {fact[1]} of {fact[0]} (fact {fact_no})"
+        if recorded.identity != (fact[1], fact[0], fact.kind) or recorded.digest != fact.digest:
+            said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
+            yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", "jarvis verify --chain")
+        expected = movements.transactions_of(fact_no, fact)
+        if recorded.state == facts.VOIDED:
+            expected += [movements.reversed_row(row) for row in expected]
+        if found != expected:
+            look = f"jarvis transactions --account {fact[0]}; jarvis rebuild --check"
+            yield Finding("transactions follow from their facts", where, _movements(expected), _movements(found), look)
 
 
 def movements_match_their_facts(connection: apsw.Connection) -> Iterator[Finding]:
-    """No transaction without a fact of its account; a voided fact is reversed leg by leg, a live one is not."""
+    """No transaction without a recorded fact of its account."""
     orphans = (
         "SELECT t.transaction_no, t.account_id FROM transactions t LEFT JOIN facts f ON f.fact_no = t.fact_no "
         "WHERE f.fact_no IS NULL OR f.account_id <> t.account_id OR f.state = 2"
@@ -148,15 +195,17 @@ def movements_match_their_facts(connection: apsw.Connection) -> Iterator[Finding
         yield Finding(
             "movements match their facts", f"transaction {number} of {account_id}", "a recorded fact", "none", f"jarvis transactions --account {account_id}"
         )
-    unbalanced = (
-        "SELECT f.kind, f.record_id, f.account_id, f.state, sum(t.leg < 8), sum(t.leg >= 8) FROM transactions t JOIN facts f ON f.fact_no = t.fact_no "
-        "WHERE f.state = 1 OR t.leg >= 8 GROUP BY t.fact_no HAVING f.state <> 1 OR sum(t.leg < 8) <> sum(t.leg >= 8)"
+
+
+def voids_count(connection: apsw.Connection) -> Iterator[Finding]:
+    """A fact is voided where a void names it, and only there."""
+    sql = (
+        "SELECT f.kind, f.record_id, f.account_id, f.state FROM facts f WHERE f.state < 2 AND f.state <> "
+        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind)"
     )
-    for kind, record_id, account_id, state, legs, reversals in connection.execute(unbalanced):
-        expected = f"{legs if state == 1 else 0} reversals"
-        yield Finding(
-            "movements match their facts", f"{kind} {record_id} of {account_id}", expected, f"{reversals}", f"jarvis transactions --account {account_id}"
-        )
+    for kind, record_id, account_id, state in connection.execute(sql):
+        expected, found = ("live", "voided") if state else ("voided", "live")
+        yield Finding("voids count", f"{kind} {record_id} of {account_id}", expected, found, "jarvis rebuild --check")
 
 
 _CONTENT = {
@@ -166,7 +215,7 @@ _CONTENT = {
 
 CHECKS: tuple[Check, ...] = (
     file_is_sound, references_hold, sums_match_transactions, balances_are_explained, reserved_is_explained, orders_match_their_facts,
-    every_fact_has_its_content, movements_match_their_facts,
+    every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts, voids_count,
 )  # fmt: skip
 
 
@@ -176,3 +225,7 @@ def _pair(sum_and_count: tuple[Decimal, int]) -> str:
 
 def _order(state: OrderState | None) -> str:
     return "no order" if state is None else f"{state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+
+
+def _movements(rows: list[movements.TransactionRow]) -> str:
+    return ", ".join(f"{row[3]} {row[5]} {row[4]}" for row in rows) or "none"

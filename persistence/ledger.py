@@ -22,7 +22,8 @@ from typing import Any
 
 import apsw
 
-from persistence.database import CONTENT, DatabaseManager
+from persistence import chain
+from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import AccountDeleted, BooksError, Conflict, Invalid
 from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
@@ -30,6 +31,7 @@ from persistence.domain.jobs import JobRequest
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
 from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
+from persistence.driver import CONTENT
 from persistence.repositories import accounts, facts, gaps, job_runs, orders, quarantine
 from persistence.repositories import transactions as movements
 from persistence.repositories.facts import ERASED, LIVE, VOIDED, Identity, Known
@@ -131,6 +133,27 @@ class Posting:
             new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
             outcomes[index] = Outcome("quarantined", refusal.reason, refusal.detail) if new else DUPLICATE
         return outcomes
+
+    # -- for a rebuild: the parts of `run`, each over all facts ------------------------------------------------------------
+
+    def derive_movements(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+        """The transactions of facts whose content is recorded."""
+        self._record(numbered, content=False)
+        # Orders are derived when all facts have been seen.
+        self._orders.clear()
+        self._derive.clear()
+
+    def derive_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+        """What voids undo, once every fact has its transactions."""
+        self._apply_voids(numbered)
+
+    def derive_balances(self, open_orders: Sequence[OrderState]) -> None:
+        """Sums and balances, from everything derived before and from what open orders set aside."""
+        for state in open_orders:
+            amount, currency = state.reserved()
+            if currency is not None:
+                self._reserve(state.account_id, currency, amount)
+        self._move_balances()
 
     # -- who is new --------------------------------------------------------------------------------------------------
 
@@ -239,6 +262,7 @@ class Posting:
                     (row[4], row[5], row[6], row[7], self._now, record.fact_no),
                 )
                 new.append((record.fact_no, fact, texts))
+                chain.record_event(self._connection, chain.RECORDED_ANEW, self._now, {"fact_no": record.fact_no})
                 self._changed_in_place(fact[0], fact.instant)
             elif record.digest == row[7]:
                 outcomes[index] = DUPLICATE
@@ -266,6 +290,8 @@ class Posting:
     def _take_earlier_pair(self, record: Known, fact: AnyFact) -> None:
         """Of two deliveries of one record the smaller (sequence, producer) counts: it decides the order of facts."""
         self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
+        content = {"fact_no": record.fact_no, "before": [record.sequence, record.producer], "after": [fact.sequence, fact.producer]}
+        chain.record_event(self._connection, chain.PLACE_CHANGED, self._now, content)
         if record.state == ERASED:
             return
         self._changed_in_place(fact[0], fact.instant)
@@ -275,7 +301,7 @@ class Posting:
 
     # -- what they say -----------------------------------------------------------------------------------------------
 
-    def _record(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+    def _record(self, numbered: list[tuple[int, AnyFact, Any]], *, content: bool = True) -> None:
         """The content of each fact, its transactions, and which orders it touches."""
         fills: list[tuple[Any, ...]] = []
         flows: list[tuple[Any, ...]] = []
@@ -297,7 +323,7 @@ class Posting:
                     case Deposit() | Withdrawal():
                         amount = canonical(fact.amount)
                         flows.append(facts.flow_row(number, fact, amount))
-                        self._move(moved, number, fact, movements.flow_type(fact), fact.amount if fact.kind == "deposit" else EXACT.minus(fact.amount))
+                        movements.flow_transaction(number, fact, totals, moved)
                     case OrderEvent():
                         events.append(facts.order_event_row(number, fact))
                         self._derive.add((fact.order_id, fact.account_id))
@@ -307,12 +333,15 @@ class Posting:
                         voids.append(facts.void_row(number, fact))
                     case ManualTransaction() | Adjustment():
                         entries.append(facts.entry_row(number, fact))
-                        self._move(moved, number, fact, fact.type, fact.amount)
+                        movements.flow_transaction(number, fact, totals, moved)
                         self._reserve(fact.account_id, fact.currency, fact.reserved)
             account_id = fact[0]
             least = dirty.get(account_id)
             if least is None or instant < least:
                 dirty[account_id] = instant
+        if not content:
+            facts.insert_many(self._connection, movements.INSERT, moved)
+            return
         facts.write_all(
             self._connection,
             [
@@ -320,15 +349,6 @@ class Posting:
                 (facts.INSERT_VOID, voids), (facts.INSERT_ENTRY, entries), (movements.INSERT, moved),
             ],
         )  # fmt: skip
-
-    def _move(
-        self, rows: list[movements.TransactionRow], number: int, fact: Deposit | Withdrawal | ManualTransaction | Adjustment, kind: str, amount: Decimal
-    ) -> None:
-        if not amount:
-            return
-        key = number * movements.LEGS + movements.AMOUNT
-        rows.append((key, fact.account_id, fact.occurred_at, kind, fact.currency, canonical(amount), fact.description, fact.reference))
-        self._totals.add(fact.account_id, fact.currency, kind, amount)
 
     # -- what no longer counts ---------------------------------------------------------------------------------------
 

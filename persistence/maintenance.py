@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import apsw
 
+from persistence.chain import LOSS_ACCEPTED, RESTORED, newest, record_event
 from persistence.database import DatabaseManager
+from persistence.domain import instants
 from persistence.domain.instants import to_text
+from persistence.driver import renew_epoch
 
 _TABLES = (
     "accounts", "balances", "transactions", "orders", "performance_metrics", "facts", "fills", "flows", "order_events", "equity_snapshots",
@@ -72,8 +76,39 @@ def clean_up(database: DatabaseManager, now: int, *, runs_kept_days: int = 400, 
 
 def checkpoint(database: DatabaseManager) -> tuple[int, int]:
     """Move the WAL into the database file and shorten it. Returns (WAL frames, frames moved); a reader may keep some back."""
-    with database.get_connection() as connection:
-        return connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE) if database.wal_mode else (0, 0)
+    return database.checkpoint() or (0, 0)
+
+
+def take_back_on_purpose(path: Path, now: int) -> None:
+    """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost."""
+    with closing(DatabaseManager(path, wal_mode=False, refuse_loss=False)) as database, database.transaction() as connection:
+        record_event(connection, RESTORED, now, {"epoch": database.standing()[0].epoch, "block_no": newest(connection).block_no})
+        renew_epoch(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Commits that were made durable and are missing; the records in them came after `since` (RFC 3339)."""
+
+    first_commit: int
+    last_commit: int
+    facts: int
+    since: str | None
+
+
+def accept_loss(database: DatabaseManager) -> Loss | None:
+    """Go on with books that end before what was made durable. Returns what is missing; None where nothing is.
+
+    The loss is recorded among the events of the chain, and the epoch renewed.
+    """
+    with database.transaction() as connection:
+        found, noted, _ = database.standing()
+        if noted is None or not noted.is_beyond(found):
+            return None
+        loss = Loss(found.commit_no + 1, noted.commit_no, max(0, noted.fact_no - found.fact_no), to_text(found.at) if found.at else None)
+        record_event(connection, LOSS_ACCEPTED, instants.now(), {**asdict(loss), "epoch": found.epoch, "block_no": newest(connection).block_no})
+        renew_epoch(connection)
+    return loss
 
 
 def _size(path: str) -> int:

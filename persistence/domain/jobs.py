@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: What the scheduler can be asked to run, by hand or by a message.
-JOB_NAMES = ("rollup", "checkpoint", "statistics", "backup", "verification", "restore_drill", "clean_up")
+JOB_NAMES = ("rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up")
 
 
 class JobRequest(NamedTuple):

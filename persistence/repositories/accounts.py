@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from persistence import chain
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.account import Account, AccountRepository
@@ -117,9 +118,14 @@ class SQLiteAccountRepository(AccountRepository):
         with self._database.transaction() as connection:
             if not self.exists(account_id):
                 return False
-            facts.erase(connection, account_id)
+            now = instants.now()
+            # The chain keeps the identities and digests of what goes, and that it went.
+            chain.seal_within(connection, now)
+            erased = facts.erase(connection, account_id)
             connection.execute("DELETE FROM accounts WHERE account_id = ?", (account_id,))
-            connection.execute("INSERT OR REPLACE INTO account_tombstones (account_id, deleted_at) VALUES (?, ?)", (account_id, instants.now()))
+            connection.execute("INSERT OR REPLACE INTO account_tombstones (account_id, deleted_at) VALUES (?, ?)", (account_id, now))
+            chain.record_event(connection, chain.ACCOUNT_DELETED, now, {"account_id": account_id, "facts": erased})
+            chain.seal_within(connection, now)
             return True
 
     def exists(self, account_id: str) -> bool:
@@ -173,12 +179,8 @@ class SQLiteAccountRepository(AccountRepository):
     def _select(self, where: str, params: tuple[Any, ...]) -> list[Account]:
         sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id"
         # One snapshot, so that no account shows half of a commit.
-        with self._database.get_connection() as connection:
-            connection.execute("SAVEPOINT reading")
-            try:
-                return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
-            finally:
-                connection.execute("RELEASE reading")
+        with self._database.snapshot() as connection:
+            return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
 
     def _ledger(self) -> Ledger:
         from persistence.ledger import Ledger

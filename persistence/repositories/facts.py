@@ -7,7 +7,7 @@ and its row.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from heapq import merge
@@ -172,64 +172,74 @@ def _entry_of(row: Sequence[Any]) -> ManualTransaction | Adjustment:
     return (ManualTransaction if kind == "transaction" else Adjustment)._make(values)
 
 
-_READERS = (
-    (f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no)", fill_of),
+#: (columns, where they stand, what they make) of each kind of content.
+_READERS: tuple[tuple[str, str, Callable[[Sequence[Any]], AnyFact]], ...] = (
+    (_FILL, "fills l JOIN facts f USING (fact_no)", fill_of),
     (
         (
-            "SELECT l.direction, l.account_id, l.flow_id, l.currency, l.amount, l.category, l.occurred_at, l.usd_rate, l.description, l.reference, "
-            f"l.extra, l.given_time, {_PLACE} FROM flows l JOIN facts f USING (fact_no)"
+            "l.direction, l.account_id, l.flow_id, l.currency, l.amount, l.category, l.occurred_at, l.usd_rate, l.description, l.reference, "
+            f"l.extra, l.given_time, {_PLACE}"
         ),
+        "flows l JOIN facts f USING (fact_no)",
         _flow_of,
     ),
-    (f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no)", order_event_of),
+    (_EVENT, "order_events e JOIN facts f USING (fact_no)", order_event_of),
     (
-        (
-            "SELECT s.account_id, s.snapshot_id, s.observed_at, s.date, s.total_value_usd, s.reported, s.extra, s.given_time, "
-            f"{_PLACE} FROM equity_snapshots s JOIN facts f USING (fact_no)"
-        ),
+        f"s.account_id, s.snapshot_id, s.observed_at, s.date, s.total_value_usd, s.reported, s.extra, s.given_time, {_PLACE}",
+        "equity_snapshots s JOIN facts f USING (fact_no)",
         _snapshot_of,
     ),
     (
-        (
-            "SELECT v.account_id, v.void_id, v.target_kind, v.target_id, v.reason, v.occurred_at, v.extra, v.given_time, "
-            f"{_PLACE} FROM voids v JOIN facts f USING (fact_no)"
-        ),
+        f"v.account_id, v.void_id, v.target_kind, v.target_id, v.reason, v.occurred_at, v.extra, v.given_time, {_PLACE}",
+        "voids v JOIN facts f USING (fact_no)",
         Void._make,
     ),
     (
-        (
-            "SELECT e.kind, e.account_id, e.entry_id, e.type, e.currency, e.amount, e.reserved, e.description, e.reference, e.occurred_at, "
-            f"{_PLACE} FROM entries e JOIN facts f USING (fact_no)"
-        ),
+        f"e.kind, e.account_id, e.entry_id, e.type, e.currency, e.amount, e.reserved, e.description, e.reference, e.occurred_at, {_PLACE}",
+        "entries e JOIN facts f USING (fact_no)",
         _entry_of,
     ),
 )
 
 
-def recorded_facts(connection: apsw.Connection) -> Iterator[AnyFact]:
-    """Every recorded fact of every account that exists, voided ones included, kind by kind."""
-    for sql, reader in _READERS:
-        for row in connection.execute(sql):
-            yield reader(row)
+class Recorded(NamedTuple):
+    """A fact as its content row tells it, and what its identity says."""
+
+    fact_no: int
+    identity: Identity
+    digest: bytes
+    state: int
+    fact: AnyFact
+
+
+def recorded_by_number(connection: apsw.Connection, after: int = 0) -> Iterator[Recorded]:
+    """Every fact that has content, of all kinds, in the order of their numbers."""
+
+    def of(columns: str, source: str, reader: Callable[[Sequence[Any]], AnyFact]) -> Iterator[Recorded]:
+        head = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
+        table = source.split(" ", 1)[1].split(" ", 1)[0]
+        sql = f"SELECT {head}, {columns} FROM {source} WHERE {table}.fact_no > ? ORDER BY {table}.fact_no"
+        for number, record_id, account_id, kind, digest, state, *values in connection.execute(sql, (after,)):
+            yield Recorded(number, (record_id, account_id, kind), digest, state, reader(values))
+
+    return merge(*(of(*reader) for reader in _READERS), key=lambda r: r.fact_no)
 
 
 def facts_after(connection: apsw.Connection, fact_no: int) -> Iterator[AnyFact]:
-    """Facts that were recorded after that number, voided ones included, in the order of their numbers within each kind."""
-    for sql, reader in _READERS:
-        for row in connection.execute(f"{sql} WHERE f.fact_no > ? AND f.state <> 2 ORDER BY f.fact_no", (fact_no,)):
-            yield reader(row)
+    """Facts that were recorded after that number, voided ones included, in the order of their numbers."""
+    return (recorded.fact for recorded in recorded_by_number(connection, fact_no) if recorded.state != ERASED)
 
 
 def recorded_fact(connection: apsw.Connection, fact_no: int) -> AnyFact | None:
     """The fact of that number; None where it was erased with its account."""
-    for sql, reader in _READERS:
-        for row in connection.execute(f"{sql} WHERE f.fact_no = ?", (fact_no,)):
+    for columns, source, reader in _READERS:
+        for row in connection.execute(f"SELECT {columns} FROM {source} WHERE f.fact_no = ?", (fact_no,)):
             return reader(row)
     return None
 
 
-def erase(connection: apsw.Connection, account_id: str) -> None:
-    """Turn the identities of an account's facts into tombstones; their content goes with the account."""
+def erase(connection: apsw.Connection, account_id: str) -> int:
+    """Turn the identities of an account's facts into tombstones; their content goes with the account. Returns how many."""
     connection.execute(
         "UPDATE facts SET state = 2 WHERE fact_no IN ("
         "SELECT fact_no FROM fills WHERE account_id = ?1 UNION ALL SELECT fact_no FROM flows WHERE account_id = ?1 UNION ALL "
@@ -237,6 +247,7 @@ def erase(connection: apsw.Connection, account_id: str) -> None:
         "SELECT fact_no FROM voids WHERE account_id = ?1 UNION ALL SELECT fact_no FROM entries WHERE account_id = ?1)",
         (account_id,),
     )
+    return int(connection.changes())
 
 
 def _text(number: Decimal | None) -> str | None:

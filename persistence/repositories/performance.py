@@ -11,6 +11,7 @@ from typing import Any
 
 import apsw
 
+from persistence import chain
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.instants import to_datetime
@@ -23,6 +24,28 @@ _COLUMNS = (
     "source, created_at, updated_at"
 )
 _MONEY = ("total_value_usd", "pnl_daily", "pnl_total")
+
+
+#: Stands for the digest of a row that a rollup derived.
+DERIVED = "derived"
+
+
+def row_digest(connection: apsw.Connection, account_id: str, date: str) -> str | None:
+    """The digest of a row that was saved by hand, `DERIVED` of one that was not; None where there is none."""
+    sql = (
+        "SELECT source, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count "
+        "FROM performance_metrics WHERE account_id = ? AND date = ?"
+    )
+    row = connection.execute(sql, (account_id, date)).get
+    if row is None:
+        return None
+    return DERIVED if row[0] == "rollup" else chain.digest_of(chain.canonical_text([account_id, date, *row[1:]])).hex()
+
+
+def _note(connection: apsw.Connection, account_id: str, date: str, now: int) -> None:
+    """Tell the chain what a row says that follows from no fact."""
+    content = {"account_id": account_id, "date": date, "digest": row_digest(connection, account_id, date)}
+    chain.record_event(connection, chain.SAVED_BY_HAND, now, content)
 
 
 class SQLitePerformanceRepository(PerformanceRepository):
@@ -53,6 +76,9 @@ class SQLitePerformanceRepository(PerformanceRepository):
                     for m in rows
                 ],
             )  # fmt: skip
+            for m in rows:
+                if m.source == "manual":
+                    _note(connection, m.account_id, m.date.isoformat(), now)
 
     def find_by_id(self, metrics_id: tuple[str, Date]) -> PerformanceMetrics | None:
         return self.find_by_date(*metrics_id)
@@ -78,8 +104,13 @@ class SQLitePerformanceRepository(PerformanceRepository):
                 yield _entity(row)
 
     def delete(self, account_id: str, date: Date) -> bool:
-        sql = "DELETE FROM performance_metrics WHERE account_id = ? AND date = ?"
-        return self._database.execute_update(sql, (account_id, date.isoformat())) > 0
+        with self._database.transaction() as connection:
+            by_hand = row_digest(connection, account_id, date.isoformat()) not in (None, DERIVED)
+            sql = "DELETE FROM performance_metrics WHERE account_id = ? AND date = ?"
+            found = self._database.execute_update(sql, (account_id, date.isoformat())) > 0
+            if by_hand:
+                _note(connection, account_id, date.isoformat(), instants.now())
+            return found
 
     def exists(self, account_id: str, date: Date) -> bool:
         return self.find_by_date(account_id, date) is not None

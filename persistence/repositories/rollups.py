@@ -365,12 +365,8 @@ class SQLiteRollupRepository:
     @contextmanager
     def reading(self, account_id: str) -> Iterator[AccountBooks]:
         """One account in one snapshot: nothing that is committed meanwhile shows."""
-        with self._database.get_connection() as connection:
-            connection.execute("SAVEPOINT rollup")
-            try:
-                yield AccountBooks(connection, account_id)
-            finally:
-                connection.execute("RELEASE rollup")
+        with self._database.snapshot() as connection:
+            yield AccountBooks(connection, account_id)
 
     def account_ids(self) -> list[str]:
         return [row[0] for row in self._database.execute_query("SELECT account_id FROM accounts ORDER BY account_id")]

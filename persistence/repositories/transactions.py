@@ -13,7 +13,7 @@ import apsw
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import identifier
 from persistence.domain.errors import Immutable, Invalid
-from persistence.domain.facts import Category, Deposit, Fill, ManualTransaction, Withdrawal
+from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fill, ManualTransaction, Withdrawal
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, Currency, Money, canonical, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
@@ -28,6 +28,8 @@ REVERSAL = 8
 LEG_NAMES = {AMOUNT: "amount", BASE: "base", QUOTE: "quote", FEE: "fee"}
 
 INSERT = "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, amount, description, reference) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+_ROWS = "SELECT transaction_no, account_id, occurred_at, type, currency, amount, description, reference FROM transactions"
 
 #: (transaction_no, account, instant, type, currency, amount, description, reference)
 TransactionRow = tuple[int, str, int, str, str, str, str | None, str | None]
@@ -112,17 +114,46 @@ def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: To
         totals.add(account_id, fill[12], kind, _minus(fee))
 
 
+def flow_transaction(fact_no: int, fact: Deposit | Withdrawal | ManualTransaction | Adjustment, totals: Totals, rows: list[TransactionRow]) -> None:
+    """The one movement of a deposit or withdrawal, or of what was saved by hand."""
+    if isinstance(fact, Deposit | Withdrawal):
+        kind, amount = flow_type(fact), fact.amount if fact.kind == "deposit" else _minus(fact.amount)
+    else:
+        kind, amount = fact.type, fact.amount
+    if amount:
+        rows.append((fact_no * LEGS + AMOUNT, fact.account_id, fact.occurred_at, kind, fact.currency, canonical(amount), fact.description, fact.reference))
+        totals.add(fact.account_id, fact.currency, kind, amount)
+
+
+def transactions_of(fact_no: int, fact: AnyFact) -> list[TransactionRow]:
+    """What a fact moves, its reversal left out."""
+    rows: list[TransactionRow] = []
+    if isinstance(fact, Fill):
+        fill_transactions(fact_no, fact, fact.texts(), Totals(), rows)
+    elif isinstance(fact, Deposit | Withdrawal | ManualTransaction | Adjustment):
+        flow_transaction(fact_no, fact, Totals(), rows)
+    return rows
+
+
+def reversed_row(row: TransactionRow) -> TransactionRow:
+    """What undoes a transaction."""
+    number, account_id, at, kind, currency, amount, description, reference = row
+    return number + REVERSAL, account_id, at, kind, currency, negated(amount), description, reference
+
+
+def rows_after(connection: apsw.Connection, fact_no: int) -> Iterator[TransactionRow]:
+    """The rows of the facts after a number, in their order."""
+    return iter(connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,)))
+
+
 def reversal_rows(connection: apsw.Connection, fact_no: int, totals: Totals) -> list[TransactionRow]:
     """What undoes a fact's transactions: the same types and instants, opposite amounts, so that every period comes out as if
     the fact had never been, whichever void came first."""
     rows: list[TransactionRow] = []
-    sql = (
-        "SELECT transaction_no, account_id, occurred_at, type, currency, amount, description, reference FROM transactions WHERE transaction_no BETWEEN ? AND ?"
-    )
-    for number, account_id, at, kind, currency, amount, description, reference in connection.execute(sql, (fact_no * LEGS, fact_no * LEGS + REVERSAL - 1)):
-        opposite = negated(amount)
-        rows.append((number + REVERSAL, account_id, at, kind, currency, opposite, description, reference))
-        totals.add(account_id, currency, kind, Decimal(opposite))
+    for row in connection.execute(f"{_ROWS} WHERE transaction_no BETWEEN ? AND ?", (fact_no * LEGS, fact_no * LEGS + REVERSAL - 1)):
+        opposite = reversed_row(row)
+        rows.append(opposite)
+        totals.add(opposite[1], opposite[4], opposite[3], Decimal(opposite[5]))
     return rows
 
 

@@ -1,0 +1,186 @@
+"""Checking the chain: the blocks against each other, against heads that were kept elsewhere, and against the rows they seal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import apsw
+
+from persistence import chain
+from persistence.chain import ERASED_FACT, EVENT, FACT, QUARANTINED, Block
+from persistence.domain.finding import Finding
+from persistence.domain.instants import to_text
+from persistence.repositories.performance import DERIVED, row_digest
+
+NAME = "the chain holds"
+LOOK = "jarvis verify --chain; jarvis backup list"
+
+
+NOTHING = Block(0, 0, 0, 0, 0, b"", b"")
+
+
+class Anchor(NamedTuple):
+    """A head that was kept elsewhere, and where."""
+
+    block_no: int
+    hash: bytes
+    where: str
+
+
+def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, after: int = 0) -> Iterator[Finding]:
+    """Findings in the order of the rows: each names a row that was changed, removed or inserted after it was sealed.
+
+    With `after` only the blocks after that one are looked at.
+    """
+    kept = {a.block_no: a for a in anchors if a.block_no > after}
+    start = next((b for b in chain.blocks(connection, after - 1) if b.block_no == after), None) or NOTHING
+    previous, before = start.hash or chain.beginning(connection), start
+    later: dict[int, tuple[bytes, bytes, int]] = {}
+    broken = False
+    for block in chain.blocks(connection, start.block_no):
+        problem = _problem_of(block, before, previous)
+        if problem and not broken:
+            broken = True
+            yield Finding(NAME, _where(block, before), *problem, LOOK)
+        anchor = kept.pop(block.block_no, None)
+        if anchor is not None and anchor.hash != block.hash and not broken:
+            broken = True
+            yield Finding(NAME, _where(block, before), f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", f"{block.hash.hex()[:16]}…", LOOK)
+        for kind, number, digest in block.each():
+            if kind == ERASED_FACT or (kind == FACT and number <= before.facts_to):
+                later[number] = kind, digest, block.block_no
+        previous, before = block.hash, block
+    for anchor in kept.values():
+        if anchor.block_no:
+            yield Finding(NAME, f"block {anchor.block_no}", f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", "no such block", LOOK)
+    yield from _rows(connection, later, start)
+    yield from _later_rows(connection, later)
+    yield from _places(connection)
+    yield from _saved_by_hand(connection)
+
+
+def first_difference(ours: apsw.Connection, theirs: apsw.Connection) -> Finding | None:
+    """The first row that our chain seals otherwise than a copy of these books does: what tells, when a chain was forged whole, where."""
+    others = {b.block_no: b for b in chain.blocks(theirs)}
+    for block in chain.blocks(ours):
+        other = others.get(block.block_no)
+        if other is None or other.hash == block.hash:
+            continue
+        mine, kept = {(k, n): d for k, n, d in block.each()}, {(k, n): d for k, n, d in other.each()}
+        for key in sorted({*mine, *kept}, key=lambda k: (k[1], k[0])):
+            if mine.get(key) != kept.get(key):
+                what = "changed" if key in mine and key in kept else "removed" if key in kept else "inserted"
+                return Finding(NAME, _row_name(ours, key[0], key[1], theirs), "as it is in the backup", f"{what}, and the chain sealed anew", LOOK)
+    return None
+
+
+def _problem_of(block: Block, before: Block, previous: bytes) -> tuple[str, str] | None:
+    if block.block_no != before.block_no + 1:
+        return f"block {before.block_no + 1}", f"block {block.block_no}"
+    if block.hash_after(previous) != block.hash:
+        return f"hash {block.hash_after(previous).hex()[:16]}…", f"{block.hash.hex()[:16]}…"
+    if (block.facts_to, block.quarantine_to, block.events_to) < (before.facts_to, before.quarantine_to, before.events_to):
+        return f"rows after {before.facts_to}", f"rows up to {block.facts_to}"
+    return None
+
+
+def _where(block: Block, before: Block) -> str:
+    return f"block {block.block_no}, sealed {to_text(block.sealed_at)}, facts {before.facts_to + 1:,} to {block.facts_to:,}"
+
+
+def _rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]], before: Block) -> Iterator[Finding]:
+    """Every row against the digest that its block lists."""
+    places = chain.recorded_places(connection)
+    for block in chain.blocks(connection, before.block_no):
+        sealed: dict[bytes, dict[int, bytes]] = {FACT: {}, QUARANTINED: {}, EVENT: {}}
+        for kind, number, digest in block.each():
+            if kind in sealed and not (kind == FACT and number <= before.facts_to):
+                sealed[kind][number] = digest
+        found = {
+            FACT: _digests(chain.fact_texts(connection, before.facts_to + 1, block.facts_to, places)),
+            QUARANTINED: _digests(chain.quarantine_texts(connection, before.quarantine_to + 1, block.quarantine_to)),
+            EVENT: _digests(chain.event_texts(connection, before.events_to + 1, block.events_to)),
+        }
+        for kind in sealed if found != sealed else ():
+            for number in sorted({*found[kind], *sealed[kind]}):
+                if found[kind].get(number) != sealed[kind].get(number) and not (kind == FACT and number in later):
+                    yield _finding(connection, kind, number, found[kind].get(number), sealed[kind].get(number), block)
+        before = block
+
+
+def _digests(texts: Iterator[tuple[int, str]]) -> dict[int, bytes]:
+    return {number: chain.digest_of(text) for number, text in texts}
+
+
+def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]]) -> Iterator[Finding]:
+    """Facts that were erased with their account, or saved by hand again after that: each has to be told of by an event."""
+    if not later:
+        return
+    places = chain.recorded_places(connection)
+    deleted = {content["account_id"] for _, content in chain.events(connection, chain.ACCOUNT_DELETED)}
+    anew = {content["fact_no"] for _, content in chain.events(connection, chain.RECORDED_ANEW)}
+    for number, (kind, digest, block_no) in sorted(later.items()):
+        texts = list(chain.fact_texts(connection, number, number, places, erased=kind == ERASED_FACT))
+        found = chain.digest_of(texts[0][1]) if texts else None
+        [block] = [b for b in chain.blocks(connection, block_no - 1) if b.block_no == block_no][:1]
+        if found != digest:
+            yield _finding(connection, kind, number, found, digest, block)
+        elif (kind == ERASED_FACT and json.loads(texts[0][1])[2] not in deleted) or (kind == FACT and number not in anew):
+            yield Finding(NAME, _row_name(connection, kind, number), "an event that tells why it was sealed again", "none", LOOK)
+
+
+def _places(connection: apsw.Connection) -> Iterator[Finding]:
+    """A fact moves only to an earlier place, each move from where the one before left it, the last one to where it is."""
+    standing: dict[int, list[object]] = {}
+    anew = {content["fact_no"]: number for number, content in chain.events(connection, chain.RECORDED_ANEW)}
+    for number, content in chain.events(connection, chain.PLACE_CHANGED):
+        fact_no = content["fact_no"]
+        if number < anew.get(fact_no, 0):
+            continue
+        if standing.get(fact_no, content["before"]) != content["before"] or not _earlier(content["after"], content["before"]):
+            yield Finding(NAME, _row_name(connection, FACT, fact_no), f"an earlier place than {content['before']}", str(content["after"]), LOOK)
+        standing[fact_no] = content["after"]
+    for fact_no, place in standing.items():
+        row = connection.execute("SELECT sequence, producer FROM facts WHERE fact_no = ?", (fact_no,)).get
+        if row is not None and list(row) != place:
+            yield Finding(NAME, _row_name(connection, FACT, fact_no), f"sequence and producer {place}", str(list(row)), LOOK)
+
+
+def _earlier(after: list[object], before: list[object]) -> bool:
+    def pair(place: list[object]) -> tuple[int, str]:
+        return -1 if place[0] is None else int(str(place[0])), str(place[1] or "")
+
+    return pair(after) < pair(before)
+
+
+def _saved_by_hand(connection: apsw.Connection) -> Iterator[Finding]:
+    """Performance rows that somebody saved are records of their own, not derived from any fact."""
+    latest = {(c["account_id"], c["date"]): c["digest"] for _, c in chain.events(connection, chain.SAVED_BY_HAND)}
+    gone = {content["account_id"] for _, content in chain.events(connection, chain.ACCOUNT_DELETED)}
+    latest = {key: digest for key, digest in latest.items() if key[0] not in gone}
+    for (account_id, date), digest in latest.items():
+        found = row_digest(connection, account_id, date)
+        if found != digest and found != DERIVED:  # a rollup may have been told to take its place
+            said = "no row" if found is None else "other figures"
+            yield Finding(NAME, f"performance row {date} of {account_id}", "what was saved by hand", said, f"jarvis performance {account_id}")
+
+
+def _finding(connection: apsw.Connection, kind: bytes, number: int, found: bytes | None, sealed: bytes | None, block: Block) -> Finding:
+    what = "changed" if found and sealed else "removed" if sealed else "inserted"
+    expected = f"as sealed in block {block.block_no} on {to_text(block.sealed_at)}" if sealed else f"nothing in block {block.block_no}"
+    return Finding(NAME, _row_name(connection, kind, number), expected, what, LOOK)
+
+
+def _row_name(connection: apsw.Connection, kind: bytes, number: int, elsewhere: apsw.Connection | None = None) -> str:
+    if kind in (FACT, ERASED_FACT):
+        for source in (connection, elsewhere):
+            row = source.execute("SELECT kind, record_id, account_id FROM facts WHERE fact_no = ?", (number,)).get if source else None
+            if row is not None:
+                return f"fact {number} ({row[0]} {row[1]} of {row[2]}, with its transactions)"
+        return f"fact {number}"
+    return f"{'quarantined record' if kind == QUARANTINED else 'event'} {number}"
+
+
+__all__ = ["Anchor", "check_chain", "first_difference"]
