@@ -17,8 +17,9 @@ from jarvis.embedded_broker import EmbeddedBroker, running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis.systemd import notify
-from persistence.database import DatabaseManager, locked_file
+from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
+from persistence.files import locked_file
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 from scheduler.timetable import timetable
@@ -34,6 +35,10 @@ DRAIN_SECONDS = 25.0
 
 #: A busy disk may hold the broker up for seconds; one that is silent for longer is started anew.
 BROKER_SILENCE_SECONDS = 15.0
+
+
+#: One line a minute is loud enough.
+WAL_WARNING_SECONDS = 60.0
 
 
 class Unhealthy(Unavailable):
@@ -81,8 +86,9 @@ def run_broker(settings: Settings) -> None:
     stop = StopSignal()
     if settings.broker.url is not None:
         log.info("a broker is configured, so no embedded one is needed; idling")
+        notify("READY=1")
         while not stop.wait(LOOK_SECONDS):
-            pass
+            notify("WATCHDOG=1")
         return
     broker = EmbeddedBroker(settings.data_folder)
     with broker.running() as url:
@@ -90,10 +96,12 @@ def run_broker(settings: Settings) -> None:
         notify("READY=1")
         answered = time.monotonic()
         while not stop.wait(LOOK_SECONDS):
+            notify("WATCHDOG=1")
             if broker.alive:
                 answered = time.monotonic()
             elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+        notify("STOPPING=1")
     log.info("broker stopped")
 
 
@@ -108,7 +116,7 @@ def run_worker(settings: Settings) -> None:
         settings.database.path, url, lock_folder=settings.data_folder, worker_name=settings.worker.name, namespace=settings.broker.namespace,
         threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
-        conventions=settings.conventions,
+        conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
     )  # fmt: skip
     tune_interpreter()
     worker.start()
@@ -116,16 +124,35 @@ def run_worker(settings: Settings) -> None:
     reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)
     reporter.start()
     notify("READY=1")
+    wal = WalWatch(worker.database)
     try:
         while not stop.wait(LOOK_SECONDS):
             if (problem := worker.problem()) is not None:
                 raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
             notify("WATCHDOG=1")
+            wal.look()
     finally:
         notify("STOPPING=1")
         worker.stop(DRAIN_SECONDS)
         ended.set()
         reporter.join(1.0)
+
+
+class WalWatch:
+    """Keeps the write-ahead log short, and warns while a reader of another program does not let us."""
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+        self._warned = 0.0
+
+    def look(self) -> None:
+        size = self._database.keep_wal_short()
+        if size and time.monotonic() - self._warned > WAL_WARNING_SECONDS:
+            self._warned = time.monotonic()
+            log.warning(
+                "the write-ahead log cannot be emptied: a reader has held its snapshot for long; end it (lsof on the database names it)",
+                wal_bytes=size, database=self._database.path,
+            )  # fmt: skip
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -137,11 +164,13 @@ def run_scheduler(settings: Settings) -> None:
         daemon = create_scheduler(settings, database)
         daemon.start()
         notify("READY=1")
+        wal = WalWatch(database)
         try:
             while not stop.wait(LOOK_SECONDS):
                 if not daemon.alive:
                     raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
                 notify("WATCHDOG=1")
+                wal.look()
         finally:
             notify("STOPPING=1")
             daemon.stop(DRAIN_SECONDS)

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.database import DatabaseManager, fsync_folder, locked_file
+from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid
+from persistence.domain.instants import to_instant
+from persistence.files import fsync_folder, locked_file
 from persistence.integrity import check_books
+from persistence.maintenance import take_back_on_purpose
 from persistence.repositories import facts
 
 #: A worker drains for up to 25 seconds.
@@ -49,8 +52,8 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
     path, folder = settings.database.path.absolute(), settings.data_folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stop:
-        _stop_holders(folder)
-    with _nobody_else(folder), backups.opened(backup, folder) as plain:
+        stop_holders(folder)
+    with nobody_else(folder), backups.opened(backup, folder) as plain:
         done = Restored()
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         if path.exists():
@@ -62,6 +65,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
             for suffix in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
+        take_back_on_purpose(plain, to_instant(now))
         os.replace(plain, path)
         fsync_folder(folder)
         with closing(DatabaseManager(path, wal_mode=settings.database.performance.wal_mode)) as restored:
@@ -75,7 +79,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
 def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> None:
     """The records of the present database that the backup does not hold."""
     try:
-        with closing(DatabaseManager(backup, wal_mode=False)) as old, closing(DatabaseManager(present)) as new:
+        with closing(DatabaseManager(backup, wal_mode=False)) as old, closing(DatabaseManager(present, refuse_loss=False, verify_pages=False)) as new:
             with old.get_connection() as connection:
                 newest = connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get
             with new.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
@@ -94,7 +98,7 @@ def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> 
 
 
 @contextmanager
-def _nobody_else(folder: Path) -> Iterator[None]:
+def nobody_else(folder: Path) -> Iterator[None]:
     """Hold every lock that a worker or a scheduler over this folder would. Raises `HeldElsewhere`, naming who has one."""
     with ExitStack() as held:
         # The supervisor's comes first: it would start anew whatever is stopped below it.
@@ -107,13 +111,13 @@ def _nobody_else(folder: Path) -> Iterator[None]:
         yield
 
 
-def _stop_holders(folder: Path) -> None:
+def stop_holders(folder: Path) -> None:
     """Ask whoever holds a lock to drain, and wait for it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     asked: set[int] = set()
     while True:
         try:
-            with _nobody_else(folder):
+            with nobody_else(folder):
                 return
         except HeldElsewhere as error:
             if time.monotonic() > deadline:
@@ -128,4 +132,4 @@ def _stop_holders(folder: Path) -> None:
             time.sleep(0.1)
 
 
-__all__ = ["Restored", "restore_books", "restore_copy"]
+__all__ = ["Restored", "nobody_else", "restore_books", "restore_copy", "stop_holders"]

@@ -53,6 +53,8 @@ class BackupSettings(_Section):
 class PerformanceSettings(_Section):
     wal_mode: bool = True
     max_connections: int = Field(5, ge=1, le=64)
+    #: Who moves the WAL into the file. Pages carry checksums only where it is us.
+    checkpoints: Literal["jarvis", "litestream"] = "jarvis"
 
 
 class DatabaseSettings(_Section):

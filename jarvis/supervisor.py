@@ -29,8 +29,8 @@ from jarvis.opening import open_database
 from jarvis.processes import DRAIN_SECONDS, StopSignal, broker_url
 from jarvis.settings import Settings
 from jarvis.systemd import notify
-from persistence.database import locked_file
 from persistence.domain.errors import Unavailable
+from persistence.files import locked_file
 from workers.broker import without_password
 
 log = structlog.get_logger("supervisor")

@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 from persistence import backups
-from persistence.database import DatabaseManager
+from persistence.database import LONG_WAL_BYTES, DatabaseManager
 from persistence.domain.errors import BooksError
+from persistence.domain.finding import Finding
 from persistence.domain.instants import end_of_day, start_of_day, to_instant, to_text
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import RollupRow
-from persistence.integrity import SHOWN, Finding
+from persistence.integrity import SHOWN
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.rollups import AccountBooks, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of
@@ -64,8 +65,25 @@ def check_operation(database: DatabaseManager, now: int, backup_folder: Path | N
     newest = database.execute_query("SELECT recorded_at FROM facts ORDER BY fact_no DESC LIMIT 1")
     if newest and newest[0][0] > now + 5 * 60_000_000:
         found.append(Finding("the clock is sane", "facts", f"nothing recorded after {to_text(now)}", to_text(newest[0][0]), "date -u"))
+    found += _marks(database)
     if backup_folder is not None and newest:
         found += _backups(backup_folder, now, full)
+    return found
+
+
+def _marks(database: DatabaseManager) -> list[Finding]:
+    """Whether the books reach as far as what was made durable, and their WAL is not held back."""
+    found = []
+    look = 'jarvis db check; docs/operating.md, "Commits are missing"'
+    stands, noted, damaged = database.standing()
+    if noted is not None and noted.is_beyond(stands):
+        expected, said = (f"commit {m.commit_no:,}, record {m.fact_no:,}" for m in (noted, stands))
+        found.append(Finding("no commit is missing", "books", expected, said, look))
+    if damaged:
+        found.append(Finding("the marks can be read", database.marks.path, "marks of commits", f"{damaged} that are none", "jarvis db check"))
+    if (size := database.wal_bytes()) >= LONG_WAL_BYTES:
+        expected = f"less than {LONG_WAL_BYTES:,} bytes"
+        found.append(Finding("the WAL is short", f"{database.path}-wal", expected, f"{size:,} bytes", "lsof on the database: who reads for so long?"))
     return found
 
 

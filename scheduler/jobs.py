@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date as Date
 from pathlib import Path
 from typing import Any
 
-from persistence import backups, maintenance
+from persistence import backups, chain, maintenance
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
-from persistence.domain.instants import to_instant
-from persistence.integrity import check_books
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.checks import check_operation, check_rollups
+from scheduler import verification
 from scheduler.drill import restore_drill
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.days import last_closed_day
@@ -46,21 +45,12 @@ def back_up(
 
     def run(database: DatabaseManager, _slot: int) -> Any:
         # Named by when it is taken: the slot may be long past.
-        now = _free_second(folder, clock())
+        now = backups.free_second(folder, clock())
         made = backups.create(database, folder, now, compress=compress)
         gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
         return {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone]}
 
     return run
-
-
-def _free_second(folder: Path, instant: int) -> int:
-    """The first full second from an instant on that no backup is named by."""
-    taken = {to_instant(b.taken_at) for b in backups.present(folder)}
-    instant -= instant % 1_000_000
-    while instant in taken:
-        instant += 1_000_000
-    return instant
 
 
 def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:
@@ -106,13 +96,20 @@ def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[
     """Every check of the books, of what was derived from them and of what surrounds them. A finding fails the run."""
 
     def run(database: DatabaseManager, _slot: int) -> Any:
-        findings = [*check_books(database), *check_rollups(database, plan), *check_operation(database, clock(), backup_folder)]
+        # Through connections that refuse nothing, so that everything is told.
+        with closing(DatabaseManager(database.path, 2, wal_mode=database.wal_mode, refuse_loss=False, verify_pages=False)) as looking:
+            findings = verification.verify(looking, plan, clock(), backup_folder)
         if findings:
             first = findings[0]
             raise Findings(f"{len(findings)} findings, the first: {first.check}, {first.where}: expected {first.expected}, found {first.found}; {first.look}")
         return {"findings": 0}
 
     return run
+
+
+def seal(database: DatabaseManager, slot: int) -> Any:
+    head = chain.seal(database, slot)
+    return {"head": str(head)}
 
 
 class Findings(BooksError):
@@ -173,4 +170,4 @@ class RollupFailed(BooksError):
 
 
 #: Those that need nothing but the database.
-JOBS: dict[str, Job] = {"checkpoint": checkpoint, "statistics": statistics, "clean_up": clean_up}
+JOBS: dict[str, Job] = {"checkpoint": checkpoint, "seal": seal, "statistics": statistics, "clean_up": clean_up}

@@ -33,6 +33,7 @@ TIMETABLE: dict[str, Entry] = {
     for entry in (
         Entry("rollup", "5 0 * * *", "one row of figures per account for the day that has ended, in each zone at its own midnight", every_missed=True),
         Entry("checkpoint", "*/15 * * * *", "move the write-ahead log into the database file", limit_seconds=600),
+        Entry("seal", "*/10 * * * *", "seal what was recorded since into the hash chain"),
         Entry("statistics", "10 0 * * *", "keep a report of rows, sizes and times"),
         Entry("backup", "0 3 * * *", "copy the database, check the copy, drop backups past their retention"),
         Entry("verification", "0 4 * * *", "check that the books add up, statements close and rows follow from the facts"),

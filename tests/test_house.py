@@ -65,7 +65,8 @@ def test_only_the_front_door_reads_settings():
 
 #: Names that may be put into SQL: they come from this package, never from outside.
 SQL_PARTS = re.compile(
-    r"^[A-Z_]+$|^(where|order|opened|rare|table|column|account_column|instant_column|sql|name|names|key|marks|sets|head|SHOWN|transactions\.\w+|orders\.\w+|self\..*)$"
+    r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|instant_column|sql|name|names|key|marks|sets|head|source|rest|differs"
+    r"|schema|SHOWN|transactions\.\w+|orders\.\w+|self\..*)$"
 )
 
 

@@ -16,8 +16,9 @@ import dramatiq
 import redis
 import structlog
 
-from persistence.database import DatabaseManager, locked_file
+from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.files import locked_file
 from persistence.ledger import Ledger
 from workers.actors import Intake, declare_actors
 from workers.batching import BatchWriter, Counts
@@ -55,7 +56,7 @@ class RecorderWorker:
     """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
 
     def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str]) -> None:
-        self._database = database
+        self.database = database
         self.broker = broker
         self.writer = writer
         self._lock = lock
@@ -66,13 +67,13 @@ class RecorderWorker:
     def start(self) -> None:
         """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
         self._held.enter_context(locked_file(*self._lock))
-        self._database.initialize()
+        self.database.initialize()
         self.writer.start()
         self.broker.start()
         self._worker.start()
         self._started = True
         url = self.broker.client.connection_pool.connection_kwargs
-        log.info("worker started", worker=self.broker.broker_id, database=self._database.path, broker=url.get("path") or url.get("host"))
+        log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=url.get("path") or url.get("host"))
 
     def stop(self, timeout: float = 25.0) -> None:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
@@ -88,7 +89,7 @@ class RecorderWorker:
         self.writer.stop(_rest(deadline, share=0.6))
         settled = self.broker.wait_until_settled(_rest(deadline, share=0.5))
         self.broker.close(_rest(deadline))
-        self._database.close()
+        self.database.close()
         self._held.close()
         counts = self.writer.counts
         log.info(
@@ -146,10 +147,12 @@ def create_worker(
     max_in_flight: int = 4_000,
     wal_mode: bool = True,
     max_connections: int = 5,
+    checkpoints: bool = True,
+    backup_folder: str | Path | None = None,
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
     """A worker from plain values, ready to start."""
-    database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode)
+    database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
     broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,

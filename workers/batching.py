@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from persistence.domain.errors import Unavailable
+from persistence.domain.errors import BooksError, Unavailable
 from persistence.domain.outcome import Outcome
 from persistence.ledger import Item
 
@@ -205,7 +205,7 @@ class BatchWriter:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
         level = log.warning if isinstance(error, Unavailable) else log.error
-        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, Unavailable))
+        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, BooksError))
 
     def _succeeded(self, batch: list[Submission], outcomes: list[Outcome], seconds: float) -> None:
         counts = self.counts

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from jarvis import __version__
-from jarvis.cli import backup, books, feed, inspect, jobs, performance, quarantine, rollup, run
+from jarvis.cli import backup, books, feed, inspect, jobs, performance, proof, quarantine, rollup, run
 from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, exit_code_of, say
 
 
@@ -59,7 +59,7 @@ def _options(
     CONTEXT.config = config
 
 
-for group in (run, feed, books, performance, rollup, jobs, backup, inspect, quarantine):
+for group in (run, feed, books, performance, rollup, jobs, backup, proof, inspect, quarantine):
     group.register(app)
 
 

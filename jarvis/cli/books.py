@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, parse_time, print_rows, say
+from jarvis.cli.common import CONTEXT, Exit, parse_time, print_rows, say
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
@@ -18,12 +18,18 @@ Limit = Annotated[int, typer.Option("--limit", "-n", help="At most this many, th
 
 
 def register(app: typer.Typer) -> None:
-    for command in (accounts, transactions, orders, export):
+    group = typer.Typer(help="Accounts: list them and what they hold; delete one.", invoke_without_command=True)
+    group.callback()(accounts)
+    group.command("delete")(delete)
+    app.add_typer(group, name="accounts", rich_help_panel="Books")
+    for command in (transactions, orders, export):
         app.command(rich_help_panel="Books")(command)
 
 
-def accounts(active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
-    """List accounts and what they hold."""
+def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
+    """List accounts and what they hold; `delete` removes one."""
+    if ctx.invoked_subcommand is not None:
+        return
     from persistence.domain.money import canonical
     from persistence.repositories import SQLiteAccountRepository
 
@@ -56,6 +62,35 @@ def accounts(active: Annotated[bool, typer.Option("--active", help="Only active 
             first = i == 0
             rows.append((name if first else "", ("active" if a.is_active else "closed") if first else "", currency, free, held, total))
     print_rows("Accounts", ("account", "state", "currency", "available", "reserved", "total"), rows, right=("available", "reserved", "total"))
+
+
+def delete(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account with everything it holds, after a backup. The hash chain keeps the identities and digests of what went.
+
+    Messages never bring it back: a redelivery counts as a duplicate, a new record goes to quarantine.
+    """
+    from persistence import backups
+    from persistence.domain import instants
+    from persistence.domain.errors import Invalid
+    from persistence.repositories import SQLiteAccountRepository
+
+    database, chosen = CONTEXT.database(), CONTEXT.settings.database.backup
+    repository = SQLiteAccountRepository(database)
+    if not repository.exists(account):
+        raise Invalid(f"account {account} does not exist; `jarvis accounts` lists those that do")
+    if not yes:
+        typed = typer.prompt(f"This deletes account {account} with its transactions, orders and figures. Type its id to go on", err=True)
+        if typed != account:
+            say("nothing was deleted")
+            raise typer.Exit(Exit.USAGE)
+    made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress)
+    say(f"backed up and proved: {made.path}")
+    repository.delete(account)
+    database.close()
+    say(f"deleted {account}; `jarvis restore {made.path.name} --to FILE` shows it again")
 
 
 def transactions(

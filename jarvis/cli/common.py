@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import date as Date
 from enum import IntEnum
@@ -21,6 +21,7 @@ from jarvis.logging import configure_logging
 from jarvis.settings import Settings, SettingsError, load_settings
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase
+from persistence.domain.finding import Finding
 
 
 class Exit(IntEnum):
@@ -63,11 +64,11 @@ class Context:
         configure_logging(settings.logging.level, settings.logging.format)
         return settings
 
-    def database(self) -> DatabaseManager:
-        """The books, which have to exist already."""
+    def database(self, *, looking: bool = False) -> DatabaseManager:
+        """The books, which have to exist already. `looking` as in `open_database`."""
         from jarvis.opening import open_database
 
-        return open_database(self.settings)
+        return open_database(self.settings, looking=looking)
 
 
 CONTEXT = Context()
@@ -99,6 +100,17 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     # Piped output keeps its columns whole instead of folding them at 80.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table)
+
+
+def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool) -> None:
+    """Print findings, one a line or as JSON; exits 1 where there are any."""
+    if as_json:
+        print_json([asdict(f) for f in findings])
+    for f in () if as_json else findings:
+        print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
+    say(f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else clean)
+    if findings:
+        raise typer.Exit(Exit.FINDINGS)
 
 
 def parse_date(text: str | None, name: str) -> Date | None:

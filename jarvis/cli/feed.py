@@ -72,6 +72,8 @@ def import_(
 
     A malformed line goes to quarantine with its number, the rest is recorded.
     """
+    from persistence.chain import seal
+    from persistence.domain import instants
     from persistence.imports import import_lines
     from persistence.ledger import Ledger
     from workers.app import tune_interpreter
@@ -83,6 +85,7 @@ def import_(
     conventions = CONTEXT.settings.conventions
     with _lines(source) as (lines, progress):
         counts = import_lines(Ledger(database), lines, partial(item_of_line, conventions=conventions), progress)
+    seal(database, instants.now())
     database.close()
     for problem in counts.problems:
         say(f"quarantined: {problem}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say
+from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -17,9 +18,10 @@ def register(app: typer.Typer) -> None:
     database.command("init")(db_init)
     database.command("stats")(db_stats)
     database.command("check")(db_check)
+    database.command("salvage")(db_salvage)
+    database.command("accept-loss")(db_accept_loss)
     app.add_typer(database, name="db", rich_help_panel="Look after")
-    for command in (verify, gaps):
-        app.command(rich_help_panel="Look after")(command)
+    app.command(rich_help_panel="Look after")(gaps)
     config = typer.Typer(help="The settings.", no_args_is_help=True)
     config.command("show")(config_show)
     config.callback()(lambda: None)
@@ -38,7 +40,7 @@ def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times."""
     from persistence.maintenance import statistics
 
-    report = asdict(statistics(CONTEXT.database()))
+    report = asdict(statistics(CONTEXT.database(looking=True)))
     if as_json:
         print_json(report)
         return
@@ -48,55 +50,63 @@ def db_stats(as_json: Json = False) -> None:
 
 
 def db_check(as_json: Json = False) -> None:
-    """Check that the file is sound and the books add up. Exit code 1 with findings."""
+    """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
+    from persistence.domain.finding import Finding
     from persistence.integrity import CHECKS, check_books
+    from persistence.salvage import readable
     from scheduler.checks import ROLLUP_CHECKS, check_rollups
+    from scheduler.verification import check_pages
 
-    database = CONTEXT.database()
-    findings = [*check_books(database), *check_rollups(database, CONTEXT.settings.rollup_plan)]
-    if as_json:
-        print_json([asdict(f) for f in findings])
-    else:
-        for f in findings:
-            print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
-        say(f"{len(findings)} findings" if findings else f"{len(CHECKS) + ROLLUP_CHECKS} checks, no findings: the books add up")
-    if findings:
-        raise typer.Exit(Exit.FINDINGS)
+    database = CONTEXT.database(looking=True)
+    look = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
+    findings = check_pages(database)
+    unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
+    findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", look) for t in unread]
+    if not unread:
+        findings += [*check_books(database), *check_rollups(database, CONTEXT.settings.rollup_plan)]
+    tell_findings(findings, f"{len(CHECKS) + ROLLUP_CHECKS + 2} checks, no findings: the books add up", as_json=as_json)
 
 
-def verify(
-    quick: Annotated[bool, typer.Option("--quick", help="Only what can be told without reading history: gaps, quarantine, clock, backups at hand.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Read every backup back, too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Check everything: the file, the books, what rollups derived, gaps, quarantine, backups.
+def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="Where the recovered database goes.")]) -> None:
+    """Recover what can be read of a damaged database into a new file, and list what is missing. The damaged one stays as it is.
 
-    Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it could not be checked.
+    Exits 0 where everything came over, 1 where something is missing.
     """
-    from persistence.domain import instants
-    from persistence.domain.errors import BooksError
-    from persistence.integrity import check_books
-    from scheduler.checks import check_operation, check_rollups
+    from persistence.salvage import salvage
 
-    if quick and full:
-        raise typer.BadParameter("give one of --quick and --full", param_hint="--quick")
-    settings, database = CONTEXT.settings, CONTEXT.database()
-    chosen = settings.database.backup
-    folder = chosen.path if chosen.enabled and chosen.daily_backup else None
-    try:
-        findings = check_operation(database, instants.now(), folder, full=full)
-        if not quick:
-            findings = [*check_books(database), *check_rollups(database, settings.rollup_plan), *findings]
-    except BooksError as error:
-        say(f"could not be checked: {error}")
-        raise typer.Exit(Exit.FAILED) from error
-    if as_json:
-        print_json([asdict(f) for f in findings])
-    for f in () if as_json else findings:
-        print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
-    say(f"{len(findings)} findings" if findings else "no findings")
-    if findings:
+    found = salvage(CONTEXT.settings.database.path, target)
+    rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
+    print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
+    missing = [t for t in found if t.lost or t.refused]
+    say(
+        f"recovered to {target}. To go on with it: stop everything, move the damaged file and its -wal, -shm and -mark aside, put this one in its place, "
+        "then `jarvis rebuild`" + ("" if not missing else "; publish again from the engine what is missing, what is known counts as a duplicate")
+    )
+    if missing:
         raise typer.Exit(Exit.FINDINGS)
+
+
+def db_accept_loss(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Go on with books that end before what was made durable, as after a damaged write-ahead log. Says what to publish again."""
+    from jarvis.restoring import nobody_else
+    from persistence.maintenance import accept_loss
+
+    settings = CONTEXT.settings
+    database = CONTEXT.database(looking=True)
+    stands, noted, _ = database.standing()
+    if noted is None or not noted.is_beyond(stands):
+        say("no commit is missing")
+        return
+    if not yes:
+        typer.confirm(f"{noted.commit_no - stands.commit_no:,} commits are missing. Go on without them?", abort=True, err=True)
+    with nobody_else(settings.data_folder):
+        loss = accept_loss(database)
+        database.close()
+    assert loss is not None
+    say(f"accepted: commits {loss.first_commit:,} to {loss.last_commit:,} are missing, {loss.facts:,} records in them")
+    say(f"publish again from the engine everything recorded {'after ' + loss.since if loss.since else 'so far'}; what is known counts as a duplicate")
 
 
 def gaps(producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from jarvis.cli.common import CONTEXT, Exit, parse_date, print_rows, say
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, statistics, backup, verification, restore_drill or clean_up.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

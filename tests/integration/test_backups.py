@@ -15,8 +15,9 @@ from books import NEW_YEAR, books, deposit, fill, snapshot
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.database import DatabaseManager, locked_file
+from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
+from persistence.files import locked_file
 from persistence.ledger import Ledger
 from scheduler.checks import check_operation
 from scheduler.drill import DrillFailed, restore_drill
@@ -35,7 +36,7 @@ def folder(tmp_path):
 def test_a_backup_says_what_it_holds_and_is_what_it_says(database, ledger, folder):
     ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(50))])
     made = backups.create(database, folder, NEW_YEAR)
-    assert made.path.name == "jarvis-20260101T000000Z-schema0003.db.zst"
+    assert made.path.name == "jarvis-20260101T000000Z-schema0004.db.zst"
     assert (made.manifest["tables"]["fills"]["rows"], made.manifest["newest_fact_no"]) == (50, 51)
     assert made.path.stat().st_mode & 0o777 == 0o600
     [found] = backups.present(folder)
@@ -97,7 +98,7 @@ def test_a_copy_that_is_not_what_was_copied_is_kept_aside_and_counts_for_nothing
     with pytest.raises(backups.BackupFailed, match="kept as"):
         backups.create(database, folder, NEW_YEAR)
     assert backups.present(folder) == []
-    assert [p.name for p in folder.iterdir()] == ["failed-jarvis-20260101T000000Z-schema0003.db.zst"]
+    assert [p.name for p in folder.iterdir()] == ["failed-jarvis-20260101T000000Z-schema0004.db.zst"]
     monkeypatch.undo()
     (folder / ".jarvis-of-a-killed-run.partial").write_bytes(b"half")
     backups.create(database, folder, NEW_YEAR)
@@ -122,10 +123,10 @@ def test_the_daily_job_takes_one_and_drops_what_expired(database, ledger, folder
     assert len(backups.present(folder)) == 12
     now[0] = NEW_YEAR + 60 * DAY
     done = job(database, 0)
-    assert done["removed"] == ["jarvis-20260101T000000Z-schema0003.db.zst", "jarvis-20260102T000000Z-schema0003.db.zst"]
+    assert done["removed"] == ["jarvis-20260101T000000Z-schema0004.db.zst", "jarvis-20260102T000000Z-schema0004.db.zst"]
     assert not list(folder.glob("*20260101*")), "its manifest went with it"
     again = job(database, 0)
-    assert again["backup"] == "jarvis-20260302T000001Z-schema0003.db.zst", "a run that is repeated has a name of its own"
+    assert again["backup"] == "jarvis-20260302T000001Z-schema0004.db.zst", "a run that is repeated has a name of its own"
 
 
 # -- coming back ------------------------------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def test_the_drill_brings_the_newest_backup_back_and_rebuilds_it(database, ledge
     with database.transaction() as connection:
         connection.execute("UPDATE performance_metrics SET pnl_daily = '7' WHERE date = '2026-01-02'")
     backups.create(database, folder, NEW_YEAR + 11 * DAY)
-    with pytest.raises(DrillFailed, match="other rows on 2026-01-02"):
+    with pytest.raises(DrillFailed, match="other rows, the first: row 2026-01-02"):
         restore_drill(folder, RollupPlan(), NEW_YEAR + 12 * DAY)
     assert not list(folder.glob(".restoring*")), "the scratch place is gone"
 

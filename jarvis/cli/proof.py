@@ -1,0 +1,116 @@
+"""Proving the books: verification, the hash chain, a rebuild from the facts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jarvis.cli.common import CONTEXT, Exit, print_json, say, tell_findings
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (verify, rebuild):
+        app.command(rich_help_panel="Look after")(command)
+    group = typer.Typer(help="The hash chain over everything recorded.", no_args_is_help=True)
+    group.command("head")(chain_head)
+    group.callback()(lambda: None)
+    app.add_typer(group, name="chain", rich_help_panel="Look after")
+
+
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Only what came since the last verification without findings.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="A rebuild from the facts compared with what is stored, and every backup read back, too.")] = False,
+    chain: Annotated[bool, typer.Option("--chain", help="Only the hash chain, and the rows against it.")] = False,
+    head: Annotated[
+        list[str] | None, typer.Option("--head", metavar="BLOCK:HASH", help="A head of the chain that was kept elsewhere; may be given several times.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.
+
+    Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it could not be checked.
+    """
+    from persistence.domain import instants
+    from persistence.domain.errors import BooksError
+    from scheduler import verification
+
+    if quick + full + chain > 1:
+        raise typer.BadParameter("give one of --quick, --full and --chain", param_hint="--quick")
+    settings, database = CONTEXT.settings, CONTEXT.database(looking=True)
+    chosen = settings.database.backup
+    folder = chosen.path if chosen.enabled and chosen.daily_backup else None
+    heads = [_head(text) for text in head or ()]
+    try:
+        if chain:
+            findings = verification.check_chain_and_rows(database, chosen.path, heads)
+        else:
+            depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
+            findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads)
+    except BooksError as error:
+        say(f"could not be checked: {error}")
+        raise typer.Exit(Exit.FAILED) from error
+    finally:
+        database.close()
+    tell_findings(findings, "no findings", as_json=as_json)
+
+
+def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
+    from persistence.chain_checks import Anchor
+
+    number, _, digest = text.partition(":")
+    try:
+        if len(digest) != 64:
+            raise ValueError
+        return Anchor(int(number), bytes.fromhex(digest), f"--head {number}:{digest[:8]}…")
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no head; `jarvis chain head` prints one, such as 12:3fa9… with 64 hexadecimal digits", param_hint="--head"
+        ) from None
+
+
+def chain_head(as_json: Json = False) -> None:
+    """Seal what is not sealed yet and print the chain's head, BLOCK:HASH. Keep it elsewhere: `jarvis verify --chain --head` proves it later."""
+    from persistence import chain
+    from persistence.domain import instants
+
+    database = CONTEXT.database()
+    head = chain.seal(database, instants.now())
+    database.close()
+    if as_json:
+        print_json({"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to})
+    else:
+        print(head)
+
+
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing; workers may run. Exits 1 with findings.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the workers and the scheduler that hold the books first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup."""
+    from jarvis.restoring import nobody_else, stop_holders
+    from persistence import backups
+    from persistence.domain import instants
+    from scheduler import rebuild as rebuilding
+
+    settings = CONTEXT.settings
+    now = instants.now()
+    database = CONTEXT.database(looking=True)
+    if check:
+        with database.copied(settings.data_folder) as copy:
+            findings = rebuilding.compare(copy, settings.rollup_plan, now)
+        tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
+        return
+    if stop:
+        stop_holders(settings.data_folder)
+    with nobody_else(settings.data_folder):
+        kept = backups.keep_as_is(database, settings.database.backup.path, now)
+        say(f"the books as they were are kept as {kept}")
+        findings = rebuilding.replace(database, settings.rollup_plan, now)
+        database.close()
+    for f in findings:
+        print(f"{f.where}: {f.found} is {f.expected} now")
+    say(f"rebuilt; {len(findings)} difference{'s' * (len(findings) != 1)}" if findings else "rebuilt; nothing was different")

@@ -1,0 +1,45 @@
+"""Everything derived, made anew from the facts: balances and orders by the books' own rebuild, daily figures by the rollup."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from persistence import rebuilding
+from persistence.database import DatabaseManager
+from persistence.domain.finding import Finding
+from persistence.integrity import damaged_pages
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.jobs import roll_up_accounts
+from scheduler.rollup.options import RollupPlan
+from scheduler.verification import check_rebuild
+
+#: Differences that are told one by one.
+SHOWN = 1_000
+
+
+def compare(copy: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
+    """What a copy of the books holds otherwise than its facts make it."""
+    return check_rebuild(copy, plan, now)
+
+
+def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
+    """Put what the facts make in the place of what is stored. Nobody else may use the books. Returns what was different."""
+    folder = Path(database.path).absolute().parent
+    with database.copied(folder) as rebuilt:
+        rebuilding.rebuild(rebuilt, now)
+        rebuilt.close()
+        findings = list(islice(rebuilding.differences(database, rebuilt.path), SHOWN))
+        rebuilding.replace_derived(database, rebuilt.path, now)
+    if damaged_pages(database):
+        database.renew_checksums()
+    with closing(DatabaseManager(database.path, wal_mode=database.wal_mode, checkpoints=database.checkpoints)) as sound:
+        rolled = [a for a in SQLiteRollupRepository(sound).account_ids() if _was_rolled_up(sound, a)]
+        roll_up_accounts(sound, plan, now, rolled, rebuild=True)
+    return findings
+
+
+def _was_rolled_up(database: DatabaseManager, account_id: str) -> bool:
+    with SQLiteRollupRepository(database).reading(account_id) as books:
+        return books.progress() is not None
