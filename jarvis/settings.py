@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -23,6 +25,8 @@ from scheduler.timetable import Cron
 
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
+#: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
+CREDENTIAL = "broker-url"
 #: Names of our environment that are no settings.
 _OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
 
@@ -66,6 +70,8 @@ class DatabaseSettings(_Section):
 class BrokerSettings(_Section):
     #: Empty: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
     url: SecretStr | None = None
+    #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
+    url_file: Path | None = None
     namespace: str = Field("dramatiq", min_length=1, max_length=64)
 
     @field_validator("url")
@@ -222,6 +228,7 @@ def load_settings(folder: Path) -> Settings:
     """Read the files of a folder and the environment. Raises `SettingsError` with every problem there is."""
     values, problems = _read_files(folder)
     problems += _unknown_environment()
+    problems += _read_secret(values)
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -259,6 +266,40 @@ def _read_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
             # A key without a value (`worker:`) means its defaults.
             values[str(key)] = {} if section is None else section
     return values, problems
+
+
+def _read_secret(values: dict[str, Any]) -> list[str]:
+    """The broker's URL from its file, or from systemd's credentials, where it is not set outright."""
+    broker = values.setdefault("broker", {})
+    if not isinstance(broker, dict) or os.environ.get("JARVIS_BROKER__URL") or broker.get("url"):
+        return []
+    named = os.environ.get("JARVIS_BROKER__URL_FILE") or broker.get("url_file")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(str(named)) if named else Path(credentials) / CREDENTIAL if credentials else None
+    if path is None or not (named or path.exists()):
+        return []
+    try:
+        broker["url"] = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"broker.url_file: {path} cannot be read: {error}"]
+    return []
+
+
+def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
+    """Files with a password that others than their owner may read, each with the remedy."""
+    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
+    password = urlsplit(url).password
+    if not password:
+        return []
+    paths = [folder / name for name in FILES]
+    if settings.broker.url_file is not None:
+        paths.append(settings.broker.url_file)
+    found = []
+    for path in paths:
+        with suppress(OSError, UnicodeDecodeError):
+            if path.stat().st_mode & 0o077 and password in path.read_text("utf-8"):
+                found.append(f"{path} holds a password and can be read by others: chmod 600 {path}")
+    return found
 
 
 def _unknown_environment() -> list[str]:
@@ -300,4 +341,4 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["Settings", "SettingsError", "exposed_secrets", "load_settings"]

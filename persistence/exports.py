@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from persistence.domain.errors import Invalid, Unavailable
 from persistence.domain.instants import to_text
 from persistence.domain.money import EXACT, canonical
 from persistence.domain.order import average_price
+from persistence.files import remove
 from persistence.repositories import orders, transactions
 from persistence.repositories.transactions import period
 
@@ -131,12 +133,30 @@ def write(
     out: TextIO,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
+    raw: bool = False,
 ) -> int:
-    """Write one export to an open text file. Returns the number of rows. Raises `Invalid` for an unknown table or format."""
+    """Write one export to an open text file. Returns the number of rows. Raises `Invalid` for an unknown table or format.
+
+    In CSV a text that a spreadsheet would run as a formula gets an apostrophe before it, unless `raw`; numbers stay numbers.
+    """
     if name not in TABLES or form not in FORMATS:
         raise Invalid(f"no export of {name!r} as {form!r}; there are {', '.join(TABLES)} as {', '.join(FORMATS)}")
     with database.get_connection() as connection:
-        return _WRITERS[form](out, TABLES[name].columns, rows(connection, name, account_id, start, end))
+        found = rows(connection, name, account_id, start, end)
+        if form == "csv" and not raw:
+            found = ([_harmless(v) for v in values] for values in found)
+        return _WRITERS[form](out, TABLES[name].columns, found)
+
+
+_FORMULA = re.compile(r"[=+\-@\t\r\n\0]")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def _harmless(value: Any) -> Any:
+    if type(value) is str and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return "'" + value
+    return value
 
 
 def to_file(
@@ -147,14 +167,17 @@ def to_file(
     path: str | Path,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
+    raw: bool = False,
 ) -> int:
-    """The same into a file, which appears whole or not at all."""
+    """The same into a file, which appears whole or not at all, at that very path: links are replaced, not followed."""
     target = Path(path)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        remove(partial)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "w", encoding="utf-8", newline="") as out:
-            count = write(database, name, account_id, form, out, start, end)
+            count = write(database, name, account_id, form, out, start, end, raw=raw)
         os.replace(partial, target)
     except OSError as error:
         raise Unavailable(f"could not write {target}: {error.strerror}; check the folder and the free space") from error

@@ -66,6 +66,7 @@ def check_operation(database: DatabaseManager, now: int, backup_folder: Path | N
     if newest and newest[0][0] > now + 5 * 60_000_000:
         found.append(Finding("the clock is sane", "facts", f"nothing recorded after {to_text(now)}", to_text(newest[0][0]), "date -u"))
     found += _marks(database)
+    found += _modes(database)
     if backup_folder is not None and newest:
         found += _backups(backup_folder, now, full)
     return found
@@ -85,6 +86,15 @@ def _marks(database: DatabaseManager) -> list[Finding]:
         expected = f"less than {LONG_WAL_BYTES:,} bytes"
         found.append(Finding("the WAL is short", f"{database.path}-wal", expected, f"{size:,} bytes", "lsof on the database: who reads for so long?"))
     return found
+
+
+def _modes(database: DatabaseManager) -> list[Finding]:
+    """Whether anybody but their owner may open the files."""
+    paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
+    modes = {path: path.stat().st_mode & 0o777 for path in paths}
+    return [
+        Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes.items() if mode & 0o077
+    ]
 
 
 def _backups(folder: Path, now: int, full: bool) -> list[Finding]:

@@ -47,6 +47,19 @@ def _long_int(text: str) -> int | _Oversized:
 
 _LENIENT = json.JSONDecoder(parse_int=_long_int)
 
+#: Records are flat; what is nested deeper than this is an attack on the parser. The strict one has a limit of its own.
+MAX_DEPTH = 64
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def _depth(payload: bytes) -> int:
+    """How deep a text is nested, told without parsing it."""
+    depth = deepest = 0
+    for sign in re.findall(rb"[\[\]{}]", _STRINGS.sub(b"", payload)):
+        depth += 1 if sign in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
 
 def decode_json(payload: bytes) -> Any:
     """The value of a JSON text. Where a strict parser gives up (a broken character, a number of 10,000 digits) the offending
@@ -55,6 +68,8 @@ def decode_json(payload: bytes) -> Any:
         return from_json(payload)
     except ValueError:
         pass
+    if (depth := _depth(payload)) > MAX_DEPTH:
+        raise MalformedRecord(f"nested {depth} deep; at most {MAX_DEPTH} levels are read")
     try:
         return _LENIENT.decode(payload.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -168,6 +170,7 @@ def export(
     start: From = None,
     end: To = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")] = False,
 ) -> None:
     """Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in."""
     from persistence import exports
@@ -179,7 +182,11 @@ def export(
         raise typer.BadParameter(f"{form!r} is no format; there are {', '.join(exports.FORMATS)}", param_hint="--format")
     bounds = parse_time(start, "--from"), parse_time(end, "--to", end=True)
     if output is None:
-        exports.write(database, table, account, form, sys.stdout, *bounds)
+        # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+            exports.write(database, table, account, form, spool, *bounds, raw=raw)
+            spool.seek(0)
+            shutil.copyfileobj(spool, sys.stdout)
     else:
-        count = exports.to_file(database, table, account, form, output, *bounds)
+        count = exports.to_file(database, table, account, form, output, *bounds, raw=raw)
         say(f"wrote {count:,} rows to {output}")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jarvis.logging import configure_logging
-from jarvis.settings import Settings, SettingsError, load_settings
+from jarvis.settings import Settings, SettingsError, exposed_secrets, load_settings
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase
 from persistence.domain.finding import Finding
@@ -62,6 +62,8 @@ class Context:
     def settings(self) -> Settings:
         settings = load_settings(self.config)
         configure_logging(settings.logging.level, settings.logging.format)
+        for warning in exposed_secrets(self.config, settings):
+            say(f"warning: {warning}")
         return settings
 
     def database(self, *, looking: bool = False) -> DatabaseManager:

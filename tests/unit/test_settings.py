@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from jarvis.logging import configure_logging
-from jarvis.settings import SettingsError, load_settings
+from jarvis.settings import SettingsError, exposed_secrets, load_settings
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -95,3 +95,28 @@ def test_no_password_reaches_a_log_line(monkeypatch):
     assert all({"level", "timestamp", "logger"} <= set(line) for line in lines)
     logging.getLogger().handlers.clear()
     structlog.reset_defaults()
+
+
+def test_the_broker_s_url_comes_from_a_file_or_a_credential_too(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("redis://u:pw@host/0\n")
+    write(tmp_path, workers=f"broker: {{url_file: {tmp_path}/secret}}\n")
+    assert load_settings(tmp_path).broker.url.get_secret_value() == "redis://u:pw@host/0"
+    (tmp_path / "workers.yaml").unlink()
+    (tmp_path / "broker-url").write_text("unix:///run/x")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load_settings(tmp_path).broker.url.get_secret_value() == "unix:///run/x"
+    monkeypatch.setenv("JARVIS_BROKER__URL", "redis://mine")
+    assert load_settings(tmp_path).broker.url.get_secret_value() == "redis://mine"
+    monkeypatch.delenv("JARVIS_BROKER__URL")
+    monkeypatch.setenv("JARVIS_BROKER__URL_FILE", str(tmp_path / "none"))
+    assert any("cannot be read" in p for p in problems(tmp_path))
+
+
+def test_a_password_that_others_can_read_is_warned_of_with_the_remedy(tmp_path):
+    write(tmp_path, workers="broker: {url: 'redis://u:secret@host/0'}\n")
+    (tmp_path / "workers.yaml").chmod(0o644)
+    [warning] = exposed_secrets(tmp_path, load_settings(tmp_path))
+    assert "chmod 600" in warning
+    assert "secret" not in warning
+    (tmp_path / "workers.yaml").chmod(0o600)
+    assert exposed_secrets(tmp_path, load_settings(tmp_path)) == []

