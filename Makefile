@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-all check format soak bench coverage schemas clean
+.PHONY: help run test test-all check format soak bench audit coverage schemas clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ soak: $(VENV)/.dev ## Stage every fault many times, minutes of it; prints what w
 bench: $(VENV)/.dev ## Measure, side by side with what others would use; prints a table
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
+
+audit: $(BIN)/jarvis ## Known vulnerabilities, licences and an SBOM of what is installed; says "not run" where it cannot tell
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10' 'cyclonedx-bom>=7.5'
+	$(BIN)/python deploy/build/audit.py --auditor $(VENV)/audit/bin/pip-audit --lister $(VENV)/audit/bin/cyclonedx-py
 
 coverage: $(VENV)/.dev ## Run the tests and print what they cover
 	$(BIN)/coverage erase
