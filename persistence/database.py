@@ -136,7 +136,7 @@ class DatabaseManager:
 
             self._local.connection = connection
             try:
-                backups.create(self, self.backup_folder, self._clock())
+                backups.create(self, self.backup_folder, backups.free_second(self.backup_folder, self._clock()))
             finally:
                 self._local.connection = None
         migrations.migrate(connection, version)

@@ -1,0 +1,86 @@
+"""Mistakes that people make in programs like this one. Each is planted in a process of its own, to prove that the harness would tell."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import apsw
+
+from faults import machine
+from persistence import backups
+from persistence.database import DatabaseManager
+from persistence.domain.errors import Unavailable
+from persistence.domain.outcome import APPLIED
+from persistence.ledger import Ledger
+from persistence.repositories import facts
+
+
+def acknowledge_before_commit() -> None:
+    work = machine.Ingestion.work
+
+    def hasty(self: Any, folder: Any, acknowledge: Any) -> None:
+        post = Ledger.post
+        Ledger.post = lambda ledger, batch, *rest, **options: (acknowledge(int(batch[-1].fill_id[1:])), post(ledger, batch, *rest, **options))[1]  # type: ignore[method-assign]
+        work(self, folder, lambda n: None)
+
+    machine.Ingestion.work = hasty  # type: ignore[method-assign]
+
+
+def synchronous_normal() -> None:
+    opened = DatabaseManager._open
+
+    def relaxed(self: DatabaseManager) -> apsw.Connection:
+        connection = opened(self)
+        connection.pragma("synchronous", "normal")
+        return connection
+
+    DatabaseManager._open = relaxed  # type: ignore[method-assign]
+
+
+def no_identity_key() -> None:
+    prepare = machine.Ingestion.prepare
+
+    def without(self: Any, folder: Any) -> None:
+        prepare(self, folder)
+        database = DatabaseManager(folder / "b.db")
+        database.execute_update("DROP INDEX facts_identity")
+        database.close()
+
+    machine.Ingestion.prepare = without  # type: ignore[method-assign]
+    facts.INSERT_IDENTITY = facts.INSERT_IDENTITY.partition(" ON CONFLICT")[0]
+
+
+def swallowed_io_error() -> None:
+    post = Ledger.post
+
+    def careless(self: Ledger, batch: Any, *rest: Any, **options: Any) -> Any:
+        try:
+            return post(self, batch, *rest, **options)
+        except Unavailable:
+            return [APPLIED] * len(batch)
+
+    Ledger.post = careless  # type: ignore[method-assign]
+
+
+def failed_commit_is_success() -> None:
+    commit = DatabaseManager._commit
+
+    def hopeful(self: DatabaseManager, connection: apsw.Connection, mark: Any) -> None:
+        try:
+            commit(self, connection, mark)
+        except Unavailable:
+            return
+
+    DatabaseManager._commit = hopeful  # type: ignore[method-assign]
+
+
+def rename_without_fsync() -> None:
+    relaxed = SimpleNamespace(**{name: getattr(os, name) for name in dir(os) if not name.startswith("__")})
+    relaxed.fsync = lambda descriptor: None
+    backups.os = relaxed  # type: ignore[attr-defined]
+
+
+def plant(name: str) -> None:
+    globals()[name]()
