@@ -56,13 +56,13 @@ def verify(
     """Everything that is not as it should be. `database` is best opened without refusing anything, so that all of it is told.
 
     `heads`: those of the chain that were kept elsewhere, besides the ones in the manifests of backups. Raises `Unavailable` where it
-    could not be checked. A verification without findings is remembered, for the next quick one.
+    could not be checked. Where nothing in the books themselves is wrong this is remembered, for the next quick one.
     """
-    findings = list(check_operation(database, now, backup_folder, full=depth is Depth.FULL))
+    around = check_operation(database, now, backup_folder, full=depth is Depth.FULL)
     if depth is Depth.QUICK:
         with database.snapshot() as connection:
-            return [*findings, *islice(verified.check_since(connection, verified.last_verified(connection)), SHOWN)]
-    findings += check_pages(database)
+            return [*around, *islice(verified.check_since(connection, verified.last_verified(connection)), SHOWN)]
+    findings = check_pages(database)
     with _apart(database) as copy:
         findings += check_books(copy)
         findings += check_whole_chain(copy, backup_folder, heads)
@@ -71,7 +71,7 @@ def verify(
             findings += check_rebuild(copy, plan, now)
         if not findings:
             verified.remember(database, copy, now)
-    return findings
+    return [*findings, *around]
 
 
 def check_pages(database: DatabaseManager) -> list[Finding]:
