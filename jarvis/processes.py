@@ -20,6 +20,7 @@ from jarvis.systemd import notify
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
+from persistence.second import Second
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 from scheduler.timetable import timetable
@@ -180,7 +181,10 @@ def run_scheduler(settings: Settings) -> None:
 def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler:
     backup = settings.database.backup
     jobs = dict(JOBS)
-    jobs["backup"] = back_up(backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress)
+    jobs["backup"] = back_up(
+        backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress,
+        elsewhere=elsewhere(settings),
+    )  # fmt: skip
     chosen = settings.scheduler
     plan = settings.rollup_plan
     jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan, backup.path if backup.enabled and backup.daily_backup else None)}
@@ -190,6 +194,14 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     if not (backup.enabled and backup.daily_backup):
         entries |= {name: replace(entries[name], enabled=False) for name in ("backup", "restore_drill")}
     return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
+
+
+def elsewhere(settings: Settings) -> Second | None:
+    """The second place for backups; None where there is none."""
+    chosen = settings.database.backup.second
+    if chosen.path is None and chosen.command is None:
+        return None
+    return Second(chosen.path, chosen.recipient, chosen.retention_days, chosen.command)
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:

@@ -43,6 +43,22 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SecondSettings(_Section):
+    """A second place for backups; `persistence/second.py` says what each key means."""
+
+    path: Path | None = None
+    recipient: str | None = None
+    retention_days: int = Field(30, ge=1)
+    command: str | None = None
+
+    @field_validator("recipient")
+    @classmethod
+    def _public_key(cls, text: str | None) -> str | None:
+        if text is not None and not text.startswith("age1"):
+            raise ValueError("must be an age public key, age1…; never the secret one")
+        return text
+
+
 class BackupSettings(_Section):
     enabled: bool = True
     path: Path = Path("data/backups/")
@@ -52,6 +68,7 @@ class BackupSettings(_Section):
     keep_weekly: int = Field(0, ge=0, le=520)
     keep_monthly: int = Field(0, ge=0, le=120)
     compress: bool = True
+    second: SecondSettings = SecondSettings()
 
 
 class PerformanceSettings(_Section):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -38,7 +39,7 @@ COMPRESSION_LEVEL = 3
 FORMAT = 1
 CHUNK = 1 << 20
 
-_NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?")
+_NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
 
 
 class BackupFailed(BooksError):
@@ -89,8 +90,8 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         _clear_partials(folder)
         _write(copy, partial, compress=compress)
         manifest = {
-            "format": FORMAT, "file": path.name, "taken_at": to_text(to_instant(taken_at)), "bytes": partial.stat().st_size, "sha256": _sha256(partial),
-            "content_bytes": copy.stat().st_size, "content_sha256": _sha256(copy), "schema_version": schema, "sqlite": apsw.sqlite_lib_version(),
+            "format": FORMAT, "file": path.name, "taken_at": to_text(to_instant(taken_at)), "bytes": partial.stat().st_size, "sha256": sha256(partial),
+            "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": apsw.sqlite_lib_version(),
             "program": _program_version(), **content,
         }  # fmt: skip
         copy.unlink()
@@ -101,9 +102,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
             os.replace(partial, aside)
             raise BackupFailed(f"the backup was not what was copied, it is kept as {aside} for study: {error}") from error
     os.replace(partial, path)
-    text = json.dumps(manifest, indent=1)
-    # Its own digest, so that a damaged manifest is told from a damaged backup.
-    _write_file(manifest_path(path), json.dumps({**manifest, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1))
+    write_manifest(path, manifest)
     fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
 
@@ -156,6 +155,10 @@ def verify(backup: Backup, scratch: Path | None = None) -> None:
     if backup.manifest is None:
         reason = "has no readable manifest" if manifest_path(backup.path).exists() else "has no manifest"
         raise WrongDatabase(f"{backup.path} {reason}, so nothing says what it should hold")
+    if backup.path.suffix == ".age":
+        # Only who has the private key can look further.
+        _compare_bytes(backup.path, backup.manifest)
+        return
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".verifying-") as folder:
         _prove(backup.path, backup.manifest, Path(folder))
 
@@ -214,15 +217,19 @@ def _chain(connection: apsw.Connection, head: chain.Head) -> dict[str, Any]:
     return {"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to, "book": book_id, "epoch": epoch}
 
 
-def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
-    """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
+def _compare_bytes(path: Path, manifest: dict[str, Any]) -> None:
     if (size := path.stat().st_size) != manifest["bytes"]:
         raise WrongDatabase(f"{path} has {size} bytes, its manifest says {manifest['bytes']}")
-    if _sha256(path) != manifest["sha256"]:
+    if sha256(path) != manifest["sha256"]:
         raise WrongDatabase(f"{path} is damaged: its SHA-256 is not that of its manifest")
+
+
+def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
+    """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
+    _compare_bytes(path, manifest)
     plain = scratch / "proof.db"
     _read(path, plain)
-    if _sha256(plain) != manifest["content_sha256"]:
+    if sha256(plain) != manifest["content_sha256"]:
         raise WrongDatabase(f"{path} does not decompress to what was copied")
     try:
         with closing(connect(str(plain))) as connection:
@@ -250,8 +257,7 @@ def _write(source: Path, target: Path, *, compress: bool) -> None:
         if compress:
             zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True).copy_stream(plain, file)
         else:
-            while block := plain.read(CHUNK):
-                file.write(block)
+            shutil.copyfileobj(plain, file, CHUNK)
         file.flush()
         os.fsync(file.fileno())
 
@@ -265,8 +271,7 @@ def _read(source: Path, target: Path) -> None:
             except zstandard.ZstdError as error:
                 raise WrongDatabase(f"{source} does not decompress: {error}") from error
         else:
-            while block := file.read(CHUNK):
-                plain.write(block)
+            shutil.copyfileobj(file, plain, CHUNK)
         plain.flush()
         os.fsync(plain.fileno())
 
@@ -280,6 +285,12 @@ def _manifest(path: Path) -> dict[str, Any] | None:
         return None
     text = json.dumps(found, indent=1)
     return found if hashlib.sha256(text.encode()).hexdigest() == stated and found.get("file") == path.name and found.get("format") == FORMAT else None
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Put a manifest beside a backup, with its own digest, so that a damaged manifest is told from a damaged backup."""
+    text = json.dumps(manifest, indent=1)
+    _write_file(manifest_path(path), json.dumps({**manifest, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1))
 
 
 def _write_file(path: Path, text: str) -> None:
@@ -297,7 +308,8 @@ def _clear_partials(folder: Path) -> None:
         left.unlink()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(CHUNK):

@@ -14,6 +14,7 @@ from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
 from persistence.repositories.rollups import SQLiteRollupRepository
+from persistence.second import Second, carry
 from scheduler import verification
 from scheduler.drill import restore_drill
 from scheduler.rollup.account import Rolled, roll_up
@@ -39,7 +40,14 @@ def clean_up(database: DatabaseManager, slot: int) -> Any:
 
 
 def back_up(
-    folder: Path, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, compress: bool = True, clock: Callable[[], int] = instants.now
+    folder: Path,
+    retention_days: int,
+    *,
+    keep_weekly: int = 0,
+    keep_monthly: int = 0,
+    compress: bool = True,
+    elsewhere: Second | None = None,
+    clock: Callable[[], int] = instants.now,
 ) -> Job:
     """The daily backup into a folder, proved before it counts; old ones go only once a new one stands."""
 
@@ -48,9 +56,18 @@ def back_up(
         now = backups.free_second(folder, clock())
         made = backups.create(database, folder, now, compress=compress)
         gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
-        return {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone]}
+        told = {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone], "chain": chain_of(made)}
+        if elsewhere is not None and (copied := carry(made, elsewhere, now)) is not None:
+            told["copy"] = str(copied)
+        return told
 
     return run
+
+
+def chain_of(backup: backups.Backup) -> str | None:
+    """The head of the chain that a backup's manifest keeps, BLOCK:HASH."""
+    head = (backup.manifest or {}).get("chain")
+    return f"{head['block_no']}:{head['hash']}" if head else None
 
 
 def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:

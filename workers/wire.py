@@ -69,7 +69,7 @@ def decode_json(payload: bytes) -> Any:
     except ValueError:
         pass
     if (depth := _depth(payload)) > MAX_DEPTH:
-        raise MalformedRecord(f"nested {depth} deep; at most {MAX_DEPTH} levels are read")
+        raise MalformedRecord(f"not JSON: nested {depth} deep; at most {MAX_DEPTH} levels are read")
     try:
         return _LENIENT.decode(payload.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:

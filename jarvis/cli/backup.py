@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jarvis.cli.common import CONTEXT, Exit, parse_time, print_rows, say
+
+if TYPE_CHECKING:
+    from persistence.backups import Backup
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -23,13 +27,19 @@ def register(app: typer.Typer) -> None:
 
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
+    from jarvis.processes import elsewhere
     from persistence import backups
     from persistence.domain import instants
+    from persistence.second import carry
+    from scheduler.jobs import chain_of
 
     settings = CONTEXT.settings.database.backup
     made = backups.create(CONTEXT.database(), settings.path, instants.now(), compress=settings.compress)
     assert made.manifest is not None
     say(f"backed up and proved: {made.path} ({made.size:,} bytes of {made.manifest['content_bytes']:,})")
+    say(f"head of the chain: {chain_of(made)}")
+    if (second := elsewhere(CONTEXT.settings)) is not None and (copied := carry(made, second, instants.now())) is not None:
+        say(f"copied to {copied}")
 
 
 def list_(as_json: Json = False) -> None:
@@ -94,18 +104,33 @@ def restore(
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest proved backup from this time or before.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="PATH", help="Into a new file, the present database stays as it is.")] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the workers and the scheduler that hold the books first.")] = False,
+    identity: Annotated[Path | None, typer.Option("--identity", metavar="KEYFILE", help="The age secret key of an encrypted copy (.age).")] = None,
 ) -> None:
     """Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.
 
     What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it.
     """
-    from jarvis.restoring import restore_books, restore_copy
     from persistence import backups
+    from persistence.second import decrypt
 
     if (file is not None) + latest + (at is not None) != 1:
         raise typer.BadParameter("name a FILE, or give one of --latest and --at TIME", param_hint="FILE")
     settings = CONTEXT.settings
     backup = _named(file) if file is not None else backups.find(settings.database.backup.path, at=parse_time(at, "--at"))
+    if backup.path.suffix == ".age":
+        if identity is None:
+            raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
+        settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=settings.data_folder, prefix=".decrypted-") as folder:
+            _bring_back(decrypt(backup.path, identity, Path(folder)), to, stop)
+        return
+    _bring_back(backup, to, stop)
+
+
+def _bring_back(backup: Backup, to: Path | None, stop: bool) -> None:
+    from jarvis.restoring import restore_books, restore_copy
+
+    settings = CONTEXT.settings
     if to is not None:
         restore_copy(backup, to)
         say(f"restored {backup.path.name} to {to}")

@@ -37,10 +37,16 @@ def db_init() -> None:
 
 
 def db_stats(as_json: Json = False) -> None:
-    """Show rows, sizes, first and last times."""
+    """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
+    from persistence.domain import instants
     from persistence.maintenance import statistics
+    from persistence.repositories.job_runs import SQLiteJobRunRepository
 
-    report = asdict(statistics(CONTEXT.database(looking=True)))
+    database = CONTEXT.database(looking=True)
+    report = asdict(statistics(database))
+    for name, job in (("last_backup", "backup"), ("last_verification", "verification"), ("last_proved_restore", "restore_drill")):
+        success = SQLiteJobRunRepository(database).last_success(job)
+        report[f"{name}_age_seconds"] = None if success is None else (instants.now() - success) // 1_000_000
     if as_json:
         print_json(report)
         return

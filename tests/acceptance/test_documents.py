@@ -33,7 +33,7 @@ def test_publishing_as_the_documents_show_it_ends_in_the_books(broker_server, tm
     with create_worker(tmp_path / "books.db", broker_server.url) as worker:
         wait_until(lambda: worker.writer.counts.messages >= 19, "everything is recorded")
         assert (worker.writer.counts.applied, worker.writer.counts.quarantined) == (1009, 0)
-        balance = SQLiteAccountRepository(worker._database).find_by_id("main").balance
+        balance = SQLiteAccountRepository(worker.database).find_by_id("main").balance
         assert str(balance.total("BTC").amount) == "-0.97001", "0.015 + 0.015 bought, 1 sold, 0.00001 paid as a fee"
 
 

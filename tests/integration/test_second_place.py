@@ -1,0 +1,96 @@
+"""A second place for backups: copied, encrypted, kept by its own rules, carried on by a command."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pyrage
+import pytest
+from books import NEW_YEAR, deposit
+
+from persistence import backups
+from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
+from persistence.second import Second, carry, decrypt
+from scheduler.jobs import back_up
+
+DAY = 86_400_000_000
+CANARY = "a name that nobody else may read"
+
+
+@pytest.fixture
+def made(database, ledger, tmp_path):
+    ledger.post([deposit(1, description=CANARY)])
+    return backups.create(database, tmp_path / "backups", NEW_YEAR, compress=False)
+
+
+@pytest.fixture
+def key(tmp_path):
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "key.txt").write_text(f"# created by age-keygen\n{identity}\n")
+    return identity, tmp_path / "key.txt"
+
+
+def test_a_copy_in_another_folder_is_a_backup_of_its_own(made, tmp_path):
+    copied = carry(made, Second(tmp_path / "usb"), NEW_YEAR)
+    [found] = backups.present(tmp_path / "usb")
+    assert found.path == copied
+    assert found.proved
+    backups.verify(found)
+    assert copied.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_encrypted_copy_shows_nothing_and_comes_back_with_the_key(made, key, tmp_path):
+    identity, keyfile = key
+    copied = carry(made, Second(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    assert CANARY.encode() in made.path.read_bytes()
+    assert not [p for p in (tmp_path / "usb").iterdir() if CANARY.encode() in p.read_bytes()]
+    [found] = backups.present(tmp_path / "usb")
+    backups.verify(found)
+
+    (tmp_path / "back").mkdir()
+    back = decrypt(copied, keyfile, tmp_path / "back")
+    assert back.path.read_bytes() == made.path.read_bytes()
+    backups.verify(back)
+
+
+def test_another_key_a_flipped_bit_or_no_key_is_told(made, key, tmp_path):
+    identity, keyfile = key
+    copied = carry(made, Second(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    (tmp_path / "other.txt").write_text(str(pyrage.x25519.Identity.generate()))
+    (tmp_path / "none.txt").write_text("nothing")
+    for wrong, error in (("other.txt", WrongDatabase), ("none.txt", Invalid), ("missing.txt", Invalid)):
+        with pytest.raises(error):
+            decrypt(copied, tmp_path / wrong, tmp_path)
+    content, chance = copied.read_bytes(), random.Random(4)
+    [found] = backups.present(tmp_path / "usb")
+    for _ in range(200):
+        damaged = bytearray(content)
+        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        copied.write_bytes(damaged)
+        with pytest.raises(WrongDatabase):
+            backups.verify(found)
+    with pytest.raises(WrongDatabase):
+        decrypt(copied, keyfile, tmp_path)
+    with pytest.raises(Invalid, match="no age public key"):
+        Second(tmp_path, "age1nonsense")
+
+
+def test_the_second_place_has_its_own_retention(database, ledger, tmp_path):
+    ledger.post([deposit(1)])
+    for n in range(12):
+        job = back_up(tmp_path / "a", 30, elsewhere=Second(tmp_path / "b", retention_days=1), clock=lambda n=n: NEW_YEAR + n * DAY)
+        told = job(database, 0)
+    assert len(backups.present(tmp_path / "a")) == 12
+    assert len(backups.present(tmp_path / "b")) == 7, "never fewer than seven proved ones"
+    assert told["chain"].startswith("1:"), "the head of the chain is in what the job tells"
+
+
+def test_a_command_carries_it_on_and_its_failure_is_the_job_s(made, tmp_path):
+    carry(made, Second(command=f"cp {{file}} {tmp_path}/carried"), NEW_YEAR)
+    assert (tmp_path / "carried").read_bytes() == made.path.read_bytes()
+    with pytest.raises(Unavailable, match="ended with 1"):
+        carry(made, Second(command="false {file}"), NEW_YEAR)
+    with pytest.raises(Unavailable, match="could not be run"):
+        carry(made, Second(command="/no/such/program {file}"), NEW_YEAR)
+    assert Path(made.path).exists()
