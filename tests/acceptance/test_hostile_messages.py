@@ -70,13 +70,13 @@ def test_each_hostile_record_is_quarantined_byte_for_byte_and_its_neighbours_are
 
     wait_until(lambda: worker.writer.counts.applied == len(good), "every good neighbour is recorded")
     wait_until(lambda: worker.writer.counts.quarantined == len(HOSTILE_RECORDS), "every hostile record is quarantined")
-    held = list(SQLiteQuarantineRepository(worker._database).stream())
+    held = list(SQLiteQuarantineRepository(worker.database).stream())
     expected = [h if h != b"[[]]" or shape == "in a batch" else b"[]" for h in HOSTILE_RECORDS]
     assert sorted(q.raw for q in held) == sorted(expected)
     assert all(q.detail and len(q.detail) < 1_000 for q in held)
     assert worker.problem() is None
     wait_until(lambda: worker.broker.in_flight == 0, "everything is acknowledged")
-    assert unexplained(worker._database) == []
+    assert unexplained(worker.database) == []
 
 
 def test_hostile_envelopes_are_quarantined_whole_and_a_second_delivery_is_a_duplicate(broker_server, worker):
@@ -89,14 +89,14 @@ def test_hostile_envelopes_are_quarantined_whole_and_a_second_delivery_is_a_dupl
     wait_until(lambda: worker.writer.counts.messages == 4 * len(hostile), "every message has its outcome")
     counts = worker.writer.counts
     assert (counts.applied, counts.quarantined, counts.duplicate) == (1, len(hostile), 3 * len(hostile) - 1)
-    assert sorted(q.raw for q in SQLiteQuarantineRepository(worker._database).stream()) == sorted(hostile)
+    assert sorted(q.raw for q in SQLiteQuarantineRepository(worker.database).stream()) == sorted(hostile)
 
 
 def test_sql_and_unknown_fields_are_data(broker_server, worker):
     push(broker_server, encode(ROUTES["deposit"], deposit(SQL, account_id=SQL, description=SQL, reference=SQL, strategy=SQL))[1])
     wait_until(lambda: worker.writer.counts.applied == 1, "it is recorded")
-    assert SQLiteAccountRepository(worker._database).find_by_id(SQL).balance.total("USDT").amount == 1
-    [row] = worker._database.execute_query("SELECT extra, description FROM flows")
+    assert SQLiteAccountRepository(worker.database).find_by_id(SQL).balance.total("USDT").amount == 1
+    [row] = worker.database.execute_query("SELECT extra, description FROM flows")
     assert json.loads(row["extra"]) == {"strategy": SQL}
 
 
@@ -121,5 +121,5 @@ def test_the_broker_may_go_and_come_back(broker_server, worker):
 def test_a_batch_beyond_its_limit_is_quarantined_whole(broker_server, worker):
     push(broker_server, encode(ROUTES["deposit"], [deposit(n) for n in range(1_001)])[1])
     wait_until(lambda: worker.writer.counts.quarantined == 1, "it is quarantined")
-    [held] = SQLiteQuarantineRepository(worker._database).stream()
+    [held] = SQLiteQuarantineRepository(worker.database).stream()
     assert "at most 1000" in held.detail
