@@ -27,7 +27,7 @@ from workers.app import tune_interpreter
 from workers.messages import item_of_line
 from workers.publisher import Publisher
 
-from . import driver, history, latency, rollup
+from . import driver, history, latency, protection, rollup
 from .common import fill_records, fresh_books, seconds
 from .workers import Server, rate
 
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--transactions", type=int, default=1_000_000, help="size of the large book")
     parser.add_argument("--backlog", type=int, default=200_000, help="messages of the memory test")
     parser.add_argument("--days", type=int, default=3_650, help="days of the account whose rollups are measured")
+    parser.add_argument("--fills", type=int, default=100_000, help="fills of the book that is backed up and verified")
     parser.add_argument("--quick", action="store_true", help="one round of each")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -110,6 +111,8 @@ def main() -> None:
     waits = latency.measure(seconds=3 if options.quick else 8, trials=3 if options.quick else 30)
     say("publish to durable at 500 messages/s, p50 and p99, ms", f"{waits['p50']:.1f}, {waits['p99']:.1f}  (fsync {waits['fsync']:.2f})", "8, 25")
     say("first message after 5 s of silence, median and worst, ms", f"{waits['first median']:.1f}, {waits['first worst']:.1f}", "5, 15")
+    stages = latency.first_message_stages(3 if options.quick else 10)
+    say("where the time of a first message goes, ms to each stage", ", ".join(f"{stage} {ms:.1f}" for stage, ms in stages.items()), "")
     early, late = latency.worker_memory(options.backlog)
     say(f"memory of a worker under a backlog of {options.backlog:,} messages, MiB, early and late", f"{early:.0f}, {late:.0f}", "flat, under 250")
     started = time.perf_counter()
@@ -125,6 +128,13 @@ def main() -> None:
     )  # fmt: skip
     say(f"rebuild of {options.days * 500:,} fills, and a fill of it", f"{nights['rebuild s']:.1f} s, {nights['us a fill']:.1f} us", "")
     say("a night of 1,000 accounts with 20 fills each", f"{rollup.many_accounts():.1f} s", "")
+    for what, ratio in protection.ingestion_cost(3 if options.quick else 7).items():
+        say(f"CPU time of ingestion with : without the {what}", f"{ratio:.3f}", "1.05")
+    posting, sealing = protection.sealing_cost()
+    say("CPU time of sealing a fill : of Ledger.post alone", f"{sealing:.1f} : {posting:.1f} us", "0.05 of a worker's")
+    say("longest commit while 50 MB are copied, ms", f"{protection.worst_commit_during_copy():.0f}", "100")
+    for name, value in protection.large_book(options.fills).items():
+        say(f"a book of {options.fills:,} fills: {name}", f"{value:,.1f}", "")
     page = Path(__file__).parent / "last_run.md"
     lines = ["| what | figure | at least |", "| --- | --- | --- |", *(f"| {a} | {b} | {c} |" for a, b, c in ROWS)]
     page.write_text(f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}\n\n" + "\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from persistence.database import DatabaseManager
 from workers.app import create_worker, tune_interpreter
@@ -47,6 +48,46 @@ def measure(rate: int = 500, seconds: float = 6.0, trials: int = 8, silence: flo
         "p50": steady[len(steady) // 2], "p99": steady[int(len(steady) * 0.99)], "first median": sorted(first)[len(first) // 2], "first worst": max(first),
         "fsync": fsyncs[25],
     }  # fmt: skip
+
+
+def first_message_stages(trials: int = 10, silence: float = 5.0) -> dict[str, float]:
+    """Where the time of a first message after silence goes: median milliseconds from its intended send time to each stage."""
+    tune_interpreter()
+    server = Server()
+    worker = create_worker(server.folder / "books.db", server.url)
+    seen: dict[str, list[float]] = {"fetched": [], "handed to the writer": [], "commit begins": [], "durable": []}
+    fetch, submit, post = worker.broker.fetch, worker.writer.submit, worker.writer._poster.post
+
+    def fetched(queue: str) -> Any:
+        found = fetch(queue)
+        if found:
+            seen["fetched"].append(time.perf_counter())
+        return found
+
+    def submitted(submission: Any) -> bool:
+        seen["handed to the writer"].append(time.perf_counter())
+        return submit(submission)
+
+    def posted(items: Any, raw_of: Any = None) -> Any:
+        seen["commit begins"].append(time.perf_counter())
+        outcomes = post(items, raw_of)
+        seen["durable"].append(time.perf_counter())
+        return outcomes
+
+    worker.broker.fetch, worker.writer.submit, worker.writer._poster.post = fetched, submitted, posted  # type: ignore[method-assign]
+    worker.start()
+    Publisher(server.url).publish_deposit({**RECORD, "deposit_id": "999999999"})
+    time.sleep(0.5)
+    for times in seen.values():
+        times.clear()
+    start = time.perf_counter() + 1.0
+    offsets = [n * silence for n in range(1, trials + 1)]
+    arguments = [server.url, str(start), "0", *map(str, offsets)]
+    subprocess.run([sys.executable, "-c", "from benchmarks.latency import send_all; send_all()"], input="\n".join(arguments), text=True, check=True)
+    time.sleep(0.5)
+    worker.stop()
+    server.close()
+    return {stage: sorted((t - start - o) * 1000 for t, o in zip(times, offsets, strict=True))[trials // 2] for stage, times in seen.items()}
 
 
 def _waits(url: str, committed: dict[int, float], offsets: list[float], first: int) -> list[float]:

@@ -27,7 +27,7 @@ import zstandard
 
 from persistence import chain, migrations
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, Invalid, WrongDatabase
+from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.driver import connect
 from persistence.files import fsync_folder
@@ -80,6 +80,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     if path.exists():
         raise Invalid(f"{path} exists already; backups are taken at most once a second")
+    refuse_without_room(database, folder)
     partial = folder / f".{path.name}.partial"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".taking-") as scratch:
         copy = Path(scratch) / "copy.db"
@@ -105,6 +106,21 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     write_manifest(path, manifest)
     fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
+
+
+def refuse_without_room(database: DatabaseManager, folder: Path) -> None:
+    """Raises `Unavailable` where a copy, its compressed form and the proof of it would not fit: better none than half a one."""
+    needed, free = room_needed(database), shutil.disk_usage(folder).free
+    if free < needed:
+        raise Unavailable(
+            f"a backup needs about {needed:,} bytes in {folder}, {free:,} are free; free some space, or name another folder in database.backup.path"
+        )
+
+
+def room_needed(database: DatabaseManager) -> int:
+    """Bytes that a backup takes while it is being proved."""
+    size = sum(Path(f"{database.path}{suffix}").stat().st_size for suffix in ("", "-wal") if Path(f"{database.path}{suffix}").exists())
+    return int(size * 2.2)
 
 
 def free_second(folder: Path, instant: int) -> int:

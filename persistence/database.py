@@ -17,7 +17,7 @@ import apsw.sqlite_extra
 from persistence import migrations
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, CommitUnknown, Damaged, Invalid, Unavailable, WrongDatabase
-from persistence.driver import CHECKSUM_BYTES, connect, found_mark, reachable, renew_epoch, translated
+from persistence.driver import CHECKSUM_BYTES, REOPEN, connect, found_mark, reachable, renew_epoch, translated
 from persistence.files import fsync_folder, remove
 from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.marks import Mark, MarkFile, furthest, refuse_lost_commits
@@ -233,8 +233,11 @@ class DatabaseManager:
                 with translated("write to the books"):
                     yield
                     number = self._number(connection) if connection.total_changes() != changes else None
-            except BaseException:
+            except BaseException as error:
                 self._roll_back(connection)
+                if isinstance(error.__cause__, REOPEN):
+                    # One that was opened read-only stays so, whatever becomes of the disk.
+                    self._drop_all()
                 raise
             finally:
                 self._local.connection = None
@@ -407,8 +410,13 @@ class DatabaseManager:
         if self._idle and self._is_gone():
             self._drop_all()
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.readonly("main"):
+                    return connection
+                # Opened while the file could not be written, it would stay so.
+                self._opened.discard(connection)
+                connection.close()
         with translated(f"open {self.path}"):
             connection = self._open()
         with self._lock:

@@ -18,6 +18,9 @@ PASSING = (
     apsw.ProtocolError, apsw.InterruptError, apsw.SchemaChangeError, apsw.PermissionsError,
 )  # fmt: skip
 
+#: After these a connection is not used again: what it knows of the file may no longer be so.
+REOPEN = (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+
 #: Wrong for ever: these rows break a rule of the schema or of SQLite.
 CONTENT = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
 

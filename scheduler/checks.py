@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date as Date
 from itertools import islice
 from pathlib import Path
+from shutil import disk_usage
 
 from persistence import backups
 from persistence.database import LONG_WAL_BYTES, DatabaseManager
@@ -67,6 +68,8 @@ def check_operation(database: DatabaseManager, now: int, backup_folder: Path | N
         found.append(Finding("the clock is sane", "facts", f"nothing recorded after {to_text(now)}", to_text(newest[0][0]), "date -u"))
     found += _marks(database)
     found += _modes(database)
+    if backup_folder is not None and backup_folder.exists() and (free := disk_usage(backup_folder).free) < (needed := backups.room_needed(database)):
+        found.append(Finding("there is room for a backup", str(backup_folder), f"{needed:,} bytes", f"{free:,} are free", f"df -h {backup_folder}"))
     if backup_folder is not None and newest:
         found += _backups(backup_folder, now, full)
     return found
