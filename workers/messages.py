@@ -326,7 +326,7 @@ class JobRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
 
-    job: Literal["rollup", "checkpoint", "statistics", "backup", "verification", "restore_drill", "clean_up"]
+    job: Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"]
     request_id: Annotated[Id | None, Field(description="the same id again is the same run; default: the message's id")] = None
     account_id: Annotated[Id | None, Field(description="only this account")] = None
     date: Annotated[Day | None, Field(description="read this day anew")] = None
