@@ -55,6 +55,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         stop_holders(folder)
     with nobody_else(folder), backups.opened(backup, folder) as plain:
         done = Restored()
+        take_back_on_purpose(plain, to_instant(now))
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         if path.exists():
             _export_later(path, plain, folder / f"after-{stamp}.ndjson", done)
@@ -65,7 +66,6 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
             for suffix in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
-        take_back_on_purpose(plain, to_instant(now))
         os.replace(plain, path)
         fsync_folder(folder)
         with closing(DatabaseManager(path, wal_mode=settings.database.performance.wal_mode)) as restored:
@@ -79,11 +79,10 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
 def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> None:
     """The records of the present database that the backup does not hold."""
     try:
-        with closing(DatabaseManager(backup, wal_mode=False)) as old, closing(DatabaseManager(present, refuse_loss=False, verify_pages=False)) as new:
-            with old.get_connection() as connection:
-                newest = connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get
+        with closing(DatabaseManager(present, refuse_loss=False, verify_pages=False)) as new:
+            new.checkpoint(truncate=True)
             with new.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-                for fact in facts.facts_after(connection, newest):
+                for fact in facts.facts_missing_in(connection, str(backup)):
                     if fact.kind in ("transaction", "adjustment"):
                         # Saved through the repositories: no message, so no NDJSON either.
                         done.by_hand += 1

@@ -30,7 +30,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.driver import connect
-from persistence.files import fsync_folder
+from persistence.files import fsync_folder, scratch_folder
 from persistence.integrity import check_books
 from persistence.retention import expired
 
@@ -82,8 +82,8 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         raise Invalid(f"{path} exists already; backups are taken at most once a second")
     refuse_without_room(database, folder)
     partial = folder / f".{path.name}.partial"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".taking-") as scratch:
-        copy = Path(scratch) / "copy.db"
+    with scratch_folder(folder, "taking") as scratch:
+        copy = scratch / "copy.db"
         if schema == migrations.newest_version():
             # So that the head in the manifest stands for everything that the backup holds.
             chain.seal(database, now)
@@ -97,7 +97,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         }  # fmt: skip
         copy.unlink()
         try:
-            _prove(partial, manifest, Path(scratch))
+            _prove(partial, manifest, scratch)
         except BooksError as error:
             aside = folder / f"failed-{path.name}"
             os.replace(partial, aside)
@@ -175,18 +175,18 @@ def verify(backup: Backup, scratch: Path | None = None) -> None:
         # Only who has the private key can look further.
         _compare_bytes(backup.path, backup.manifest)
         return
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".verifying-") as folder:
-        _prove(backup.path, backup.manifest, Path(folder))
+    with scratch_folder(scratch or tempfile.gettempdir(), "verifying") as folder:
+        _prove(backup.path, backup.manifest, folder)
 
 
 @contextmanager
 def opened(backup: Backup, scratch: Path) -> Iterator[Path]:
     """The backup's database as a plain file of its own, verified; gone after the block."""
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".restoring-") as folder:
+    with scratch_folder(scratch, "restoring") as folder:
         if backup.manifest is not None:
-            yield _prove(backup.path, backup.manifest, Path(folder))
+            yield _prove(backup.path, backup.manifest, folder)
         else:
-            plain = Path(folder) / "plain.db"
+            plain = folder / "plain.db"
             _read(backup.path, plain)
             yield plain
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from persistence.database import DatabaseManager
+from persistence.driver import renew_epoch
 
 VERSION = b"jarvis chain 1\n"
 #: Facts of one block: 164 KiB of digests, and as much to look through for the first difference.
@@ -124,7 +125,7 @@ def newest(connection: apsw.Connection) -> Block:
 
 def beginning(connection: apsw.Connection) -> bytes:
     """What the first block is chained to: these books and no others."""
-    return hashlib.sha256(VERSION + connection.execute("SELECT book_id FROM book").get.encode()).digest()
+    return hashlib.sha256(VERSION + book_id(connection).encode()).digest()
 
 
 def blocks(connection: apsw.Connection, after: int = 0) -> Iterator[Block]:
@@ -174,6 +175,18 @@ def events(connection: apsw.Connection, kind: str, after: int = 0) -> Iterator[t
         yield number, json.loads(content)
 
 
+def go_back_on_purpose(connection: apsw.Connection, now: int) -> None:
+    """Give books that come from a backup an epoch of their own: what was made durable after them is left behind knowingly, not lost."""
+    epoch = connection.execute("SELECT epoch FROM book").get
+    record_event(connection, RESTORED, now, {"epoch": epoch, "block_no": newest(connection).block_no})
+    renew_epoch(connection)
+
+
+def book_id(connection: apsw.Connection) -> str:
+    """Whose books these are, whatever the file is called."""
+    return str(connection.execute("SELECT book_id FROM book").get)
+
+
 def epochs_left(connection: apsw.Connection) -> dict[str, int]:
     """The epochs of these books, each with the last block that its chain shares with this one."""
     shared = {content["epoch"]: content["block_no"] for kind in (RESTORED, LOSS_ACCEPTED) for _, content in events(connection, kind)}
@@ -204,7 +217,12 @@ def _next_block(connection: apsw.Connection, last: Block, now: int) -> Block | N
     if (facts_to, quarantine_to, events_to) <= (last.facts_to, last.quarantine_to, last.events_to):
         return None
     places = recorded_places(connection)
-    entries = [_entry(FACT, number, text) for number, text in fact_texts(connection, last.facts_to + 1, facts_to, places)]
+    first = last.facts_to + 1
+    # Erased before there was a chain: sealed as what is left of them.
+    gone: list[Any] = connection.execute("SELECT fact_no FROM facts WHERE fact_no BETWEEN ? AND ? AND state = 2", (first, facts_to)).fetchall()
+    erased: set[int] = {number for (number,) in gone}
+    entries = [_entry(FACT, number, text) for number, text in fact_texts(connection, first, facts_to, places) if number not in erased]
+    entries += [_entry(ERASED_FACT, n, text) for number in sorted(erased) for n, text in fact_texts(connection, number, number, places, erased=True)]
     since = [(number, kind, json.loads(content)) for number, kind, content in connection.execute(
         "SELECT event_no, kind, content FROM chain_events WHERE event_no BETWEEN ? AND ?", (last.events_to + 1, events_to)
     )]  # fmt: skip
@@ -213,7 +231,7 @@ def _next_block(connection: apsw.Connection, last: Block, now: int) -> Block | N
             entries += [_entry(FACT, n, text) for n, text in fact_texts(connection, content["fact_no"], content["fact_no"], places)]
         elif kind == ACCOUNT_DELETED:
             sql = "SELECT fact_no FROM facts WHERE account_id = ? AND state = 2 ORDER BY fact_no"
-            gone: list[Any] = connection.execute(sql, (content["account_id"],)).fetchall()
+            gone = list[Any](connection.execute(sql, (content["account_id"],)))
             entries += [_entry(ERASED_FACT, n, text) for (no,) in gone for n, text in fact_texts(connection, no, no, places, erased=True)]
     entries += [_entry(QUARANTINED, n, text) for n, text in quarantine_texts(connection, last.quarantine_to + 1, quarantine_to)]
     entries += [_entry(EVENT, n, text) for n, text in event_texts(connection, last.events_to + 1, events_to)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -34,29 +34,36 @@ def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, 
 
     With `after` only the blocks after that one are looked at.
     """
-    kept = {a.block_no: a for a in anchors if a.block_no > after}
+    kept = [a for a in anchors if a.block_no > after or not after]
     start = next((b for b in chain.blocks(connection, after - 1) if b.block_no == after), None) or NOTHING
     previous, before = start.hash or chain.beginning(connection), start
     later: dict[int, tuple[bytes, bytes, int]] = {}
+    from_before: set[int] = set()
     broken = False
+    if not after:
+        yield from _contradictions(kept, 0, previous, "the beginning of the chain")
     for block in chain.blocks(connection, start.block_no):
         problem = _problem_of(block, before, previous)
         if problem and not broken:
             broken = True
             yield Finding(NAME, _where(block, before), *problem, LOOK)
-        anchor = kept.pop(block.block_no, None)
-        if anchor is not None and anchor.hash != block.hash and not broken:
-            broken = True
-            yield Finding(NAME, _where(block, before), f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", f"{block.hash.hex()[:16]}…", LOOK)
+        yield from _contradictions(kept, block.block_no, block.hash, _where(block, before))
         for kind, number, digest in block.each():
             if kind == ERASED_FACT or (kind == FACT and number <= before.facts_to):
                 later[number] = kind, digest, block.block_no
+            if kind == ERASED_FACT and number > before.facts_to:
+                from_before.add(number)
         previous, before = block.hash, block
-    for anchor in kept.values():
-        if anchor.block_no:
+    for anchor in kept:
+        if anchor.block_no > before.block_no:
             yield Finding(NAME, f"block {anchor.block_no}", f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", "no such block", LOOK)
-    yield from _rows(connection, later, start)
-    yield from _later_rows(connection, later)
+    # Saved by hand after a deletion, and not sealed again yet.
+    unsealed = {content["fact_no"] for _, content in chain.events(connection, chain.RECORDED_ANEW, before.events_to)}
+    yield from _rows(connection, {**later, **dict.fromkeys(unsealed, (FACT, b"", 0))}, start)
+    later = {number: entry for number, entry in later.items() if number not in unsealed}
+    yield from _later_rows(connection, later, from_before)
+    if not after:
+        yield from _erased(connection, {n for n, entry in later.items() if entry[0] == ERASED_FACT}, before.facts_to)
     yield from _places(connection)
     yield from _saved_by_hand(connection)
 
@@ -114,8 +121,24 @@ def _digests(texts: Iterator[tuple[int, str]]) -> dict[int, bytes]:
     return {number: chain.digest_of(text) for number, text in texts}
 
 
-def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]]) -> Iterator[Finding]:
-    """Facts that were erased with their account, or saved by hand again after that: each has to be told of by an event."""
+def _contradictions(kept: Sequence[Anchor], block_no: int, found: bytes, where: str) -> Iterator[Finding]:
+    for anchor in kept:
+        if anchor.block_no == block_no and anchor.hash != found:
+            yield Finding(NAME, where, f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", f"{found.hex()[:16]}…", LOOK)
+
+
+def _erased(connection: apsw.Connection, sealed: set[int], facts_to: int) -> Iterator[Finding]:
+    """A fact is erased where the chain says so, and only there."""
+    rows: list[Any] = connection.execute("SELECT fact_no FROM facts WHERE state = 2 AND fact_no <= ?", (facts_to,)).fetchall()
+    found = {number for (number,) in rows}
+    for number in sorted(found ^ sealed):
+        said = ("recorded", "erased, and no event tells of it") if number in found else ("erased with its account", "recorded, and no event tells of it")
+        yield Finding(NAME, _row_name(connection, FACT, number), *said, LOOK)
+
+
+def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]], from_before: set[int]) -> Iterator[Finding]:
+    """Facts that were erased with their account, or saved by hand again after that: each has to be told of by an event, unless it was
+    erased before there was a chain."""
     if not later:
         return
     places = chain.recorded_places(connection)
@@ -127,7 +150,7 @@ def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes
         [block] = [b for b in chain.blocks(connection, block_no - 1) if b.block_no == block_no][:1]
         if found != digest:
             yield _finding(connection, kind, number, found, digest, block)
-        elif (kind == ERASED_FACT and json.loads(texts[0][1])[2] not in deleted) or (kind == FACT and number not in anew):
+        elif (kind == ERASED_FACT and number not in from_before and json.loads(texts[0][1])[2] not in deleted) or (kind == FACT and number not in anew):
             yield Finding(NAME, _row_name(connection, kind, number), "an event that tells why it was sealed again", "none", LOOK)
 
 
@@ -157,9 +180,9 @@ def _earlier(after: list[object], before: list[object]) -> bool:
 
 def _saved_by_hand(connection: apsw.Connection) -> Iterator[Finding]:
     """Performance rows that somebody saved are records of their own, not derived from any fact."""
-    latest = {(c["account_id"], c["date"]): c["digest"] for _, c in chain.events(connection, chain.SAVED_BY_HAND)}
-    gone = {content["account_id"] for _, content in chain.events(connection, chain.ACCOUNT_DELETED)}
-    latest = {key: digest for key, digest in latest.items() if key[0] not in gone}
+    gone = {content["account_id"]: number for number, content in chain.events(connection, chain.ACCOUNT_DELETED)}
+    saved = chain.events(connection, chain.SAVED_BY_HAND)
+    latest = {(c["account_id"], c["date"]): c["digest"] for number, c in saved if number > gone.get(c["account_id"], 0)}
     for (account_id, date), digest in latest.items():
         found = row_digest(connection, account_id, date)
         if found != digest and found != DERIVED:  # a rollup may have been told to take its place

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 import apsw.sqlite_extra
@@ -17,17 +16,14 @@ import apsw.sqlite_extra
 from persistence import migrations
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, CommitUnknown, Damaged, Invalid, Unavailable, WrongDatabase
-from persistence.driver import CHECKSUM_BYTES, REOPEN, connect, found_mark, reachable, renew_epoch, translated
-from persistence.files import fsync_folder, remove
+from persistence.driver import CHECKSUM_BYTES, REOPEN, connect, found_mark, header_of, reachable, refuse_damaged, translated
+from persistence.files import fsync_folder, remove, scratch_folder
 from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.marks import Mark, MarkFile, furthest, refuse_lost_commits
-from persistence.rows import Row, rows_of
+from persistence.rows import Bindings, Row, changed_rows, rows_of
 
 #: A WAL of this size means that a reader has held its snapshot for long, so that nothing can be moved out of it.
 LONG_WAL_BYTES = 64 * 1024 * 1024
-
-Bindings = Sequence[Any] | dict[str, Any]
-
 
 T = TypeVar("T")
 
@@ -68,7 +64,8 @@ class DatabaseManager:
         self.backup_folder = Path(backup_folder) if backup_folder is not None else Path(self.path).absolute().parent / "backups"
         self.marks = MarkFile(self.path)
         self._refuse_loss = refuse_loss
-        self._verify_pages = verify_pages
+        # Pages that another program moves out of the WAL have no checksums to look at.
+        self._verify_pages = verify_pages and (self.checkpoints or not wal_mode)
         self._clock = clock
         self.max_connections = 1 if self.path == ":memory:" else max_connections
         self._slots = threading.BoundedSemaphore(self.max_connections)
@@ -77,8 +74,8 @@ class DatabaseManager:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._checked = False
-        #: Device and inode of the file that is open.
-        self._file: tuple[int, int] | None = None
+        #: Device and inode of the file that each connection has open.
+        self._files: dict[apsw.Connection, tuple[int, int]] = {}
         self._wrote = False
         self._wal_pages = 0
         self._checkpoint_at = checkpoint_pages
@@ -113,14 +110,23 @@ class DatabaseManager:
             self._open_up(back_up)
 
     def _open_up(self, back_up: bool) -> None:
+        if header_of(self.path) != (self._reserve, migrations.newest_version()) or not self._settle_down():
+            # Several processes may start at once: one brings the file up to date, the others wait, with nothing of it open.
+            self._drop_all()
+            with self.marks.locked(wait_seconds=600), self._connected(checked=False) as connection, translated(f"initialise {self.path}"):
+                self._bring_up_to_date(connection, back_up)
+            self._drop_all()
+            self._settle_down()
+
+    def _settle_down(self) -> bool:
+        """The file as it is to be used, looked at; False where its schema is an older one."""
         with self._connected(checked=False) as connection, translated(f"initialise {self.path}"):
-            if migrations.schema_version(connection, self.path) != migrations.newest_version() or connection.reserve_bytes("main") != self._reserve:
-                # Several processes may start at once: one brings the file up to date, the others wait for it.
-                with self.marks.locked(wait_seconds=600):
-                    self._bring_up_to_date(connection, back_up)
+            if migrations.schema_version(connection, self.path) != migrations.newest_version():
+                return False
             # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file.
             connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
             self._look_at(connection)
+            return True
 
     @property
     def _reserve(self) -> int:
@@ -129,7 +135,7 @@ class DatabaseManager:
 
     def _bring_up_to_date(self, connection: apsw.Connection, back_up: bool) -> None:
         version = migrations.schema_version(connection, self.path)
-        if version == 0:
+        if version == 0 and connection.pragma("page_count") == 0:
             connection.reserve_bytes("main", self._reserve)
         elif version < migrations.newest_version() and back_up:
             from persistence import backups  # which need a database themselves
@@ -147,10 +153,12 @@ class DatabaseManager:
 
     def _rewrite(self, connection: apsw.Connection) -> None:
         connection.pragma("checksum_verification", "OFF")
-        connection.pragma("journal_mode", "delete")
-        connection.reserve_bytes("main", self._reserve)
-        connection.execute("VACUUM")
-        connection.pragma("checksum_verification", "ON" if self._reserve and self._verify_pages else "OFF")
+        try:
+            connection.pragma("journal_mode", "delete")
+            connection.reserve_bytes("main", self._reserve)
+            connection.execute("VACUUM")
+        finally:
+            connection.pragma("checksum_verification", "ON" if self._verify_pages else "OFF")
 
     def _another_program_emptied_the_wal(self) -> bool:
         """Whether commits that were in the WAL are in the file now, without having been moved by us: what any SQLite program does that
@@ -163,11 +171,15 @@ class DatabaseManager:
 
     def renew_checksums(self) -> None:
         """Write every page anew, once everything that it holds has proved to be whole. Raises `Damaged` where it has not."""
-        from persistence.integrity import check_books  # which needs a database itself
+        from persistence.chain_checks import check_chain  # which need a database themselves
+        from persistence.integrity import check_books
 
         self._drop_all()
         with self.marks.locked(wait_seconds=600), closing(DatabaseManager(self.path, 1, wal_mode=self.wal_mode, verify_pages=False)) as other:
-            if findings := check_books(other):
+            findings = check_books(other)
+            with other.snapshot() as connection:
+                findings += check_chain(connection)
+            if findings:
                 first = findings[0]
                 raise Damaged(
                     f"{self.path}: pages do not match their checksums, and the books in them do not add up: {first.check}, {first.where}; "
@@ -247,9 +259,10 @@ class DatabaseManager:
             raise
         self._after_commit(connection)
 
-    def book_id(self) -> str:
-        """Whose books these are, whatever the file is called."""
-        return str(self.execute_query("SELECT book_id FROM book")[0][0])
+    def has_checksums(self) -> bool:
+        """Whether pages carry the checksums that they should."""
+        with self.get_connection() as connection:
+            return int(connection.reserve_bytes("main")) >= self._reserve
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call this if the present transaction, or the part of it that is under way, comes to nothing."""
@@ -264,12 +277,12 @@ class DatabaseManager:
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
         with self.transaction() as connection:
-            return _changed(connection, sql, params)
+            return changed_rows(connection, sql, params)
 
     def execute_many(self, sql: str, params_list: Sequence[Bindings]) -> int:
         """Run one statement for each element in one commit. Returns how many rows were changed in all."""
         with self.transaction() as connection:
-            return sum(_changed(connection, sql, params) for params in params_list)
+            return sum(changed_rows(connection, sql, params) for params in params_list)
 
     def backup(self, backup_path: str | Path) -> None:
         """A consistent copy of the whole database, taken while others write, fsynced, checked, then put in place.
@@ -287,7 +300,7 @@ class DatabaseManager:
     def copied(self, folder: str | Path) -> Iterator[DatabaseManager]:
         """The books as they are now, in a scratch file of their own below `folder`: for whoever reads for long, or writes to see what comes
         of it. Gone after the block."""
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".copy-") as scratch:
+        with scratch_folder(folder, "copy") as scratch:
             path = os.path.join(scratch, "copy.db")
             with self.get_connection() as connection:
                 self._copy_to(connection, path, check=False)
@@ -315,13 +328,16 @@ class DatabaseManager:
             with translated(f"read {backup_path}"):
                 if migrations.schema_version(source, str(backup_path)) == 0:
                     raise WrongDatabase(f"{backup_path} is an empty database, not a backup")
-                _check(source, str(backup_path))
+                refuse_damaged(source, str(backup_path))
             # Before the books go back, so that whoever finds them half-way does not take it for a loss.
             self.marks.forget()
+            from persistence.chain import go_back_on_purpose  # which needs a database itself
+
             with self._connected(checked=False) as connection, translated(f"restore {backup_path}"):
                 with connection.backup("main", source, "main") as copying:
                     copying.step()
-                renew_epoch(connection)
+                if migrations.schema_version(connection, self.path) == migrations.newest_version():
+                    go_back_on_purpose(connection, self._clock())  # older ones get an epoch when they are brought up to date
                 if self.path != ":memory:":
                     connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
         finally:
@@ -348,7 +364,7 @@ class DatabaseManager:
     def keep_wal_short(self) -> int:
         """Empty a WAL that a long reader let grow, as soon as that has left. Returns the bytes of a WAL that is still too long, or 0."""
         if self.wal_bytes() >= LONG_WAL_BYTES:
-            with suppress(Unavailable):
+            with suppress(Unavailable, OSError):
                 self.checkpoint(truncate=True)
         size = self.wal_bytes()
         return size if size >= LONG_WAL_BYTES else 0
@@ -362,15 +378,17 @@ class DatabaseManager:
 
     def close(self) -> None:
         """Close every connection, the WAL moved where nobody else is at work. The manager may be used again afterwards."""
-        if self._wrote:
-            self._wrote = False
-            with suppress(BooksError, apsw.Error):
-                self.checkpoint(truncate=True)
+        with self._lock:
+            connection = self._idle.pop() if self._wrote and self.checkpoints and self._idle else None
+        self._wrote = False
+        if connection is not None:
+            # Without waiting for a place: whoever holds one may never give it back.
+            with suppress(BooksError, apsw.Error, OSError):
+                self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with self._lock:
             connections, self._idle, self._opened = list(self._opened), [], set()
         for connection in connections:
-            with suppress(apsw.Error):
-                connection.close()
+            self._close(connection)
         self.marks.close()
 
     # -- details -----------------------------------------------------------------------------------------------------
@@ -392,8 +410,7 @@ class DatabaseManager:
                     if kept := connection in self._opened:
                         self._idle.append(connection)
                 if not kept:
-                    with suppress(apsw.Error):
-                        connection.close()
+                    self._close(connection)
         finally:
             self._slots.release()
 
@@ -407,16 +424,14 @@ class DatabaseManager:
         self._checked = True
 
     def _take(self) -> apsw.Connection:
-        if self._idle and self._is_gone():
-            self._drop_all()
         with self._lock:
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.readonly("main"):
-                    return connection
-                # Opened while the file could not be written, it would stay so.
-                self._opened.discard(connection)
-                connection.close()
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            if not self._is_gone(connection) and not connection.readonly("main"):
+                return connection
+            # Of a file that is elsewhere now, or opened while it could not be written: it would stay so.
+            self._close(connection)
+            self._drop_all()
         with translated(f"open {self.path}"):
             connection = self._open()
         with self._lock:
@@ -429,7 +444,8 @@ class DatabaseManager:
         connection = connect(self.path)
         if self.path != ":memory:":
             status = os.stat(self.path)
-            self._file = status.st_dev, status.st_ino
+            with self._lock:
+                self._files[connection] = status.st_dev, status.st_ino
         if not self._verify_pages:
             connection.pragma("checksum_verification", "OFF")
         # Wait for another process's commit instead of failing at once; SQLite's own waiting sleeps up to 100 ms at a time, which
@@ -479,7 +495,7 @@ class DatabaseManager:
         except apsw.Error as error:
             self._drop_all()
             raise CommitUnknown(f"commit: {type(error).__name__}: {error}; whether it is on disk shows after reopening") from error
-        if self._is_gone():
+        if self._is_gone(connection):
             # A folder that was moved or deleted takes the open file along, and with it what was just written.
             self._drop_all()
             raise CommitUnknown(f"{self.path} was moved, replaced or deleted while it was open; put it back, writing goes on by itself")
@@ -491,7 +507,7 @@ class DatabaseManager:
 
     def _after_commit(self, connection: apsw.Connection) -> None:
         if self.checkpoints and self._wal_pages >= self._checkpoint_at:
-            with suppress(BooksError, apsw.Error):
+            with suppress(BooksError, apsw.Error, OSError):
                 self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _checkpoint(self, connection: apsw.Connection, mode: int) -> tuple[int, int] | None:
@@ -519,23 +535,31 @@ class DatabaseManager:
         self._wal_pages = pages
         return 0
 
-    def _is_gone(self) -> bool:
-        if self._file is None:
+    def _is_gone(self, connection: apsw.Connection) -> bool:
+        """Whether the path names another file than this connection has open, or none."""
+        opened = self._files.get(connection)
+        if opened is None:
             return False
         try:
             status = os.stat(self.path)
         except OSError:
             return True
-        return (status.st_dev, status.st_ino) != self._file
+        return (status.st_dev, status.st_ino) != opened
 
     def _drop_all(self) -> None:
         """Use no connection again; those that others are using are closed as they come back. The next one opens the file anew."""
         with self._lock:
             idle, self._idle, self._opened = self._idle, [], set()
-            self._checked, self._file = False, None
+            self._checked = False
         for connection in idle:
-            with suppress(apsw.Error):
-                connection.close()
+            self._close(connection)
+
+    def _close(self, connection: apsw.Connection) -> None:
+        with self._lock:
+            self._opened.discard(connection)
+            self._files.pop(connection, None)
+        with suppress(apsw.Error):
+            connection.close()
 
     def _undo(self, mark: int) -> None:
         while len(self._local.undo) > mark:
@@ -567,24 +591,10 @@ class DatabaseManager:
                     copying.step()
                 copy.pragma("journal_mode", "delete")
                 if check:
-                    _check(copy, partial)
+                    refuse_damaged(copy, partial)
             finally:
                 copy.close()
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(partial, target)
             fsync_folder(os.path.dirname(os.path.abspath(target)))
-
-
-def _check(connection: apsw.Connection, path: str) -> None:
-    problems = [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]
-    problems += [f"row {row[1]} of {row[0]} refers to nothing in {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")][:5]
-    if problems:
-        raise WrongDatabase(f"{path} is damaged: {'; '.join(problems)}")
-
-
-def _changed(connection: apsw.Connection, sql: str, params: Bindings) -> int:
-    """Rows that a statement itself changed, its triggers' not counted."""
-    before = connection.total_changes()
-    connection.execute(sql, params)
-    return connection.changes() if connection.total_changes() != before else 0

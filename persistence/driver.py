@@ -51,6 +51,14 @@ def found_mark(connection: apsw.Connection) -> Mark:
     return Mark(*row)
 
 
+def header_of(path: str) -> tuple[int, int]:
+    """(bytes kept free on each page, schema version) as the header of the file says, without opening it as a database: what is newer may
+    still be in its WAL."""
+    with reachable(f"read {path}"), open(path, "rb") as file:
+        header = file.read(100)
+    return (header[20], int.from_bytes(header[60:64], "big")) if len(header) == 100 else (0, 0)
+
+
 def renew_epoch(connection: apsw.Connection) -> None:
     """From here on the marks of what was made durable before say nothing about these books."""
     connection.execute("UPDATE book SET epoch = lower(hex(randomblob(8)))")
@@ -90,3 +98,11 @@ def reachable(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise Unavailable(f"could not {doing}: {error.strerror or error}; check the folder, its owner and the free space") from error
+
+
+def refuse_damaged(connection: apsw.Connection, path: str) -> None:
+    """Raises `WrongDatabase` where SQLite's own checks of a database find something."""
+    problems = [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]
+    problems += [f"row {row[1]} of {row[0]} refers to nothing in {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")][:5]
+    if problems:
+        raise WrongDatabase(f"{path} is damaged: {'; '.join(problems)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,3 +47,24 @@ def remove(path: str | Path) -> None:
     """Remove a file that may not be there."""
     with suppress(FileNotFoundError):
         os.unlink(path)
+
+
+@contextmanager
+def scratch_folder(parent: str | Path, what: str) -> Iterator[Path]:
+    """A folder for the length of a block. Those of processes that were killed are removed first: they may hold whole copies."""
+    for left in Path(parent).glob(f".{what}-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{what}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

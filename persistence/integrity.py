@@ -4,6 +4,7 @@ which command shows more. Checks read one consistent snapshot and change nothing
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from itertools import groupby, islice
 import apsw
 
 from persistence.database import DatabaseManager
+from persistence.domain.errors import BooksError
 from persistence.domain.finding import Finding
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
@@ -33,8 +35,26 @@ def check_books(database: DatabaseManager) -> list[Finding]:
     findings: list[Finding] = []
     with database.snapshot() as connection:
         for check in CHECKS:
-            findings += islice(check(connection), SHOWN)
+            findings += guarded(check.__name__.replace("_", " "), check(connection))
     return findings
+
+
+def guarded(name: str, found: Iterator[Finding]) -> Iterator[Finding]:
+    """The first findings of a check; what it stumbles over is one, too: rows that cannot be read are what it looks for."""
+    try:
+        yield from islice(found, SHOWN)
+    except (apsw.Error, BooksError, ArithmeticError, ValueError, KeyError, TypeError, IndexError) as error:
+        yield Finding(name, "books", "rows that can be read", f"{type(error).__name__}: {error}"[:300], "jarvis db check; jarvis restore --latest")
+
+
+def quarantine_is_whole(connection: apsw.Connection) -> Iterator[Finding]:
+    """What is held is byte for byte what arrived."""
+    for number, raw, digest in connection.execute("SELECT quarantine_no, raw, raw_digest FROM quarantine"):
+        if hashlib.sha256(raw).digest() != digest:
+            found = hashlib.sha256(raw).hexdigest()[:16]
+            yield Finding(
+                "quarantine is whole", f"quarantined record {number}", f"digest {digest.hex()[:16]}", f"digest {found}", f"jarvis quarantine show {number}"
+            )
 
 
 def file_is_sound(connection: apsw.Connection) -> Iterator[Finding]:
@@ -216,6 +236,7 @@ _CONTENT = {
 CHECKS: tuple[Check, ...] = (
     file_is_sound, references_hold, sums_match_transactions, balances_are_explained, reserved_is_explained, orders_match_their_facts,
     every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts, voids_count,
+    quarantine_is_whole,
 )  # fmt: skip
 
 

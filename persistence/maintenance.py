@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from persistence.chain import LOSS_ACCEPTED, RESTORED, newest, record_event
+from persistence.chain import LOSS_ACCEPTED, go_back_on_purpose, newest, record_event
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.instants import to_text
@@ -81,9 +81,10 @@ def checkpoint(database: DatabaseManager) -> tuple[int, int]:
 
 def take_back_on_purpose(path: Path, now: int) -> None:
     """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost."""
-    with closing(DatabaseManager(path, wal_mode=False, refuse_loss=False)) as database, database.transaction() as connection:
-        record_event(connection, RESTORED, now, {"epoch": database.standing()[0].epoch, "block_no": newest(connection).block_no})
-        renew_epoch(connection)
+    with closing(DatabaseManager(path, wal_mode=False, refuse_loss=False)) as database:
+        database.initialize(back_up=False)
+        with database.transaction() as connection:
+            go_back_on_purpose(connection, now)
 
 
 @dataclass(frozen=True, slots=True)

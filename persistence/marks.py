@@ -12,13 +12,14 @@ import os
 import struct
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from persistence.domain.errors import LostCommits
+from persistence.domain.errors import LostCommits, Unavailable
 from persistence.domain.instants import to_text
 
 #: Enough for every process that writes; two that share one only make the bound lag. One more says when the WAL was last emptied.
@@ -47,8 +48,10 @@ class MarkFile:
     """The file of marks of one database. Thread-safe; a slot belongs to a process."""
 
     def __init__(self, database_path: str | Path) -> None:
+        self._database = Path(database_path)
         self.path = f"{database_path}-mark"
         self._descriptor: int | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
         self._owner = 0
         self._written: tuple[str, int] = ("", -1)
         self._lock = threading.Lock()
@@ -105,8 +108,15 @@ class MarkFile:
 
     def _open(self) -> int:
         if self._descriptor is None or self._owner != os.getpid():
+            made = not os.path.exists(self.path)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._owner = os.getpid()
+            # One that nobody closes is closed with its manager.
+            self._finalizer = weakref.finalize(self, os.close, self._descriptor)
+            if made and os.geteuid() == 0 and self._database.exists():
+                # As SQLite does with its -wal: a command that root runs must not lock the daemon's user out.
+                status = self._database.stat()
+                os.fchown(self._descriptor, status.st_uid, status.st_gid)
         return self._descriptor
 
     def read(self) -> tuple[list[Mark], int]:
@@ -115,6 +125,10 @@ class MarkFile:
             content = Path(self.path).read_bytes()
         except FileNotFoundError:
             return [], 0
+        except OSError as error:
+            raise Unavailable(
+                f"{self.path} cannot be read: {error.strerror}; give it to the owner of the database: chown --reference {self._database} {self.path}"
+            ) from error
         marks, damaged = [], 0
         for at in range(0, len(content), SLOT_BYTES):
             slot = content[at : at + SLOT_BYTES]
@@ -137,9 +151,9 @@ class MarkFile:
 
     def close(self) -> None:
         with self._lock:
-            if self._descriptor is not None and self._owner == os.getpid():
-                os.close(self._descriptor)
-            self._descriptor = None
+            if self._finalizer is not None and self._owner == os.getpid():
+                self._finalizer()
+            self._descriptor = self._finalizer = None
 
 
 def furthest(marks: list[Mark], epoch: str) -> Mark | None:

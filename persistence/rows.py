@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, overload
 
 import apsw
+
+Bindings = Sequence[Any] | dict[str, Any]
 
 
 class Row(tuple[Any, ...]):
@@ -43,3 +46,10 @@ def rows_of(cursor: apsw.Cursor) -> list[Row]:
 @lru_cache(maxsize=256)
 def _row_type(columns: tuple[str, ...]) -> type[Row]:
     return type("Row", (Row,), {"__slots__": (), "_columns": columns})
+
+
+def changed_rows(connection: apsw.Connection, sql: str, params: Bindings) -> int:
+    """Rows that a statement itself changed, its triggers' not counted."""
+    before = connection.total_changes()
+    connection.execute(sql, params)
+    return connection.changes() if connection.total_changes() != before else 0

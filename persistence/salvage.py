@@ -55,10 +55,10 @@ def salvage(path: Path, target: Path) -> list[Table]:
                 _drop_orphans(connection, found)
         os.replace(partial, target)
         fsync_folder(target.absolute().parent)
-        Path(f"{partial}-mark").unlink(missing_ok=True)
         return found
     finally:
         partial.unlink(missing_ok=True)
+        Path(f"{partial}-mark").unlink(missing_ok=True)
 
 
 def _looking(path: Path) -> apsw.Connection:

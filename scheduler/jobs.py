@@ -114,7 +114,9 @@ def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[
 
     def run(database: DatabaseManager, _slot: int) -> Any:
         # Through connections that refuse nothing, so that everything is told.
-        with closing(DatabaseManager(database.path, 2, wal_mode=database.wal_mode, refuse_loss=False, verify_pages=False)) as looking:
+        with closing(
+            DatabaseManager(database.path, 2, wal_mode=database.wal_mode, checkpoints=database.checkpoints, refuse_loss=False, verify_pages=False)
+        ) as looking:
             findings = verification.verify(looking, plan, clock(), backup_folder)
         if findings:
             first = findings[0]

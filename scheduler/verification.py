@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from datetime import date as Date
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from shutil import disk_usage
 
 from persistence import backups, chain, rebuilding, verified
 from persistence.chain_checks import Anchor, check_chain, first_difference
@@ -22,6 +23,7 @@ from persistence.integrity import (
     content_and_movements_follow,
     damaged_pages,
     every_fact_has_its_content,
+    guarded,
     movements_match_their_facts,
 )  # fmt: skip
 from persistence.repositories import SQLitePerformanceRepository
@@ -61,7 +63,7 @@ def verify(
     around = check_operation(database, now, backup_folder, full=depth is Depth.FULL)
     if depth is Depth.QUICK:
         with database.snapshot() as connection:
-            return [*around, *islice(verified.check_since(connection, verified.last_verified(connection)), SHOWN)]
+            return [*around, *guarded("what came since", verified.check_since(connection, verified.last_verified(connection)))]
     findings = check_pages(database)
     with _apart(database) as copy:
         findings += check_books(copy)
@@ -76,7 +78,10 @@ def verify(
 
 def check_pages(database: DatabaseManager) -> list[Finding]:
     """Pages of the file that are not what was written to it."""
-    return [
+    unprotected = [] if database.has_checksums() else [
+        Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
+    ]  # fmt: skip
+    return unprotected + [
         Finding("pages match their checksums", f"page {number} of {database.path}", "what was written", "something else", "jarvis db salvage NEW-FILE")
         for number in damaged_pages(database)[:SHOWN]
     ]
@@ -88,15 +93,19 @@ def check_whole_chain(database: DatabaseManager, backup_folder: Path | None, hea
     kept = {str(b.path): b for b in backups.present(backup_folder)} if backup_folder is not None else {}
     with database.snapshot() as connection:
         left = chain.epochs_left(connection)
-        anchors = [*heads]
+        anchors, unknown = [*heads], list[Finding]()
         for where, backup in kept.items():
             head = (backup.manifest or {}).get("chain")
             # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
-            if head and head["book"] == database.book_id() and head["block_no"] <= left.get(head["epoch"], -1):
-                anchors.append(Anchor(head["block_no"], bytes.fromhex(head["hash"]), where))
-        found = list(islice(check_chain(connection, anchors), SHOWN))
+            if head and head["book"] == chain.book_id(connection):
+                if head["epoch"] not in left:
+                    unknown.append(Finding("backups belong to these books", where, f"an epoch of {', '.join(left)}", head["epoch"], "jarvis backup list"))
+                elif head["block_no"] <= left[head["epoch"]]:
+                    anchors.append(Anchor(head["block_no"], bytes.fromhex(head["hash"]), where))
+        found = [*guarded("the chain holds", check_chain(connection, anchors)), *unknown[:SHOWN]]
         for where in {f.expected.rpartition("kept in ")[2] for f in found if "kept in" in f.expected} & set(kept):
-            with backups.opened(kept[where], kept[where].path.parent) as plain, closing(DatabaseManager(plain, wal_mode=False)) as theirs:
+            # A backup that is damaged itself can not tell the row; that it is damaged is told elsewhere.
+            with suppress(BooksError), backups.opened(kept[where], kept[where].path.parent) as plain, closing(DatabaseManager(plain, wal_mode=False)) as theirs:
                 with theirs.get_connection() as other:
                     row = first_difference(connection, other)
                 found = [row, *found] if row else found
@@ -109,7 +118,7 @@ def check_chain_and_rows(database: DatabaseManager, backup_folder: Path | None, 
         found = check_whole_chain(copy, backup_folder, heads)
         with copy.snapshot() as connection:
             for check in (every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts):
-                found += islice(check(connection), SHOWN)
+                found += guarded(check.__name__.replace("_", " "), check(connection))
     return found
 
 
@@ -173,6 +182,10 @@ def _derived_rows(repository: SQLitePerformanceRepository, account_id: str) -> d
 def _apart(database: DatabaseManager) -> Iterator[DatabaseManager]:
     """A copy to read at leisure; where there is no room for one, the books themselves."""
     folder = Path(database.path).absolute().parent
+    if disk_usage(folder).free < backups.room_needed(database):
+        # What is left belongs to those who write.
+        yield database
+        return
     entered = False
     try:
         with database.copied(folder) as copy:

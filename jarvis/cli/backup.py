@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,6 +110,7 @@ def restore(
     What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it.
     """
     from persistence import backups
+    from persistence.files import scratch_folder
     from persistence.second import decrypt
 
     if (file is not None) + latest + (at is not None) != 1:
@@ -121,8 +121,8 @@ def restore(
         if identity is None:
             raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
         settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=settings.data_folder, prefix=".decrypted-") as folder:
-            _bring_back(decrypt(backup.path, identity, Path(folder)), to, stop)
+        with scratch_folder(settings.data_folder, "decrypted") as folder:
+            _bring_back(decrypt(backup.path, identity, folder), to, stop)
         return
     _bring_back(backup, to, stop)
 

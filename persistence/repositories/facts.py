@@ -225,9 +225,20 @@ def recorded_by_number(connection: apsw.Connection, after: int = 0) -> Iterator[
     return merge(*(of(*reader) for reader in _READERS), key=lambda r: r.fact_no)
 
 
-def facts_after(connection: apsw.Connection, fact_no: int) -> Iterator[AnyFact]:
-    """Facts that were recorded after that number, voided ones included, in the order of their numbers."""
-    return (recorded.fact for recorded in recorded_by_number(connection, fact_no) if recorded.state != ERASED)
+def facts_missing_in(connection: apsw.Connection, other: str) -> Iterator[AnyFact]:
+    """What is recorded here and not in another database of these books (a path), by identity: histories may have parted."""
+    connection.execute("ATTACH ? AS other", (other,))
+    try:
+        numbers = connection.execute(
+            "SELECT f.fact_no FROM main.facts f WHERE f.state <> 2 AND NOT EXISTS (SELECT 1 FROM other.facts o "
+            "WHERE o.record_id = f.record_id AND o.account_id = f.account_id AND o.kind = f.kind AND o.state <> 2) ORDER BY f.fact_no"
+        ).fetchall()
+    finally:
+        connection.execute("DETACH other")
+    for (number,) in numbers:
+        fact = recorded_fact(connection, int(number))  # type: ignore[arg-type]
+        if fact is not None:
+            yield fact
 
 
 def recorded_fact(connection: apsw.Connection, fact_no: int) -> AnyFact | None:

@@ -6,7 +6,7 @@ import json
 import random
 import threading
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -158,6 +158,22 @@ def test_a_restore_keeps_the_present_books_aside_and_writes_out_what_came_later(
 
         Ledger(restored).post([item_of_line(line, n) for n, line in enumerate(done.later.read_bytes().splitlines(), 1)])
         assert books(restored) == after
+
+
+def test_after_going_back_and_forth_what_a_backup_lacks_is_still_written_out(database, ledger, folder, settings):
+    """By identity: the numbers of two histories that parted mean different records."""
+    ledger.post([deposit("common")])
+    first = backups.create(database, folder, NEW_YEAR)
+    ledger.post([deposit("a2"), deposit("a3")])
+    second = backups.create(database, folder, NEW_YEAR + 1_000_000)
+    database.close()
+    restore_books(settings, first, NOW, stop=False)
+    Ledger(database).post([deposit("b2")])
+    database.close()
+
+    done = restore_books(settings, second, NOW + timedelta(seconds=1), stop=False)
+
+    assert [json.loads(line)["deposit_id"] for line in done.later.read_text().splitlines()] == ["db2"]
 
 
 def test_a_restore_waits_for_nobody_and_touches_nothing_while_somebody_works(database, ledger, folder, settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import date as Date
+from pathlib import Path
 
 import pytest
 from books import NEW_YEAR, deposit, fill, placed, snapshot, statuses, void
@@ -164,6 +165,50 @@ def test_what_is_saved_by_hand_after_a_deletion_is_sealed_anew(database, ledger)
     assert database.execute_query("SELECT count(*) FROM transactions")[0][0] == 1
 
 
+def test_what_is_saved_by_hand_again_is_no_finding_before_it_is_sealed_either(database, ledger):
+    from persistence import verified
+    from persistence.domain import Currency, Money, Transaction, TransactionType
+    from persistence.repositories import SQLiteTransactionRepository
+
+    transaction = Transaction(TransactionType.DEPOSIT, Money("5", Currency("USDT")), "by hand")
+    repository = SQLiteTransactionRepository(database)
+    repository.save(transaction, "acc")
+    ledger.post([deposit(account_id="other")])
+    SQLiteAccountRepository(database).delete("acc")
+    verified.remember(database, database, NEW_YEAR)
+    repository.save(transaction, "acc")
+    assert findings(database) == []
+    with database.snapshot() as connection:
+        assert list(verified.check_since(connection, verified.last_verified(connection))) == []
+
+
+def test_a_fact_that_is_erased_behind_the_chain_is_named(sealed):
+    [number] = sealed.execute_query("SELECT fact_no FROM facts WHERE kind = 'metrics'")[0]
+    tamper(sealed, f"DELETE FROM equity_snapshots WHERE fact_no = {number}")
+    tamper(sealed, f"UPDATE facts SET state = 2 WHERE fact_no = {number}")
+    assert [f for f in findings(sealed) if f.startswith(f"fact {number} ") and "no event tells" in f]
+
+
+def test_a_head_that_is_given_counts_beside_those_of_backups(sealed):
+    head = chain.head(sealed)
+    bad, good = Anchor(head.block_no, bytes(32), "--head"), Anchor(head.block_no, head.hash, "a manifest")
+    assert len(findings(sealed, bad, good)) == 1
+    assert len(findings(sealed, Anchor(0, bytes(32), "--head"))) == 1, "the beginning is a head, too"
+
+
+def test_books_that_lost_accounts_before_there_was_a_chain_are_sealed_as_they_are(tmp_path):
+    import zstandard
+
+    released = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
+    (tmp_path / "b.db").write_bytes(zstandard.decompress(released.read_bytes()))
+    database = DatabaseManager(tmp_path / "b.db")
+    database.initialize()
+    assert database.execute_query("SELECT count(*) FROM facts WHERE state = 2")[0][0] == 1
+    chain.seal(database, NEW_YEAR)
+    assert findings(database) == []
+    database.close()
+
+
 def test_performance_rows_saved_by_hand_are_events(database):
     repository = SQLitePerformanceRepository(database)
     row = PerformanceMetrics(account_id="a", date=Date(2026, 1, 1), total_value_usd="1", pnl_daily="0", pnl_total="0")
@@ -176,8 +221,6 @@ def test_performance_rows_saved_by_hand_are_events(database):
 
 def test_the_document_s_vectors_hold(database, ledger):
     """docs/chain.md: another program can check the chain from the document alone."""
-    from pathlib import Path
-
     vectors = json.loads((Path(__file__).parents[2] / "docs" / "chain-vectors.json").read_text())
     import hashlib
 

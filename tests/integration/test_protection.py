@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from books import deposit, fill, statuses
 
 from persistence.database import LONG_WAL_BYTES, DatabaseManager
-from persistence.domain.errors import Damaged, LostCommits
+from persistence.domain.errors import Damaged, LostCommits, Unavailable
 from persistence.integrity import check_books, damaged_pages
 from persistence.ledger import Ledger
 from persistence.maintenance import accept_loss
@@ -280,3 +282,83 @@ def test_a_copy_of_pages_that_are_still_in_the_wal_has_their_checksums(database,
     assert damaged_pages(copy) == []
     assert len(copy.execute_query("SELECT fact_no FROM facts")) == 12_000
     copy.close()
+
+
+def test_a_transaction_that_was_under_way_when_the_file_was_replaced_is_not_acknowledged(database, ledger):
+    """Though another thread has opened the new file meanwhile."""
+    ledger.post([deposit(1)])
+    database.checkpoint(truncate=True)
+    inside, on, said = threading.Event(), threading.Event(), []
+
+    def slow() -> None:
+        try:
+            with database.transaction():
+                ledger.post([deposit("slow")])
+                inside.set()
+                on.wait(10)
+            said.append("acknowledged")
+        except Unavailable as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert inside.wait(10)
+    path = Path(database.path)
+    shutil.copy(path, f"{path}.copy")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").rename(f"{path}.moved{suffix}")
+    Path(f"{path}.copy").rename(path)
+    assert database.execute_query("SELECT count(*) FROM facts")[0][0] == 1
+    on.set()
+    thread.join()
+    assert "moved, replaced or deleted" in said[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_mark_that_root_makes_belongs_to_the_owner_of_the_database(database, ledger):
+    ledger.post([deposit(1)])
+    database.close()
+    Path(database.marks.path).unlink()
+    os.chown(database.path, 65534, 65534)
+    ledger.post([deposit(2)])
+    assert Path(database.marks.path).stat().st_uid == 65534
+
+
+def test_the_verification_job_leaves_the_log_to_litestream_too(tmp_path):
+    from scheduler.jobs import verify
+    from scheduler.rollup.options import RollupOptions, RollupPlan
+
+    manager = DatabaseManager(tmp_path / "b.db", checkpoints=False)
+    manager.initialize()
+    Ledger(manager).post([deposit(1)])
+    before = manager.wal_bytes()
+    assert verify(RollupPlan(RollupOptions()))(manager, 0) == {"findings": 0}
+    assert manager.wal_bytes() >= before > 0
+    manager.close()
+
+
+def test_pages_that_litestream_moved_while_we_had_them_open_are_read(tmp_path):
+    """The file still says that pages have checksums: the first start after the change of the setting found somebody at work."""
+    ours = DatabaseManager(tmp_path / "b.db")
+    ours.initialize()
+    Ledger(ours).post([fill(n, order_id=f"o{n}") for n in range(200)])
+    left = DatabaseManager(tmp_path / "b.db", checkpoints=False)
+    Ledger(left).post([deposit(1)])
+    ours._wrote = False
+    ours.close()
+    left.close()
+    another_program(tmp_path / "b.db", "SELECT count(*) FROM facts")
+    assert statuses(Ledger(left).post([deposit(2)])) == ["applied"]
+    left.close()
+
+
+def test_a_backup_of_an_older_schema_can_be_restored_in_place(database, ledger, tmp_path):
+    import zstandard
+
+    older = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
+    (tmp_path / "old.db").write_bytes(zstandard.decompress(older.read_bytes()))
+    ledger.post([deposit(1)])
+    database.restore(tmp_path / "old.db")
+    assert database.execute_query("SELECT count(*) FROM facts")[0][0] == 129
+    database.close()
+    assert opened(Path(database.path)) == 129

@@ -215,3 +215,13 @@ def test_verification_is_remembered_only_without_findings(kept):
     kept.execute_update("UPDATE balances SET available = '1'")
     verify(kept, PLAN, NOW + int(timedelta(days=1).total_seconds()) * 1_000_000, None)
     assert kept.execute_query("SELECT verified_at FROM verifications")[0][0] == at
+
+
+def test_a_backup_that_is_damaged_can_not_keep_a_forged_chain_from_being_told(kept, tmp_path):
+    made = backups.create(kept, tmp_path / "backups", NOW - DAY // 2)
+    with kept.transaction() as connection:
+        connection.execute("UPDATE facts SET recorded_at = 7 WHERE fact_no = 3")
+        connection.execute("DELETE FROM chain_blocks")
+    chain.seal(kept, NOW)
+    made.path.write_bytes(made.path.read_bytes()[:100])
+    assert "the chain holds" in told(kept, Depth.USUAL, tmp_path / "backups")
