@@ -13,15 +13,9 @@ from persistence.integrity import damaged_pages
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
-from scheduler.verification import check_rebuild
 
 #: Differences that are told one by one.
 SHOWN = 1_000
-
-
-def compare(copy: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
-    """What a copy of the books holds otherwise than its facts make it."""
-    return check_rebuild(copy, plan, now)
 
 
 def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:

@@ -95,13 +95,14 @@ def rebuild(
     from persistence import backups
     from persistence.domain import instants
     from scheduler import rebuild as rebuilding
+    from scheduler.verification import check_rebuild
 
     settings = CONTEXT.settings
     now = instants.now()
     database = CONTEXT.database(looking=True)
     if check:
         with database.copied(settings.data_folder) as copy:
-            findings = rebuilding.compare(copy, settings.rollup_plan, now)
+            findings = check_rebuild(copy, settings.rollup_plan, now)
         tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
         return
     if stop:

@@ -21,7 +21,7 @@ from persistence.verified import last_verified
 from scheduler import rebuild
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupOptions, RollupPlan
-from scheduler.verification import Depth, verify
+from scheduler.verification import Depth, check_rebuild, verify
 
 PLAN = RollupPlan(RollupOptions())
 DAY = 86_400_000_000
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_found_and_a_rebuild_mends_what_is_derived(kept, sql, c
     assert told(kept, Depth.FULL)
     if mends:
         with kept.copied(Path(kept.path).parent) as copy:
-            assert rebuild.compare(copy, PLAN, NOW)
+            assert check_rebuild(copy, PLAN, NOW)
         rebuild.replace(kept, PLAN, NOW)
         assert told(kept, Depth.FULL) == set()
 
