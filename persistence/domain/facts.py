@@ -1,10 +1,9 @@
 """Facts: what arrives and is recorded. Immutable, compared by identity and content, never edited.
 
-*Identity* is kind + account + the record's own id, for ever. *Content* is every field with its defaults filled in, in one
-canonical form, `producer` and `sequence` left out; `digest` is its SHA-256. Same identity and content: a duplicate. Same
-identity, other content: a conflict.
+*Identity* is kind + account + the record's own id, for ever. *Content* is every field with its defaults filled in, in one canonical form,
+`producer` and `sequence` left out; `digest` is its SHA-256. Same identity and content: a duplicate. Same identity, other content: a conflict.
 
-The canonical form, to the byte: the kind, the account, the id, then the fields in the order of `CONTENT_FIELDS`, joined by
+The canonical form, to the byte: the kind, the account, the id, then the fields in the order of `content`, joined by
 U+001F, in UTF-8. Numbers are canonical decimals (`1.5`), instants integer microseconds, what is absent is empty, unknown
 fields are one JSON object (keys sorted, no spaces). No field can contain U+001F itself.
 
@@ -106,9 +105,10 @@ class Fact:
         for name, value in self._asdict().items():  # type: ignore[attr-defined]
             if value is not None and name not in ("extra", "reported", "given_time"):
                 fields[self._WIRE_NAMES.get(name, name)] = canonical(value) if isinstance(value, Decimal) else value
-        for text in (getattr(self, "reported", None), getattr(self, "extra", None)):
-            if text:
-                fields |= json.loads(text)
+        if finer := getattr(self, "given_time", None):
+            fields[next(name for name in ("executed_at", "observed_at", "occurred_at") if name in fields)] = finer
+        for text in filter(None, (getattr(self, "reported", None), getattr(self, "extra", None))):
+            fields |= json.loads(text)
         return {"type": self.kind, **fields}
 
     #: Fields that the contract calls by another name.

@@ -25,7 +25,14 @@ def sealed(database, ledger):
     """Books of a few hundred records of every kind, sealed."""
     ledger.post([deposit(n) for n in range(3)] + [placed(), snapshot(), fill(0)])
     ledger.post([fill(n, order_id=f"o{n}") for n in range(1, 200)])
-    ledger.post([void(1, "fill", "f5"), Refusal(b"raw", "malformed", "no JSON"), deposit(9, account_id='ünïcode "quoted" \\ 💶')])
+    ledger.post(
+        [
+            fill("fine")._replace(given_time="2026-01-01T00:00:00.000000001Z"),
+            void(1, "fill", "f5"),
+            Refusal(b"raw", "malformed", "no JSON"),
+            deposit(9, account_id='ünïcode "quoted" \\ 💶'),
+        ]
+    )
     chain.seal(database, NEW_YEAR)
     return database
 
@@ -67,6 +74,8 @@ TAMPERING = {
     "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, amount) VALUES (40 * 16 + 4, 'acc', 1, 'fee', 'USDT', '-1')": (
         "fact 40 (fill f34 of acc, with its transactions): changed"
     ),
+    "UPDATE fills SET given_time = '2026-01-01T00:00:00.000000002Z' WHERE fill_id = 'ffine'": "fact 206 (fill ffine of acc, with its transactions): changed",
+    "UPDATE fills SET given_time = '2026-01-01T00:00:00.000000002Z' WHERE fact_no = 23": "fact 23 (fill f17 of acc, with its transactions): changed",
     "UPDATE quarantine SET detail = 'nothing'": "quarantined record 1: changed",
     "DELETE FROM quarantine": "quarantined record 1: removed",
     'INSERT INTO chain_events (kind, happened_at, content) VALUES (\'place changed\', 1, \'{"fact_no":7,"before":[null,null],"after":[3,null]}\')': (
@@ -146,7 +155,7 @@ def test_a_deleted_account_leaves_tombstones_and_the_chain_says_so(sealed, ledge
     repository.delete("acc")
     assert findings(sealed) == []
     [event] = [c for _, c in chain.events(sealed.get_connection().__enter__(), chain.ACCOUNT_DELETED)]
-    assert event == {"account_id": "acc", "facts": 207}
+    assert event == {"account_id": "acc", "facts": 208}
     tamper(sealed, "UPDATE facts SET digest = zeroblob(32) WHERE fact_no = 3")
     assert findings(sealed) == ["fact 3 (deposit d2 of acc, with its transactions): changed"]
 

@@ -136,6 +136,7 @@ def test_finer_fractions_than_microseconds_are_cut_and_their_text_is_kept():
     assert (fine.executed_at, fine.given_time) == (plain.executed_at, "2026-11-22T10:15:30.123456789Z")
     assert fine.digest == plain.digest
     assert plain.given_time is None
+    assert fine.record()["executed_at"] == fine.given_time, "what is written out says it as it was given"
 
 
 @pytest.mark.parametrize("text", ["2026-11-22T11:15:30.123456+01:00", "2026-11-22 10:15:30.123456z", "2026-11-22t10:15:30.1234560Z", 1795342530123456])
