@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ import apsw.sqlite_extra
 import zstandard
 
 from persistence import chain, migrations
+from persistence.chain_checks import check_chain
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
@@ -38,6 +40,10 @@ from persistence.retention import expired
 COMPRESSION_LEVEL = 3
 FORMAT = 1
 CHUNK = 1 << 20
+#: A snapshot keeps the WAL from being emptied, so the one that is copied is not looked at for longer.
+SNAPSHOT_SECONDS = 20.0
+#: What the chain seals row by row: digested last, and held against it where the time was not enough.
+SEALED = frozenset(("chain_blocks", "chain_events", "entries", "equity_snapshots", "facts", "fills", "flows", "order_events", "transactions", "voids"))
 
 _NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
 
@@ -87,7 +93,11 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         if schema == migrations.newest_version():
             # So that the head in the manifest stands for everything that the backup holds.
             chain.seal(database, now)
-        content = database.copy_with(copy, _contents)
+        content = database.copy_with(copy, lambda snapshot: _contents(snapshot, SNAPSHOT_SECONDS))
+        if late := [name for name, table in content["tables"].items() if table is None]:
+            with closing(connect(str(copy))) as connection:
+                content["tables"] |= {name: _table(connection, name) for name in late}
+            content["held_against_chain"] = late
         _clear_partials(folder)
         _write(copy, partial, compress=compress)
         manifest = {
@@ -207,16 +217,11 @@ def prune(
 # -- details --------------------------------------------------------------------------------------------------------------
 
 
-def _contents(connection: apsw.Connection) -> dict[str, Any]:
-    """What the database holds, as the manifest says it."""
-    apsw.sqlite_extra.load(connection, "shathree")
-    tables = {}
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name").fetchall():
-        table = f'"{name}"'
-        rows = connection.execute(f"SELECT count(*) FROM {table}").get
-        # Without an index the rows come in the order of the table itself.
-        digest = connection.execute("SELECT lower(hex(sha3_query(?, 256)))", (f"SELECT * FROM {table} NOT INDEXED",)).get
-        tables[name] = {"rows": rows, "sha3": digest}
+def _contents(connection: apsw.Connection, seconds: float | None = None) -> dict[str, Any]:
+    """What the database holds, as the manifest says it; None for the tables that were not reached within some seconds."""
+    until = None if seconds is None else time.monotonic() + seconds
+    found: list[Any] = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
+    tables = {name: _table(connection, name, until) for name in sorted((name for (name,) in found), key=lambda name: (name in SEALED, name))}
     head = chain.head_within_any(connection)
     newest = connection.execute("SELECT transaction_no, occurred_at FROM transactions ORDER BY transaction_no DESC LIMIT 1").get
     return {
@@ -225,6 +230,22 @@ def _contents(connection: apsw.Connection) -> dict[str, Any]:
         "newest_fact_no": connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get,
         "newest_transaction": None if newest is None else {"transaction_no": newest[0], "occurred_at": to_text(newest[1])},
     }  # fmt: skip
+
+
+def _table(connection: apsw.Connection, name: str, until: float | None = None) -> dict[str, Any] | None:
+    """A table's number of rows and the digest of them all; None where that would take longer."""
+    apsw.sqlite_extra.load(connection, "shathree")
+    table = f'"{name}"'
+    if until is not None:
+        connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+    rows, digest = 0, ""
+    with suppress(apsw.InterruptError):
+        rows = connection.execute(f"SELECT count(*) FROM {table}").get
+        # Without an index the rows come in the order of the table itself.
+        digest = connection.execute("SELECT lower(hex(sha3_query(?, 256)))", (f"SELECT * FROM {table} NOT INDEXED",)).get
+    connection.set_progress_handler(None)
+    # An interrupted sha3_query is no error, it returns the digest of what it had read.
+    return None if until is not None and time.monotonic() > until else {"rows": rows, "sha3": digest}
 
 
 def _chain(connection: apsw.Connection, head: chain.Head) -> dict[str, Any]:
@@ -262,7 +283,11 @@ def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
     with closing(DatabaseManager(plain, wal_mode=False)) as restored:
         # One of an older program is looked at as what it becomes.
         restored.initialize(back_up=False)
-        if findings := check_books(restored):
+        findings = check_books(restored)
+        if manifest.get("held_against_chain"):
+            with restored.snapshot() as connection:
+                findings += check_chain(connection)
+        if findings:
             raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
     return plain
 

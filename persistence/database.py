@@ -308,10 +308,10 @@ class DatabaseManager:
                 yield copy
 
     def copy_with(self, target: str | Path, observe: Callable[[apsw.Connection], T]) -> T:
-        """A consistent copy, and what `observe` sees of the very snapshot that was copied, while others write."""
+        """A consistent copy, not checked yet, and what `observe` sees of the very snapshot that was copied, while others write."""
         with translated(f"copy to {target}"), self.snapshot() as connection:
             connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
-            self._copy_to(connection, str(target))
+            self._copy_to(connection, str(target), check=False)
             return observe(connection)
 
     def restore(self, backup_path: str | Path) -> None:

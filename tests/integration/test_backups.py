@@ -105,6 +105,27 @@ def test_a_copy_that_is_not_what_was_copied_is_kept_aside_and_counts_for_nothing
     assert not list(folder.glob(".jarvis-*")), "what a killed run left is gone"
 
 
+def test_what_there_was_no_time_to_compare_is_held_against_the_chain(database, ledger, folder, monkeypatch):
+    """A snapshot keeps the WAL from being emptied, so a large book's is let go before all of it was digested."""
+    ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(2_000))])
+    monkeypatch.setattr(backups, "SNAPSHOT_SECONDS", -1.0)
+    made = backups.create(database, folder, NEW_YEAR)
+    assert "fills" in made.manifest["held_against_chain"]
+    assert made.manifest["tables"]["fills"]["rows"] == 2_000
+    backups.verify(backups.present(folder)[0])
+
+    def copied_wrong(self, target, observe):
+        seen = copy_with(self, target, observe)
+        with closing(DatabaseManager(target, wal_mode=False)) as copy:
+            copy.execute_update("UPDATE facts SET recorded_at = 7 WHERE fact_no = 3")
+        return seen
+
+    copy_with = DatabaseManager.copy_with
+    monkeypatch.setattr(DatabaseManager, "copy_with", copied_wrong)
+    with pytest.raises(backups.BackupFailed, match="fact 3 "):
+        backups.create(database, folder, NEW_YEAR + SECOND)
+
+
 def test_books_that_do_not_add_up_are_no_backup(database, ledger, folder):
     ledger.post([deposit()])
     with database.transaction() as connection:
