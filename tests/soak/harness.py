@@ -72,7 +72,11 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        return not self.lost and not self.doubled and not self.problems
+        return not self.why()
+
+    def why(self) -> list[str]:
+        counts = [f"    {n:,} {word} of {self.published:,}" for n, word in ((self.lost, "lost"), (self.doubled, "doubled")) if n]
+        return counts + [f"    {problem}" for problem in self.problems]
 
 
 class Stage:
@@ -103,14 +107,14 @@ class Stage:
                 self.ended.wait(0.05)
 
     def recorded(self) -> int:
-        # A connection of its own for every look: this process also kills and locks.
-        with suppress(apsw.Error):
-            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
-            try:
-                return int(connection.execute("SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM quarantine)").get)
-            finally:
-                connection.close()
-        return -1
+        # A connection of its own for every look: this process also kills and locks. It waits: a worker that was just started
+        # again recovers the WAL alone, and a look refused is no record lost.
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(30_000)
+            return int(connection.execute("SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM quarantine)").get)
+        finally:
+            connection.close()
 
     def left_in_redis(self) -> int:
         with suppress(redis.RedisError), self.server.client() as client:
@@ -256,30 +260,38 @@ def run(name: str, *, seed: int, records: int, times: int | None = None, module:
         facts = [fact_of(kind, record) for kind, record in good]
         distinct = len({f.identity for f in facts}) + len(hostile)
         seconds = times * (fault.pause + fault.takes)
-        publishing = threading.Thread(target=_publish, args=(stage, good, hostile, seconds), daemon=True)
+        publishing = threading.Thread(target=_publish, args=(stage, good, hostile, seconds, result.problems), daemon=True)
         publishing.start()
         for _ in range(times):
             time.sleep(fault.pause * stage.chance.uniform(0.5, 1.5))
             fault.inject(stage)
             result.injected += 1
             result.longest_recovery = max(result.longest_recovery, _recovery(stage, distinct))
-        publishing.join(PATIENCE_SECONDS)
+        # However slow the machine: what was not published yet is not lost.
+        publishing.join()
         deadline = time.monotonic() + patience
         while (stage.recorded() < distinct or stage.left_in_redis()) and time.monotonic() < deadline:
             time.sleep(0.05)
         result.published = distinct
-        result.lost = max(0, distinct - stage.recorded())
-        result.doubled = max(0, stage.recorded() - distinct)
-        if stage.left_in_redis():
-            result.problems.append(f"{stage.left_in_redis()} keys left in Redis")
+        found, left = stage.recorded(), stage.left_in_redis()
+        result.lost, result.doubled = max(0, distinct - found), max(0, found - distinct)
+        if left:
+            result.problems.append(f"{left} keys left in Redis" if left > 0 else "Redis did not answer")
         result.problems += _differences(stage, facts)
         return result
     finally:
         stage.close()
 
 
-def _publish(stage: Stage, good: list[tuple[str, dict[str, Any]]], hostile: list[bytes], seconds: float) -> None:
+def _publish(stage: Stage, good: list[tuple[str, dict[str, Any]]], hostile: list[bytes], seconds: float, problems: list[str]) -> None:
     """Over about so many seconds; what the broker refuses is published again, as an engine would."""
+    try:
+        _publish_all(stage, good, hostile, seconds)
+    except redis.RedisError as error:
+        problems.append(f"the broker took nothing for {PATIENCE_SECONDS:.0f} s: {error}")
+
+
+def _publish_all(stage: Stage, good: list[tuple[str, dict[str, Any]]], hostile: list[bytes], seconds: float) -> None:
     publisher = Publisher(stage.server.url)
     size = 25
     pause = seconds / max(1, len(good) / size)
@@ -303,11 +315,13 @@ def _push(stage: Stage, payload: bytes) -> None:
 
 def _insist(publish: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    while True:
         try:
             publish()
             return
         except redis.RedisError:
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.1)
 
 
@@ -335,7 +349,7 @@ def table(results: list[Result]) -> str:
     lines = [f"{'fault':<34}{'injected':>9}{'published':>11}{'lost':>6}{'doubled':>9}{'longest recovery':>18}"]
     for r in results:
         lines.append(f"{r.fault:<34}{r.injected:>9}{r.published:>11,}{r.lost:>6}{r.doubled:>9}{r.longest_recovery:>16.1f} s")
-        lines += [f"    {problem}" for problem in r.problems]
+        lines += r.why()
     return "\n".join(lines)
 
 
@@ -351,7 +365,7 @@ def main() -> int:
     for name in options.faults or FAULTS:
         fault = FAULTS[name]
         results.append(run(name, seed=options.seed, records=options.records, times=fault.short if options.short else fault.long))
-        print(f"{'ok  ' if results[-1].passed else 'FAIL'} {name}", flush=True)
+        print("\n".join([f"{'ok  ' if results[-1].passed else 'FAIL'} {name}", *results[-1].why()]), flush=True)
     proof = run("SIGKILL of the worker", seed=options.seed, records=3_000, times=8, module="soak.broken_worker", patience=10.0)
     print(table(results))
     print(f"the harness can fail: a worker that acknowledges before it commits lost {proof.lost} of {proof.published:,}")
