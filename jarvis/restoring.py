@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from jarvis.opening import open_database
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid
 from persistence.domain.instants import to_instant
 from persistence.files import fsync_folder, locked_file
@@ -58,7 +58,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         take_back_on_purpose(plain, to_instant(now))
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         if path.exists():
-            _export_later(path, plain, folder / f"after-{stamp}.ndjson", done)
+            _export_later(settings, plain, folder / f"after-{stamp}.ndjson", done)
             done.aside = path.with_name(f"{path.name}.before-restore-{stamp}")
             # A second name for it, so that there is a database under the first one at every moment; its WAL, which a readable
             # database no longer has by now, must not be applied to the other one.
@@ -68,7 +68,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
                     os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
         os.replace(plain, path)
         fsync_folder(folder)
-        with closing(DatabaseManager(path, wal_mode=settings.database.performance.wal_mode)) as restored:
+        with closing(open_database(settings)) as restored:
             restored.initialize()
             if findings := check_books(restored):
                 first = findings[0]
@@ -76,10 +76,10 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         return done
 
 
-def _export_later(present: Path, backup: Path, target: Path, done: Restored) -> None:
+def _export_later(settings: Settings, backup: Path, target: Path, done: Restored) -> None:
     """The records of the present database that the backup does not hold."""
     try:
-        with closing(DatabaseManager(present, refuse_loss=False, verify_pages=False)) as new:
+        with closing(open_database(settings, looking=True)) as new:
             new.checkpoint(truncate=True)
             with new.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
                 for fact in facts.facts_missing_in(connection, str(backup)):

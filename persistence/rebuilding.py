@@ -13,9 +13,11 @@ import apsw
 from persistence import chain
 from persistence.chunks import chunked
 from persistence.database import DatabaseManager
+from persistence.domain.errors import Damaged
 from persistence.domain.facts import Fill, Void
 from persistence.domain.finding import Finding
 from persistence.domain.order import OrderState
+from persistence.integrity import file_is_sound
 from persistence.ledger import Posting
 from persistence.repositories import facts, orders
 
@@ -104,6 +106,21 @@ def _finding(connection: apsw.Connection, table: str, key: list[str], columns: l
     return Finding(NAME, f"{table} {' '.join(map(str, keys))}", *said, "jarvis rebuild")
 
 
+def mend_indexes(database: DatabaseManager) -> list[Finding]:
+    """Make indexes anew that do not fit their tables. Returns what was wrong; raises `Damaged` where it is the tables themselves."""
+    with database.get_connection() as connection:
+        found = list(file_is_sound(connection))
+    if found:
+        with database.transaction() as connection:
+            try:
+                connection.execute("REINDEX")
+            except apsw.Error as error:
+                raise Damaged(f"{found[0].found}: it is not only the indexes ({error}); `jarvis db check` says what can be read") from error
+            if left := list(file_is_sound(connection)):
+                raise Damaged(f"{left[0].found}: it is not only the indexes; `jarvis db check` says what can be read, `jarvis db salvage` recovers it")
+    return found
+
+
 def replace_derived(database: DatabaseManager, rebuilt: str, now: int) -> None:
     """Put what was rebuilt in the place of what is stored, in one commit."""
     # Attaching is for outside of transactions, and stays with the connection.
@@ -123,4 +140,4 @@ def replace_derived(database: DatabaseManager, rebuilt: str, now: int) -> None:
             connection.execute("DETACH rebuilt")
 
 
-__all__ = ["differences", "rebuild", "replace_derived"]
+__all__ = ["differences", "mend_indexes", "rebuild", "replace_derived"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,8 @@ from scheduler.drill import restore_drill
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupPlan
+
+FIRST_BACKUP_SECONDS = 20.0
 
 #: (database, the instant of the slot, arguments of a request) → what the table of runs keeps as the result.
 Job = Callable[..., Any]
@@ -106,7 +109,15 @@ def _day(text: str | None) -> Date | None:
 
 def drill(folder: Path, plan: RollupPlan) -> Job:
     """The newest backup restored apart and rebuilt; when it last succeeded is when a restore was last proved."""
-    return lambda _database, slot: restore_drill(folder, plan, slot)
+
+    def run(_database: DatabaseManager, slot: int) -> Any:
+        # A fresh installation takes its first backup at the same time.
+        deadline = time.monotonic() + FIRST_BACKUP_SECONDS
+        while not any(b.proved for b in backups.present(folder)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return restore_drill(folder, plan, slot)
+
+    return run
 
 
 def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[[], int] = instants.now) -> Job:

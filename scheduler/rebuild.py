@@ -19,8 +19,12 @@ SHOWN = 1_000
 
 
 def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
-    """Put what the facts make in the place of what is stored. Nobody else may use the books. Returns what was different."""
+    """Put what the facts make in the place of what is stored. Nobody else may use the books. Returns what was different.
+
+    Raises `Damaged` where the tables of the facts cannot be read."""
     folder = Path(database.path).absolute().parent
+    # What is read through a broken index is not what was recorded.
+    mended = rebuilding.mend_indexes(database)
     with database.copied(folder) as rebuilt:
         rebuilding.rebuild(rebuilt, now)
         rebuilt.close()
@@ -31,7 +35,7 @@ def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Findi
     with closing(DatabaseManager(database.path, wal_mode=database.wal_mode, checkpoints=database.checkpoints)) as sound:
         rolled = [a for a in SQLiteRollupRepository(sound).account_ids() if _was_rolled_up(sound, a)]
         roll_up_accounts(sound, plan, now, rolled, rebuild=True)
-    return findings
+    return [*mended, *findings]
 
 
 def _was_rolled_up(database: DatabaseManager, account_id: str) -> bool:

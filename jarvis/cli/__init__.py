@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 
 from jarvis import __version__
 from jarvis.cli import backup, books, feed, inspect, jobs, performance, proof, quarantine, rollup, run
-from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, exit_code_of, say
+from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say
+from jarvis.limits import remedy_of
 
 
 class Front(TyperGroup):
@@ -68,8 +69,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        code = exit_code_of(error)
+        remedy = remedy_of(error)
+        code = Exit.FAILED if remedy else exit_code_of(error)
         if code is None:
             raise
-        say(f"jarvis: {error}")
+        say(f"jarvis: {remedy or error}")
         sys.exit(code)

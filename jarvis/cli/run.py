@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jarvis.cli.common import CONTEXT
+from jarvis.limits import raise_file_limit
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,7 @@ def up() -> None:
     """
     from jarvis.supervisor import Supervisor
 
+    raise_file_limit()
     Supervisor(CONTEXT.settings, CONTEXT.config).run()
 
 
@@ -43,6 +45,7 @@ def demo(
     """Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."""
     from jarvis.demo import run_demo
 
+    raise_file_limit()
     run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, fills=fills, seed=seed, keep=keep)
 
 
@@ -50,6 +53,7 @@ def broker_run() -> None:
     """Run the embedded broker in the foreground; only waits where broker.url names a Redis."""
     from jarvis.processes import run_broker
 
+    raise_file_limit()
     run_broker(CONTEXT.settings)
 
 
@@ -57,6 +61,7 @@ def worker_run(
     processes: Annotated[int | None, typer.Option(help="So many worker processes over one database (default: worker.processes).", min=1, max=16)] = None,
 ) -> None:
     """Run the worker in the foreground, or several side by side."""
+    raise_file_limit()
     settings = CONTEXT.settings
     if processes is not None:
         settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"processes": processes})})
@@ -74,4 +79,5 @@ def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
     from jarvis.processes import run_scheduler
 
+    raise_file_limit()
     run_scheduler(CONTEXT.settings)

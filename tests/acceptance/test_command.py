@@ -120,6 +120,44 @@ def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
     assert said in " ".join(fed(*arguments, code=2).stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("process", ["up", "broker run", "worker run", "scheduler run"])
+def test_too_few_open_files_are_refused_at_the_start_with_the_remedy(run, process):
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n 100; exec "$0" -m jarvis {process}', sys.executable], cwd=run.folder, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        3, "jarvis: the limit of open files is 100, 256 are needed; raise it with `ulimit -n`, or LimitNOFILE= in a unit\n",
+    )  # fmt: skip
+
+
+def test_a_soft_limit_of_open_files_is_raised_as_far_as_allowed(run, broker_server):
+    command = ["sh", "-c", 'ulimit -S -n 16; exec "$0" -m jarvis worker run', sys.executable]
+    environment = {**os.environ, "JARVIS_BROKER__URL": broker_server.url}
+    worker = subprocess.Popen(command, cwd=run.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: (run.folder / "data" / "jarvis_trading.db").exists(), "the worker is at work")
+        limits = Path(f"/proc/{worker.pid}/limits")
+        if limits.exists():
+            wait_until(lambda: int(next(line for line in limits.read_text().splitlines() if "open files" in line).split()[3]) >= 256, "the limit is raised")
+    finally:
+        worker.terminate()
+        _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 0, said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system limits the memory of a process")
+def test_a_process_that_gets_no_further_thread_says_what_to_raise():
+    program = (
+        "import resource, threading; from jarvis.limits import remedy_of; forever = threading.Event()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))\n"
+        "try:\n"
+        "    while True: threading.Thread(target=forever.wait, daemon=True).start()\n"
+        "except RuntimeError as error: print(remedy_of(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "MemoryMax= and TasksMax= in a unit" in done.stdout, done.stderr
+
+
 def test_wrong_settings_are_exit_code_2_and_all_named(run):
     (run.folder / "config").mkdir()
     (run.folder / "config" / "workers.yaml").write_text("worker: {thread: 1}\nbrokr: {}\n")

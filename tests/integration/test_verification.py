@@ -81,6 +81,23 @@ def test_what_is_wrong_is_found_and_a_rebuild_mends_what_is_derived(kept, sql, c
         assert told(kept, Depth.FULL) == set()
 
 
+def test_a_rebuild_makes_a_broken_index_anew(kept, ledger):
+    def schema(sql: str, rows: list = ()) -> list:
+        with kept.get_connection() as connection:
+            connection.pragma("writable_schema", True)
+            found = [row for params in rows or [()] for row in connection.execute(sql, params).fetchall()]
+        kept.close()
+        return found
+
+    index = schema("SELECT * FROM sqlite_schema WHERE name = 'fills_by_time'")
+    schema("DELETE FROM sqlite_schema WHERE name = 'fills_by_time'")
+    ledger.post([fill(3, order_id="o3")])
+    schema("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", index)
+    assert "file is sound" in told(kept)
+    assert any("fills_by_time" in f.found for f in rebuild.replace(kept, PLAN, NOW))
+    assert told(kept, Depth.FULL) == set()
+
+
 @pytest.mark.parametrize(
     ("sql", "check"),
     [
