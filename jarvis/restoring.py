@@ -55,7 +55,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         stop_holders(folder)
     with nobody_else(folder), backups.opened(backup, folder) as plain:
         done = Restored()
-        take_back_on_purpose(plain, to_instant(now))
+        take_back_on_purpose(plain, to_instant(now), settings.database.backup.path)
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         if path.exists():
             _export_later(settings, plain, folder / f"after-{stamp}.ndjson", done)

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import apsw
 
 from persistence.database import DatabaseManager
-from persistence.driver import renew_epoch
 
 VERSION = b"jarvis chain 1\n"
 #: Facts of one block: 164 KiB of digests, and as much to look through for the first difference.
@@ -31,6 +30,8 @@ FACT, ERASED_FACT, QUARANTINED, EVENT = b"F", b"D", b"Q", b"E"
 #: Events, and what their content holds.
 PLACE_CHANGED = "place changed"  # fact_no, before, after: (sequence, producer)
 ACCOUNT_DELETED = "account deleted"  # account_id, facts
+ACCOUNT_REOPENED = "account reopened"  # account_id
+QUARANTINE_DECIDED = "quarantine decided"  # quarantine_no, state, resolution
 RECORDED_ANEW = "recorded anew"  # fact_no
 SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
 LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one
@@ -187,11 +188,9 @@ def events(connection: apsw.Connection, kind: str, after: int = 0) -> Iterator[t
         yield number, json.loads(content)
 
 
-def go_back_on_purpose(connection: apsw.Connection, now: int) -> None:
-    """Give books that come from a backup an epoch of their own: what was made durable after them is left behind knowingly, not lost."""
-    epoch = connection.execute("SELECT epoch FROM book").get
-    record_event(connection, RESTORED, now, {"epoch": epoch, "block_no": newest(connection).block_no})
-    renew_epoch(connection)
+def all_events(connection: apsw.Connection) -> Iterator[tuple[int, str, int, str]]:
+    """(number, kind, instant, content as JSON) of every event, the oldest first."""
+    yield from connection.execute("SELECT event_no, kind, happened_at, content FROM chain_events ORDER BY event_no")  # type: ignore[misc]
 
 
 def book_id(connection: apsw.Connection) -> str:

@@ -29,6 +29,19 @@ class Anchor(NamedTuple):
     where: str
 
 
+class Further(NamedTuple):
+    """The entries of facts that were sealed more than once, or erased: (block, kind) in their order; and of every block its number, up to
+    where facts were sealed before it, and events up to its end."""
+
+    entries: dict[int, list[tuple[int, bytes]]]
+    blocks: list[tuple[int, int, int]]
+
+    def was_erased(self, number: int, before_block: int | None = None) -> bool:
+        """Whether the last entry of a fact (before a block) says that it is erased."""
+        found = [kind for block_no, kind in self.entries.get(number, ()) if before_block is None or block_no < before_block]
+        return bool(found) and found[-1] == ERASED_FACT
+
+
 def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, after: int = 0) -> Iterator[Finding]:
     """Findings in the order of the rows: each names a row that was changed, removed or inserted after it was sealed.
 
@@ -39,6 +52,7 @@ def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, 
     previous, before = start.hash or chain.beginning(connection), start
     later: dict[int, tuple[bytes, bytes, int]] = {}
     from_before: set[int] = set()
+    further = Further({}, [])
     broken = False
     if not after:
         yield from _contradictions(kept, 0, previous, "the beginning of the chain")
@@ -48,9 +62,11 @@ def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, 
             broken = True
             yield Finding(NAME, _where(block, before), *problem, LOOK)
         yield from _contradictions(kept, block.block_no, block.hash, _where(block, before))
+        further.blocks.append((block.block_no, before.facts_to, block.events_to))
         for kind, number, digest in block.each():
             if kind == ERASED_FACT or (kind == FACT and number <= before.facts_to):
                 later[number] = kind, digest, block.block_no
+                further.entries.setdefault(number, []).append((block.block_no, kind))
             if kind == ERASED_FACT and number > before.facts_to:
                 from_before.add(number)
         previous, before = block.hash, block
@@ -58,14 +74,18 @@ def check_chain(connection: apsw.Connection, anchors: Sequence[Anchor] = (), *, 
         if anchor.block_no > before.block_no:
             yield Finding(NAME, f"block {anchor.block_no}", f"hash {anchor.hash.hex()[:16]}…, kept in {anchor.where}", "no such block", LOOK)
     # Saved by hand after a deletion, and not sealed again yet.
-    unsealed = {content["fact_no"] for _, content in chain.events(connection, chain.RECORDED_ANEW, before.events_to)}
+    anew = {content["fact_no"] for _, content in chain.events(connection, chain.RECORDED_ANEW, before.events_to)}
+    unsealed = {number for number in anew if after or further.was_erased(number)}
     yield from _rows(connection, {**later, **dict.fromkeys(unsealed, (FACT, b"", 0))}, start)
     later = {number: entry for number, entry in later.items() if number not in unsealed}
     yield from _later_rows(connection, later, from_before)
     if not after:
         yield from _erased(connection, {n for n, entry in later.items() if entry[0] == ERASED_FACT}, before.facts_to)
+        yield from _erased_first(connection, further)
     yield from _places(connection)
     yield from _saved_by_hand(connection)
+    yield from _decided(connection)
+    yield from _tombstones(connection)
 
 
 def first_difference(ours: apsw.Connection, theirs: apsw.Connection) -> Finding | None:
@@ -136,6 +156,24 @@ def _erased(connection: apsw.Connection, sealed: set[int], facts_to: int) -> Ite
         yield Finding(NAME, _row_name(connection, FACT, number), *said, LOOK)
 
 
+def _erased_first(connection: apsw.Connection, further: Further) -> Iterator[Finding]:
+    """A fact is recorded anew only after it was erased, and a deletion erases every fact that its account had."""
+    for number, entries in further.entries.items():
+        for block_no, kind in entries:
+            if kind == FACT and not further.was_erased(number, block_no):
+                yield Finding(NAME, _row_name(connection, FACT, number), "erased before it was recorded anew", f"sealed again in block {block_no}", LOOK)
+    for event_no, content in chain.events(connection, chain.ACCOUNT_DELETED):
+        sealed = next(((block_no, facts_to) for block_no, facts_to, events_to in further.blocks if events_to >= event_no), None)
+        if sealed is None:
+            continue  # not sealed yet
+        block_no, facts_to = sealed
+        sql = "SELECT fact_no FROM facts WHERE account_id = ? AND fact_no <= ?"
+        rows: list[Any] = connection.execute(sql, (content["account_id"], facts_to)).fetchall()
+        for (number,) in rows:
+            if (block_no, ERASED_FACT) not in further.entries.get(number, ()) and not further.was_erased(number, block_no):
+                yield Finding(NAME, _row_name(connection, FACT, number), f"erased with its account in block {block_no}", "not", LOOK)
+
+
 def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]], from_before: set[int]) -> Iterator[Finding]:
     """Facts that were erased with their account, or saved by hand again after that: each has to be told of by an event, unless it was
     erased before there was a chain."""
@@ -188,6 +226,26 @@ def _saved_by_hand(connection: apsw.Connection) -> Iterator[Finding]:
         if found != digest and found != DERIVED:  # a rollup may have been told to take its place
             said = "no row" if found is None else "other figures"
             yield Finding(NAME, f"performance row {date} of {account_id}", "what was saved by hand", said, f"jarvis performance {account_id}")
+
+
+def _decided(connection: apsw.Connection) -> Iterator[Finding]:
+    """What became of a quarantined record is what was decided of it last; nothing was decided of the others."""
+    decided = {c["quarantine_no"]: (c["state"], c["resolution"]) for _, c in chain.events(connection, chain.QUARANTINE_DECIDED)}
+    for number, *found in connection.execute("SELECT quarantine_no, state, resolution FROM quarantine"):
+        expected = decided.get(number, ("held", None))
+        if tuple(found) != expected:
+            look = f"jarvis quarantine show {number}; jarvis chain events"
+            yield Finding(NAME, f"quarantined record {number}", f"{expected[0]}, {expected[1]}", f"{found[0]}, {found[1]}", look)
+
+
+def _tombstones(connection: apsw.Connection) -> Iterator[Finding]:
+    """An account that was deleted takes no further message until somebody opens it again by hand."""
+    events = [(n, c["account_id"], kind) for kind in (chain.ACCOUNT_DELETED, chain.ACCOUNT_REOPENED) for n, c in chain.events(connection, kind)]
+    for account_id, kind in {account_id: kind for _, account_id, kind in sorted(events)}.items():
+        stands = connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None
+        if stands != (kind == chain.ACCOUNT_DELETED):
+            said = ("a tombstone", "none") if not stands else ("no tombstone", "one")
+            yield Finding(NAME, f"account {account_id}", *said, "jarvis chain events")
 
 
 def _finding(connection: apsw.Connection, kind: bytes, number: int, found: bytes | None, sealed: bytes | None, block: Block) -> Finding:

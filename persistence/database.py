@@ -331,13 +331,13 @@ class DatabaseManager:
                 refuse_damaged(source, str(backup_path))
             # Before the books go back, so that whoever finds them half-way does not take it for a loss.
             self.marks.forget()
-            from persistence.chain import go_back_on_purpose  # which needs a database itself
+            from persistence import chain, going_back  # which need a database themselves
 
             with self._connected(checked=False) as connection, translated(f"restore {backup_path}"):
                 with connection.backup("main", source, "main") as copying:
                     copying.step()
                 if migrations.schema_version(connection, self.path) == migrations.newest_version():
-                    go_back_on_purpose(connection, self._clock())  # older ones get an epoch when they are brought up to date
+                    going_back.go_back(connection, chain.RESTORED, self._clock(), self.backup_folder)  # older ones get an epoch when they are brought up to date
                 if self.path != ":memory:":
                     connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
         finally:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import apsw
 
-from persistence.chain import LOSS_ACCEPTED, go_back_on_purpose, newest, record_event
+from persistence.chain import LOSS_ACCEPTED, RESTORED
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.instants import to_text
-from persistence.driver import renew_epoch
+from persistence.going_back import go_back
 
 _TABLES = (
     "accounts", "balances", "transactions", "orders", "performance_metrics", "facts", "fills", "flows", "order_events", "equity_snapshots",
@@ -79,12 +79,12 @@ def checkpoint(database: DatabaseManager) -> tuple[int, int]:
     return database.checkpoint() or (0, 0)
 
 
-def take_back_on_purpose(path: Path, now: int) -> None:
+def take_back_on_purpose(path: Path, now: int, backup_folder: Path) -> None:
     """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost."""
     with closing(DatabaseManager(path, wal_mode=False, refuse_loss=False)) as database:
         database.initialize(back_up=False)
         with database.transaction() as connection:
-            go_back_on_purpose(connection, now)
+            go_back(connection, RESTORED, now, backup_folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,7 @@ def accept_loss(database: DatabaseManager) -> Loss | None:
         if noted is None or not noted.is_beyond(found):
             return None
         loss = Loss(found.commit_no + 1, noted.commit_no, max(0, noted.fact_no - found.fact_no), to_text(found.at) if found.at else None)
-        record_event(connection, LOSS_ACCEPTED, instants.now(), {**asdict(loss), "epoch": found.epoch, "block_no": newest(connection).block_no})
-        renew_epoch(connection)
+        go_back(connection, LOSS_ACCEPTED, instants.now(), database.backup_folder, asdict(loss))
     return loss
 
 

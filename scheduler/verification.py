@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
 
-from persistence import backups, chain, rebuilding, verified
+from persistence import backups, chain, going_back, rebuilding, verified
 from persistence.chain_checks import Anchor, check_chain, first_difference
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Unavailable
@@ -91,17 +91,21 @@ def check_whole_chain(database: DatabaseManager, backup_folder: Path | None, hea
     """The chain against the rows, the heads in the backups' manifests and those that are given; where one differs, the first row is
     looked for in the backup itself."""
     kept = {str(b.path): b for b in backups.present(backup_folder)} if backup_folder is not None else {}
+    gone_back = going_back.noted(backup_folder) if backup_folder is not None else set()
     with database.snapshot() as connection:
-        left = chain.epochs_left(connection)
+        left, book_id = chain.epochs_left(connection), chain.book_id(connection)
         anchors, unknown = [*heads], list[Finding]()
         for where, backup in kept.items():
             head = (backup.manifest or {}).get("chain")
-            # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
-            if head and head["book"] == chain.book_id(connection):
-                if head["epoch"] not in left:
-                    unknown.append(Finding("backups belong to these books", where, f"an epoch of {', '.join(left)}", head["epoch"], "jarvis backup list"))
-                elif head["block_no"] <= left[head["epoch"]]:
-                    anchors.append(Anchor(head["block_no"], bytes.fromhex(head["hash"]), where))
+            if head is None:
+                continue
+            epoch, block_no = head["epoch"], head["block_no"]
+            if head["book"] != book_id or epoch not in left:
+                expected, found_there = (f"books {book_id}", head["book"]) if head["book"] != book_id else (f"an epoch of {', '.join(left)}", epoch)
+                unknown.append(Finding("backups belong to these books", where, expected, found_there, "jarvis backup list; jarvis chain events"))
+            elif block_no <= left[epoch] or (epoch, left[epoch]) not in gone_back:
+                # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
+                anchors.append(Anchor(block_no, bytes.fromhex(head["hash"]), where))
         found = [*guarded("the chain holds", check_chain(connection, anchors)), *unknown[:SHOWN]]
         for where in {f.expected.rpartition("kept in ")[2] for f in found if "kept in" in f.expected} & set(kept):
             # A backup that is damaged itself can not tell the row; that it is damaged is told elsewhere.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, say, tell_findings
+from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel="Look after")(command)
     group = typer.Typer(help="The hash chain over everything recorded.", no_args_is_help=True)
     group.command("head")(chain_head)
-    group.callback()(lambda: None)
+    group.command("events")(chain_events)
     app.add_typer(group, name="chain", rich_help_panel="Look after")
 
 
@@ -83,6 +83,16 @@ def chain_head(as_json: Json = False) -> None:
         print_json({"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to})
     else:
         print(head)
+
+
+def chain_events(as_json: Json = False) -> None:
+    """List what happened to recorded rows: deleted accounts, decisions about quarantine, earlier places, going back to a backup."""
+    from persistence import chain
+    from persistence.domain.instants import to_text
+
+    with CONTEXT.database(looking=True).get_connection() as connection:
+        rows = [(number, to_text(at), kind, content) for number, kind, at, content in chain.all_events(connection)]
+    print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)
 
 
 def rebuild(

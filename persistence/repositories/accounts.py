@@ -34,9 +34,15 @@ def open_unknown(connection: apsw.Connection, account_ids: Iterable[str], now: i
                 if not reopen:
                     deleted.add(account_id)
                     continue
-                connection.execute("DELETE FROM account_tombstones WHERE account_id = ?", (account_id,))
+                _reopen(connection, account_id, now)
             connection.execute("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", (account_id, account_id, now, now))
     return deleted
+
+
+def _reopen(connection: apsw.Connection, account_id: str, now: int) -> None:
+    """Take the tombstone away, if there is one."""
+    if connection.execute("DELETE FROM account_tombstones WHERE account_id = ? RETURNING 1", (account_id,)).get is not None:
+        chain.record_event(connection, chain.ACCOUNT_REOPENED, now, {"account_id": account_id})
 
 
 def mark_dirty(connection: apsw.Connection, least: dict[str, int]) -> None:
@@ -149,7 +155,7 @@ class SQLiteAccountRepository(AccountRepository):
         if not self.exists(account.account_id):
             # New to the books, or deleted since it was loaded: all that it carries is a change.
             account.balance.forget_saved()
-            connection.execute("DELETE FROM account_tombstones WHERE account_id = ?", (account.account_id,))
+            _reopen(connection, account.account_id, now)
             connection.execute(
                 "INSERT INTO accounts (account_id, name, is_active, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
                 (account.account_id, account.name, int(account.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),

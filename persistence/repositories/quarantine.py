@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from persistence import chain
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import AnyFact
@@ -126,8 +127,13 @@ class SQLiteQuarantineRepository:
         """Say what became of a held record; False where somebody else has done so already. `held` keeps it, with a remark."""
         if state not in STATES:
             raise Invalid(f"{state!r} is no state; there are {', '.join(STATES)}")
+        said = _storable(resolution)
         sql = "UPDATE quarantine SET state = ?, resolution = ?, resolved_at = ? WHERE quarantine_no = ? AND state = 'held'"
-        return self._database.execute_update(sql, (state, _storable(resolution), now, number)) > 0
+        with self._database.transaction() as connection:
+            if not self._database.execute_update(sql, (state, said, now, number)):
+                return False
+            chain.record_event(connection, chain.QUARANTINE_DECIDED, now, {"quarantine_no": number, "state": state, "resolution": said})
+            return True
 
 
 def _entity(row: Sequence[Any]) -> Quarantined:

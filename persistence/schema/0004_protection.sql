@@ -10,13 +10,17 @@ CREATE TABLE book (
 ) STRICT;
 INSERT INTO book VALUES (1, lower(hex(randomblob(16))), lower(hex(randomblob(8))), 0);
 
--- What happened to recorded rows besides being recorded: a deleted account, an earlier place of a fact, a loss that was accepted.
+-- What happened to recorded rows besides being recorded: a deleted account, an earlier place of a fact, a decision about a quarantined record.
 CREATE TABLE chain_events (
     event_no    INTEGER PRIMARY KEY,
     kind        TEXT    NOT NULL,
     happened_at INTEGER NOT NULL,
     content     TEXT    NOT NULL
 ) STRICT;
+
+INSERT INTO chain_events (kind, happened_at, content)
+SELECT 'quarantine decided', coalesce(resolved_at, received_at), json_object('quarantine_no', quarantine_no, 'state', state, 'resolution', resolution)
+FROM quarantine WHERE resolution IS NOT NULL ORDER BY quarantine_no;
 
 -- The hash chain (docs/chain.md): each block lists a digest for every row it seals and is hashed with the block before it.
 CREATE TABLE chain_blocks (

@@ -18,6 +18,7 @@ from persistence.database import DatabaseManager
 from persistence.domain import PerformanceMetrics
 from persistence.domain.outcome import Refusal
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
+from persistence.repositories.quarantine import SQLiteQuarantineRepository
 
 
 @pytest.fixture
@@ -189,6 +190,41 @@ def test_what_is_saved_by_hand_again_is_no_finding_before_it_is_sealed_either(da
     assert findings(database) == []
     with database.snapshot() as connection:
         assert list(verified.check_since(connection, verified.last_verified(connection))) == []
+
+
+def test_what_was_decided_and_what_was_deleted_stays_so(sealed):
+    SQLiteQuarantineRepository(sealed).resolve(1, "discarded", "a test", NEW_YEAR)
+    SQLiteAccountRepository(sealed).delete("acc")
+    assert findings(sealed) == []
+    tamper(sealed, "UPDATE quarantine SET state = 'held', resolution = NULL")
+    tamper(sealed, "DELETE FROM account_tombstones")
+    assert findings(sealed) == ["quarantined record 1: held, None", "account acc: none"]
+
+
+def forge_anew(database: DatabaseManager) -> None:
+    """Another amount of a deposit, with its digest, and an event as if it had been saved by hand after a deletion."""
+    from persistence.repositories import facts
+
+    with database.transaction() as connection:
+        connection.execute("DROP TRIGGER transactions_immutable")
+        connection.execute("UPDATE flows SET amount = '9' WHERE fact_no = 1")
+        connection.execute("UPDATE transactions SET amount = '9' WHERE transaction_no = 16")
+        connection.execute("UPDATE facts SET digest = ? WHERE fact_no = 1", (facts.recorded_fact(connection, 1).digest,))
+        chain.record_event(connection, chain.RECORDED_ANEW, NEW_YEAR, {"fact_no": 1})
+
+
+@pytest.mark.parametrize("seal", [False, True], ids=["not sealed yet", "sealed"])
+@pytest.mark.parametrize("deletion", [False, True], ids=["without a deletion", "with a forged deletion"])
+def test_an_event_alone_makes_no_record_new(sealed, seal, deletion):
+    head = chain.head(sealed)
+    if deletion:
+        with sealed.transaction() as connection:
+            chain.record_event(connection, chain.ACCOUNT_DELETED, NEW_YEAR, {"account_id": "acc", "facts": 1})
+        chain.seal(sealed, NEW_YEAR + 1)
+    forge_anew(sealed)
+    if seal:
+        chain.seal(sealed, NEW_YEAR + 1)
+    assert any(f.startswith("fact 1 (deposit d0 of acc") for f in findings(sealed, Anchor(head.block_no, head.hash, "kept")))
 
 
 def test_a_fact_that_is_erased_behind_the_chain_is_named(sealed):

@@ -184,11 +184,30 @@ def test_after_going_back_the_newer_backups_of_that_time_are_no_contradiction(ke
     backups.create(kept, tmp_path / "backups", NOW - DAY // 2)
     kept.close()
     with backups.opened(backups.present(tmp_path / "backups")[-1], tmp_path) as plain:
-        take_back_on_purpose(plain, NOW)
+        take_back_on_purpose(plain, NOW, tmp_path / "backups")
         plain.replace(kept.path)
     Ledger(kept).post([deposit("otherwise")])
     chain.seal(kept, NOW)
     assert told(kept, Depth.USUAL, tmp_path / "backups") == set()
+
+
+FORGED = {
+    "another book": ("UPDATE book SET book_id = '00112233445566778899aabbccddeeff'", "backups belong to these books"),
+    "a restore that never was": (
+        'INSERT INTO chain_events (kind, happened_at, content) SELECT \'restored from a backup\', 1, json_object(\'epoch\', epoch, \'block_no\', 0) FROM book; '
+        "UPDATE book SET epoch = 'aaaabbbbccccdddd'", "the chain holds",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+def test_no_row_of_the_database_alone_excuses_the_heads_in_the_backups(kept, tmp_path, forgery):
+    backups.create(kept, tmp_path / "backups", NOW)
+    sql, check = FORGED[forgery]
+    with kept.transaction() as connection:
+        connection.execute("UPDATE facts SET recorded_at = 5 WHERE fact_no = 2; DELETE FROM chain_blocks; " + sql)
+    chain.seal(kept, NOW)
+    assert check in told(kept, folder=tmp_path / "backups")
 
 
 def test_what_can_be_read_of_a_damaged_file_is_recovered_and_the_rest_named(kept, ledger, tmp_path):

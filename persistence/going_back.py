@@ -1,0 +1,50 @@
+"""Going back on purpose: to a backup, or on without what was lost. The chain has an event of it, and the backup folder a note.
+
+Heads that manifests keep of what was left behind no longer count against the chain. An event alone, which anybody who can write to
+the database can add, excuses none: it takes the note, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from persistence import chain
+from persistence.driver import renew_epoch
+from persistence.files import fsync_folder
+
+
+def go_back(connection: apsw.Connection, kind: str, now: int, folder: Path, content: Mapping[str, Any] | None = None) -> None:
+    """Give the books an epoch of their own: what was made durable after them is left behind knowingly, not lost.
+
+    `kind` is `chain.RESTORED` or `chain.LOSS_ACCEPTED`; the note goes into the backup folder, where there is one.
+    """
+    epoch, block_no = str(connection.execute("SELECT epoch FROM book").get), chain.newest(connection).block_no
+    chain.record_event(connection, kind, now, {**(content or {}), "epoch": epoch, "block_no": block_no})
+    renew_epoch(connection)
+    if folder.is_dir():
+        with os.fdopen(os.open(folder / f"went-back-{epoch}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump({"epoch": epoch, "block_no": block_no, "at": now}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fsync_folder(folder)
+
+
+def noted(folder: Path) -> set[tuple[str, int]]:
+    """(epoch, last block in common) of every note that a backup folder holds."""
+    found = set()
+    for path in folder.glob("went-back-*.json"):
+        try:
+            note = json.loads(path.read_text("utf-8"))
+            found.add((str(note["epoch"]), int(note["block_no"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # as good as none
+    return found
+
+
+__all__ = ["go_back", "noted"]
