@@ -16,12 +16,13 @@ from pathlib import Path
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.domain.errors import BooksError, HeldElsewhere, Invalid
+from persistence.chain import book_id
+from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
 from persistence.domain.instants import to_instant
 from persistence.files import fsync_folder, locked_file
 from persistence.integrity import check_books
 from persistence.maintenance import take_back_on_purpose
-from persistence.repositories import facts
+from persistence.repositories import facts, quarantine
 
 #: A worker drains for up to 25 seconds.
 PATIENCE_SECONDS = 40.0
@@ -35,45 +36,71 @@ class Restored:
     later: Path | None = None
     later_count: int = 0
     by_hand: int = 0
+    quarantined: int = 0
     problem: str | None = None
 
 
-def restore_copy(backup: backups.Backup, target: Path) -> None:
+def restore_copy(backup: backups.Backup, target: Path, *, unproved: bool = False) -> None:
     """A backup's database as a file of its own. Raises `Invalid` where there is one already, `WrongDatabase` for a bad backup."""
-    if target.exists():
-        raise Invalid(f"{target} exists already; name a new file")
+    for path in (target, *_beside(target)):
+        if path.exists():
+            # The log of another database would be applied to this one.
+            raise Invalid(f"{path} exists already; name a new file")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with backups.opened(backup, target.parent) as plain:
+    with backups.opened(backup, target.parent, unproved=unproved) as plain:
         os.replace(plain, target)
 
 
-def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, stop: bool) -> Restored:
-    """Replace the books by a backup's. Raises `HeldElsewhere` where somebody works on them, `WrongDatabase` for a bad backup."""
-    path, folder = settings.database.path.absolute(), settings.data_folder
+def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, stop: bool, unproved: bool = False) -> Restored:
+    """Replace the books by a backup's.
+
+    Raises `HeldElsewhere` where somebody works on them, `WrongDatabase` for a bad backup or one of other books.
+    """
+    path, folder = Path(os.path.realpath(settings.database.path)), settings.data_folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stop:
         stop_holders(folder)
-    with nobody_else(folder), backups.opened(backup, folder) as plain:
+    with nobody_else(folder), backups.opened(backup, folder, unproved=unproved) as plain:
         done = Restored()
-        take_back_on_purpose(plain, to_instant(now), settings.database.backup.path)
         stamp = f"{now:%Y%m%dT%H%M%SZ}"
         if path.exists():
+            _refuse_other_books(settings, backup)
             _export_later(settings, plain, folder / f"after-{stamp}.ndjson", done)
-            done.aside = path.with_name(f"{path.name}.before-restore-{stamp}")
-            # A second name for it, so that there is a database under the first one at every moment; its WAL, which a readable
-            # database no longer has by now, must not be applied to the other one.
-            os.link(path, done.aside)
-            for suffix in ("-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    os.replace(f"{path}{suffix}", f"{done.aside}{suffix}")
+        take_back_on_purpose(plain, to_instant(now), settings.database.backup.path)
+        aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+        if not path.exists() and _beside(path)[0].exists():
+            done.problem = f"the database was gone, its log is kept as {_beside(aside)[0]}"
+        if path.exists():
+            done.aside = aside
+            # A second name for it, so that there is a database under the first one at every moment.
+            os.link(path, aside)
+        # The log of the former database, which a readable one no longer has by now, must not be applied to the other one.
+        for found, kept in zip(_beside(path), _beside(aside), strict=True):
+            with suppress(FileNotFoundError):
+                os.replace(found, kept)
         os.replace(plain, path)
-        fsync_folder(folder)
+        fsync_folder(path.parent)
         with closing(open_database(settings)) as restored:
             restored.initialize()
             if findings := check_books(restored):
                 first = findings[0]
                 raise BooksError(f"the restored books have findings, the first: {first.check}, {first.where}; the former database is {done.aside}")
         return done
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def _refuse_other_books(settings: Settings, backup: backups.Backup) -> None:
+    ours, theirs = None, ((backup.manifest or {}).get("chain") or {}).get("book")
+    with suppress(BooksError), closing(open_database(settings, looking=True)) as present, present.get_connection() as connection:
+        ours = book_id(connection)
+    if ours is not None and theirs is not None and ours != theirs:
+        raise WrongDatabase(
+            f"{backup.path} is a backup of other books ({theirs}) than those in {settings.database.path} ({ours}); "
+            "restore it with --to into a new file, or move the present database away first"
+        )
 
 
 def _export_later(settings: Settings, backup: Path, target: Path, done: Restored) -> None:
@@ -89,6 +116,7 @@ def _export_later(settings: Settings, backup: Path, target: Path, done: Restored
                         continue
                     out.write(json.dumps(fact.record(), ensure_ascii=False) + "\n")
                     done.later_count += 1
+                done.quarantined = quarantine.count_missing_in(connection, str(backup))
         done.later = target
         if not done.later_count:
             target.unlink()
@@ -106,7 +134,7 @@ def nobody_else(folder: Path) -> Iterator[None]:
             try:
                 held.enter_context(locked_file(folder / name, f"restore, process {os.getpid()}"))
             except HeldElsewhere as error:
-                raise HeldElsewhere(f"{error}; or restore with --stop") from None
+                raise HeldElsewhere(f"{error}; or give --stop, which drains and stops them") from None
         yield
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.driver import connect
-from persistence.files import fsync_folder, scratch_folder
+from persistence.files import fsync_folder, locked_folder, scratch_folder
 from persistence.integrity import check_books
 from persistence.retention import expired
 
@@ -84,10 +85,21 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         schema = migrations.schema_version(connection, database.path)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
-    if path.exists():
-        raise Invalid(f"{path} exists already; backups are taken at most once a second")
-    refuse_without_room(database, folder)
     partial = folder / f".{path.name}.partial"
+    with locked_folder(folder, "another backup is being taken"):
+        if path.exists():
+            raise Invalid(f"{path} exists already; backups are taken at most once a second")
+        refuse_without_room(database, folder)
+        manifest = _take(database, path, partial, now, schema, compress=compress)
+        os.replace(partial, path)
+        write_manifest(path, manifest)
+        fsync_folder(folder)
+    return Backup(path, taken_at, schema, manifest)
+
+
+def _take(database: DatabaseManager, path: Path, partial: Path, now: int, schema: int, *, compress: bool) -> dict[str, Any]:
+    """Copy and prove, under a name that counts for nothing yet. Returns the manifest."""
+    folder = path.parent
     with scratch_folder(folder, "taking") as scratch:
         copy = scratch / "copy.db"
         if schema == migrations.newest_version():
@@ -101,7 +113,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         _clear_partials(folder)
         _write(copy, partial, compress=compress)
         manifest = {
-            "format": FORMAT, "file": path.name, "taken_at": to_text(to_instant(taken_at)), "bytes": partial.stat().st_size, "sha256": sha256(partial),
+            "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
             "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": apsw.sqlite_lib_version(),
             "program": _program_version(), **content,
         }  # fmt: skip
@@ -112,10 +124,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
             aside = folder / f"failed-{path.name}"
             os.replace(partial, aside)
             raise BackupFailed(f"the backup was not what was copied, it is kept as {aside} for study: {error}") from error
-    os.replace(partial, path)
-    write_manifest(path, manifest)
-    fsync_folder(folder)
-    return Backup(path, taken_at, schema, manifest)
+    return manifest
 
 
 def refuse_without_room(database: DatabaseManager, folder: Path) -> None:
@@ -158,12 +167,41 @@ def keep_as_is(database: DatabaseManager, folder: Path, now: int) -> Path:
 def present(folder: Path) -> list[Backup]:
     """The backups of a folder, the newest first; other files are none of ours."""
     found = []
-    for path in folder.glob("jarvis-*.db*"):
-        match = _NAME.fullmatch(path.name)
-        if match and path.is_file() and not path.is_symlink():
-            taken_at = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-            found.append(Backup(path, taken_at, int(match[2]), _manifest(path)))
+    for path in _names(folder, "jarvis-*.db*"):
+        named = _named(path.name)
+        if named is not None and path.is_file() and not path.is_symlink():
+            found.append(Backup(path, *named, _manifest(path)))
     return sorted(found, key=lambda backup: (backup.taken_at, backup.path.name), reverse=True)
+
+
+def newest_failed(folder: Path) -> tuple[datetime, Path] | None:
+    """When the newest copy was taken that failed its proof, and where it is kept."""
+    failed = [(named[0], path) for path in _names(folder, "failed-jarvis-*") if (named := _named(path.name.removeprefix("failed-")))]
+    return max(failed, default=None)
+
+
+def manifests_alone(folder: Path) -> list[Path]:
+    """Manifests whose backup is gone; pruning takes both."""
+    return sorted(path for path in _names(folder, "jarvis-*.manifest.json") if not path.with_name(path.name.removesuffix(".manifest.json")).exists())
+
+
+def _named(name: str) -> tuple[datetime, int] | None:
+    """The time and the schema version in a backup's name; None where it is no such name."""
+    match = _NAME.fullmatch(name)
+    with suppress(ValueError):  # such as the 99th of a month
+        return (datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC), int(match[2])) if match else None
+    return None
+
+
+def _names(folder: Path, pattern: str) -> list[Path]:
+    """What a folder holds; nothing where there is none. Raises `Unavailable` where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if fnmatch(entry.name, pattern)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Unavailable(f"could not read {folder}: {error.strerror}; check database.backup.path, its owner and its mode") from error
 
 
 def find(folder: Path, *, at: datetime | None = None) -> Backup:
@@ -190,14 +228,23 @@ def verify(backup: Backup, scratch: Path | None = None) -> None:
 
 
 @contextmanager
-def opened(backup: Backup, scratch: Path) -> Iterator[Path]:
-    """The backup's database as a plain file of its own, verified; gone after the block."""
+def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator[Path]:
+    """The backup's database as a plain file of its own, verified; gone after the block.
+
+    Raises `WrongDatabase` where it is not what its manifest says, or has none, unless `unproved`: then what it holds is checked by itself.
+    """
+    if backup.manifest is None and not unproved:
+        raise WrongDatabase(
+            f"{backup.path} has no readable manifest, so nothing says what it should hold; name another (`jarvis backup list`), "
+            "or restore it with --unproved: then only what it holds is checked"
+        )
     with scratch_folder(scratch, "restoring") as folder:
         if backup.manifest is not None:
             yield _prove(backup.path, backup.manifest, folder)
         else:
             plain = folder / "plain.db"
             _read(backup.path, plain)
+            _refuse_unsound(backup.path, plain)
             yield plain
 
 
@@ -205,7 +252,10 @@ def prune(
     folder: Path, now: int, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, forced: bool = False, dry_run: bool = False
 ) -> list[Backup]:
     """Remove what has expired, with its manifest. Returns what went, or would."""
-    gone = expired(present(folder), to_datetime(now), retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly, forced=forced)
+    there = present(folder)
+    if (failed := newest_failed(folder)) is not None and not any(b.proved and b.taken_at >= failed[0] for b in there):
+        return []  # nothing goes before a sound one stands again
+    gone = expired(there, to_datetime(now), retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly, forced=forced)
     for backup in () if dry_run else gone:
         # The manifest first: a backup without one counts for nothing, a manifest without its backup would count for one.
         with suppress(FileNotFoundError):
@@ -280,16 +330,21 @@ def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
     for name, expected in manifest["tables"].items():
         if found["tables"].get(name) != expected:
             raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
+    _refuse_unsound(path, plain, with_chain="held_against_chain" in manifest)
+    return plain
+
+
+def _refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
+    """Raises `WrongDatabase` where the books in a restored file do not add up."""
     with closing(DatabaseManager(plain, wal_mode=False)) as restored:
         # One of an older program is looked at as what it becomes.
         restored.initialize(back_up=False)
         findings = check_books(restored)
-        if manifest.get("held_against_chain"):
+        if with_chain:
             with restored.snapshot() as connection:
                 findings += check_chain(connection)
-        if findings:
-            raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
-    return plain
+    if findings:
+        raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
 
 
 def _write(source: Path, target: Path, *, compress: bool) -> None:
@@ -317,6 +372,10 @@ def _read(source: Path, target: Path) -> None:
         os.fsync(plain.fileno())
 
 
+#: Without these a manifest states nothing.
+_STATED = {"bytes": int, "sha256": str, "content_bytes": int, "content_sha256": str, "tables": dict}
+
+
 def _manifest(path: Path) -> dict[str, Any] | None:
     """A backup's manifest; None where it is missing, damaged or another file's."""
     try:
@@ -325,7 +384,8 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     text = json.dumps(found, indent=1)
-    return found if hashlib.sha256(text.encode()).hexdigest() == stated and found.get("file") == path.name and found.get("format") == FORMAT else None
+    sound = hashlib.sha256(text.encode()).hexdigest() == stated and found.get("file") == path.name and found.get("format") == FORMAT
+    return found if sound and all(isinstance(found.get(name), kind) for name, kind in _STATED.items()) else None
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

@@ -190,7 +190,7 @@ def events(connection: apsw.Connection, kind: str, after: int = 0) -> Iterator[t
 
 def all_events(connection: apsw.Connection) -> Iterator[tuple[int, str, int, str]]:
     """(number, kind, instant, content as JSON) of every event, the oldest first."""
-    yield from connection.execute("SELECT event_no, kind, happened_at, content FROM chain_events ORDER BY event_no")  # type: ignore[misc]
+    yield from connection.execute("SELECT event_no, kind, happened_at, content FROM chain_events ORDER BY event_no")
 
 
 def book_id(connection: apsw.Connection) -> str:

@@ -55,7 +55,7 @@ class DatabaseManager:
         what was made durable, and `verify_pages` pages that do not match their checksums, for those who look into just that."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
-        self.path = str(db_path)
+        self.path = os.path.realpath(db_path) if os.path.islink(db_path) else str(db_path)  # the log and the marks lie there, too
         self.wal_mode = wal_mode
         self.busy_timeout_ms = busy_timeout_ms
         self.cache_mb = cache_mb
@@ -179,8 +179,7 @@ class DatabaseManager:
             findings = check_books(other)
             with other.snapshot() as connection:
                 findings += check_chain(connection)
-            if findings:
-                first = findings[0]
+            for first in findings[:1]:
                 raise Damaged(
                     f"{self.path}: pages do not match their checksums, and the books in them do not add up: {first.check}, {first.where}; "
                     "`jarvis verify` tells more, `jarvis restore --latest` brings the newest backup back"
@@ -329,15 +328,17 @@ class DatabaseManager:
                 if migrations.schema_version(source, str(backup_path)) == 0:
                     raise WrongDatabase(f"{backup_path} is an empty database, not a backup")
                 refuse_damaged(source, str(backup_path))
-            # Before the books go back, so that whoever finds them half-way does not take it for a loss.
-            self.marks.forget()
             from persistence import chain, going_back  # which need a database themselves
 
+            # Before the books go back, so that whoever finds them half-way does not take it for a loss.
+            self.marks.forget()
             with self._connected(checked=False) as connection, translated(f"restore {backup_path}"):
                 with connection.backup("main", source, "main") as copying:
                     copying.step()
                 if migrations.schema_version(connection, self.path) == migrations.newest_version():
-                    going_back.go_back(connection, chain.RESTORED, self._clock(), self.backup_folder)  # older ones get an epoch when they are brought up to date
+                    going_back.go_back(
+                        connection, chain.RESTORED, self._clock(), self.backup_folder
+                    )  # older ones get an epoch when they are brought up to date
                 if self.path != ":memory:":
                     connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
         finally:
@@ -401,8 +402,7 @@ class DatabaseManager:
             try:
                 if checked and not self._checked:
                     with translated(f"open {self.path}"):
-                        if migrations.schema_version(connection, self.path) != migrations.newest_version():
-                            raise WrongDatabase(f"{self.path} is not initialised; run `jarvis db init`, or call DatabaseManager.initialize()")
+                        migrations.refuse_older(connection, self.path)
                         self._look_at(connection)
                 yield connection
             finally:

@@ -43,6 +43,20 @@ def locked_file(path: str | Path, holder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def locked_folder(folder: Path, doing: str) -> Iterator[None]:
+    """Hold an exclusive lock on a folder for the length of a block. Raises `HeldElsewhere`, saying what is `doing`, where another process does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HeldElsewhere(f"{folder}: {doing}; try again when it is done") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove(path: str | Path) -> None:
     """Remove a file that may not be there."""
     with suppress(FileNotFoundError):

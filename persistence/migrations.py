@@ -54,6 +54,24 @@ def schema_version(connection: apsw.Connection, path: str) -> int:
     return version
 
 
+def refuse_older(connection: apsw.Connection, path: str) -> None:
+    """Raises `WrongDatabase` for any schema but the newest."""
+    version = schema_version(connection, path)
+    if version == 0:
+        raise WrongDatabase(f"{path} is not initialised; run `jarvis db init`, or call DatabaseManager.initialize()")
+    if version != newest_version():
+        raise WrongDatabase(
+            f"{path} has schema version {version}, this program works with {newest_version()}; "
+            "`jarvis db init`, or any start of the worker, takes a proved backup and brings it up to date"
+        )
+
+
+def schema_texts(connection: apsw.Connection) -> dict[str, str]:
+    """The SQL of every table, index, view and trigger, by kind and name."""
+    rows = connection.execute("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    return {str(name): str(sql) for name, sql in rows}
+
+
 def migrate(connection: apsw.Connection, version: int) -> list[Migration]:
     """Apply what is missing after `version`, each migration in one transaction. Returns what was applied."""
     applied = []

@@ -13,7 +13,7 @@ import apsw
 from persistence import chain
 from persistence.chunks import chunked
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Damaged
+from persistence.domain.errors import BooksError, Damaged
 from persistence.domain.facts import Fill, Void
 from persistence.domain.finding import Finding
 from persistence.domain.order import OrderState
@@ -22,6 +22,8 @@ from persistence.ledger import Posting
 from persistence.repositories import facts, orders
 
 FACTS_AT_ONCE = 1_000
+#: What reading facts that are damaged ends with.
+UNREADABLE = (apsw.Error, BooksError, ArithmeticError, ValueError, KeyError, TypeError, IndexError)
 NAME = "what is derived equals a rebuild"
 
 #: (table, key, what else is compared); what records arrival is not.

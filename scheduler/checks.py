@@ -48,6 +48,7 @@ def check_rollups(database: DatabaseManager, plan: RollupPlan) -> list[Finding]:
 #: A backup older than this is no protection any more; a record that waits longer in quarantine has been forgotten.
 OLDEST_BACKUP_DAYS = 2
 LONGEST_QUARANTINE_DAYS = 7
+NO_COMMIT_MISSING = "no commit is missing"
 _DAY = 86_400_000_000
 
 
@@ -67,7 +68,7 @@ def check_operation(database: DatabaseManager, now: int, backup_folder: Path | N
     if newest and newest[0][0] > now + 5 * 60_000_000:
         found.append(Finding("the clock is sane", "facts", f"nothing recorded after {to_text(now)}", to_text(newest[0][0]), "date -u"))
     found += _marks(database)
-    found += _modes(database)
+    found += _modes(database, backup_folder)
     if backup_folder is not None and backup_folder.exists() and (free := disk_usage(backup_folder).free) < (needed := backups.room_needed(database)):
         found.append(Finding("there is room for a backup", str(backup_folder), f"{needed:,} bytes", f"{free:,} are free", f"df -h {backup_folder}"))
     if backup_folder is not None and newest:
@@ -82,7 +83,7 @@ def _marks(database: DatabaseManager) -> list[Finding]:
     stands, noted, damaged = database.standing()
     if noted is not None and noted.is_beyond(stands):
         expected, said = (f"commit {m.commit_no:,}, record {m.fact_no:,}" for m in (noted, stands))
-        found.append(Finding("no commit is missing", "books", expected, said, look))
+        found.append(Finding(NO_COMMIT_MISSING, "books", expected, said, look))
     if damaged:
         found.append(Finding("the marks can be read", database.marks.path, "marks of commits", f"{damaged} that are none", "jarvis db check"))
     if (size := database.wal_bytes()) >= LONG_WAL_BYTES:
@@ -91,13 +92,16 @@ def _marks(database: DatabaseManager) -> list[Finding]:
     return found
 
 
-def _modes(database: DatabaseManager) -> list[Finding]:
-    """Whether anybody but their owner may open the files."""
+def _modes(database: DatabaseManager, backup_folder: Path | None) -> list[Finding]:
+    """Whether anybody but their owner may open the files, those of the backups included, or change what lies in their folders."""
     paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
-    modes = {path: path.stat().st_mode & 0o777 for path in paths}
-    return [
-        Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes.items() if mode & 0o077
-    ]
+    folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
+    paths += sorted(backup_folder.glob("jarvis-*")) if backup_folder in folders and backup_folder is not None else []
+    modes = [(path, path.stat().st_mode & 0o777) for path in paths]
+    found = [Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes if mode & 0o077]
+    modes = [(folder, folder.stat().st_mode & 0o777) for folder in folders]
+    found += [Finding("folders are for their owner alone", str(p), "mode 700", f"mode {mode:o}", f"chmod 700 {p}") for p, mode in modes if mode & 0o022]
+    return found[:SHOWN]
 
 
 def _backups(folder: Path, now: int, full: bool) -> list[Finding]:
@@ -106,13 +110,24 @@ def _backups(folder: Path, now: int, full: bool) -> list[Finding]:
     found = [
         Finding("backups are proved", str(b.path), "a sound manifest", "none", "jarvis backup verify") for b in present if not b.proved
     ]  # fmt: skip
+    found += [
+        Finding("backups have their files", str(path), "the file that it describes", "none", "jarvis backup list") for path in backups.manifests_alone(folder)
+    ]
+    if (failed := backups.newest_failed(folder)) is not None and not (proved and proved[0].taken_at >= failed[0]):
+        found.append(Finding("backups are proved", str(failed[1]), "a sound one after it", "it failed its proof", "jarvis jobs history backup"))
     if not proved or to_instant(proved[0].taken_at) < now - OLDEST_BACKUP_DAYS * _DAY:
         said = f"the newest is from {proved[0].taken_at:%Y-%m-%d %H:%M}" if proved else "none"
         found.append(Finding("backups are recent", str(folder), f"a proved one of the last {OLDEST_BACKUP_DAYS} days", said, "jarvis jobs history backup"))
-    for backup in proved if full else ():
+    return found + (check_backups(folder) if full else [])
+
+
+def check_backups(folder: Path) -> list[Finding]:
+    """Every proved backup of a folder, read back."""
+    found = []
+    for backup in (b for b in backups.present(folder) if b.proved):
         try:
             backups.verify(backup)
-        except BooksError as error:
+        except (BooksError, OSError) as error:
             found.append(Finding("backups are sound", str(backup.path), "what its manifest says", str(error), "jarvis backup verify"))
     return found
 

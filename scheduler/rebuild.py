@@ -8,6 +8,7 @@ from pathlib import Path
 
 from persistence import rebuilding
 from persistence.database import DatabaseManager
+from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
 from persistence.integrity import damaged_pages
 from persistence.repositories.rollups import SQLiteRollupRepository
@@ -26,7 +27,13 @@ def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Findi
     # What is read through a broken index is not what was recorded.
     mended = rebuilding.mend_indexes(database)
     with database.copied(folder) as rebuilt:
-        rebuilding.rebuild(rebuilt, now)
+        try:
+            rebuilding.rebuild(rebuilt, now)
+        except rebuilding.UNREADABLE as error:
+            raise Damaged(
+                f"the facts cannot be derived from: {type(error).__name__}: {error}; nothing was changed. `jarvis db check` says what can be read, "
+                "`jarvis restore --latest` brings the newest backup back"
+            ) from error
         rebuilt.close()
         findings = list(islice(rebuilding.differences(database, rebuilt.path), SHOWN))
         rebuilding.replace_derived(database, rebuilt.path, now)

@@ -26,9 +26,10 @@ from persistence.integrity import (
     guarded,
     movements_match_their_facts,
 )  # fmt: skip
+from persistence.migrations import schema_texts
 from persistence.repositories import SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.checks import check_operation, check_rollups
+from scheduler.checks import NO_COMMIT_MISSING, check_backups, check_operation, check_rollups
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.options import RollupPlan
 
@@ -54,25 +55,32 @@ def verify(
     *,
     depth: Depth = Depth.USUAL,
     heads: Sequence[Anchor] = (),
+    second_folder: Path | None = None,
 ) -> list[Finding]:
     """Everything that is not as it should be. `database` is best opened without refusing anything, so that all of it is told.
 
-    `heads`: those of the chain that were kept elsewhere, besides the ones in the manifests of backups. Raises `Unavailable` where it
+    `heads`: those of the chain that were kept elsewhere, besides the ones in the manifests of backups. `second_folder`: the second place
+    of backups, read back too where `depth` is full. Raises `Unavailable` where it
     could not be checked. Where nothing in the books themselves is wrong this is remembered, for the next quick one.
     """
     around = check_operation(database, now, backup_folder, full=depth is Depth.FULL)
     if depth is Depth.QUICK:
         with database.snapshot() as connection:
             return [*around, *guarded("what came since", verified.check_since(connection, verified.last_verified(connection)))]
+    if depth is Depth.FULL and second_folder is not None:
+        around += check_backups(second_folder)
     findings = check_pages(database)
     with _apart(database) as copy:
         findings += check_books(copy)
         findings += check_whole_chain(copy, backup_folder, heads)
+        findings += check_schema(copy)
         findings += check_rollups(copy, plan)
         if depth is Depth.FULL:
             findings += check_rebuild(copy, plan, now)
-        if not findings:
-            verified.remember(database, copy, now)
+        if not findings and not any(f.check == NO_COMMIT_MISSING for f in around):
+            # What cannot be noted now is looked at again by the next quick one.
+            with suppress(BooksError):
+                verified.remember(database, copy, now)
     return [*findings, *around]
 
 
@@ -85,6 +93,19 @@ def check_pages(database: DatabaseManager) -> list[Finding]:
         Finding("pages match their checksums", f"page {number} of {database.path}", "what was written", "something else", "jarvis db salvage NEW-FILE")
         for number in damaged_pages(database)[:SHOWN]
     ]
+
+
+def check_schema(database: DatabaseManager) -> list[Finding]:
+    """Tables, indexes, views and triggers that are not those of this program: a trigger that is gone no longer keeps rows from being changed."""
+    with closing(DatabaseManager(":memory:")) as fresh:
+        fresh.initialize()
+        with fresh.get_connection() as ours, database.get_connection() as theirs:
+            expected, found = schema_texts(ours), schema_texts(theirs)
+    return [
+        Finding("the schema is this program's", name, *(("as it was made", "changed") if name in found and name in expected else
+        ("there", "missing") if name in expected else ("nothing", "somebody added it")), "jarvis db check")
+        for name in sorted({*expected, *found}) if expected.get(name) != found.get(name)
+    ][:SHOWN]  # fmt: skip
 
 
 def check_whole_chain(database: DatabaseManager, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
@@ -132,7 +153,7 @@ def check_rebuild(copy: DatabaseManager, plan: RollupPlan, now: int) -> list[Fin
     with copy.copied(folder) as again:
         try:
             rebuilding.rebuild(again, now)
-        except BooksError as error:
+        except rebuilding.UNREADABLE as error:
             return [Finding(rebuilding.NAME, "books", "facts that can be derived from", str(error), "jarvis verify --chain")]
         again.close()
         found = list(islice(rebuilding.differences(copy, again.path), SHOWN))

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from jarvis import __version__
 from jarvis.cli import backup, books, feed, inspect, jobs, performance, proof, quarantine, rollup, run
-from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say
+from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
 from jarvis.limits import remedy_of
 
 
@@ -73,5 +73,5 @@ def main() -> None:
         code = Exit.FAILED if remedy else exit_code_of(error)
         if code is None:
             raise
-        say(f"jarvis: {remedy or error}")
+        say(f"jarvis: {remedy or sentence_of(error)}")
         sys.exit(code)

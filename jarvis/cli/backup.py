@@ -103,6 +103,7 @@ def restore(
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest proved backup from this time or before.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="PATH", help="Into a new file, the present database stays as it is.")] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the workers and the scheduler that hold the books first.")] = False,
+    unproved: Annotated[bool, typer.Option("--unproved", help="A backup without a readable manifest, too: only what it holds is checked then.")] = False,
     identity: Annotated[Path | None, typer.Option("--identity", metavar="KEYFILE", help="The age secret key of an encrypted copy (.age).")] = None,
 ) -> None:
     """Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.
@@ -122,20 +123,20 @@ def restore(
             raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
         settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with scratch_folder(settings.data_folder, "decrypted") as folder:
-            _bring_back(decrypt(backup.path, identity, folder), to, stop)
+            _bring_back(decrypt(backup.path, identity, folder), to, stop, unproved)
         return
-    _bring_back(backup, to, stop)
+    _bring_back(backup, to, stop, unproved)
 
 
-def _bring_back(backup: Backup, to: Path | None, stop: bool) -> None:
+def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> None:
     from jarvis.restoring import restore_books, restore_copy
 
     settings = CONTEXT.settings
     if to is not None:
-        restore_copy(backup, to)
+        restore_copy(backup, to, unproved=unproved)
         say(f"restored {backup.path.name} to {to}")
         return
-    done = restore_books(settings, backup, datetime.now(UTC), stop=stop)
+    done = restore_books(settings, backup, datetime.now(UTC), stop=stop, unproved=unproved)
     say(f"restored {backup.path.name} to {settings.database.path}")
     if done.aside is not None:
         say(f"the database that was there is kept as {done.aside}")
@@ -149,6 +150,8 @@ def _bring_back(backup: Backup, to: Path | None, stop: bool) -> None:
         say("nothing was recorded after this backup")
     if done.by_hand:
         say(f"{done.by_hand:,} entries were saved by hand after this backup: only {done.aside} has them, save them again")
+    if done.quarantined:
+        say(f"{done.quarantined:,} records were quarantined after this backup: `JARVIS_DATABASE__PATH={done.aside} jarvis quarantine export` has them")
     say("go on with `jarvis rollup`, then start the workers and the scheduler")
 
 

@@ -52,6 +52,16 @@ def exit_code_of(error: Exception) -> Exit | None:
     return None
 
 
+def sentence_of(error: Exception) -> str:
+    """What is said of an error that has an exit code: errors of ours are sentences already."""
+    if type(error).__module__.partition(".")[0] == "redis":
+        return f"the broker does not answer: {error}; is it running, and is broker.url the right one?"
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}; check the path, its owner and mode, the free space and `ulimit -f`"
+    return str(error)
+
+
 @dataclass
 class Context:
     """The settings of this invocation, read when a command needs them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -48,9 +49,11 @@ def verify(
             findings = verification.check_chain_and_rows(database, chosen.path, heads)
         else:
             depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
-            findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads)
-    except BooksError as error:
+            findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path)
+    except (BooksError, OSError) as error:
         say(f"could not be checked: {error}")
+        if as_json:
+            print_json({"error": str(error)})
         raise typer.Exit(Exit.FAILED) from error
     finally:
         database.close()
@@ -122,6 +125,8 @@ def rebuild(
         say(f"the books as they were are kept as {kept}")
         findings = rebuilding.replace(database, settings.rollup_plan, now)
         database.close()
-    for f in findings:
+    if as_json:
+        print_json([asdict(f) for f in findings])
+    for f in () if as_json else findings:
         print(f"{f.where}: {f.found} is {f.expected} now")
     say(f"rebuilt; {len(findings)} difference{'s' * (len(findings) != 1)}" if findings else "rebuilt; nothing was different")

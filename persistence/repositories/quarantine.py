@@ -89,6 +89,18 @@ class Filter:
         return " AND ".join(terms) or "1", tuple(params)
 
 
+def count_missing_in(connection: apsw.Connection, other: str) -> int:
+    """How many records are held here and not in another database of these books (a path)."""
+    connection.execute("ATTACH ? AS other", (other,))
+    try:
+        sql = (
+            "SELECT count(*) FROM main.quarantine q WHERE q.state = 'held' AND NOT EXISTS (SELECT 1 FROM other.quarantine o WHERE o.raw_digest = q.raw_digest)"
+        )
+        return int(connection.execute(sql).get)
+    finally:
+        connection.execute("DETACH other")
+
+
 _COLUMNS = "quarantine_no, raw, reason, detail, kind, account_id, record_id, fact_no, received_at, deliveries, state, resolution, resolved_at"
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,12 +15,14 @@ from pathlib import Path
 import pytest
 from books import NEW_YEAR, books, deposit, fill, snapshot
 
-from jarvis.restoring import restore_books
+from jarvis.restoring import restore_books, restore_copy
 from jarvis.settings import Settings
 from persistence import backups
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
-from persistence.files import locked_file
+from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
+from persistence.domain.outcome import Refusal
+from persistence.files import locked_file, locked_folder
+from persistence.integrity import check_books
 from persistence.ledger import Ledger
 from scheduler.checks import check_operation
 from scheduler.drill import DrillFailed, restore_drill
@@ -228,6 +233,94 @@ def test_a_present_database_that_cannot_be_read_holds_no_restore_up(database, le
     assert (done.later, bool(done.problem), done.aside.read_bytes()[:3]) == (None, True, b"not")
     with closing(DatabaseManager(settings.database.path)) as restored:
         assert books(restored) == before
+
+
+def test_the_log_of_a_database_that_is_gone_is_not_applied_to_the_restored_one(database, ledger, folder, settings):
+    ledger.post([deposit(1)])
+    made = backups.create(database, folder, NEW_YEAR)
+    program = "import os, sys; from persistence.ledger import Ledger; from persistence.database import DatabaseManager; from books import deposit\n"
+    program += "Ledger(DatabaseManager(sys.argv[1])).post([deposit(2)]); os._exit(9)"
+    database.close()
+    subprocess.run([sys.executable, "-c", program, database.path], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, check=False)
+    assert Path(f"{database.path}-wal").stat().st_size
+    Path(database.path).unlink()
+    with pytest.raises(Invalid, match="-wal exists already"):
+        restore_copy(made, Path(database.path))
+    done = restore_books(settings, made, datetime.now(UTC), stop=False)
+    assert "-wal" in done.problem
+    with closing(DatabaseManager(settings.database.path)) as restored:
+        assert restored.execute_query("SELECT record_id FROM facts") == [("d1",)]
+        assert check_books(restored) == []
+
+
+def test_what_was_quarantined_after_the_backup_is_told(database, ledger, folder, settings):
+    ledger.post([deposit(1)])
+    made = backups.create(database, folder, NEW_YEAR)
+    ledger.post([Refusal(b"raw", "malformed", "no JSON")])
+    database.close()
+    assert restore_books(settings, made, datetime.now(UTC), stop=False).quarantined == 1
+
+
+def test_a_backup_without_a_readable_manifest_is_restored_only_on_purpose_and_looked_at_even_then(database, ledger, folder, settings):
+    ledger.post([deposit(1)])
+    made = backups.create(database, folder, NEW_YEAR, compress=False)
+    backups.manifest_path(made.path).write_text("{}")
+    [found] = backups.present(folder)
+    database.close()
+    with pytest.raises(WrongDatabase, match="--unproved"):
+        restore_books(settings, found, datetime.now(UTC), stop=False)
+    restore_books(settings, found, datetime.now(UTC), stop=False, unproved=True)
+    with closing(DatabaseManager(made.path, wal_mode=False)) as copy:
+        copy.execute_update("UPDATE balances SET available = '9'")
+    with pytest.raises(WrongDatabase, match="do not add up"):
+        restore_books(settings, found, datetime.now(UTC) + timedelta(seconds=2), stop=False, unproved=True)
+
+
+def test_a_backup_of_other_books_does_not_replace_these(database, ledger, folder, settings, tmp_path):
+    ledger.post([deposit(1)])
+    with closing(DatabaseManager(tmp_path / "other.db")) as other:
+        other.initialize()
+        made = backups.create(other, folder, NEW_YEAR)
+    database.close()
+    with pytest.raises(WrongDatabase, match="a backup of other books"):
+        restore_books(settings, made, datetime.now(UTC), stop=False)
+
+
+def test_one_backup_is_taken_at_a_time(database, ledger, folder):
+    ledger.post([deposit(1)])
+    folder.mkdir()
+    with locked_folder(folder, "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
+        backups.create(database, folder, NEW_YEAR)
+    backups.create(database, folder, NEW_YEAR)
+
+
+def test_nothing_goes_while_the_newest_one_failed_its_proof(database, ledger, folder):
+    ledger.post([deposit(1)])
+    for day in range(12):
+        backups.create(database, folder, NEW_YEAR + day * DAY)
+    now = NEW_YEAR + 100 * DAY
+    assert len(backups.prune(folder, now, 30, dry_run=True)) == 2
+    failed = folder / "failed-jarvis-20260401T000000Z-schema0004.db.zst"
+    failed.write_bytes(b"torn")
+    assert backups.prune(folder, now, 30) == []
+    assert "it failed its proof" in {f.found for f in check_operation(database, now, folder)}
+    failed.unlink()
+    assert len(backups.prune(folder, now, 30)) == 2
+
+
+def test_what_lies_oddly_in_the_folder_is_a_finding_and_stops_nothing(database, ledger, folder):
+    ledger.post([deposit(1)])
+    gone, odd, kept = (backups.create(database, folder, NEW_YEAR + n * SECOND) for n in range(3))
+    gone.path.unlink()
+    (folder / "jarvis-20261399T000000Z-schema0004.db.zst").write_bytes(b"the 99th of a month")
+    backups.write_manifest(odd.path, {"format": backups.FORMAT, "file": odd.path.name, "tables": []})
+    assert [(b.path, b.proved) for b in backups.present(folder)] == [(kept.path, True), (odd.path, False)]
+    told = {f.where: f.check for f in check_operation(database, NEW_YEAR + 60 * SECOND, folder)}
+    assert told.items() >= {str(odd.path): "backups are proved", str(backups.manifest_path(gone.path)): "backups have their files"}.items()
+    not_a_folder = folder / "file"
+    not_a_folder.write_text("")
+    with pytest.raises(Unavailable, match=r"could not read .*database.backup.path"):
+        backups.present(not_a_folder)
 
 
 def test_the_right_backup_is_found_by_its_time(database, ledger, folder):

@@ -18,6 +18,7 @@ from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.integrity import check_books, damaged_pages
 from persistence.ledger import Ledger
 from persistence.repositories import SQLiteAccountRepository
+from scheduler.verification import check_schema
 
 
 def pragmas(database: DatabaseManager) -> dict[str, object]:
@@ -354,6 +355,7 @@ def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path,
     assert (held["facts"], held["fills"], held["quarantine"]) == (129, 118, 2)
     assert SQLiteAccountRepository(upgraded).find_by_id("acc_tape").name == "Tape"
     assert check_books(upgraded) == []
+    assert check_schema(upgraded) == [], "it is that of a new database"
     assert damaged_pages(upgraded) == [], "every page has its checksum now"
     [kept] = backups.present(tmp_path / "backups")
     assert kept.proved, "a proved backup of the older one"
@@ -365,6 +367,24 @@ def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path,
     )
     assert statuses(again) == ["duplicate"], "identities and digests are those of the older program"
     upgraded.close()
+
+
+def test_an_older_schema_is_said_to_be_one(tmp_path):
+    path = tmp_path / "b.db"
+    path.write_bytes(zstandard.decompress(RELEASED[0].read_bytes()))
+    with pytest.raises(WrongDatabase, match="has schema version 1, this program works with"):
+        DatabaseManager(path).execute_query("SELECT 1")
+
+
+def test_a_link_to_the_database_is_the_database(tmp_path):
+    (tmp_path / "real").mkdir()
+    DatabaseManager(tmp_path / "real" / "b.db").initialize()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "b.db")
+    linked = DatabaseManager(tmp_path / "link.db")
+    Ledger(linked).post([deposit()])
+    assert linked.wal_bytes() > 0
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("link")] == ["link.db"], "log, marks and locks lie beside the file itself"
+    linked.close()
 
 
 def test_a_migration_that_fails_leaves_the_older_database_as_it_was(tmp_path, monkeypatch):

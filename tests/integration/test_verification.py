@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from persistence import backups, chain
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, Money, instants
+from persistence.domain.errors import Damaged, Unavailable
 from persistence.integrity import check_books
 from persistence.ledger import Ledger
 from persistence.repositories import SQLiteAccountRepository
 from persistence.salvage import readable, salvage
+from persistence.second import Second, carry
 from persistence.verified import last_verified
 from scheduler import rebuild
 from scheduler.jobs import roll_up_accounts
@@ -66,6 +68,8 @@ DAMAGE = [
     ("UPDATE facts SET recorded_at = 5 WHERE fact_no = 2", "the chain holds", False),
     ("UPDATE rollup_rows SET pnl_total = '1'", "rows follow from what stands behind them", True),
     ("UPDATE performance_metrics SET pnl_daily = '1'", "rows follow from what stands behind them", True),
+    ("DROP TRIGGER transactions_immutable", "the schema is this program's", False),
+    ("CREATE TRIGGER evil AFTER INSERT ON facts BEGIN SELECT 1; END", "the schema is this program's", False),
 ]
 
 
@@ -191,13 +195,14 @@ def test_after_going_back_the_newer_backups_of_that_time_are_no_contradiction(ke
     assert told(kept, Depth.USUAL, tmp_path / "backups") == set()
 
 
+NEVER_RESTORED = (
+    "INSERT INTO chain_events (kind, happened_at, content) SELECT 'restored from a backup', 1, json_object('epoch', epoch, 'block_no', 0) FROM book; "
+    "UPDATE book SET epoch = 'aaaabbbbccccdddd'"
+)
 FORGED = {
     "another book": ("UPDATE book SET book_id = '00112233445566778899aabbccddeeff'", "backups belong to these books"),
-    "a restore that never was": (
-        'INSERT INTO chain_events (kind, happened_at, content) SELECT \'restored from a backup\', 1, json_object(\'epoch\', epoch, \'block_no\', 0) FROM book; '
-        "UPDATE book SET epoch = 'aaaabbbbccccdddd'", "the chain holds",
-    ),
-}  # fmt: skip
+    "a restore that never was": (NEVER_RESTORED, "the chain holds"),
+}
 
 
 @pytest.mark.parametrize("forgery", FORGED)
@@ -208,6 +213,25 @@ def test_no_row_of_the_database_alone_excuses_the_heads_in_the_backups(kept, tmp
         connection.execute("UPDATE facts SET recorded_at = 5 WHERE fact_no = 2; DELETE FROM chain_blocks; " + sql)
     chain.seal(kept, NOW)
     assert check in told(kept, folder=tmp_path / "backups")
+
+
+def test_a_rebuild_from_facts_that_cannot_be_read_changes_nothing_and_says_so(kept):
+    kept.execute_update("UPDATE fills SET symbol = CAST(x'ff' AS TEXT) WHERE fill_id = 'f1'")
+    before = kept.execute_query("SELECT * FROM orders")
+    with pytest.raises(Damaged, match=r"cannot be derived from.*nothing was changed"):
+        rebuild.replace(kept, PLAN, NOW)
+    assert kept.execute_query("SELECT * FROM orders") == before
+    with kept.copied(Path(kept.path).parent) as copy:
+        assert [f.expected for f in check_rebuild(copy, PLAN, NOW)] == ["facts that can be derived from"]
+
+
+def test_the_second_place_is_read_back_by_a_full_verification(kept, tmp_path):
+    made = backups.create(kept, tmp_path / "backups", NOW)
+    copied = carry(made, Second(tmp_path / "second", None), NOW)
+    assert verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second") == []
+    copied.write_bytes(copied.read_bytes()[:-1])
+    [found] = verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second")
+    assert found.where == str(copied)
 
 
 def test_what_can_be_read_of_a_damaged_file_is_recovered_and_the_rest_named(kept, ledger, tmp_path):
@@ -243,6 +267,25 @@ def test_salvaging_sound_books_loses_nothing(kept, tmp_path):
     assert told(recovered, Depth.FULL) == set()
     assert statuses(Ledger(recovered).post([deposit(1)])) == ["duplicate"]
     recovered.close()
+
+
+def test_books_with_missing_commits_are_not_written_to(kept):
+    """A note of what was verified would be a commit, and the next look would miss nothing."""
+    stands, _, _ = kept.standing()
+    kept.marks.write(stands._replace(commit_no=stands.commit_no + 1))
+    looking = DatabaseManager(kept.path, refuse_loss=False)
+    for _ in range(2):
+        assert told(looking) == {"no commit is missing"}
+    assert looking.standing()[0] == stands
+    looking.close()
+
+
+def test_findings_are_told_where_nothing_can_be_noted(kept, monkeypatch):
+    def full(*_):
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr("scheduler.verification.verified.remember", full)
+    assert told(kept) == set()
 
 
 def test_verification_is_remembered_only_without_findings(kept):
