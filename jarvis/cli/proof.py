@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
+
+if TYPE_CHECKING:
+    from persistence.database import DatabaseManager
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -45,6 +49,8 @@ def verify(
     folder = chosen.path if chosen.enabled and chosen.daily_backup else None
     heads = [_head(text) for text in head or ()]
     try:
+        if not (quick or as_json):
+            _tell_events(database)
         if chain:
             findings = verification.check_chain_and_rows(database, chosen.path, heads)
         else:
@@ -58,6 +64,18 @@ def verify(
     finally:
         database.close()
     tell_findings(findings, "no findings", as_json=as_json)
+
+
+def _tell_events(database: DatabaseManager) -> None:
+    """What the chain says happened to recorded rows: sound books may still hold what their owner did not do."""
+    from collections import Counter
+
+    from persistence.chain import all_events
+
+    with database.get_connection() as connection:
+        counts = Counter(kind for _, kind, _, _ in all_events(connection))
+    if counts:
+        say(f"the chain tells of {', '.join(f'{kind} ({n:,})' for kind, n in sorted(counts.items()))}: `jarvis chain events`")
 
 
 def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
@@ -94,7 +112,7 @@ def chain_events(as_json: Json = False) -> None:
     from persistence.domain.instants import to_text
 
     with CONTEXT.database(looking=True).get_connection() as connection:
-        rows = [(number, to_text(at), kind, content) for number, kind, at, content in chain.all_events(connection)]
+        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in chain.all_events(connection)]
     print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)
 
 
