@@ -92,7 +92,7 @@ def delete(
     say(f"backed up and proved: {made.path}")
     repository.delete(account)
     database.close()
-    say(f"deleted {account}; `jarvis restore {made.path.name} --to FILE` shows it again")
+    say(f"deleted {account}; `jarvis restore {made.path} --to FILE` shows it again")
 
 
 def transactions(
