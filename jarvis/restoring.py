@@ -9,14 +9,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from persistence import backups
-from persistence.chain import book_id
+from persistence.chain import identity, newest
+from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, WrongDatabase
 from persistence.domain.instants import to_instant
 from persistence.files import fsync_folder, locked_file
@@ -38,6 +39,8 @@ class Restored:
     by_hand: int = 0
     quarantined: int = 0
     problem: str | None = None
+    #: Notes beside the backups that could not be written.
+    missing_notes: list[Path] = field(default_factory=list)
 
 
 def restore_copy(backup: backups.Backup, target: Path, *, unproved: bool = False) -> None:
@@ -60,20 +63,23 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stop:
         stop_holders(folder)
-    with nobody_else(folder), backups.opened(backup, folder, unproved=unproved) as plain:
+    # Beside the books, so that putting it in their place is one rename.
+    with nobody_else(folder), backups.opened(backup, path.parent, unproved=unproved) as plain:
         done = Restored()
-        stamp = f"{now:%Y%m%dT%H%M%SZ}"
+        stamp, aside = _free_name(path, now)
+        present = _identity(settings)
+        if present is not None:
+            _refuse_other_books(settings, backup, plain, present[0])
         if path.exists():
-            _refuse_other_books(settings, backup)
             _export_later(settings, plain, folder / f"after-{stamp}.ndjson", done)
-        take_back_on_purpose(plain, to_instant(now), settings.database.backup.path)
-        aside = path.with_name(f"{path.name}.before-restore-{stamp}")
-        if not path.exists() and _beside(path)[0].exists():
-            done.problem = f"the database was gone, its log is kept as {_beside(aside)[0]}"
+        notes = settings.database.backup.path
+        done.missing_notes = take_back_on_purpose(plain, to_instant(now), notes, instead_of=present)
         if path.exists():
             done.aside = aside
             # A second name for it, so that there is a database under the first one at every moment.
             os.link(path, aside)
+        elif _beside(path)[0].exists():
+            done.problem = f"the database was gone, its log is kept as {_beside(aside)[0]}"
         # The log of the former database, which a readable one no longer has by now, must not be applied to the other one.
         for found, kept in zip(_beside(path), _beside(aside), strict=True):
             with suppress(FileNotFoundError):
@@ -88,15 +94,32 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
         return done
 
 
-def _beside(path: Path) -> tuple[Path, Path]:
-    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+def _free_name(path: Path, now: datetime) -> tuple[str, Path]:
+    """A stamp, and the name that the present database is kept under by it."""
+    for n in range(1_000):
+        stamp = f"{now:%Y%m%dT%H%M%SZ}{f'-{n}' if n else ''}"
+        aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+        if not any(p.exists() for p in (aside, *_beside(aside))):
+            return stamp, aside
+    raise Invalid(f"{path.parent} holds a thousand databases that were kept in this second; move some away")
 
 
-def _refuse_other_books(settings: Settings, backup: backups.Backup) -> None:
-    ours, theirs = None, ((backup.manifest or {}).get("chain") or {}).get("book")
+def _beside(path: Path) -> tuple[Path, Path, Path]:
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"), path.with_name(f"{path.name}-journal")
+
+
+def _identity(settings: Settings) -> tuple[str, str] | None:
+    """Id and epoch of the present books; None where there are none that can be read."""
     with suppress(BooksError), closing(open_database(settings, looking=True)) as present, present.get_connection() as connection:
-        ours = book_id(connection)
-    if ours is not None and theirs is not None and ours != theirs:
+        return identity(connection)
+    return None
+
+
+def _refuse_other_books(settings: Settings, backup: backups.Backup, plain: Path, ours: str) -> None:
+    with closing(DatabaseManager(plain, wal_mode=False)) as restored, restored.get_connection() as connection:
+        # Of those from before there was a chain nobody can tell.
+        theirs = identity(connection)[0] if newest(connection).block_no else None
+    if theirs is not None and ours != theirs:
         raise WrongDatabase(
             f"{backup.path} is a backup of other books ({theirs}) than those in {settings.database.path} ({ours}); "
             "restore it with --to into a new file, or move the present database away first"
@@ -106,7 +129,9 @@ def _refuse_other_books(settings: Settings, backup: backups.Backup) -> None:
 def _export_later(settings: Settings, backup: Path, target: Path, done: Restored) -> None:
     """The records of the present database that the backup does not hold."""
     try:
-        with closing(open_database(settings, looking=True)) as new:
+        # Whoever moves its log otherwise (Litestream) has no more to do with it.
+        wal_mode = settings.database.performance.wal_mode
+        with closing(DatabaseManager(settings.database.path, wal_mode=wal_mode, refuse_loss=False, verify_pages=False)) as new:
             new.checkpoint(truncate=True)
             with new.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
                 for fact in facts.facts_missing_in(connection, str(backup)):

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -30,10 +30,10 @@ import zstandard
 from persistence import chain, migrations
 from persistence.chain_checks import check_chain
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
+from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
-from persistence.driver import connect
-from persistence.files import fsync_folder, locked_folder, scratch_folder
+from persistence.driver import connect, translated
+from persistence.files import fsync_folder, locked_file, scratch_folder
 from persistence.integrity import check_books
 from persistence.retention import expired
 
@@ -86,7 +86,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     partial = folder / f".{path.name}.partial"
-    with locked_folder(folder, "another backup is being taken"):
+    with _alone(folder):
         if path.exists():
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
@@ -95,6 +95,16 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         write_manifest(path, manifest)
         fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked_file(folder / ".lock", f"backup, process {os.getpid()}"))
+        except HeldElsewhere as error:
+            raise HeldElsewhere(f"another backup is being taken into {folder}; try again when it is done ({error})") from error
+        yield
 
 
 def _take(database: DatabaseManager, path: Path, partial: Path, now: int, schema: int, *, compress: bool) -> dict[str, Any]:
@@ -201,7 +211,7 @@ def _names(folder: Path, pattern: str) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise Unavailable(f"could not read {folder}: {error.strerror}; check database.backup.path, its owner and its mode") from error
+        raise Unavailable(f"could not read {folder}: {error.strerror}; check the folder, its owner and its mode") from error
 
 
 def find(folder: Path, *, at: datetime | None = None) -> Backup:
@@ -336,6 +346,9 @@ def _prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
 
 def _refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
     """Raises `WrongDatabase` where the books in a restored file do not add up."""
+    with closing(connect(str(plain))) as connection, translated(f"read {path}"):
+        if migrations.schema_version(connection, str(path)) == 0:
+            raise WrongDatabase(f"{path} holds no books, it is empty")
     with closing(DatabaseManager(plain, wal_mode=False)) as restored:
         # One of an older program is looked at as what it becomes.
         restored.initialize(back_up=False)
@@ -363,9 +376,13 @@ def _read(source: Path, target: Path) -> None:
     with open(source, "rb") as file, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain:
         if ".db.zst" in source.name:
             try:
-                zstandard.ZstdDecompressor().copy_stream(file, plain)
+                stream = zstandard.ZstdDecompressor().decompressobj()
+                while block := file.read(CHUNK):
+                    plain.write(stream.decompress(block))
             except zstandard.ZstdError as error:
                 raise WrongDatabase(f"{source} does not decompress: {error}") from error
+            if not stream.eof:
+                raise WrongDatabase(f"{source} does not decompress: it ends too early")
         else:
             shutil.copyfileobj(file, plain, CHUNK)
         plain.flush()

@@ -198,6 +198,12 @@ def book_id(connection: apsw.Connection) -> str:
     return str(connection.execute("SELECT book_id FROM book").get)
 
 
+def identity(connection: apsw.Connection) -> tuple[str, str]:
+    """Whose books these are, and their epoch, which going back renews."""
+    book, epoch = connection.execute("SELECT book_id, epoch FROM book").get
+    return str(book), str(epoch)
+
+
 def epochs_left(connection: apsw.Connection) -> dict[str, int]:
     """The epochs of these books, each with the last block that its chain shares with this one."""
     shared = {content["epoch"]: content["block_no"] for kind in (RESTORED, LOSS_ACCEPTED) for _, content in events(connection, kind)}

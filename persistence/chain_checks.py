@@ -160,7 +160,8 @@ def _erased_first(connection: apsw.Connection, further: Further) -> Iterator[Fin
     """A fact is recorded anew only after it was erased, and a deletion erases every fact that its account had."""
     for number, entries in further.entries.items():
         for block_no, kind in entries:
-            if kind == FACT and not further.was_erased(number, block_no):
+            # One that was erased before there was a chain, and saved by hand before its first block, is there twice, the same.
+            if kind == FACT and not further.was_erased(number, block_no) and not _says_the_same(connection, number, block_no):
                 yield Finding(NAME, _row_name(connection, FACT, number), "erased before it was recorded anew", f"sealed again in block {block_no}", LOOK)
     for event_no, content in chain.events(connection, chain.ACCOUNT_DELETED):
         sealed = next(((block_no, facts_to) for block_no, facts_to, events_to in further.blocks if events_to >= event_no), None)
@@ -172,6 +173,21 @@ def _erased_first(connection: apsw.Connection, further: Further) -> Iterator[Fin
         for (number,) in rows:
             if (block_no, ERASED_FACT) not in further.entries.get(number, ()) and not further.was_erased(number, block_no):
                 yield Finding(NAME, _row_name(connection, FACT, number), f"erased with its account in block {block_no}", "not", LOOK)
+
+
+def _says_the_same(connection: apsw.Connection, number: int, block_no: int) -> bool:
+    """Whether a further entry of a fact is that of its first block."""
+    key = FACT + number.to_bytes(8, "big")
+    found = {e for b in chain.blocks(connection) if b.facts_to >= number and b.block_no <= block_no for e in _entries_of(b, key)}
+    return len(found) == 1
+
+
+def _entries_of(block: Block, key: bytes) -> Iterator[bytes]:
+    at = block.entries.find(key)
+    while at >= 0:
+        if at % chain.ENTRY_BYTES == 0:
+            yield block.entries[at : at + chain.ENTRY_BYTES]
+        at = block.entries.find(key, at + 1)
 
 
 def _later_rows(connection: apsw.Connection, later: dict[int, tuple[bytes, bytes, int]], from_before: set[int]) -> Iterator[Finding]:

@@ -333,12 +333,11 @@ class DatabaseManager:
             # Before the books go back, so that whoever finds them half-way does not take it for a loss.
             self.marks.forget()
             with self._connected(checked=False) as connection, translated(f"restore {backup_path}"):
+                replaced = going_back.epoch_of(connection)
                 with connection.backup("main", source, "main") as copying:
                     copying.step()
-                if migrations.schema_version(connection, self.path) == migrations.newest_version():
-                    going_back.go_back(
-                        connection, chain.RESTORED, self._clock(), self.backup_folder
-                    )  # older ones get an epoch when they are brought up to date
+                if migrations.schema_version(connection, self.path) == migrations.newest_version():  # older ones get an epoch of their own
+                    going_back.go_back(connection, chain.RESTORED, self._clock(), self.backup_folder, replaced=replaced)
                 if self.path != ":memory:":
                     connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
         finally:

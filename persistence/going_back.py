@@ -19,20 +19,38 @@ from persistence.driver import renew_epoch
 from persistence.files import fsync_folder
 
 
-def go_back(connection: apsw.Connection, kind: str, now: int, folder: Path, content: Mapping[str, Any] | None = None) -> None:
+def go_back(
+    connection: apsw.Connection, kind: str, now: int, folder: Path, content: Mapping[str, Any] | None = None, *, replaced: str | None = None
+) -> list[Path]:
     """Give the books an epoch of their own: what was made durable after them is left behind knowingly, not lost.
 
-    `kind` is `chain.RESTORED` or `chain.LOSS_ACCEPTED`; the note goes into the backup folder, where there is one.
+    `kind` is `chain.RESTORED` or `chain.LOSS_ACCEPTED`, `replaced` the epoch of the books that give way. The notes go into the backup
+    folder. Returns those that could not be written: going back does not fail for them.
     """
     epoch, block_no = str(connection.execute("SELECT epoch FROM book").get), chain.newest(connection).block_no
     chain.record_event(connection, kind, now, {**(content or {}), "epoch": epoch, "block_no": block_no})
     renew_epoch(connection)
-    if folder.is_dir():
-        with os.fdopen(os.open(folder / f"went-back-{epoch}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({"epoch": epoch, "block_no": block_no, "at": now}, file)
+    left = {epoch: block_no} if replaced in (None, epoch) else {epoch: block_no, str(replaced): 0}
+    return [path for e, b in left.items() if not _note(path := folder / f"went-back-{e}-{b}.json", {"epoch": e, "block_no": b, "at": now})]
+
+
+def _note(path: Path, content: Mapping[str, Any]) -> bool:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
-        fsync_folder(folder)
+        fsync_folder(path.parent)
+    except OSError:
+        return False
+    return True
+
+
+def epoch_of(connection: apsw.Connection) -> str | None:
+    """The epoch of the books behind a connection; None of those from before there were any."""
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'book'").get is None:
+        return None
+    return str(connection.execute("SELECT epoch FROM book").get)
 
 
 def noted(folder: Path) -> set[tuple[str, int]]:
@@ -47,4 +65,4 @@ def noted(folder: Path) -> set[tuple[str, int]]:
     return found
 
 
-__all__ = ["go_back", "noted"]
+__all__ = ["epoch_of", "go_back", "noted"]

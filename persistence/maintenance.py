@@ -79,12 +79,19 @@ def checkpoint(database: DatabaseManager) -> tuple[int, int]:
     return database.checkpoint() or (0, 0)
 
 
-def take_back_on_purpose(path: Path, now: int, backup_folder: Path) -> None:
-    """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost."""
+def take_back_on_purpose(path: Path, now: int, backup_folder: Path, *, instead_of: tuple[str, str] | None = None) -> list[Path]:
+    """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost.
+
+    `instead_of`: id and epoch of the books that they replace. Books from before there was a chain take over that id. Returns the
+    notes beside the backups that could not be written.
+    """
+    book, epoch = instead_of or (None, None)
     with closing(DatabaseManager(path, wal_mode=False, refuse_loss=False)) as database:
         database.initialize(back_up=False)
         with database.transaction() as connection:
-            go_back(connection, RESTORED, now, backup_folder)
+            if book is not None and connection.execute("SELECT 1 FROM chain_blocks LIMIT 1").get is None:
+                connection.execute("UPDATE book SET book_id = ?", (book,))
+            return go_back(connection, RESTORED, now, backup_folder, replaced=epoch)
 
 
 @dataclass(frozen=True, slots=True)

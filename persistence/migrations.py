@@ -69,6 +69,8 @@ def refuse_older(connection: apsw.Connection, path: str) -> None:
 def schema_texts(connection: apsw.Connection) -> dict[str, str]:
     """The SQL of every table, index, view and trigger, by kind and name."""
     rows = connection.execute("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    # Litestream keeps tables of its own in the database that it follows.
+    rows = [(name, sql) for name, sql in rows if not str(name).startswith("table _litestream_")]
     return {str(name): str(sql) for name, sql in rows}
 
 

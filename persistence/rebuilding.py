@@ -109,17 +109,16 @@ def _finding(connection: apsw.Connection, table: str, key: list[str], columns: l
 
 
 def mend_indexes(database: DatabaseManager) -> list[Finding]:
-    """Make indexes anew that do not fit their tables. Returns what was wrong; raises `Damaged` where it is the tables themselves."""
+    """Make indexes anew that do not fit their tables. Returns what was wrong; raises `Damaged` where they cannot be made."""
     with database.get_connection() as connection:
-        found = list(file_is_sound(connection))
+        found = [f for f in file_is_sound(connection) if "index" in f.found]
     if found:
         with database.transaction() as connection:
             try:
                 connection.execute("REINDEX")
             except apsw.Error as error:
-                raise Damaged(f"{found[0].found}: it is not only the indexes ({error}); `jarvis db check` says what can be read") from error
-            if left := list(file_is_sound(connection)):
-                raise Damaged(f"{left[0].found}: it is not only the indexes; `jarvis db check` says what can be read, `jarvis db salvage` recovers it")
+                said = f"{found[0].found}: it is not only the indexes ({error}); `jarvis db check` says what can be read, `jarvis db salvage` recovers it"
+                raise Damaged(said) from error
     return found
 
 

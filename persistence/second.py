@@ -66,8 +66,11 @@ def carry(backup: Backup, second: Second, now: int) -> Path | None:
     return copied
 
 
-def decrypt(path: Path, identity: Path, folder: Path) -> Backup:
-    """An encrypted copy as a backup in a folder. Raises `WrongDatabase` for another key or a damaged file, `Invalid` for what is no key."""
+def decrypt(path: Path, identity: Path, folder: Path, *, unproved: bool = False) -> Backup:
+    """An encrypted copy as a backup in a folder, without its manifest where that cannot be read and `unproved` is given.
+
+    Raises `WrongDatabase` for another key, a damaged file or manifest, `Invalid` for what is no key.
+    """
     try:
         lines = identity.read_text("utf-8").splitlines()
         keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines if line.startswith("AGE-SECRET-KEY-")]
@@ -81,10 +84,14 @@ def decrypt(path: Path, identity: Path, folder: Path) -> Backup:
     except (pyrage.DecryptError, OSError) as error:
         raise WrongDatabase(f"{path} cannot be decrypted with {identity}: {error}; it is damaged, or encrypted for another key") from error
     manifest = backups.manifest_path(path)
-    if not manifest.exists():
-        raise WrongDatabase(f"{path} has no manifest beside it, so nothing says what it should hold")
-    content = json.loads(manifest.read_text("utf-8"))
-    backups.manifest_path(target).write_text(json.dumps(content["plain"], indent=1))
+    try:
+        plain = json.loads(manifest.read_text("utf-8"))["plain"]
+        backups.manifest_path(target).write_text(json.dumps(plain, indent=1))
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        if not unproved:
+            raise WrongDatabase(
+                f"{path} has no readable manifest beside it, so nothing says what it should hold; with --unproved only what it holds is checked"
+            ) from error
     [found] = [b for b in backups.present(folder) if b.path == target]
     return found
 

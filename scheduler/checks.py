@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date as Date
 from itertools import islice
 from pathlib import Path
@@ -72,7 +73,7 @@ def check_operation(database: DatabaseManager, now: int, backup_folder: Path | N
     if backup_folder is not None and backup_folder.exists() and (free := disk_usage(backup_folder).free) < (needed := backups.room_needed(database)):
         found.append(Finding("there is room for a backup", str(backup_folder), f"{needed:,} bytes", f"{free:,} are free", f"df -h {backup_folder}"))
     if backup_folder is not None and newest:
-        found += _backups(backup_folder, now, full)
+        found += check_backups(backup_folder, now, full)
     return found
 
 
@@ -97,14 +98,23 @@ def _modes(database: DatabaseManager, backup_folder: Path | None) -> list[Findin
     paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
     folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
     paths += sorted(backup_folder.glob("jarvis-*")) if backup_folder in folders and backup_folder is not None else []
-    modes = [(path, path.stat().st_mode & 0o777) for path in paths]
+    modes = _modes_of(paths)
     found = [Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes if mode & 0o077]
-    modes = [(folder, folder.stat().st_mode & 0o777) for folder in folders]
+    modes = _modes_of(folders)
     found += [Finding("folders are for their owner alone", str(p), "mode 700", f"mode {mode:o}", f"chmod 700 {p}") for p, mode in modes if mode & 0o022]
     return found[:SHOWN]
 
 
-def _backups(folder: Path, now: int, full: bool) -> list[Finding]:
+def _modes_of(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    found = []
+    for path in paths:
+        with suppress(OSError):  # gone since, or a link to nothing
+            found.append((path, path.stat().st_mode & 0o777))
+    return found
+
+
+def check_backups(folder: Path, now: int, full: bool) -> list[Finding]:
+    """What is wrong with the backups of a folder; with `full` each is read back."""
     present = backups.present(folder)
     proved = [b for b in present if b.proved]
     found = [
@@ -118,13 +128,7 @@ def _backups(folder: Path, now: int, full: bool) -> list[Finding]:
     if not proved or to_instant(proved[0].taken_at) < now - OLDEST_BACKUP_DAYS * _DAY:
         said = f"the newest is from {proved[0].taken_at:%Y-%m-%d %H:%M}" if proved else "none"
         found.append(Finding("backups are recent", str(folder), f"a proved one of the last {OLDEST_BACKUP_DAYS} days", said, "jarvis jobs history backup"))
-    return found + (check_backups(folder) if full else [])
-
-
-def check_backups(folder: Path) -> list[Finding]:
-    """Every proved backup of a folder, read back."""
-    found = []
-    for backup in (b for b in backups.present(folder) if b.proved):
+    for backup in proved if full else ():
         try:
             backups.verify(backup)
         except (BooksError, OSError) as error:

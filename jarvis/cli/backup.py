@@ -123,7 +123,7 @@ def restore(
             raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
         settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with scratch_folder(settings.data_folder, "decrypted") as folder:
-            _bring_back(decrypt(backup.path, identity, folder), to, stop, unproved)
+            _bring_back(decrypt(backup.path, identity, folder, unproved=unproved), to, stop, unproved)
         return
     _bring_back(backup, to, stop, unproved)
 
@@ -150,6 +150,10 @@ def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> 
         say("nothing was recorded after this backup")
     if done.by_hand:
         say(f"{done.by_hand:,} entries were saved by hand after this backup: only {done.aside} has them, save them again")
+    for note in done.missing_notes:
+        _, _, epoch, block_no = note.stem.split("-")
+        content = f'{{"epoch": "{epoch}", "block_no": {block_no}}}'
+        say(f"could not write {note}: without it `jarvis verify` takes the backups of what was left for a contradiction; put there yourself: {content}")
     if done.quarantined:
         say(f"{done.quarantined:,} records were quarantined after this backup: `JARVIS_DATABASE__PATH={done.aside} jarvis quarantine export` has them")
     say("go on with `jarvis rollup`, then start the workers and the scheduler")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import zstandard
 from books import NEW_YEAR, books, deposit, fill, snapshot
 
 from jarvis.restoring import restore_books, restore_copy
@@ -21,13 +22,14 @@ from persistence import backups
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
 from persistence.domain.outcome import Refusal
-from persistence.files import locked_file, locked_folder
+from persistence.files import locked_file
 from persistence.integrity import check_books
 from persistence.ledger import Ledger
 from scheduler.checks import check_operation
 from scheduler.drill import DrillFailed, restore_drill
 from scheduler.jobs import back_up, roll_up_accounts
 from scheduler.rollup.options import RollupPlan
+from scheduler.verification import check_whole_chain
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -47,7 +49,7 @@ def test_a_backup_says_what_it_holds_and_is_what_it_says(database, ledger, folde
     [found] = backups.present(folder)
     assert found == made
     backups.verify(found)
-    assert sorted(p.name for p in folder.iterdir()) == [made.path.name, made.path.name + ".manifest.json"]
+    assert sorted(p.name for p in folder.glob("[!.]*")) == [made.path.name, made.path.name + ".manifest.json"]
 
 
 def test_a_plain_backup_is_any_sqlite_tool_s_to_read(database, ledger, folder):
@@ -103,7 +105,7 @@ def test_a_copy_that_is_not_what_was_copied_is_kept_aside_and_counts_for_nothing
     with pytest.raises(backups.BackupFailed, match="kept as"):
         backups.create(database, folder, NEW_YEAR)
     assert backups.present(folder) == []
-    assert [p.name for p in folder.iterdir()] == ["failed-jarvis-20260101T000000Z-schema0004.db.zst"]
+    assert [p.name for p in folder.glob("[!.]*")] == ["failed-jarvis-20260101T000000Z-schema0004.db.zst"]
     monkeypatch.undo()
     (folder / ".jarvis-of-a-killed-run.partial").write_bytes(b"half")
     backups.create(database, folder, NEW_YEAR)
@@ -253,6 +255,90 @@ def test_the_log_of_a_database_that_is_gone_is_not_applied_to_the_restored_one(d
         assert check_books(restored) == []
 
 
+def chain_findings(database: DatabaseManager, folder: Path) -> list[str]:
+    return [f"{f.check}: {f.where}: {f.found}" for f in check_whole_chain(database, folder)]
+
+
+def test_going_back_and_back_again_leaves_no_contradiction(database, ledger, folder, settings):
+    """Through an epoch that was itself left behind, twice within a second, and with an attempt that failed in between."""
+    made = []
+    for n in range(3):
+        ledger.post([deposit(n)])
+        made.append(backups.create(database, folder, NEW_YEAR + n * SECOND))
+    now = datetime.now(UTC)
+
+    def restore(backup):
+        database.close()
+        restore_books(settings, backup, now, stop=False)
+        assert chain_findings(database, folder) == []
+
+    restore(made[1])
+    ledger.post([deposit(7)])
+    made.append(backups.create(database, folder, NEW_YEAR + 9 * SECOND))
+    restore(made[0])
+    restore(made[3])
+    restore(made[2])
+    assert len(list(folder.parent.glob("*.before-restore-*"))) >= 4
+
+
+def test_a_restore_does_not_fail_for_its_note(database, ledger, folder, settings, monkeypatch):
+    ledger.post([deposit(1)])
+    made = backups.create(database, folder, NEW_YEAR)
+    ledger.post([deposit(2)])
+    later = backups.create(database, folder, NEW_YEAR + SECOND)
+    database.close()
+
+    def read_only(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("persistence.going_back.fsync_folder", read_only)
+    done = restore_books(settings, made, datetime.now(UTC), stop=False)
+    [note] = [n for n in done.missing_notes if not n.stem.endswith("-0")]
+    for left in folder.glob("went-back*"):
+        left.unlink()
+    assert chain_findings(database, folder) == [f"the chain holds: block {later.manifest['chain']['block_no']}: no such block"]
+    monkeypatch.undo()
+    _, _, epoch, block_no = note.stem.split("-")
+    note.write_text(json.dumps({"epoch": epoch, "block_no": int(block_no)}))
+    assert chain_findings(database, folder) == [], "what was said to be put there helps"
+
+
+def test_a_backup_from_before_there_was_a_chain_belongs_to_the_books_that_it_replaces(tmp_path, settings):
+    path = settings.database.path
+    released = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(zstandard.decompress(released.read_bytes()))
+    path.chmod(0o600)
+    folder = settings.database.backup.path
+    with closing(DatabaseManager(path, backup_folder=folder)) as database:
+        database.initialize()
+        newer = backups.create(database, folder, NEW_YEAR + DAY * 3650)
+    [older] = [b for b in backups.present(folder) if b.schema_version == 3]
+    restore_books(settings, older, datetime.now(UTC), stop=False)
+    with closing(DatabaseManager(path)) as database:
+        assert chain_findings(database, folder) == []
+    restore_books(settings, newer, datetime.now(UTC), stop=False)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1_000, -5])
+def test_a_backup_that_was_cut_short_is_none_even_without_its_manifest(database, ledger, folder, settings, kept):
+    ledger.post([deposit(n) for n in range(300)])
+    made = backups.create(database, folder, NEW_YEAR)
+    backups.manifest_path(made.path).unlink()
+    made.path.write_bytes(made.path.read_bytes()[:kept])
+    [found] = backups.present(folder)
+    with pytest.raises(WrongDatabase, match="does not decompress"):
+        restore_books(settings, found, datetime.now(UTC), stop=False, unproved=True)
+
+
+def test_an_empty_file_is_no_backup_either(folder, settings):
+    folder.mkdir(parents=True)
+    (folder / "jarvis-20260101T000000Z-schema0004.db").write_bytes(b"")
+    [found] = backups.present(folder)
+    with pytest.raises(WrongDatabase, match="holds no books"):
+        restore_books(settings, found, datetime.now(UTC), stop=False, unproved=True)
+
+
 def test_what_was_quarantined_after_the_backup_is_told(database, ledger, folder, settings):
     ledger.post([deposit(1)])
     made = backups.create(database, folder, NEW_YEAR)
@@ -280,16 +366,21 @@ def test_a_backup_of_other_books_does_not_replace_these(database, ledger, folder
     ledger.post([deposit(1)])
     with closing(DatabaseManager(tmp_path / "other.db")) as other:
         other.initialize()
+        Ledger(other).post([deposit(1)])
         made = backups.create(other, folder, NEW_YEAR)
     database.close()
     with pytest.raises(WrongDatabase, match="a backup of other books"):
         restore_books(settings, made, datetime.now(UTC), stop=False)
+    backups.manifest_path(made.path).unlink()
+    [unproved] = backups.present(folder)
+    with pytest.raises(WrongDatabase, match="a backup of other books"):
+        restore_books(settings, unproved, datetime.now(UTC), stop=False, unproved=True)
 
 
 def test_one_backup_is_taken_at_a_time(database, ledger, folder):
     ledger.post([deposit(1)])
     folder.mkdir()
-    with locked_folder(folder, "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
+    with locked_file(folder / ".lock", "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
         backups.create(database, folder, NEW_YEAR)
     backups.create(database, folder, NEW_YEAR)
 
@@ -315,11 +406,12 @@ def test_what_lies_oddly_in_the_folder_is_a_finding_and_stops_nothing(database, 
     (folder / "jarvis-20261399T000000Z-schema0004.db.zst").write_bytes(b"the 99th of a month")
     backups.write_manifest(odd.path, {"format": backups.FORMAT, "file": odd.path.name, "tables": []})
     assert [(b.path, b.proved) for b in backups.present(folder)] == [(kept.path, True), (odd.path, False)]
+    (folder / "jarvis-20260601T000000Z-schema0004.db").symlink_to(folder / "nothing")
     told = {f.where: f.check for f in check_operation(database, NEW_YEAR + 60 * SECOND, folder)}
     assert told.items() >= {str(odd.path): "backups are proved", str(backups.manifest_path(gone.path)): "backups have their files"}.items()
     not_a_folder = folder / "file"
     not_a_folder.write_text("")
-    with pytest.raises(Unavailable, match=r"could not read .*database.backup.path"):
+    with pytest.raises(Unavailable, match=r"could not read .*check the folder"):
         backups.present(not_a_folder)
 
 

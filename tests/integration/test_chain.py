@@ -8,6 +8,7 @@ from datetime import date as Date
 from pathlib import Path
 
 import pytest
+import zstandard
 from books import NEW_YEAR, deposit, fill, placed, snapshot, statuses, void
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from persistence.chain_checks import Anchor, check_chain, first_difference
 from persistence.database import DatabaseManager
 from persistence.domain import PerformanceMetrics
 from persistence.domain.outcome import Refusal
+from persistence.ledger import Ledger
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
 
@@ -242,8 +244,6 @@ def test_a_head_that_is_given_counts_beside_those_of_backups(sealed):
 
 
 def test_books_that_lost_accounts_before_there_was_a_chain_are_sealed_as_they_are(tmp_path):
-    import zstandard
-
     released = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
     (tmp_path / "b.db").write_bytes(zstandard.decompress(released.read_bytes()))
     database = DatabaseManager(tmp_path / "b.db")
@@ -251,6 +251,27 @@ def test_books_that_lost_accounts_before_there_was_a_chain_are_sealed_as_they_ar
     assert database.execute_query("SELECT count(*) FROM facts WHERE state = 2")[0][0] == 1
     chain.seal(database, NEW_YEAR)
     assert findings(database) == []
+    database.close()
+
+
+@pytest.mark.parametrize("forged", [False, True], ids=["as it was", "changed behind the chain"])
+def test_what_was_erased_before_there_was_a_chain_may_be_saved_by_hand_before_its_first_block(tmp_path, monkeypatch, forged):
+    monkeypatch.setattr(chain, "BLOCK_FACTS", 40)
+    path = tmp_path / "b.db"
+    path.write_bytes(zstandard.decompress((Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst").read_bytes()))
+    database = DatabaseManager(path)
+    database.initialize()
+    [(number, record)] = database.execute_query("SELECT fact_no, record_id FROM facts WHERE state = 2 AND kind = 'deposit' LIMIT 1")
+    Ledger(database).record([deposit(account_id="other", deposit_id=record)])
+    Ledger(database).post([deposit(f"further{n}") for n in range(100)])
+    chain.seal(database, NEW_YEAR)
+    assert findings(database) == []
+    if forged:
+        tamper(database, f"UPDATE facts SET recorded_at = 5 WHERE fact_no = {number}")
+        with database.transaction() as connection:
+            chain.record_event(connection, chain.RECORDED_ANEW, NEW_YEAR, {"fact_no": number})
+        chain.seal(database, NEW_YEAR)
+        assert any(f.startswith(f"fact {number} ") for f in findings(database))
     database.close()
 
 

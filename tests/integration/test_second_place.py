@@ -72,6 +72,14 @@ def test_another_key_a_flipped_bit_or_no_key_is_told(made, key, tmp_path):
             backups.verify(found)
     with pytest.raises(WrongDatabase):
         decrypt(copied, keyfile, tmp_path)
+    copied.write_bytes(content)
+    for damage in ("{", "{}", None):
+        backups.manifest_path(copied).write_text(damage) if damage else backups.manifest_path(copied).unlink()
+        with pytest.raises(WrongDatabase, match="no readable manifest"):
+            decrypt(copied, keyfile, tmp_path)
+        (tmp_path / made.path.name).unlink()
+        assert decrypt(copied, keyfile, tmp_path, unproved=True).manifest is None
+        (tmp_path / made.path.name).unlink()
     with pytest.raises(Invalid, match="no age public key"):
         Second(tmp_path, "age1nonsense")
 

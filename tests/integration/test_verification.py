@@ -215,6 +215,21 @@ def test_no_row_of_the_database_alone_excuses_the_heads_in_the_backups(kept, tmp
     assert check in told(kept, folder=tmp_path / "backups")
 
 
+def test_a_rebuild_makes_what_breaks_a_rule_of_the_schema_anew(kept):
+    with kept.get_connection() as connection:
+        connection.pragma("ignore_check_constraints", True)
+        connection.execute("UPDATE balances SET available = 'x' WHERE currency = 'USDT'")
+        connection.pragma("ignore_check_constraints", False)
+    assert "file is sound" in told(kept)
+    rebuild.replace(kept, PLAN, NOW)
+    assert told(kept, Depth.FULL) == set()
+
+
+def test_tables_of_litestream_are_no_finding(kept):
+    kept.execute_update("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+    assert told(kept) == set()
+
+
 def test_a_rebuild_from_facts_that_cannot_be_read_changes_nothing_and_says_so(kept):
     kept.execute_update("UPDATE fills SET symbol = CAST(x'ff' AS TEXT) WHERE fill_id = 'f1'")
     before = kept.execute_query("SELECT * FROM orders")
@@ -229,6 +244,10 @@ def test_the_second_place_is_read_back_by_a_full_verification(kept, tmp_path):
     made = backups.create(kept, tmp_path / "backups", NOW)
     copied = carry(made, Second(tmp_path / "second", None), NOW)
     assert verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second") == []
+    aside = copied.rename(tmp_path / "aside")
+    [missing] = [f for f in verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second") if "files" in f.check]
+    assert missing.where == str(backups.manifest_path(copied))
+    aside.rename(copied)
     copied.write_bytes(copied.read_bytes()[:-1])
     [found] = verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second")
     assert found.where == str(copied)
