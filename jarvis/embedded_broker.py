@@ -63,6 +63,11 @@ class EmbeddedBroker:
                 self.stop()
 
     @property
+    def runs(self) -> bool:
+        """Whether its process is there at all, however silent."""
+        return self.pid is not None and _process_lives(self.pid)
+
+    @property
     def alive(self) -> bool:
         return _probe(self.socket) != "silent"
 

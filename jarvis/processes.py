@@ -82,6 +82,15 @@ def broker_url(settings: Settings) -> str:
     return url
 
 
+def say_alive() -> None:
+    """Tell whoever watches, systemd or our own supervisor, that the main loop goes round."""
+    notify("WATCHDOG=1")
+    descriptor = os.environ.get("JARVIS_STATUS_FD")
+    if descriptor is not None:
+        with suppress(OSError):
+            os.write(int(descriptor), b"{}\n")
+
+
 def run_broker(settings: Settings) -> None:
     """The embedded broker in the foreground; where a URL is set, only wait, so that a Procfile's line may stay."""
     stop = StopSignal()
@@ -89,7 +98,7 @@ def run_broker(settings: Settings) -> None:
         log.info("a broker is configured, so no embedded one is needed; idling")
         notify("READY=1")
         while not stop.wait(LOOK_SECONDS):
-            notify("WATCHDOG=1")
+            say_alive()
         return
     broker = EmbeddedBroker(settings.data_folder)
     with broker.running() as url:
@@ -97,7 +106,9 @@ def run_broker(settings: Settings) -> None:
         notify("READY=1")
         answered = time.monotonic()
         while not stop.wait(LOOK_SECONDS):
-            notify("WATCHDOG=1")
+            say_alive()
+            if not broker.runs:
+                raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
             if broker.alive:
                 answered = time.monotonic()
             elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
@@ -130,7 +141,7 @@ def run_worker(settings: Settings) -> None:
         while not stop.wait(LOOK_SECONDS):
             if (problem := worker.problem()) is not None:
                 raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
-            notify("WATCHDOG=1")
+            say_alive()
             wal.look()
     finally:
         notify("STOPPING=1")
@@ -170,7 +181,7 @@ def run_scheduler(settings: Settings) -> None:
             while not stop.wait(LOOK_SECONDS):
                 if not daemon.alive:
                     raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
-                notify("WATCHDOG=1")
+                say_alive()
                 wal.look()
         finally:
             notify("STOPPING=1")

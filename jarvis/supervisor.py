@@ -39,6 +39,10 @@ LONGEST_PAUSE_SECONDS = 30.0
 #: A process that lived this long was well; its next end starts with a short pause again.
 WELL_AFTER_SECONDS = 60.0
 REFUSED = 4
+#: A process that has said nothing for this long hangs: it says something twice a second.
+SILENT_SECONDS = 60.0
+#: A supervisor that did not look for this long was stopped itself, and its children with it.
+BLIND_SECONDS = 5.0
 
 _COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
 
@@ -56,6 +60,9 @@ class Child:
         self._pause = 0.5
         self._again_at = 0.0
         self.status: dict[str, Any] = {}
+        #: When it was last heard of; None before its first word: a start may take a migration and its backup.
+        self._heard: float | None = None
+        self._looked = time.monotonic()
 
     def start(self) -> None:
         reading, writing = os.pipe()
@@ -66,6 +73,7 @@ class Child:
             start_new_session=True,
         )  # fmt: skip
         os.close(writing)
+        self._heard = None
         self._started = time.monotonic()
         threading.Thread(target=self._follow, args=(reading,), daemon=True).start()
         if self._show:
@@ -80,6 +88,7 @@ class Child:
             return
         code = process.poll()
         if code is None:
+            self._end_if_hanging(process)
             return
         self._process = None
         if code == REFUSED:
@@ -88,6 +97,18 @@ class Child:
         self._pause = 0.5 if lived > WELL_AFTER_SECONDS else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._again_at = time.monotonic() + self._pause
         log.warning("process ended, starting it again", process=self.name, exit_code=code, after_seconds=round(lived, 1), in_seconds=self._pause)
+
+    def _end_if_hanging(self, process: subprocess.Popen[bytes]) -> None:
+        now, looked = time.monotonic(), self._looked
+        self._looked = now
+        if self._heard is None:
+            return
+        if now - looked > BLIND_SECONDS:
+            self._heard = now
+        elif now - self._heard > SILENT_SECONDS:
+            log.error("process hangs, killing it; what it held comes again", process=self.name, silent_seconds=round(now - self._heard))
+            process.kill()
+            self._heard = None
 
     @property
     def pid(self) -> int | None:
@@ -112,7 +133,11 @@ class Child:
         with open(reading, "rb") as lines:
             for line in lines:
                 with suppress(ValueError):
-                    self.status = json.loads(line)
+                    said = json.loads(line)
+                    if said:
+                        self.status = said
+                    else:
+                        self._heard = time.monotonic()
 
     def _relay(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -30,10 +30,10 @@ import zstandard
 from persistence import chain, migrations
 from persistence.chain_checks import check_chain
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
+from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.driver import connect, translated
-from persistence.files import fsync_folder, locked_file, scratch_folder
+from persistence.files import fsync_folder, locked_folder, scratch_folder
 from persistence.integrity import check_books
 from persistence.retention import expired
 
@@ -86,7 +86,7 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     partial = folder / f".{path.name}.partial"
-    with _alone(folder):
+    with locked_folder(folder, "another backup is being taken"):
         if path.exists():
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
@@ -95,16 +95,6 @@ def create(database: DatabaseManager, folder: Path, now: int, *, compress: bool 
         write_manifest(path, manifest)
         fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked_file(folder / ".lock", f"backup, process {os.getpid()}"))
-        except HeldElsewhere as error:
-            raise HeldElsewhere(f"another backup is being taken into {folder}; try again when it is done ({error})") from error
-        yield
 
 
 def _take(database: DatabaseManager, path: Path, partial: Path, now: int, schema: int, *, compress: bool) -> dict[str, Any]:

@@ -36,8 +36,28 @@ def locked_file(path: str | Path, holder: str) -> Iterator[None]:
         except BlockingIOError:
             other = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             raise HeldElsewhere(f"{path} is held by {other}; stop it first, or use another folder or name") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
+        with suppress(OSError):  # who holds it is for people; on a full disk they go without
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_folder(folder: Path, doing: str) -> Iterator[None]:
+    """Hold an exclusive lock on a folder for the length of a block; without one where the file system knows none for folders.
+
+    Raises `HeldElsewhere`, saying what another process is `doing`.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HeldElsewhere(f"{folder}: {doing}; try again when it is done") from None
+        except OSError:
+            pass
         yield
     finally:
         os.close(descriptor)

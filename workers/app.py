@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -67,6 +68,11 @@ class RecorderWorker:
     def start(self) -> None:
         """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
         self._held.enter_context(locked_file(*self._lock))
+        try:
+            self.broker.refuse_namesakes()
+        except BaseException:
+            self._held.close()
+            raise
         self.database.initialize()
         self.writer.start()
         self.broker.start()
@@ -81,6 +87,7 @@ class RecorderWorker:
             return
         self._started = False
         deadline = time.monotonic() + timeout
+        returned = self.broker.returned
         self.broker.stop_fetching()
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -94,7 +101,8 @@ class RecorderWorker:
         counts = self.writer.counts
         log.info(
             "worker stopped", messages=counts.messages, applied=counts.applied, duplicates=counts.duplicate, quarantined=counts.quarantined,
-            commits=counts.commits, everything_acknowledged=settled,
+            commits=counts.commits, returned=self.broker.returned - returned,
+            everything_acknowledged=settled and self.broker.returned == returned and self.broker.reachable,
         )  # fmt: skip
 
     def status(self, *, ask_broker: bool = True) -> WorkerStatus:
@@ -153,7 +161,9 @@ def create_worker(
 ) -> RecorderWorker:
     """A worker from plain values, ready to start."""
     database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
-    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
+    folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
+    home = f"{platform.node()}:{folder.resolve()}"
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
@@ -161,6 +171,5 @@ def create_worker(
     intake = Intake(broker, writer, conventions)
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
-    folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r}, process {os.getpid()}, on {without_password(broker_url)}"
     return RecorderWorker(database, broker, writer, threads, lock)

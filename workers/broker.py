@@ -31,6 +31,7 @@ from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from persistence.domain.errors import Unavailable
 from workers.messages import MAX_MESSAGE_BYTES
 from workers.wire import MalformedRecord, decode_json
 
@@ -112,7 +113,7 @@ class LedgerBroker(RedisBroker):
     """Dramatiq's Redis broker, holding every message until its facts are durable.
 
     `on_malformed(delivery, detail)` takes what cannot be decoded; it must submit it for quarantine. At most
-    `max_in_flight` messages are fetched and not yet settled.
+    `max_in_flight` messages are fetched and not yet settled. `home` is where a worker of this name lives: one of another home is refused.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class LedgerBroker(RedisBroker):
         waiting_client: redis.Redis | None = None,
         namespace: str = "dramatiq",
         worker_name: str = "worker",
+        home: str = "1",
         max_in_flight: int = 4_000,
         on_malformed: Callable[[Delivery, str], None] | None = None,
     ) -> None:
@@ -137,6 +139,7 @@ class LedgerBroker(RedisBroker):
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
         self.broker_id = f"jarvis-{worker_name}"
+        self.home = home
         self.waiting_client: Any = waiting_client or client
         self.max_in_flight = max_in_flight
         self.on_malformed = on_malformed or _refuse_to_lose
@@ -152,6 +155,8 @@ class LedgerBroker(RedisBroker):
         self._held_bytes = 0
         self._reserved = 0
         self._unsubmitted = 0
+        #: Messages given back to their queues so far.
+        self.returned = 0
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
         self._fetch = client.register_script(_FETCH)
@@ -168,6 +173,17 @@ class LedgerBroker(RedisBroker):
     @property
     def consumer_class(self) -> type[LedgerConsumer]:
         return LedgerConsumer
+
+    def refuse_namesakes(self) -> None:
+        """Raises `Unavailable` where a worker of this name is at work on this broker from elsewhere: both would hold what one fetched."""
+        with suppress(redis.RedisError):
+            found = self.client.get(self._presence(self.broker_id))
+            if found is not None and found not in (self.home.encode(), b"1"):
+                name = self.broker_id.removeprefix("jarvis-")
+                raise Unavailable(
+                    f"a worker named {name!r} is at work on this broker from {found.decode(errors='replace')}; "
+                    "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
+                )
 
     def start(self) -> None:
         """Begin to beat and to acknowledge. Redis may be down meanwhile."""
@@ -215,6 +231,7 @@ class LedgerBroker(RedisBroker):
             if not delivery.submitted:
                 self.submitted(delivery)
         for queue, ids in by_queue.items():
+            self.returned += len(ids)
             self._forget(queue, ids)
             try:
                 self._return(keys=[*self._keys(queue), self._holdings(queue)], args=ids)
@@ -288,8 +305,9 @@ class LedgerBroker(RedisBroker):
         with self._room:
             held = self._held.setdefault(queue, {})
             for redis_id, payload in pairs:
+                # An id may be listed twice: a client that lost the reply sends it again.
+                self._held_bytes += len(payload) - held.get(redis_id, 0)
                 held[redis_id] = len(payload)
-                self._held_bytes += len(payload)
             self._unsubmitted += len(pairs)
         return [self._decode(queue, redis_id, payload) for redis_id, payload in pairs]
 
@@ -388,7 +406,7 @@ class LedgerBroker(RedisBroker):
         while not self._closing:
             try:
                 with self.client.pipeline(transaction=False) as pipeline:
-                    pipeline.set(self._presence(self.broker_id), 1, px=DEAD_AFTER_MS)
+                    pipeline.set(self._presence(self.broker_id), self.home, px=DEAD_AFTER_MS)
                     # For Dramatiq clients of other makes, whose maintenance looks here.
                     pipeline.zadd(f"{self.namespace}:__heartbeats__", {self.broker_id: time.time_ns() // 1_000_000})
                     pipeline.execute()
@@ -459,7 +477,8 @@ class LedgerConsumer(Consumer):
             self._pause = 0.05
         except redis.RedisError as error:
             if not broker.stopping.is_set():
-                self._unsure = True
+                # A full Redis refuses to wait on a list, and gives what is in it all the same.
+                self._unsure, self._emptied = True, False
                 self._waiter = None
                 broker._seen(False, error)
                 time.sleep(self._pause)

@@ -463,7 +463,7 @@ def refusal(raw: bytes, kind: str, record: Any, detail: str) -> Refusal:
     sequence = fields.get("sequence")
     number = sequence if type(sequence) is int and 0 <= sequence < 2**63 else None
     known_kind = kind if kind and kind.isprintable() and len(kind) <= 64 else None
-    reason = Reason.UNKNOWN_KIND if known_kind and kind not in RECORDS else Reason.MALFORMED
+    reason = Reason.UNKNOWN_KIND if known_kind and kind not in RECORDS and kind != "job" else Reason.MALFORMED
     return Refusal(raw, str(reason), detail, known_kind, text("account_id"), text(id_field), text("producer"), number)
 
 

@@ -24,7 +24,7 @@ import redis
 from persistence.chunks import chunked
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.money import canonical
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, Route, fact_of, job_of
+from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord
 
 #: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
@@ -120,9 +120,9 @@ class Publisher:
 
     def publish(self, kind: str, record: Mapping[str, Any]) -> str:
         """Publish one record of a kind. Returns the message id."""
-        message = encode(ROUTES[kind], self.checked(kind, record))
-        self._send([(ROUTES[kind].queue, *message)])
-        return message[0]
+        [(queue, message_id, payload)] = _messages([(kind, self.checked(kind, record))], 1)
+        self._send([(queue, message_id, payload)])
+        return message_id
 
     def publish_many(self, records: Iterable[tuple[str, Mapping[str, Any]]], *, records_per_message: int = 1) -> int:
         """Publish (kind, record) pairs in as few round trips as possible; several records of one kind may share a message.
@@ -147,6 +147,11 @@ class Publisher:
         if plain.get("producer") == self.producer and self.producer is not None:
             self.sequence = max(self.sequence, plain["sequence"])
         return plain
+
+    def refuse_too_long(self, kind: str, record: Mapping[str, Any]) -> None:
+        """Raises `MalformedRecord` where a record makes a longer message than workers take."""
+        for _ in _messages([(kind, self.checked(kind, record))], 1):
+            pass
 
     def _send(self, messages: Iterable[tuple[str, str, bytes]]) -> None:
         """All of them in one MULTI: a payload is never seen without its id, nor the other way round."""
@@ -173,14 +178,21 @@ def encode(route: Route, records: Any) -> tuple[str, bytes]:
 def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message: int) -> Iterator[tuple[str, str, bytes]]:
     if records_per_message == 1:
         for kind, record in records:
-            yield ROUTES[kind].queue, *encode(ROUTES[kind], record)
+            message_id, payload = encode(ROUTES[kind], record)
+            if len(payload) > MAX_MESSAGE_BYTES:
+                raise MalformedRecord(f"{kind}: a message of {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken: shorten its unknown fields")
+            yield ROUTES[kind].queue, message_id, payload
         return
     by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for kind, record in records:
         by_kind[kind].append(record)
     for kind, found in by_kind.items():
         for group in chunked(found, records_per_message):
-            yield ROUTES[kind].queue, *encode(ROUTES[kind], group)
+            message_id, payload = encode(ROUTES[kind], group)
+            if len(payload) <= MAX_MESSAGE_BYTES:
+                yield ROUTES[kind].queue, message_id, payload
+            else:
+                yield from _messages([(kind, record) for record in group], len(group) // 2 or 1)
 
 
 def _plain(value: Any) -> Any:

@@ -45,7 +45,7 @@ def _long_int(text: str) -> int | _Oversized:
     return int(text) if len(text) <= 60 else _Oversized(text)
 
 
-_LENIENT = json.JSONDecoder(parse_int=_long_int)
+_LENIENT = json.JSONDecoder(parse_int=_long_int, strict=False)
 
 #: Records are flat; what is nested deeper than this is an attack on the parser. The strict one has a limit of its own.
 MAX_DEPTH = 64

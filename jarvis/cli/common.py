@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jarvis.logging import configure_logging
 from jarvis.settings import Settings, SettingsError, exposed_secrets, load_settings
@@ -55,6 +56,8 @@ def exit_code_of(error: Exception) -> Exit | None:
 def sentence_of(error: Exception) -> str:
     """What is said of an error that has an exit code: errors of ours are sentences already."""
     if type(error).__module__.partition(".")[0] == "redis":
+        if "OOM" in str(error):
+            return f"the broker is full: {error}; let the workers catch up, or raise its maxmemory"
         return f"the broker does not answer: {error}; is it running, and is broker.url the right one?"
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
@@ -91,6 +94,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def printable(text: str) -> str:
+    """A text from outside, with what a terminal would act on (control characters, marks that turn the direction) written out."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
@@ -108,7 +116,7 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     for name in columns:
         table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
     for row in shown:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # Piped output keeps its columns whole instead of folding them at 80.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table)

@@ -24,6 +24,10 @@ def register(app: typer.Typer) -> None:
     app.command("import", rich_help_panel="Feed")(import_)
 
 
+#: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.
+LONG_LINE_BYTES = 100_000
+
+
 def publish(
     source: Source,
     records_per_message: Annotated[int, typer.Option(help="Put several records of a kind into one message.", min=1, max=1000)] = 1,
@@ -50,6 +54,8 @@ def publish(
                 continue
             try:
                 kind, record = kind_and_record(line.strip())
+                if len(line) > LONG_LINE_BYTES:
+                    publisher.refuse_too_long(kind, record)
                 publisher.checked(kind, record)
                 checked += 1
                 yield kind, record

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_time, print_json, print_rows, say
-from persistence.repositories.quarantine import Filter, Quarantined, SQLiteQuarantineRepository
+from jarvis.cli.common import CONTEXT, Exit, parse_time, print_json, print_rows, printable, say
+from persistence.domain.outcome import Reason
+from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="These records; without any, all that the filters let through.")]
@@ -42,7 +43,8 @@ def list_(
 ) -> None:
     """List what is held, with its reason."""
     wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
-    found = list(_repository().stream(wanted, limit))
+    repository = _repository()
+    found = list(repository.stream(wanted, limit))
     columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
     rows = [
         (
@@ -52,6 +54,8 @@ def list_(
         for q in found
     ]  # fmt: skip
     print_rows("Quarantine", columns, rows, right=("number", "deliveries"), as_json=as_json)
+    if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
+        say(f"and {more:,} more: give a higher --limit")
 
 
 def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json = False) -> None:
@@ -67,8 +71,8 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
         return
     for name, value in _plain(held).items():
         if name not in ("raw", "raw_base64") and value is not None:
-            print(f"{name.replace('_', ' '):<14} {value}")
-    print(f"{'arrived':<14} {held.raw.decode('utf-8', 'backslashreplace')}")
+            print(f"{name.replace('_', ' '):<14} {printable(str(value))}")
+    print(f"{'arrived':<14} {printable(held.raw.decode('utf-8', 'backslashreplace'))}")
     if version is not None:
         print(f"{'recorded':<14} {json.dumps({k: v for k, v in version.items() if v is not None}, ensure_ascii=False)}")
 
@@ -86,7 +90,7 @@ def replay(
     from workers.replay import replay as try_again
 
     repository = _repository()
-    chosen = repository.numbers(_filter(numbers, kind, reason, account, start, end))
+    chosen = _chosen(repository, _filter(numbers, kind, reason, account, start, end))
     counts = {"applied": 0, "duplicate": 0, "quarantined": 0}
     for result in try_again(CONTEXT.database(), chosen, conventions=CONTEXT.settings.conventions, dry_run=dry_run):
         counts[result.outcome.status] += 1
@@ -119,7 +123,7 @@ def discard(
     if not (numbers or kind or reason or account or start or end or every):
         raise typer.BadParameter("name numbers or a filter, or say --all", param_hint="NUMBER")
     repository = _repository()
-    chosen = repository.numbers(_filter(numbers, kind, reason, account, start, end))
+    chosen = _chosen(repository, _filter(numbers, kind, reason, account, start, end))
     if not dry_run:
         chosen = [n for n in chosen if repository.resolve(n, "discarded", because, instants.now())]
     say(f"{'would discard' if dry_run else 'discarded'} {len(chosen):,} records")
@@ -145,6 +149,16 @@ def export(
         say(f"wrote {count:,} records to {output}")
 
 
+def _chosen(repository: SQLiteQuarantineRepository, wanted: Filter) -> list[int]:
+    """What is held of the records meant. Says why of each that was named and is not."""
+    chosen = repository.numbers(wanted)
+    for number in sorted({*(wanted.numbers or ())} - {*chosen}):
+        found = repository.find(number)
+        said = "there is no such record" if found is None else "another account, kind, reason or time" if found.state == "held" else f"{found.state} already"
+        say(f"{number}: {said}; `jarvis quarantine list --state all` shows the numbers")
+    return chosen
+
+
 def _repository() -> SQLiteQuarantineRepository:
     return SQLiteQuarantineRepository(CONTEXT.database())
 
@@ -158,6 +172,11 @@ def _stdout() -> Any:
 def _filter(
     numbers: list[int] | None, kind: str | None, reason: str | None, account: str | None, start: str | None, end: str | None, state: str | None = "held"
 ) -> Filter:
+    for name, value, known in (("--for", reason, tuple(map(str, Reason))), ("--state", state, STATES)):
+        if value is not None and value not in known:
+            raise typer.BadParameter(f"{value!r} is none; there are {', '.join(known)}", param_hint=name)
+    if numbers and max(numbers) >= 2**63:
+        raise typer.BadParameter(f"{max(numbers)} is no number of a record", param_hint="NUMBER")
     return Filter(numbers or None, state, kind, reason, account, parse_time(start, "--from"), parse_time(end, "--to", end=True))
 
 

@@ -140,6 +140,9 @@ class SQLiteQuarantineRepository:
         if state not in STATES:
             raise Invalid(f"{state!r} is no state; there are {', '.join(STATES)}")
         said = _storable(resolution)
+        before = self.find(number)
+        if before is not None and (before.state, before.resolution) == (state, said):
+            return True  # nothing new to say
         sql = "UPDATE quarantine SET state = ?, resolution = ?, resolved_at = ? WHERE quarantine_no = ? AND state = 'held'"
         with self._database.transaction() as connection:
             if not self._database.execute_update(sql, (state, said, now, number)):

@@ -257,6 +257,35 @@ def test_quarantine_is_listed_shown_replayed_discarded_and_exported(fed):
     assert "there is no record 99" in " ".join(fed("quarantine", "show", "99", code=2).stderr.replace("│", " ").split())
 
 
+def test_ids_of_every_make_are_shown_as_they_are(run):
+    """Square brackets are markup to the library that prints tables, control characters an order to the terminal."""
+    hostile = [{**GOOD, "deposit_id": name, "amount": "-1"} for name in ("[/b]", "d[x]")] + [
+        {**GOOD, "account_id": "a[b]"},
+        {**GOOD, "amount": "\x1b]0;no\x07"},
+    ]
+    run("import", "-", stdin="\n".join(json.dumps(r, ensure_ascii=False) for r in hostile))
+    listed = run("quarantine", "list").stdout
+    assert "[/b]" in listed
+    assert "d[x]" in listed
+    assert "a[b]" in run("accounts").stdout
+    shown = run("quarantine", "show", "3").stdout
+    assert "\x1b" not in shown
+
+
+def test_what_is_named_wrongly_is_told_and_what_is_left_out_is_counted(run):
+    run("import", "-", stdin="\n".join(json.dumps({**GOOD, "deposit_id": f"d{n}", "amount": "-1"}) for n in range(3)))
+    assert "and 2 more" in run("quarantine", "list", "-n", "1").stderr
+    assert "there are held, replayed, discarded" in " ".join(run("quarantine", "list", "--state", "nope", code=2).stderr.replace("│", " ").split())
+    assert "there are malformed" in " ".join(run("quarantine", "list", "--for", "nope", code=2).stderr.replace("│", " ").split())
+    run("quarantine", "discard", "1", "--reason", "x")
+    assert "1: discarded already" in run("quarantine", "discard", "1", "--reason", "x").stderr
+    assert "9: there is no such record" in run("quarantine", "replay", "9").stderr
+    run("quarantine", "replay", str(10**30), code=2)
+    for _ in range(2):
+        run("quarantine", "replay", "2", code=1)
+    assert len(json.loads(run("chain", "events", "--json").stdout)) == 2, "a replay that says nothing new is no event"
+
+
 def test_gaps_are_findings(run):
     numbered = [{**GOOD, "deposit_id": str(n), "producer": "engine", "sequence": n} for n in (1, 2, 5)]
     run("import", "-", stdin="\n".join(json.dumps(r) for r in numbered))

@@ -22,7 +22,7 @@ from persistence import backups
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
 from persistence.domain.outcome import Refusal
-from persistence.files import locked_file
+from persistence.files import locked_file, locked_folder
 from persistence.integrity import check_books
 from persistence.ledger import Ledger
 from scheduler.checks import check_operation
@@ -380,7 +380,7 @@ def test_a_backup_of_other_books_does_not_replace_these(database, ledger, folder
 def test_one_backup_is_taken_at_a_time(database, ledger, folder):
     ledger.post([deposit(1)])
     folder.mkdir()
-    with locked_file(folder / ".lock", "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
+    with locked_folder(folder, "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
         backups.create(database, folder, NEW_YEAR)
     backups.create(database, folder, NEW_YEAR)
 

@@ -8,9 +8,11 @@ import fakeredis
 import pytest
 import redis
 
+from persistence.domain.errors import Unavailable
 from workers.broker import LedgerBroker, LedgerConsumer, without_password
 from workers.messages import MAX_MESSAGE_BYTES, ROUTES
 from workers.publisher import Publisher, encode
+from workers.wire import MalformedRecord, decode_json
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
 
@@ -218,6 +220,54 @@ def test_a_bulk_arrives_in_order_with_its_producer_numbered(broker, client):
     assert [c["sequence"] for c in contents[:3]] == [42, 43, 44]
     assert [[r["deposit_id"] for r in batch] for batch in contents[3:]] == [["0", "1"], ["2", "3"], ["4"]]
     assert publisher.sequence == 49
+
+
+def test_an_id_that_is_listed_twice_counts_once_against_what_may_be_held(broker, client):
+    """What a client that lost the reply does: it sends the same id again."""
+    Publisher(client=client).publish_deposit(DEPOSIT)
+    client.rpush("dramatiq:deposits", *client.lrange("dramatiq:deposits", 0, -1))
+    delivered = broker.fetch("deposits")
+    for delivery in delivered:
+        broker.submitted(delivery)
+    settle(broker, delivered)
+    assert (broker.in_flight, broker._held_bytes) == (0, 0)
+
+
+def test_a_consumer_that_may_not_wait_looks_all_the_same(broker, client, monkeypatch):
+    """A full Redis refuses BLMOVE, and can be drained only by whoever fetches."""
+    consumer = LedgerConsumer(broker, "deposits", 1, 1)
+    consumer._emptied = True
+    Publisher(client=client).publish_deposit(DEPOSIT)
+
+    def full(_):
+        raise redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
+
+    monkeypatch.setattr(LedgerConsumer, "_wait_for_message", full)
+    assert [d is not None for d in (next(consumer), next(consumer))] == [False, True]
+
+
+def test_two_workers_of_one_name_do_not_share_a_broker(server):
+    first, second, same = make_broker(server, home="a:/x"), make_broker(server, home="b:/x"), make_broker(server, home="a:/x")
+    first.refuse_namesakes()
+    first._closing = True
+    first.client.set(first._presence(first.broker_id), first.home)
+    same.refuse_namesakes()  # its own predecessor, killed: the lock of the folder decides
+    with pytest.raises(Unavailable, match=r"'w' is at work on this broker from a:/x; give this one another worker.name"):
+        second.refuse_namesakes()
+
+
+def test_messages_are_split_by_their_bytes_and_a_record_that_is_too_long_is_refused(broker, client):
+    long = [{**DEPOSIT, "deposit_id": f"d{n}", "note": "x" * 400_000} for n in range(4)]
+    assert Publisher(client=client).publish_deposits(long, records_per_message=4) == 4
+    found = [len(d.args[0]) for d in broker.fetch("deposits")]
+    assert (sum(found), max(found), broker.refused) == (4, 2, [])
+    for publish in (Publisher(client=client).publish_deposit, lambda r: Publisher(client=client).publish_deposits([r])):
+        with pytest.raises(MalformedRecord, match="at most 1,048,576 are taken"):
+            publish({**DEPOSIT, "note": "x" * MAX_MESSAGE_BYTES})
+
+
+def test_a_raw_control_character_is_left_to_the_record_s_own_checks():
+    assert decode_json(b'[{"a": "x\ty"}, {"a": "b"}]') == [{"a": "x\ty"}, {"a": "b"}]
 
 
 def test_a_password_is_never_shown():
