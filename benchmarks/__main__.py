@@ -130,8 +130,9 @@ def main() -> None:
     say("a night of 1,000 accounts with 20 fills each", f"{rollup.many_accounts():.1f} s", "")
     for what, ratio in protection.ingestion_cost(3 if options.quick else 7).items():
         say(f"CPU time of ingestion with : without the {what}", f"{ratio:.3f}", "1.05")
-    posting, sealing = protection.sealing_cost()
-    say("CPU time of sealing a fill : of Ledger.post alone", f"{sealing:.1f} : {posting:.1f} us", "0.05 of a worker's")
+    for size in (1, 100):
+        share, sealing, working = protection.sealing_share(1 if options.quick else 5, 20_000 * (1 if size == 1 else 3), size)
+        say(f"CPU time of sealing : of a worker, {size} fills a message", f"{share:.3f}  ({sealing:.1f} : {working:.1f} us a fill)", "0.05")
     say("longest commit while 50 MB are copied, ms", f"{protection.worst_commit_during_copy():.0f}", "100")
     for name, value in protection.large_book(options.fills).items():
         say(f"a book of {options.fills:,} fills: {name}", f"{value:,.1f}", "")

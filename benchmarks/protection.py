@@ -22,6 +22,7 @@ from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.verification import Depth, verify
 
 from .common import COMMIT, fill_facts, median
+from .workers import processor_time
 
 PLAN = RollupPlan(RollupOptions())
 
@@ -81,6 +82,12 @@ def sealing_cost(fills: int = 50_000) -> tuple[float, float]:
         started = time.process_time()
         chain.seal(database, instants.now())
         return posted / fills * 1e6, (time.process_time() - started) / fills * 1e6
+
+
+def sealing_share(rounds: int = 5, fills: int = 20_000, records_per_message: int = 1) -> tuple[float, float, float]:
+    """Medians of pairs: CPU time of sealing : of the worker that recorded the same fills, and both in microseconds a fill."""
+    pairs = [processor_time(fills, records_per_message=records_per_message) for _ in range(rounds)]
+    return median([s / w for w, s in pairs]), median([s for _, s in pairs]), median([w for w, _ in pairs])
 
 
 def large_book(fills: int) -> dict[str, float]:
@@ -178,6 +185,8 @@ if __name__ == "__main__":
     else:
         print("CPU with : without, a fill", {k: round(v, 3) for k, v in ingestion_cost().items()})
         print("CPU us a fill, Ledger.post and sealing: {:.1f}, {:.1f}".format(*sealing_cost()))
+        for size in (1, 100):
+            print("sealing : worker, {} fills a message: {:.3f}  ({:.1f} : {:.1f} us)".format(size, *sealing_share(records_per_message=size)))
         print(f"worst commit while 50 MB are copied, ms: {worst_commit_during_copy():.0f}")
         for name, value in large_book(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000).items():
             print(f"{name:<30}{value:>12,.1f}")
