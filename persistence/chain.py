@@ -100,22 +100,11 @@ def seal_within(connection: apsw.Connection, now: int) -> None:
         _insert(connection, block)
 
 
-def head(database: DatabaseManager) -> Head:
-    with database.get_connection() as connection:
-        return _head(newest(connection))
-
-
 def head_within_any(connection: apsw.Connection) -> Head | None:
     """The head of whatever books a connection shows; None of those from before there was a chain."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain_blocks'").get is None:
         return None
     return _head(newest(connection))
-
-
-def unsealed(database: DatabaseManager) -> int:
-    """How many facts wait for the next block."""
-    with database.get_connection() as connection:
-        return int(connection.execute("SELECT count(*) FROM facts WHERE fact_no > ?", (newest(connection).facts_to,)).get)
 
 
 def newest(connection: apsw.Connection) -> Block:
@@ -195,7 +184,7 @@ def all_events(connection: apsw.Connection) -> Iterator[tuple[int, str, int, str
 
 def book_id(connection: apsw.Connection) -> str:
     """Whose books these are, whatever the file is called."""
-    return str(connection.execute("SELECT book_id FROM book").get)
+    return identity(connection)[0]
 
 
 def identity(connection: apsw.Connection) -> tuple[str, str]:

@@ -27,7 +27,7 @@ def go_back(
     `kind` is `chain.RESTORED` or `chain.LOSS_ACCEPTED`, `replaced` the epoch of the books that give way. The notes go into the backup
     folder. Returns those that could not be written: going back does not fail for them.
     """
-    epoch, block_no = str(connection.execute("SELECT epoch FROM book").get), chain.newest(connection).block_no
+    epoch, block_no = chain.identity(connection)[1], chain.newest(connection).block_no
     chain.record_event(connection, kind, now, {**(content or {}), "epoch": epoch, "block_no": block_no})
     renew_epoch(connection)
     left = {epoch: block_no} if replaced in (None, epoch) else {epoch: block_no, str(replaced): 0}
@@ -50,7 +50,7 @@ def epoch_of(connection: apsw.Connection) -> str | None:
     """The epoch of the books behind a connection; None of those from before there were any."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'book'").get is None:
         return None
-    return str(connection.execute("SELECT epoch FROM book").get)
+    return chain.identity(connection)[1]
 
 
 def noted(folder: Path) -> set[tuple[str, int]]:

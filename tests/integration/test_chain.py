@@ -45,6 +45,16 @@ def findings(database: DatabaseManager, *anchors: Anchor) -> list[str]:
         return [f"{f.where}: {f.found}" for f in check_chain(connection, anchors)]
 
 
+def head_of(database: DatabaseManager) -> chain.Head:
+    with database.get_connection() as connection:
+        return chain.head_within_any(connection)
+
+
+def unsealed(database: DatabaseManager) -> int:
+    """Facts that wait for the next block."""
+    return database.execute_query("SELECT count(*) FROM facts WHERE fact_no > ?", (head_of(database).facts_to,))[0][0]
+
+
 def tamper(database: DatabaseManager, sql: str) -> None:
     """What somebody with write access does: no trigger of ours stops them."""
     with database.transaction() as connection:
@@ -56,14 +66,14 @@ def tamper(database: DatabaseManager, sql: str) -> None:
 
 def test_untouched_it_holds(sealed):
     assert findings(sealed) == []
-    assert chain.unsealed(sealed) == 0
+    assert unsealed(sealed) == 0
 
 
 def test_sealing_again_adds_only_what_came_since(sealed, ledger):
-    head = chain.head(sealed)
+    head = head_of(sealed)
     assert chain.seal(sealed, NEW_YEAR + 1) == head
     ledger.post([deposit("new")])
-    assert chain.unsealed(sealed) == 1
+    assert unsealed(sealed) == 1
     assert chain.seal(sealed, NEW_YEAR + 2).block_no == head.block_no + 1
     assert findings(sealed, Anchor(head.block_no, head.hash, "elsewhere")) == []
 
@@ -122,7 +132,7 @@ def test_a_hundred_changes_of_anything_are_a_hundred_findings(sealed):
 
 
 def test_a_forged_chain_does_not_end_with_the_head_that_was_kept(sealed, tmp_path):
-    head = chain.head(sealed)
+    head = head_of(sealed)
     sealed.backup(tmp_path / "kept.db")
     tamper(sealed, "UPDATE transactions SET amount = '999' WHERE transaction_no = 60 * 16 + 1")
     tamper(sealed, "DELETE FROM chain_blocks")
@@ -218,7 +228,7 @@ def forge_anew(database: DatabaseManager) -> None:
 @pytest.mark.parametrize("seal", [False, True], ids=["not sealed yet", "sealed"])
 @pytest.mark.parametrize("deletion", [False, True], ids=["without a deletion", "with a forged deletion"])
 def test_an_event_alone_makes_no_record_new(sealed, seal, deletion):
-    head = chain.head(sealed)
+    head = head_of(sealed)
     if deletion:
         with sealed.transaction() as connection:
             chain.record_event(connection, chain.ACCOUNT_DELETED, NEW_YEAR, {"account_id": "acc", "facts": 1})
@@ -237,7 +247,7 @@ def test_a_fact_that_is_erased_behind_the_chain_is_named(sealed):
 
 
 def test_a_head_that_is_given_counts_beside_those_of_backups(sealed):
-    head = chain.head(sealed)
+    head = head_of(sealed)
     bad, good = Anchor(head.block_no, bytes(32), "--head"), Anchor(head.block_no, head.hash, "a manifest")
     assert len(findings(sealed, bad, good)) == 1
     assert len(findings(sealed, Anchor(0, bytes(32), "--head"))) == 1, "the beginning is a head, too"
