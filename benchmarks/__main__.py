@@ -21,8 +21,8 @@ from pathlib import Path
 import apsw
 import structlog
 
+from persistence.books.ledger import Ledger
 from persistence.imports import import_lines
-from persistence.ledger import Ledger
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
 from workers.publisher import Publisher

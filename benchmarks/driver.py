@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.ledger import Ledger
 
 from .common import COMMIT, fill_facts, fresh_books, seconds
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, TransactionType
-from persistence.ledger import Ledger
 from persistence.repositories import SQLiteTransactionRepository
 
 from .common import COMMIT, fill_facts, fresh_books, median, seconds

@@ -13,11 +13,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from persistence import backups, chain
-from persistence.chunks import chunked
+from persistence.books.ledger import Ledger
+from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.ledger import Ledger
+from persistence.proof import chain
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.verification import Depth, verify
 
@@ -30,15 +30,15 @@ PLAN = RollupPlan(RollupOptions())
 @contextmanager
 def without(what: str) -> Iterator[None]:
     """The books without one of their protections, for the comparison only."""
-    reserve, number = DatabaseManager._reserve, DatabaseManager._number
+    reserve, number = DatabaseManager._reserve, DatabaseManager._counted
     if what == "checksums":
         DatabaseManager._reserve = 0  # type: ignore[assignment,method-assign]
     elif what == "mark":
-        DatabaseManager._number = lambda self, connection: None  # type: ignore[method-assign]
+        DatabaseManager._counted = lambda self, connection: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        DatabaseManager._reserve, DatabaseManager._number = reserve, number  # type: ignore[method-assign]
+        DatabaseManager._reserve, DatabaseManager._counted = reserve, number  # type: ignore[method-assign]
 
 
 def _cpu_of_posting(facts: list[Any], per_commit: int, what: str) -> float:
@@ -154,7 +154,9 @@ def _ingest(database: DatabaseManager, first: int, seconds: float, per_commit: i
     ledger, worst, count = Ledger(database), 0.0, 0
     taken = 0.0
     while taken < seconds and not ended():
-        for facts in chunked(fill_facts(20_000, first=first + 10_000_000 + count), per_commit):
+        more = fill_facts(20_000, first=first + 10_000_000 + count)
+        for at in range(0, len(more), per_commit):
+            facts = more[at : at + per_commit]
             began = time.perf_counter()
             ledger.post(facts)
             lasted = time.perf_counter() - began

@@ -6,10 +6,10 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.facts import Deposit, EquitySnapshot
 from persistence.domain.instants import to_datetime
-from persistence.ledger import Ledger
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.options import RollupOptions, RollupPlan

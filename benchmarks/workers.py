@@ -68,8 +68,8 @@ def consume_stock(url: str, path: str, count: int, *, commit: bool) -> float:
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
 
+    from persistence.books.ledger import Ledger
     from persistence.database import DatabaseManager
-    from persistence.ledger import Ledger
     from workers.messages import fact_of
 
     broker = RedisBroker(url=url)
@@ -114,9 +114,9 @@ def rate(mode: str, count: int, *, processes: int = 1, records_per_message: int 
 
 def processor_time(count: int, *, records_per_message: int = 1) -> tuple[float, float]:
     """Microseconds of CPU time a fill: of a worker from Redis to durable, its start left out by a first run of one message; of sealing what it left."""
-    from persistence import chain
     from persistence.database import DatabaseManager
     from persistence.domain import instants
+    from persistence.proof import chain
 
     server = Server()
     try:

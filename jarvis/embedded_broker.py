@@ -55,7 +55,7 @@ class EmbeddedBroker:
     def running(self) -> Iterator[str]:
         """The URL of the server for the length of a block; stopped afterwards. Raises `Unavailable` where another process runs it."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked_file(self.folder / "broker.lock", f"process {os.getpid()}"):
+        with locked_file(self.folder / "broker.lock", "the embedded broker's launcher"):
             self._start()
             try:
                 yield self.url

@@ -17,10 +17,10 @@ from jarvis.embedded_broker import EmbeddedBroker, running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis.systemd import notify
+from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
-from persistence.second import Second
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 from scheduler.timetable import timetable
@@ -171,7 +171,7 @@ def run_scheduler(settings: Settings) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
     database = open_database(settings)
-    with locked_file(settings.data_folder / "scheduler.lock", f"scheduler, process {os.getpid()}"):
+    with locked_file(settings.data_folder / "scheduler.lock", "scheduler"):
         database.initialize()
         daemon = create_scheduler(settings, database)
         daemon.start()
@@ -207,12 +207,12 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
 
 
-def elsewhere(settings: Settings) -> Second | None:
+def elsewhere(settings: Settings) -> SecondPlace | None:
     """The second place for backups; None where there is none."""
     chosen = settings.database.backup.second
     if chosen.path is None and chosen.command is None:
         return None
-    return Second(chosen.path, chosen.recipient, chosen.retention_days, chosen.command)
+    return SecondPlace(chosen.path, chosen.recipient, chosen.retention_days, chosen.command)
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:

@@ -159,7 +159,7 @@ class Supervisor:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
         stop = StopSignal()
         folder = self._settings.data_folder
-        with locked_file(folder / "jarvis.lock", f"`jarvis up`, process {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+        with locked_file(folder / "jarvis.lock", f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
             database = open_database(self._settings)
             database.initialize()
             database.close()

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-import apsw
-
-from persistence.database import DatabaseManager
+from persistence.books import movements, orders
+from persistence.books.order_of_facts import period
 from persistence.domain.errors import Invalid, Unavailable
 from persistence.domain.instants import to_text
 from persistence.domain.money import EXACT, canonical
 from persistence.domain.order import average_price
-from persistence.files import remove
-from persistence.repositories import orders, transactions
-from persistence.repositories.transactions import period
+from persistence.engine.contract import Connection, Database
+from persistence.files import replaced
 
 FORMATS = ("csv", "json", "ndjson")
 
@@ -45,10 +43,10 @@ class Table:
 
 def _transaction(row: Sequence[Any]) -> Sequence[Any]:
     number, account_id, at, kind, currency, amount, description, reference, fact, record_id, voided = row
-    leg = number % transactions.LEGS
+    leg = number % movements.LEGS
     return (
-        transactions.transaction_id(fact, account_id, record_id, leg), account_id, to_text(at), kind, currency, amount, fact, record_id,
-        leg >= transactions.REVERSAL, bool(voided), description, reference,
+        movements.transaction_id(fact, account_id, record_id, leg), account_id, to_text(at), kind, currency, amount, fact, record_id,
+        leg >= movements.REVERSAL, bool(voided), description, reference,
     )  # fmt: skip
 
 
@@ -78,7 +76,7 @@ TABLES = {
         ("transaction_id", "account_id", "occurred_at", "type", "currency", "amount", "fact_kind", "fact_id",
          "is_reversal", "is_voided", "description", "reference"),
         "SELECT t.transaction_no, t.account_id, t.occurred_at, t.type, t.currency, t.amount, t.description, t.reference, f.kind, f.record_id, f.state = 1 "
-        f"FROM transactions t JOIN facts f ON f.fact_no = t.fact_no {{where}} ORDER BY {transactions.OLDEST_FIRST}",
+        f"FROM transactions t JOIN facts f ON f.fact_no = t.fact_no {{where}} ORDER BY {movements.OLDEST_FIRST}",
         _transaction, "t.account_id", "t.occurred_at",
     ),
     "fills": Table(
@@ -113,7 +111,7 @@ TABLES = {
 }  # fmt: skip
 
 
-def rows(connection: apsw.Connection, name: str, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Sequence[Any]]:
+def rows(connection: Connection, name: str, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Sequence[Any]]:
     """The rows of an export one by one, in constant memory; start included, end not."""
     table = TABLES[name]
     if table.by_date:
@@ -126,7 +124,7 @@ def rows(connection: apsw.Connection, name: str, account_id: str, start: datetim
 
 
 def write(
-    database: DatabaseManager,
+    database: Database,
     name: str,
     account_id: str,
     form: str,
@@ -160,7 +158,7 @@ def _harmless(value: Any) -> Any:
 
 
 def to_file(
-    database: DatabaseManager,
+    database: Database,
     name: str,
     account_id: str,
     form: str,
@@ -171,16 +169,14 @@ def to_file(
     raw: bool = False,
 ) -> int:
     """The same into a file, which appears whole or not at all, at that very path: links are replaced, not followed."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        remove(partial)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w", encoding="utf-8", newline="") as out:
+        with replaced(path) as file:
+            out = TextIOWrapper(file, encoding="utf-8", newline="")
             count = write(database, name, account_id, form, out, start, end, raw=raw)
-        os.replace(partial, target)
+            out.flush()
+            out.detach()
     except OSError as error:
-        raise Unavailable(f"could not write {target}: {error.strerror}; check the folder and the free space") from error
+        raise Unavailable(f"could not write {path}: {error.strerror}; check the folder and the free space") from error
     return count
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from persistence.domain.errors import HeldElsewhere
 
@@ -34,11 +35,13 @@ def locked_file(path: str | Path, holder: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            other = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            raise HeldElsewhere(f"{path} is held by {other}; stop it first, or use another folder or name") from None
+            pid, _, other = os.read(descriptor, 200).decode(errors="replace").strip().partition(" ")
+            known = int(pid) if pid.isdecimal() else None
+            who = f"{other}, process {known}" if known is not None else "another process"
+            raise HeldElsewhere(f"{path} is held by {who}; stop it first, or use another folder or name", pid=known) from None
         with suppress(OSError):  # who holds it is for people; on a full disk they go without
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder.encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()} {holder}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -61,6 +64,28 @@ def locked_folder(folder: Path, doing: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replaced(path: str | Path) -> Iterator[IO[bytes]]:
+    """An open file that takes the place of `path` when the block ends, whole and fsynced; if the block raises, nothing has changed.
+
+    Readable by its owner alone. A link is replaced, not followed.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.partial")
+    remove(partial)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(partial, target)
+    except BaseException:
+        remove(partial)
+        raise
+    fsync_folder(target.absolute().parent)
 
 
 def remove(path: str | Path) -> None:

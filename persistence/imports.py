@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import get_context
 
-from persistence.chunks import chunked
+from persistence.books.ledger import Ledger
 from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import APPLIED, DUPLICATE, Refusal
-from persistence.ledger import Ledger
 
 #: One commit per this many lines: an fsync costs little then, and a worker beside it waits a tenth of a second at most.
 LINES_PER_COMMIT = 2_500
@@ -70,7 +69,8 @@ GROUPS_AHEAD = 3
 def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact | Refusal]) -> Iterator[tuple[Group, Items]]:
     """Groups of lines with what they state; of a long input the next groups are read by another process while the caller writes."""
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
-    groups = chunked(((number, line) for number, line in numbered if line), LINES_PER_COMMIT)
+    filled = ((number, line) for number, line in numbered if line)
+    groups = iter(lambda: list(islice(filled, LINES_PER_COMMIT)), [])
     opening = list(islice(groups, 2))
     if len(opening) < 2:
         yield from ((group, _read(item_of, group)) for group in opening)

@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from persistence import backups
-from persistence.database import DatabaseManager
+from persistence.copies import backups
 from persistence.domain.errors import BooksError, Invalid
+from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.repositories import SQLitePerformanceRepository
 from scheduler.rollup.options import RollupPlan
-from scheduler.verification import compare_rows
+from scheduler.rollup_checks import compare_rows
 
 
 class DrillFailed(BooksError):
@@ -28,8 +28,8 @@ def restore_drill(folder: Path, plan: RollupPlan, now: int) -> dict[str, Any]:
     except Invalid as error:
         # Of a fresh installation the first one may be under way: worth another try.
         raise DrillFailed(str(error)) from error
-    with backups.opened(backup, folder) as plain, closing(DatabaseManager(plain, wal_mode=False)) as restored:
-        restored.initialize(back_up=False)
+    with backups.opened(backup, folder) as plain, closing(SQLiteDatabase.copy_of(plain)) as restored:
+        restored.open_up()
         with restored.copied(folder) as scratch:
             if findings := compare_rows(restored, scratch, plan, now):
                 first = findings[0]

@@ -10,12 +10,14 @@ from datetime import date as Date
 from pathlib import Path
 from typing import Any
 
-from persistence import backups, chain, maintenance
+from persistence.books import housekeeping
+from persistence.copies import backups
+from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
+from persistence.proof import chain
 from persistence.repositories.rollups import SQLiteRollupRepository
-from persistence.second import Second, carry
 from scheduler import verification
 from scheduler.drill import restore_drill
 from scheduler.rollup.account import Rolled, roll_up
@@ -29,17 +31,17 @@ Job = Callable[..., Any]
 
 
 def checkpoint(database: DatabaseManager, _slot: int) -> Any:
-    frames, moved = maintenance.checkpoint(database)
+    frames, moved = housekeeping.checkpoint(database)
     return {"wal_frames": frames, "moved": moved}
 
 
 def statistics(database: DatabaseManager, slot: int) -> Any:
-    report = maintenance.record_statistics(database, slot)
+    report = housekeeping.record_statistics(database, slot)
     return {"file_bytes": report.file_bytes, "facts": report.rows["facts"]}
 
 
 def clean_up(database: DatabaseManager, slot: int) -> Any:
-    return maintenance.clean_up(database, slot)
+    return housekeeping.clean_up(database, slot)
 
 
 def back_up(
@@ -49,7 +51,7 @@ def back_up(
     keep_weekly: int = 0,
     keep_monthly: int = 0,
     compress: bool = True,
-    elsewhere: Second | None = None,
+    elsewhere: SecondPlace | None = None,
     clock: Callable[[], int] = instants.now,
 ) -> Job:
     """The daily backup into a folder, proved before it counts; old ones go only once a new one stands."""

@@ -6,11 +6,11 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from persistence import rebuilding
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
-from persistence.integrity import damaged_pages
+from persistence.engine.sqlite import pages
+from persistence.proof import rebuild
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
@@ -25,19 +25,18 @@ def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Findi
     Raises `Damaged` where the tables of the facts cannot be read."""
     folder = Path(database.path).absolute().parent
     # What is read through a broken index is not what was recorded.
-    mended = rebuilding.mend_indexes(database)
+    with database.transaction() as connection:
+        mended = pages.mend_indexes(connection)
     with database.copied(folder) as rebuilt:
         try:
-            rebuilding.rebuild(rebuilt, now)
-        except rebuilding.UNREADABLE as error:
-            raise Damaged(
-                f"the facts cannot be derived from: {type(error).__name__}: {error}; nothing was changed. `jarvis db check` says what can be read, "
-                "`jarvis restore --latest` brings the newest backup back"
-            ) from error
+            rebuild.rebuild(rebuilt, now)
+        except Damaged as error:
+            said = "nothing was changed. `jarvis db check` says what can be read, `jarvis restore --latest` brings the newest backup back"
+            raise Damaged(f"{error}; {said}") from error
         rebuilt.close()
-        findings = list(islice(rebuilding.differences(database, rebuilt.path), SHOWN))
-        rebuilding.replace_derived(database, rebuilt.path, now)
-    if damaged_pages(database):
+        findings = list(islice(rebuild.differences(database, rebuilt.path), SHOWN))
+        rebuild.replace_derived(database, rebuilt.path)
+    if pages.damaged_pages(database.path):
         database.renew_checksums()
     with closing(DatabaseManager(database.path, wal_mode=database.wal_mode, checkpoints=database.checkpoints)) as sound:
         rolled = [a for a in SQLiteRollupRepository(sound).account_ids() if _was_rolled_up(sound, a)]

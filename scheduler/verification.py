@@ -1,37 +1,29 @@
-"""Verification: every check there is, over a copy where reading takes long, so that nobody's WAL is held back."""
+"""Verification: one list of checks, each with the depths it belongs to. Long ones read a copy, so that nobody's log is held back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import fields
-from datetime import date as Date
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
+from typing import NamedTuple
 
-from persistence import backups, chain, going_back, rebuilding, verified
-from persistence.chain_checks import Anchor, check_chain, first_difference
-from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, Unavailable
-from persistence.domain.finding import Finding
-from persistence.domain.performance import PerformanceMetrics
-from persistence.integrity import (
-    SHOWN,
-    check_books,
-    content_and_movements_follow,
-    damaged_pages,
-    every_fact_has_its_content,
-    guarded,
-    movements_match_their_facts,
-)  # fmt: skip
-from persistence.migrations import schema_texts
-from persistence.repositories import SQLitePerformanceRepository
-from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.checks import NO_COMMIT_MISSING, check_backups, check_operation, check_rollups
-from scheduler.rollup.account import roll_up
+from persistence.copies import backups
+from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, there_is_room
+from persistence.domain.errors import BooksError, Damaged, Unavailable
+from persistence.domain.finding import SHOWN, Finding
+from persistence.engine.sqlite.connect import SQLiteConnection
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.migrations import schema_texts
+from persistence.engine.sqlite.pages import damaged_pages
+from persistence.proof import books_checks, rebuild, since_last_time, surroundings
+from persistence.proof.books_checks import guarded
+from persistence.proof.chain_checks import Anchor
 from scheduler.rollup.options import RollupPlan
+from scheduler.rollup_checks import check_rollups, compare_rows
 
 
 class Depth(StrEnum):
@@ -47,8 +39,122 @@ class Depth(StrEnum):
     FULL = "full"
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a verification looks at: the books themselves, and a copy of one moment of them that may be read at leisure."""
+
+    live: SQLiteDatabase
+    copy: SQLiteDatabase
+    plan: RollupPlan
+    now: int
+    depth: Depth
+    backup_folder: Path | None = None
+    second_folder: Path | None = None
+    heads: Sequence[Anchor] = ()
+
+
+class Check(NamedTuple):
+    """One check: at which depths it runs, and whether it is about the books themselves. A quick verification builds on those."""
+
+    name: str
+    depths: tuple[Depth, ...]
+    find: Callable[[Scope], Iterable[Finding]]
+    of_the_books: bool = True
+
+
+def check_pages(database: SQLiteDatabase) -> Iterator[Finding]:
+    """Every page of the file is what was written to it."""
+    if not database.has_checksums():
+        yield Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
+    for number in damaged_pages(database.path, wal_is_in_use=database.wal_bytes() > 0)[:SHOWN]:
+        where = f"page {number} of {database.path}"
+        yield Finding("pages match their checksums", where, "what was written", "something else", "jarvis db salvage NEW-FILE")
+
+
+def check_schema(database: SQLiteDatabase) -> Iterator[Finding]:
+    """Tables, indexes, views and triggers are those of this program: without its trigger a table no longer refuses changes."""
+    with closing(SQLiteDatabase(":memory:")) as fresh:
+        fresh.open_up()
+        with fresh.get_connection() as ours, database.get_connection() as theirs:
+            expected, found = schema_texts(ours), schema_texts(theirs)
+    differing = [name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name)]
+    for name in differing[:SHOWN]:
+        said = ("as it was made", "changed") if name in found and name in expected else ("there", "missing") if name in expected else ("nothing", "an addition")
+        yield Finding("the schema is this program's", name, *said, "jarvis db check")
+
+
+def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int) -> Iterator[Finding]:
+    """What is stored is what the facts alone make: transactions, sums, balances, orders, rows of figures."""
+    with copy.copied(Path(copy.path).parent) as again:
+        try:
+            rebuild.rebuild(again, now)
+        except Damaged as error:
+            yield Finding(rebuild.NAME, "books", "facts that can be derived from", str(error), "jarvis verify --chain")
+            return
+        again.close()
+        yield from islice(rebuild.differences(copy, again.path), SHOWN)
+        yield from compare_rows(copy, again, plan, now)
+
+
+def _in_snapshot(find: Callable[[SQLiteConnection], Iterable[Finding]]) -> Callable[[Scope], Iterator[Finding]]:
+    def found(scope: Scope) -> Iterator[Finding]:
+        with scope.copy.snapshot() as connection:
+            yield from find(connection)
+
+    return found
+
+
+def _since_last_time(scope: Scope) -> Iterator[Finding]:
+    with scope.live.snapshot() as connection:
+        yield from since_last_time.check_since(connection, since_last_time.last_verified(connection))
+
+
+def _backups(scope: Scope) -> Iterator[Finding]:
+    if scope.backup_folder is not None:
+        yield from there_is_room(scope.live, scope.backup_folder)
+        if scope.live.execute_query("SELECT 1 FROM facts LIMIT 1"):
+            yield from backups_are_sound(scope.backup_folder, scope.now, read_back=scope.depth is Depth.FULL)
+
+
+def _second_place(scope: Scope) -> Iterable[Finding]:
+    return backups_are_sound(scope.second_folder, scope.now, read_back=True) if scope.second_folder is not None else ()
+
+
+ALWAYS, THOROUGH = tuple(Depth), (Depth.USUAL, Depth.FULL)
+
+#: The chain and what every fact holds: `jarvis verify --chain`.
+CHAIN_CHECKS = (
+    Check("the chain holds", THOROUGH, lambda s: chain_holds(s.copy, s.backup_folder, s.heads)),
+    *(
+        Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
+        for check in (books_checks.every_fact_has_its_content, books_checks.content_and_movements_follow, books_checks.movements_match_their_facts)
+    ),
+)
+
+#: Every check there is, in the order in which findings are told.
+CHECKS: tuple[Check, ...] = (
+    Check("what came since the last verification", (Depth.QUICK,), _since_last_time),
+    Check("pages match their checksums", THOROUGH, lambda s: check_pages(s.live)),
+    *(
+        Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
+        for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
+    ),
+    *CHAIN_CHECKS,
+    Check("the schema is this program's", THOROUGH, lambda s: check_schema(s.copy)),
+    Check("rows follow from the facts", THOROUGH, lambda s: check_rollups(s.copy, s.plan)),
+    Check(rebuild.NAME, (Depth.FULL,), lambda s: check_rebuild(s.copy, s.plan, s.now)),
+    Check("no commit is missing", ALWAYS, lambda s: surroundings.no_commit_is_missing(s.live)),
+    Check("every number of a producer arrived", ALWAYS, _in_snapshot(surroundings.every_number_arrived), of_the_books=False),
+    Check("quarantine is looked after", ALWAYS, lambda s: _in_snapshot(lambda c: surroundings.quarantine_is_looked_after(c, s.now))(s), of_the_books=False),
+    Check("the clock is sane", ALWAYS, lambda s: _in_snapshot(lambda c: surroundings.clock_is_sane(c, s.now))(s), of_the_books=False),
+    Check("files are for their owner alone", ALWAYS, lambda s: files_are_private(s.live, s.backup_folder), of_the_books=False),
+    Check("backups are sound", ALWAYS, _backups, of_the_books=False),
+    Check("the second place is sound", (Depth.FULL,), _second_place, of_the_books=False),
+)  # fmt: skip
+
+
 def verify(
-    database: DatabaseManager,
+    database: SQLiteDatabase,
     plan: RollupPlan,
     now: int,
     backup_folder: Path | None,
@@ -59,154 +165,39 @@ def verify(
 ) -> list[Finding]:
     """Everything that is not as it should be. `database` is best opened without refusing anything, so that all of it is told.
 
-    `heads`: those of the chain that were kept elsewhere, besides the ones in the manifests of backups. `second_folder`: the second place
-    of backups, read back too where `depth` is full. Raises `Unavailable` where it
-    could not be checked. Where nothing in the books themselves is wrong this is remembered, for the next quick one.
+    `heads`: heads of the chain that were kept elsewhere, besides those in the manifests of backups. `second_folder`: the second place
+    of backups. Raises `Unavailable` where it could not be checked. Where nothing in the books themselves is wrong this is remembered,
+    for the next quick verification.
     """
-    around = check_operation(database, now, backup_folder, full=depth is Depth.FULL)
+
+    def scope(copy: SQLiteDatabase) -> Scope:
+        return Scope(database, copy, plan, now, depth, backup_folder, second_folder, heads)
+
     if depth is Depth.QUICK:
-        with database.snapshot() as connection:
-            return [*around, *guarded("what came since", verified.check_since(connection, verified.last_verified(connection)))]
-    if depth is Depth.FULL and second_folder is not None:
-        around += check_backups(second_folder, now, full=True)
-    findings = check_pages(database)
+        return [finding for check in CHECKS if depth in check.depths for finding in guarded(check.name, check.find(scope(database)))]
+    findings, sound = [], True
     with _apart(database) as copy:
-        findings += check_books(copy)
-        findings += check_whole_chain(copy, backup_folder, heads)
-        findings += check_schema(copy)
-        findings += check_rollups(copy, plan)
-        if depth is Depth.FULL:
-            findings += check_rebuild(copy, plan, now)
-        if not findings and not any(f.check == NO_COMMIT_MISSING for f in around):
+        for check in CHECKS:
+            if depth in check.depths:
+                found = list(guarded(check.name, check.find(scope(copy))))
+                findings += found
+                sound = sound and not (found and check.of_the_books)
+        if sound:
             # What cannot be noted now is looked at again by the next quick one.
             with suppress(BooksError):
-                verified.remember(database, copy, now)
-    return [*findings, *around]
+                since_last_time.remember(database, copy, now)
+    return findings
 
 
-def check_pages(database: DatabaseManager) -> list[Finding]:
-    """Pages of the file that are not what was written to it."""
-    unprotected = [] if database.has_checksums() else [
-        Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
-    ]  # fmt: skip
-    return unprotected + [
-        Finding("pages match their checksums", f"page {number} of {database.path}", "what was written", "something else", "jarvis db salvage NEW-FILE")
-        for number in damaged_pages(database)[:SHOWN]
-    ]
-
-
-def check_schema(database: DatabaseManager) -> list[Finding]:
-    """Tables, indexes, views and triggers that are not those of this program: a trigger that is gone no longer keeps rows from being changed."""
-    with closing(DatabaseManager(":memory:")) as fresh:
-        fresh.initialize()
-        with fresh.get_connection() as ours, database.get_connection() as theirs:
-            expected, found = schema_texts(ours), schema_texts(theirs)
-    return [
-        Finding("the schema is this program's", name, *(("as it was made", "changed") if name in found and name in expected else
-        ("there", "missing") if name in expected else ("nothing", "somebody added it")), "jarvis db check")
-        for name in sorted({*expected, *found}) if expected.get(name) != found.get(name)
-    ][:SHOWN]  # fmt: skip
-
-
-def check_whole_chain(database: DatabaseManager, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
-    """The chain against the rows, the heads in the backups' manifests and those that are given; where one differs, the first row is
-    looked for in the backup itself."""
-    kept = {str(b.path): b for b in backups.present(backup_folder)} if backup_folder is not None else {}
-    gone_back = going_back.noted(backup_folder) if backup_folder is not None else set()
-    with database.snapshot() as connection:
-        left, book_id = chain.epochs_left(connection), chain.book_id(connection)
-        anchors, unknown = [*heads], list[Finding]()
-        for where, backup in kept.items():
-            head = (backup.manifest or {}).get("chain")
-            if head is None:
-                continue
-            epoch, block_no = head["epoch"], head["block_no"]
-            if epoch not in left and any(epoch == e for e, _ in gone_back):
-                continue  # of books that were replaced
-            if head["book"] != book_id or epoch not in left:
-                expected, found_there = (f"books {book_id}", head["book"]) if head["book"] != book_id else (f"an epoch of {', '.join(left)}", epoch)
-                unknown.append(Finding("backups belong to these books", where, expected, found_there, "jarvis backup list; jarvis chain events"))
-            elif block_no <= left[epoch] or (epoch, left[epoch]) not in gone_back:
-                # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
-                anchors.append(Anchor(block_no, bytes.fromhex(head["hash"]), where))
-        found = [*guarded("the chain holds", check_chain(connection, anchors)), *unknown[:SHOWN]]
-        for where in {f.expected.rpartition("kept in ")[2] for f in found if "kept in" in f.expected} & set(kept):
-            # A backup that is damaged itself can not tell the row; that it is damaged is told elsewhere.
-            with suppress(BooksError), backups.opened(kept[where], kept[where].path.parent) as plain, closing(DatabaseManager(plain, wal_mode=False)) as theirs:
-                with theirs.get_connection() as other:
-                    row = first_difference(connection, other)
-                found = [row, *found] if row else found
-    return found
-
-
-def check_chain_and_rows(database: DatabaseManager, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
+def verify_chain(database: SQLiteDatabase, plan: RollupPlan, now: int, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
     """The chain alone, and that what each fact holds and moved is what its identity says."""
     with _apart(database) as copy:
-        found = check_whole_chain(copy, backup_folder, heads)
-        with copy.snapshot() as connection:
-            for check in (every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts):
-                found += guarded(check.__name__.replace("_", " "), check(connection))
-    return found
-
-
-def check_rebuild(copy: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
-    """What is stored against what the facts alone make: transactions, sums, balances, orders, rows of figures."""
-    folder = Path(copy.path).parent
-    with copy.copied(folder) as again:
-        try:
-            rebuilding.rebuild(again, now)
-        except rebuilding.UNREADABLE as error:
-            return [Finding(rebuilding.NAME, "books", "facts that can be derived from", str(error), "jarvis verify --chain")]
-        again.close()
-        found = list(islice(rebuilding.differences(copy, again.path), SHOWN))
-        return [*found, *compare_rows(copy, again, plan, now)]
-
-
-def compare_rows(stored: DatabaseManager, scratch: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
-    """Every account's rows as they are stored, against those that a rebuild in a scratch copy derives."""
-    found = []
-    repository, performance = SQLiteRollupRepository(stored), SQLitePerformanceRepository(stored)
-    for account_id in repository.account_ids():
-        with repository.reading(account_id) as books:
-            progress, mark = books.progress(), books.mark()
-            rows = {r.date: r for r in books.rows_from(Date.min)}
-        options = plan.of(account_id)
-        settled = mark is not None and mark.dirty_since is None and mark.recheck_since is None
-        if progress is None or not settled or progress.stale_from is not None or progress.options_digest != options.digest:
-            continue  # its rows are due for a change
-        before = _derived_rows(performance, account_id)
-        roll_up(scratch, account_id, options, progress.rolled_to, now=now, rebuild=True)
-        after = _derived_rows(SQLitePerformanceRepository(scratch), account_id)
-        with SQLiteRollupRepository(scratch).reading(account_id) as books:
-            states = {r.date: r for r in books.rows_from(Date.min)}
-        for day in sorted(d for d in {*rows, *states} if rows.get(d) != states.get(d) and before.get(d) == after.get(d)):
-            look = f"jarvis rollup --account {account_id} --rebuild"
-            found.append(Finding(rebuilding.NAME, f"state of {day} of {account_id}", str(states.get(day)), str(rows.get(day)), look))
-        for day in sorted({*before, *after}):
-            if before.get(day) != after.get(day):
-                look = f"jarvis performance explain {account_id} {day}; jarvis rollup --account {account_id} --rebuild"
-                found.append(Finding(rebuilding.NAME, f"row {day} of {account_id}", *_differing(after.get(day), before.get(day)), look))
-    return found
-
-
-def _differing(expected: PerformanceMetrics | None, found: PerformanceMetrics | None) -> tuple[str, str]:
-    """The figures of two rows that are not the same."""
-    if expected is None or found is None:
-        return ("a row", "none") if found is None else ("none", "a row")
-    names = [f.name for f in fields(expected) if getattr(expected, f.name) != getattr(found, f.name)]
-    said = [", ".join(f"{n} {getattr(row, n)}" for n in names) for row in (expected, found)]
-    return said[0], said[1]
-
-
-def _derived_rows(repository: SQLitePerformanceRepository, account_id: str) -> dict[Date, PerformanceMetrics]:
-    rows = {r.date: r for r in repository.find_all(account_id) if r.source == "rollup"}
-    for row in rows.values():
-        row.created_at = row.updated_at = None
-    return rows
+        scope = Scope(database, copy, plan, now, Depth.USUAL, backup_folder, None, heads)
+        return [finding for check in CHAIN_CHECKS for finding in guarded(check.name, check.find(scope))]
 
 
 @contextmanager
-def _apart(database: DatabaseManager) -> Iterator[DatabaseManager]:
+def _apart(database: SQLiteDatabase) -> Iterator[SQLiteDatabase]:
     """A copy to read at leisure; where there is no room for one, the books themselves."""
     folder = Path(database.path).absolute().parent
     if disk_usage(folder).free < backups.room_needed(database):
@@ -224,4 +215,4 @@ def _apart(database: DatabaseManager) -> Iterator[DatabaseManager]:
         yield database
 
 
-__all__ = ["Depth", "check_pages", "check_rebuild", "check_whole_chain", "compare_rows", "verify"]
+__all__ = ["CHECKS", "Check", "Depth", "check_pages", "check_rebuild", "verify", "verify_chain"]

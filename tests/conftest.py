@@ -13,8 +13,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from parts import BrokerServer
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.ledger import Ledger
 
 # Files and processes are slow to make; a slow example is not a wrong one.
 hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])

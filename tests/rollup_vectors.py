@@ -10,10 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.outcome import Refusal
-from persistence.ledger import Ledger
-from persistence.repositories.rollups import FIGURE_COLUMNS, SQLiteRollupRepository
+from persistence.domain.rollup import FIGURE_COLUMNS
+from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.options import RollupOptions
 from workers.messages import fact_of

@@ -13,12 +13,13 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import CurrentMessage
 
+from persistence.books.posting import Item
 from persistence.domain.conventions import Conventions
 from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import Reason, Refusal
-from persistence.ledger import Item
 from workers.batching import BatchWriter, Submission
-from workers.broker import Delivery, LedgerBroker
+from workers.broker import LedgerBroker
+from workers.delivery import Delivery
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, RECORDS, ROUTES, JobRecord, fact_of, job_of, refusal
 from workers.wire import MalformedRecord, record_slices
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import sys
 import time
@@ -17,10 +16,10 @@ import dramatiq
 import redis
 import structlog
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.files import locked_file
-from persistence.ledger import Ledger
 from workers.actors import Intake, declare_actors
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker, without_password
@@ -171,5 +170,5 @@ def create_worker(
     intake = Intake(broker, writer, conventions)
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
-    lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r}, process {os.getpid()}, on {without_password(broker_url)}"
+    lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
     return RecorderWorker(database, broker, writer, threads, lock)

@@ -17,9 +17,9 @@ from typing import Protocol
 
 import structlog
 
+from persistence.books.posting import Item
 from persistence.domain.errors import BooksError, Unavailable
 from persistence.domain.outcome import Outcome
-from persistence.ledger import Item
 
 log = structlog.get_logger("writer")
 

@@ -25,13 +25,15 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 import structlog
 from dramatiq import Message
-from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from persistence.domain.errors import Unavailable
+from workers import redis_scripts
+from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
+from workers.delivery import Delivery, message_of
 from workers.messages import MAX_MESSAGE_BYTES
 from workers.wire import MalformedRecord, decode_json
 
@@ -41,72 +43,11 @@ log = structlog.get_logger("broker")
 FETCH_MESSAGES = 500
 #: Payload of what is fetched and not yet settled; as Python objects it takes about ten times as much.
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
-#: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
-WAIT_SECONDS = 5
 #: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
 HEARTBEAT_SECONDS = 3
 DEAD_AFTER_MS = 10_000
 #: Longer than any stall of a healthy Redis; a reply that comes later is treated as lost, and what it held is reclaimed.
 SOCKET_SECONDS = 10
-LONGEST_RETRY_SECONDS = 1.0
-
-_FETCH = """
-local waiting = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
-local count, bytes = 0, 0
-for _, id in ipairs(waiting) do
-  bytes = bytes + redis.call('HSTRLEN', KEYS[2], id)
-  if count > 0 and bytes > tonumber(ARGV[2]) then break end
-  count = count + 1
-end
-if count == 0 then return {} end
-local ids = redis.call('LPOP', KEYS[1], count)
-redis.call('SADD', KEYS[3], unpack(ids))
-local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
-local found = {#waiting - count}
-for i, id in ipairs(ids) do
-  if payloads[i] then
-    found[#found + 1] = id
-    found[#found + 1] = payloads[i]
-  else
-    redis.call('SREM', KEYS[3], id)
-  end
-end
-return found
-"""
-
-# An id that is no longer held was given to somebody else meanwhile: its payload is theirs to delete.
-_SETTLE = """
-local count = 0
-for _, id in ipairs(ARGV) do
-  if redis.call('SREM', KEYS[2], id) > 0 then
-    redis.call('HDEL', KEYS[1], id)
-    count = count + 1
-  end
-end
-return count
-"""
-
-_RETURN = """
-local count = 0
-for i = #ARGV, 1, -1 do
-  if redis.call('SREM', KEYS[3], ARGV[i]) > 0 and redis.call('HEXISTS', KEYS[2], ARGV[i]) > 0 then
-    redis.call('LPUSH', KEYS[1], ARGV[i])
-    count = count + 1
-  end
-end
-return count
-"""
-
-
-class Delivery(MessageProxy):
-    """One message as it was fetched. `submitted` once the writer has its facts; it answers for the message from then on."""
-
-    def __init__(self, message: Message[Any], queue: str, redis_id: bytes, payload: bytes) -> None:
-        super().__init__(message)
-        self.queue = queue
-        self.redis_id = redis_id
-        self.payload = payload
-        self.submitted = False
 
 
 class LedgerBroker(RedisBroker):
@@ -159,9 +100,9 @@ class LedgerBroker(RedisBroker):
         self.returned = 0
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
-        self._fetch = client.register_script(_FETCH)
-        self._settle = client.register_script(_SETTLE)
-        self._return = client.register_script(_RETURN)
+        self._fetch = client.register_script(redis_scripts.FETCH)
+        self._settle = client.register_script(redis_scripts.SETTLE)
+        self._return = client.register_script(redis_scripts.RETURN)
         self._answers: deque[Delivery] = deque()
         self._answering = threading.Condition()
         self._closing = False
@@ -326,7 +267,7 @@ class LedgerBroker(RedisBroker):
         try:
             if len(payload) > MAX_MESSAGE_BYTES:
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
-            return Delivery(_message(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
+            return Delivery(message_of(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
         except Exception as error:
             detail = str(error) if isinstance(error, MalformedRecord) else f"{type(error).__name__}: {error}"
             unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread")
@@ -411,9 +352,9 @@ class LedgerBroker(RedisBroker):
                     pipeline.zadd(f"{self.namespace}:__heartbeats__", {self.broker_id: time.time_ns() // 1_000_000})
                     pipeline.execute()
                 self._return_what_the_dead_hold()
-                self._seen(True)
+                self.seen(True)
             except redis.RedisError as error:
-                self._seen(False, error)
+                self.seen(False, error)
             with self._answering:
                 if not self._closing:
                     self._answering.wait_for(lambda: self._closing, HEARTBEAT_SECONDS)
@@ -433,102 +374,13 @@ class LedgerBroker(RedisBroker):
             if returned:
                 log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
 
-    def _seen(self, reachable: bool, error: Exception | None = None) -> None:
+    def seen(self, reachable: bool, error: Exception | None = None) -> None:
         if reachable != self.reachable:
             self.reachable = reachable
             if reachable:
                 log.info("broker reachable again")
             else:
                 log.warning("broker not reachable, trying again", error=str(error))
-
-
-class LedgerConsumer(Consumer):
-    """Iterates over one queue. Every Redis error is a pause, never the end of the thread."""
-
-    def __init__(self, broker: LedgerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
-        self._broker = broker
-        self._queue = queue_name
-        self._fetched: deque[Delivery] = deque()
-        # Until the first look, this worker's name may hold what a predecessor left.
-        self._unsure = True
-        self._emptied = False
-        self._pause = 0.05
-        self._waiter: Any = None
-
-    def __next__(self) -> Delivery | None:
-        if self._fetched:
-            return self._fetched.popleft()
-        broker = self._broker
-        if broker.stopping.is_set():
-            time.sleep(0.02)
-            return None
-        try:
-            if self._unsure or self._queue in broker.suspect:
-                broker.suspect.discard(self._queue)
-                self._unsure = True
-                broker.reclaim(self._queue)
-                self._unsure = False
-            if self._emptied and broker.has_room and not self._wait_for_message():
-                return None
-            found = broker.fetch(self._queue)
-            self._fetched.extend(d for d in found if d is not None)
-            # A queue that gave all it had is worth no second look before something comes.
-            self._emptied = self._queue not in broker.backlogged
-            self._pause = 0.05
-        except redis.RedisError as error:
-            if not broker.stopping.is_set():
-                # A full Redis refuses to wait on a list, and gives what is in it all the same.
-                self._unsure, self._emptied = True, False
-                self._waiter = None
-                broker._seen(False, error)
-                time.sleep(self._pause)
-                self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
-        return self._fetched.popleft() if self._fetched else None
-
-    def ack(self, message: MessageProxy) -> None:
-        """Dramatiq calls this when the actor has returned. The message stays held until its facts are durable; one that the
-        actor did not hand over goes back."""
-        if isinstance(message, Delivery) and not message.submitted:
-            self._broker.give_back([message])
-
-    #: A message that failed in our actors was not handed over either.
-    nack = ack
-
-    def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        self._broker.give_back([m for m in messages if isinstance(m, Delivery) and not m.submitted])
-
-    def close(self) -> None:
-        self._broker.give_back(list(self._fetched))
-        self._fetched.clear()
-        if self._waiter is not None:
-            self._broker.waiting.pop(self._queue, None)
-            self._waiter.close()
-
-    def _wait_for_message(self) -> bool:
-        """Until there is one, or a few seconds have passed, on a connection of its own. Takes nothing: the list is moved onto itself."""
-        if self._waiter is None:
-            self._waiter = self._broker.waiting_client.client()
-            self._broker.waiting[self._queue] = self._waiter.client_id()
-        key = f"{self._broker.namespace}:{self._queue}"
-        if self._broker.stopping.is_set():
-            return False
-        return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None
-
-
-def _message(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:
-    """The message of an envelope. Queue and id are what Redis says, whatever the JSON says."""
-    if type(envelope) is not dict:
-        raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
-    actor, args = envelope.get("actor_name"), envelope.get("args")
-    if type(actor) is not str or actor not in actors:
-        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}")
-    if type(args) is not list or len(args) != 1 or envelope.get("kwargs"):
-        raise MalformedRecord("args must be a list of one element, a record or a list of records, and kwargs empty")
-    message_id, text_id = envelope.get("message_id"), redis_id.decode("utf-8", "replace")
-    return Message(
-        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": text_id},
-        message_id=message_id if type(message_id) is str else text_id, message_timestamp=0,
-    )  # fmt: skip
 
 
 def _refuse_to_lose(delivery: Delivery, detail: str) -> None:

@@ -17,11 +17,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import redis
 
-from persistence.chunks import chunked
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.money import canonical
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
@@ -133,7 +133,8 @@ class Publisher:
         if not 1 <= records_per_message <= MAX_BATCH_RECORDS:
             raise MalformedRecord(f"records_per_message is {records_per_message}; 1 to {MAX_BATCH_RECORDS} are possible")
         sent = 0
-        for group in chunked(((kind, self.checked(kind, record)) for kind, record in records), PIPELINE_MESSAGES * records_per_message):
+        checked = ((kind, self.checked(kind, record)) for kind, record in records)
+        while group := list(islice(checked, PIPELINE_MESSAGES * records_per_message)):
             self._send(_messages(group, records_per_message))
             sent += len(group)
         return sent
@@ -187,7 +188,8 @@ def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message
     for kind, record in records:
         by_kind[kind].append(record)
     for kind, found in by_kind.items():
-        for group in chunked(found, records_per_message):
+        for at in range(0, len(found), records_per_message):
+            group = found[at : at + records_per_message]
             message_id, payload = encode(ROUTES[kind], group)
             if len(payload) <= MAX_MESSAGE_BYTES:
                 yield ROUTES[kind].queue, message_id, payload

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from persistence.books.ledger import Ledger
+from persistence.books.posting import Item
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.outcome import Outcome, Reason
-from persistence.ledger import Item, Ledger
 from persistence.repositories.quarantine import Quarantined, SQLiteQuarantineRepository
 from workers.messages import JOBS_ROUTE, ROUTES, fact_of, job_of, kind_and_record
 from workers.wire import MalformedRecord, decode_json

@@ -11,7 +11,7 @@ import typer
 from jarvis.cli.common import CONTEXT, Exit, parse_time, print_rows, say
 
 if TYPE_CHECKING:
-    from persistence.backups import Backup
+    from persistence.copies.backups import Backup
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -27,9 +27,9 @@ def register(app: typer.Typer) -> None:
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
     from jarvis.processes import elsewhere
-    from persistence import backups
+    from persistence.copies import backups
+    from persistence.copies.second_place import carry
     from persistence.domain import instants
-    from persistence.second import carry
     from scheduler.jobs import chain_of
 
     settings = CONTEXT.settings.database.backup
@@ -43,7 +43,7 @@ def create() -> None:
 
 def list_(as_json: Json = False) -> None:
     """List the backups, the newest first: when each was taken, whether it was proved, what it holds."""
-    from persistence import backups
+    from persistence.copies import backups
 
     rows = []
     for backup in backups.present(CONTEXT.settings.database.backup.path):
@@ -59,7 +59,7 @@ def verify(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE …]", help="These; without any, every backup there is.")] = None,
 ) -> None:
     """Read backups back: against their manifests, decompressed, checked, every table compared. Exits 1 where one is not sound."""
-    from persistence import backups
+    from persistence.copies import backups
     from persistence.domain.errors import BooksError
 
     present = backups.present(CONTEXT.settings.database.backup.path)
@@ -84,7 +84,7 @@ def prune(
     force: Annotated[bool, typer.Option("--force", help="More than two at once.")] = False,
 ) -> None:
     """Remove backups past their retention: never the newest seven proved ones, at most two a run, nothing where the newest failed."""
-    from persistence import backups
+    from persistence.copies import backups
     from persistence.domain import instants
 
     chosen = CONTEXT.settings.database.backup
@@ -110,9 +110,9 @@ def restore(
 
     What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it.
     """
-    from persistence import backups
+    from persistence.copies import backups
+    from persistence.copies.second_place import decrypt
     from persistence.files import scratch_folder
-    from persistence.second import decrypt
 
     if (file is not None) + latest + (at is not None) != 1:
         raise typer.BadParameter("name a FILE, or give one of --latest and --at TIME", param_hint="FILE")
@@ -129,7 +129,8 @@ def restore(
 
 
 def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> None:
-    from jarvis.restoring import restore_books, restore_copy
+    from jarvis.restoring import restore_books
+    from persistence.copies.restoring import restore_copy
 
     settings = CONTEXT.settings
     if to is not None:
@@ -160,7 +161,7 @@ def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> 
 
 
 def _named(path: Path):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
-    from persistence import backups
+    from persistence.copies import backups
 
     found = next((b for b in backups.present(path.parent) if b.path.name == path.name), None)
     if found is None:

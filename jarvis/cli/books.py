@@ -74,7 +74,7 @@ def delete(
 
     Messages never bring it back: a redelivery counts as a duplicate, a new record goes to quarantine.
     """
-    from persistence import backups
+    from persistence.copies import backups
     from persistence.domain import instants
     from persistence.domain.errors import Invalid
     from persistence.repositories import SQLiteAccountRepository

@@ -78,10 +78,10 @@ def import_(
 
     A malformed line goes to quarantine with its number, the rest is recorded.
     """
-    from persistence.chain import seal
+    from persistence.books.ledger import Ledger
     from persistence.domain import instants
     from persistence.imports import import_lines
-    from persistence.ledger import Ledger
+    from persistence.proof.chain import seal
     from workers.app import tune_interpreter
     from workers.messages import item_of_line
 

@@ -38,8 +38,8 @@ def db_init() -> None:
 
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
+    from persistence.books.housekeeping import statistics
     from persistence.domain import instants
-    from persistence.maintenance import statistics
     from persistence.repositories.job_runs import SQLiteJobRunRepository
 
     database = CONTEXT.database(looking=True)
@@ -58,19 +58,19 @@ def db_stats(as_json: Json = False) -> None:
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
     from persistence.domain.finding import Finding
-    from persistence.integrity import CHECKS, check_books
-    from persistence.salvage import readable
-    from scheduler.checks import ROLLUP_CHECKS, check_rollups
+    from persistence.engine.sqlite.salvage import readable
+    from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
+    from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
     from scheduler.verification import check_pages
 
     database = CONTEXT.database(looking=True)
     look = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
-    findings = check_pages(database)
+    findings = list(check_pages(database))
     unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
     findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", look) for t in unread]
     if not unread:
         findings += [*check_books(database), *check_rollups(database, CONTEXT.settings.rollup_plan)]
-    tell_findings(findings, f"{len(CHECKS) + ROLLUP_CHECKS + 2} checks, no findings: the books add up", as_json=as_json)
+    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 2} checks, no findings: the books add up", as_json=as_json)
 
 
 def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="Where the recovered database goes.")]) -> None:
@@ -78,7 +78,7 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
-    from persistence.salvage import salvage
+    from persistence.engine.sqlite.salvage import salvage
 
     found = salvage(CONTEXT.settings.database.path, target)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
@@ -97,11 +97,11 @@ def db_accept_loss(
 ) -> None:
     """Go on with books that end before what was made durable, as after a damaged write-ahead log. Says what to publish again."""
     from jarvis.restoring import nobody_else
-    from persistence.maintenance import accept_loss
+    from persistence.copies.going_back import accept_loss
 
     settings = CONTEXT.settings
     database = CONTEXT.database(looking=True)
-    stands, noted, _ = database.standing()
+    stands, noted, _ = database.durability()
     if noted is None or not noted.is_beyond(stands):
         say("no commit is missing")
         return

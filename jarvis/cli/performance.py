@@ -59,7 +59,7 @@ def list_(
         figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
         rows = {r.date: r for r in books.rows_from(first or Date.min)}
     if as_json:
-        from persistence.repositories.rollups import FIGURE_COLUMNS
+        from persistence.domain.rollup import FIGURE_COLUMNS
 
         def behind(day: Date) -> dict[str, Any]:
             row = rows.get(day)

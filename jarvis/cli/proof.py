@@ -52,7 +52,7 @@ def verify(
         if not (quick or as_json):
             _tell_events(database)
         if chain:
-            findings = verification.check_chain_and_rows(database, chosen.path, heads)
+            findings = verification.verify_chain(database, settings.rollup_plan, instants.now(), chosen.path, heads)
         else:
             depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
             findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path)
@@ -70,7 +70,7 @@ def _tell_events(database: DatabaseManager) -> None:
     """What the chain says happened to recorded rows: sound books may still hold what their owner did not do."""
     from collections import Counter
 
-    from persistence.chain import all_events
+    from persistence.books.events import all_events
 
     with database.get_connection() as connection:
         counts = Counter(kind for _, kind, _, _ in all_events(connection))
@@ -79,7 +79,7 @@ def _tell_events(database: DatabaseManager) -> None:
 
 
 def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
-    from persistence.chain_checks import Anchor
+    from persistence.proof.chain_checks import Anchor
 
     number, _, digest = text.partition(":")
     try:
@@ -94,8 +94,8 @@ def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the
 
 def chain_head(as_json: Json = False) -> None:
     """Seal what is not sealed yet and print the chain's head, BLOCK:HASH. Keep it elsewhere: `jarvis verify --chain --head` proves it later."""
-    from persistence import chain
     from persistence.domain import instants
+    from persistence.proof import chain
 
     database = CONTEXT.database()
     head = chain.seal(database, instants.now())
@@ -108,11 +108,11 @@ def chain_head(as_json: Json = False) -> None:
 
 def chain_events(as_json: Json = False) -> None:
     """List what happened to recorded rows: deleted accounts, decisions about quarantine, earlier places, going back to a backup."""
-    from persistence import chain
+    from persistence.books import events
     from persistence.domain.instants import to_text
 
     with CONTEXT.database(looking=True).get_connection() as connection:
-        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in chain.all_events(connection)]
+        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in events.all_events(connection)]
     print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)
 
 
@@ -123,7 +123,7 @@ def rebuild(
 ) -> None:
     """Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup."""
     from jarvis.restoring import nobody_else, stop_holders
-    from persistence import backups
+    from persistence.copies import backups
     from persistence.domain import instants
     from scheduler import rebuild as rebuilding
     from scheduler.verification import check_rebuild
@@ -133,7 +133,7 @@ def rebuild(
     database = CONTEXT.database(looking=True)
     if check:
         with database.copied(settings.data_folder) as copy:
-            findings = check_rebuild(copy, settings.rollup_plan, now)
+            findings = list(check_rebuild(copy, settings.rollup_plan, now))
         tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
         return
     if stop:

@@ -25,6 +25,10 @@ class Conflict(Invalid):
     """An identity is recorded already with other content, or by another account."""
 
 
+class RuleBroken(Invalid):
+    """Rows that break a rule of the store itself, which no earlier check knows."""
+
+
 class AccountDeleted(Invalid):
     """A message names an account that was deleted; only an explicit save reopens it."""
 
@@ -50,7 +54,11 @@ class Unavailable(BooksError):
 
 
 class HeldElsewhere(Unavailable):
-    """Another process holds a lock that allows only one; the message says who."""
+    """Another process holds a lock that allows only one; the message says who, `pid` its process where that is known."""
+
+    def __init__(self, message: str, *, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class CommitUnknown(Unavailable):

@@ -13,3 +13,9 @@ class Finding:
     found: str
     look: str
     """The command that shows more."""
+    source: str = ""
+    """The file that says what is expected, where one does."""
+
+
+#: Findings shown per check; more of the same say nothing new.
+SHOWN = 20

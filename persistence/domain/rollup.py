@@ -72,7 +72,7 @@ class Progress(NamedTuple):
     generation: int
 
 
-class Mark(NamedTuple):
+class DirtyMark(NamedTuple):
     """What recording commits left for the rollup: the least instants that came or changed in place, and how many commits."""
 
     opened_at: int | None
@@ -111,3 +111,8 @@ class Withheld(NamedTuple):
     account_id: str
     date: Date
     reason: str
+
+
+FIGURE_COLUMNS = ("total_value_usd", "pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_drawdown", "win_rate", "profit_factor", "trades_count")
+#: The figures of a row as they are stored: money as canonical text.
+Figures = tuple[str, str, str, float | None, float | None, float | None, float | None, float | None, int]

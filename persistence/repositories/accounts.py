@@ -5,95 +5,27 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import apsw
-
-from persistence import chain
-from persistence.database import DatabaseManager
+from persistence.books import events, facts
+from persistence.books.accounts import lift_tombstone
+from persistence.books.ledger import Ledger
 from persistence.domain import instants
 from persistence.domain.account import Account, AccountRepository
 from persistence.domain.conventions import identifier
 from persistence.domain.facts import Adjustment, AnyFact
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Balance, Currency, canonical, within_limits
+from persistence.domain.money import EXACT, ZERO, Balance, Currency, within_limits
 from persistence.domain.transaction import Transaction, TransactionType
-from persistence.repositories import facts
+from persistence.engine.contract import Connection, Database
+from persistence.proof.chain import seal_within
 from persistence.repositories.transactions import SQLiteTransactionRepository, manual_fact
-
-if TYPE_CHECKING:
-    from persistence.ledger import Ledger
-
-
-def open_unknown(connection: apsw.Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
-    """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
-    deleted = set()
-    for account_id in account_ids:
-        if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
-            if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
-                if not reopen:
-                    deleted.add(account_id)
-                    continue
-                _reopen(connection, account_id, now)
-            connection.execute("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", (account_id, account_id, now, now))
-    return deleted
-
-
-def _reopen(connection: apsw.Connection, account_id: str, now: int) -> None:
-    """Take the tombstone away, if there is one."""
-    if connection.execute("DELETE FROM account_tombstones WHERE account_id = ? RETURNING 1", (account_id,)).get is not None:
-        chain.record_event(connection, chain.ACCOUNT_REOPENED, now, {"account_id": account_id})
-
-
-def mark_dirty(connection: apsw.Connection, least: dict[str, int]) -> None:
-    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile.
-
-    The same instant may be the account's earliest.
-    """
-    connection.executemany(
-        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1, "
-        "opened_at = min(coalesce(opened_at, ?1), ?1) WHERE account_id = ?2",
-        [(instant, account_id) for account_id, instant in least.items()],
-    )
-
-
-def mark_recheck(connection: apsw.Connection, least: dict[str, int]) -> None:
-    """Leave the least instant at which something recorded changed in place."""
-    connection.executemany(
-        "UPDATE accounts SET recheck_since = min(coalesce(recheck_since, ?1), ?1), recheck_count = recheck_count + 1 WHERE account_id = ?2",
-        [(instant, account_id) for account_id, instant in least.items()],
-    )
-
-
-def move_balances(connection: apsw.Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
-    """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
-    rows = []
-    for account_id, currency, total, reserved in changes:
-        known = connection.execute("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency)).get
-        available, held = (Decimal(known[0]), Decimal(known[1])) if known else (ZERO, ZERO)
-        held = EXACT.add(held, reserved)
-        available = EXACT.subtract(EXACT.add(available, total), reserved)
-        if not available and not held and not _ever_moved(connection, account_id, currency):
-            # Only an order ever set something aside here, and it no longer does: as if it had never been.
-            connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency))
-            continue
-        rows.append((account_id, currency, canonical(available), canonical(held), now))
-    connection.executemany(
-        "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
-        rows,
-    )
-
-
-def _ever_moved(connection: apsw.Connection, account_id: str, currency: str) -> bool:
-    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? LIMIT 1"
-    return connection.execute(sql, (account_id, currency)).get is not None
 
 
 class SQLiteAccountRepository(AccountRepository):
     """Accounts in SQLite. A save records transactions and adjustments as facts, so a rebuild keeps what was done by hand."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def save(self, account: Account, reason: str = "balance changed through account_repository.save") -> None:
@@ -126,12 +58,12 @@ class SQLiteAccountRepository(AccountRepository):
                 return False
             now = instants.now()
             # The chain keeps the identities and digests of what goes, and that it went.
-            chain.seal_within(connection, now)
+            seal_within(connection, now)
             erased = facts.erase(connection, account_id)
             connection.execute("DELETE FROM accounts WHERE account_id = ?", (account_id,))
             connection.execute("INSERT OR REPLACE INTO account_tombstones (account_id, deleted_at) VALUES (?, ?)", (account_id, now))
-            chain.record_event(connection, chain.ACCOUNT_DELETED, now, {"account_id": account_id, "facts": erased})
-            chain.seal_within(connection, now)
+            events.record(connection, events.ACCOUNT_DELETED, now, {"account_id": account_id, "facts": erased})
+            seal_within(connection, now)
             return True
 
     def exists(self, account_id: str) -> bool:
@@ -149,13 +81,13 @@ class SQLiteAccountRepository(AccountRepository):
                 self._save(connection, account, reason)
                 self._settle(account)
 
-    def _save(self, connection: apsw.Connection, account: Account, reason: str) -> None:
+    def _save(self, connection: Connection, account: Account, reason: str) -> None:
         now = instants.now()
         identifier(account.account_id, "account_id")
         if not self.exists(account.account_id):
             # New to the books, or deleted since it was loaded: all that it carries is a change.
             account.balance.forget_saved()
-            _reopen(connection, account.account_id, now)
+            lift_tombstone(connection, account.account_id, now)
             connection.execute(
                 "INSERT INTO accounts (account_id, name, is_active, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
                 (account.account_id, account.name, int(account.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
@@ -167,7 +99,7 @@ class SQLiteAccountRepository(AccountRepository):
                 connection.execute("UPDATE accounts SET name = ?, updated_at = ? WHERE account_id = ?", (account.name, now, account.account_id))
             if account.is_active != active:
                 self._set_active(account.account_id, account.is_active)
-        self._ledger().record(_implied_facts(account, reason, now))
+        Ledger(self._database).record(_implied_facts(account, reason, now))
 
     def _settle(self, account: Account) -> None:
         """From here the entity counts its changes anew; a rollback restores what it was."""
@@ -188,13 +120,8 @@ class SQLiteAccountRepository(AccountRepository):
         with self._database.snapshot() as connection:
             return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
 
-    def _ledger(self) -> Ledger:
-        from persistence.ledger import Ledger
 
-        return Ledger(self._database)
-
-
-def balance_of(connection: apsw.Connection, account_id: str) -> Balance:
+def balance_of(connection: Connection, account_id: str) -> Balance:
     available, reserved = {}, {}
     for currency, free, held in connection.execute("SELECT currency, available, reserved FROM balances WHERE account_id = ?", (account_id,)):
         available[Currency(currency)], reserved[Currency(currency)] = Decimal(free), Decimal(held)
@@ -203,7 +130,7 @@ def balance_of(connection: apsw.Connection, account_id: str) -> Balance:
     return balance
 
 
-def _entity(connection: apsw.Connection, row: Sequence[Any]) -> Account:
+def _entity(connection: Connection, row: Sequence[Any]) -> Account:
     account_id, name, active, opened, created, updated = row
     return Account(
         account_id, name, balance_of(connection, account_id), bool(active), None if opened is None else to_datetime(opened),

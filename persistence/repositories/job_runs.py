@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import apsw
-
-from persistence.database import DatabaseManager
+from persistence.books.job_requests import file_request
 from persistence.domain.jobs import JobRequest
+from persistence.engine.contract import Database
 
 #: A claim without a heartbeat for this long belongs to a process that died.
 STALE_AFTER_MICROSECONDS = 90 * 1_000_000
@@ -40,7 +39,7 @@ class JobRun:
 class SQLiteJobRunRepository:
     """Requests, claims, heartbeats and ends of job runs; pauses; who ticks."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     # -- runs --------------------------------------------------------------------------------------------------------
@@ -59,15 +58,14 @@ class SQLiteJobRunRepository:
             alive = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND heartbeat_at >= ? LIMIT 1"
             if connection.execute(alive, (job, now - STALE_AFTER_MICROSECONDS)).get is not None:
                 return False
-            before = connection.total_changes()
-            connection.execute(
+            taken = connection.changed(
                 "INSERT INTO job_runs (job, scheduled_for, state, owner, claimed_at, heartbeat_at) VALUES (?1, ?2, 'claimed', ?3, ?4, ?4) "
                 "ON CONFLICT (job, scheduled_for) DO UPDATE SET state = 'claimed', owner = ?3, claimed_at = ?4, heartbeat_at = ?4, "
                 "attempts = attempts + (state <> 'requested'), error = NULL "
                 "WHERE state = 'requested' OR (state = 'failed' AND coalesce(retry_at, 0) <= ?4) OR state = 'claimed'",
                 (job, scheduled_for, owner, now),
             )
-            return connection.total_changes() > before
+            return taken > 0
 
     def beat(self, job: str, scheduled_for: int, owner: str, now: int) -> None:
         self._database.execute_update(
@@ -154,17 +152,3 @@ class SQLiteJobRunRepository:
             f"FROM job_runs {where} ORDER BY scheduled_for {order} LIMIT ?"
         )
         return [JobRun(*row) for row in self._database.execute_query(sql, (*params, limit))]
-
-
-def file_request(connection: apsw.Connection, request: JobRequest, now: int) -> bool:
-    """File a request within somebody's commit. False where its id is filed already."""
-    if connection.execute("SELECT 1 FROM job_runs WHERE request_id = ?", (request.request_id,)).get is not None:
-        return False
-    taken = "SELECT 1 FROM job_runs WHERE job = ? AND scheduled_for = ?"
-    while connection.execute(taken, (request.job, now)).get is not None:
-        now += 1
-    connection.execute(
-        "INSERT INTO job_runs (job, scheduled_for, state, request_id, arguments) VALUES (?, ?, 'requested', ?, ?)",
-        (request.job, now, request.request_id, request.arguments),
-    )
-    return True

@@ -7,121 +7,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-import apsw
-
-from persistence.database import DatabaseManager
+from persistence import exports
+from persistence.books import facts
+from persistence.books.ledger import Ledger
+from persistence.books.order_of_facts import period
+from persistence.books.orders import OLDEST_FIRST
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Conflict, Immutable, Invalid
 from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ONE, canonical
-from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderState, OrderStatistics, OrderStatus
-from persistence.repositories import facts
-from persistence.repositories.transactions import period
-
-if TYPE_CHECKING:
-    from persistence.ledger import Ledger
-
-_STATE = (
-    "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, placed, "
-    "reserve, quantity_given, ended_status, created_at, updated_at, executed_at"
-)
-_ROW = f"{_STATE}, status, reserved, reserved_currency"
-_MARKS = ", ".join("?" * (_ROW.count(",") + 1))
-_ASSIGNMENTS = ", ".join(f"{name.strip()} = ?" for name in _ROW.split(","))
-
-OrderRow = tuple[Any, ...]
-
-
-class Stored(NamedTuple):
-    """An order's row as this commit found it."""
-
-    order_no: int
-    account_id: str
-    state: OrderState
-    reserved: Decimal
-    reserved_currency: str | None
-
-
-def find_states(connection: apsw.Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
-    """The rows of these (order id, account), where there are any."""
-    rows = connection.executemany(f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders WHERE order_id = ? AND account_id = ?", keys)
-    return {(r[3], r[4]): Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2]) for r in rows}
-
-
-def all_states(connection: apsw.Connection) -> Iterator[tuple[tuple[str, str], Stored]]:
-    """Every order's row, by (order id, account)."""
-    for r in connection.execute(f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"):
-        yield (r[3], r[4]), Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2])
-
-
-def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow | None:
-    """The row of an order of which one fill is all there is; the texts of the fill serve as they are."""
-    quantity, at, asked = texts[5], texts[13], texts[18]
-    weight = quantity if fill.multiplier is ONE or fill.multiplier == ONE else canonical(EXACT.multiply(fill.quantity, fill.multiplier))
-    status = "filled" if asked is None or fill.quantity >= fill.order_quantity else "partially_filled"  # type: ignore[operator]
-    return (
-        texts[2], texts[0], texts[3], texts[4], texts[17], asked or quantity, texts[19], texts[9], texts[10], texts[8], quantity, texts[7], weight,
-        1, 0, 0, 0 if asked is None else 1, None, at, at, at, status, "0", None,
-    )  # fmt: skip
-
-
-class StateWriter:
-    """The order rows of one commit, written together."""
-
-    def __init__(self) -> None:
-        self._inserts: list[OrderRow] = []
-        self._updates: list[OrderRow] = []
-        self._deletes: list[tuple[int]] = []
-
-    def insert(self, row: OrderRow) -> None:
-        self._inserts.append(row)
-
-    def put(self, known: Stored | None, state: OrderState | None) -> None:
-        """Write a state over what is known; no state at all means that every fact of the order was voided."""
-        if state is None:
-            if known is not None:
-                self._deletes.append((known.order_no,))
-        elif known is None:
-            self._inserts.append(_row(state))
-        else:
-            self._updates.append((*_row(state), known.order_no))
-
-    def write(self, connection: apsw.Connection) -> None:
-        facts.write_all(
-            connection,
-            [
-                (f"INSERT INTO orders ({_ROW}) VALUES ({_MARKS})", self._inserts),
-                (f"UPDATE orders SET {_ASSIGNMENTS} WHERE order_no = ?", self._updates),
-                ("DELETE FROM orders WHERE order_no = ?", self._deletes),
-            ],
-        )
-
-
-def _state(row: Sequence[Any]) -> OrderState:
-    values = list(row)
-    for i in (5, 6, 9, 10, 11, 12):
-        values[i] = None if values[i] is None else Decimal(values[i])
-    for i in (14, 15, 16):
-        values[i] = bool(values[i])
-    return OrderState(*values)
-
-
-def _row(state: OrderState) -> OrderRow:
-    reserved, currency = state.reserved()
-    return (
-        state.order_id, state.account_id, state.symbol, state.side, state.order_type, _text(state.quantity), _text(state.price), state.base,
-        state.quote, canonical(state.multiplier), canonical(state.filled), canonical(state.cash), canonical(state.weight), state.fills_count,
-        int(state.placed), int(state.reserve), int(state.quantity_given), state.ended_status, state.created_at, state.updated_at,
-        state.executed_at, state.status, canonical(reserved), currency,
-    )  # fmt: skip
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else canonical(number)
-
+from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
+from persistence.engine.contract import Connection, Database
 
 _COLUMNS = (
     "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, status, "
@@ -129,14 +27,13 @@ _COLUMNS = (
 )
 #: The terms of the partial index on open orders, word for word.
 _OPEN = "status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'"
-OLDEST_FIRST = "created_at, order_id"
 _NEWEST_FIRST = "created_at DESC, order_id DESC"
 
 
 class SQLiteOrderRepository(OrderRepository):
     """Orders in SQLite. A save records what the entity implies (placed, executed, ended) as facts; fills move the balances."""
 
-    def __init__(self, database: DatabaseManager, conventions: Conventions = DEFAULT_CONVENTIONS) -> None:
+    def __init__(self, database: Database, conventions: Conventions = DEFAULT_CONVENTIONS) -> None:
         self._database = database
         self._conventions = conventions
 
@@ -144,8 +41,6 @@ class SQLiteOrderRepository(OrderRepository):
         self.save_many([order])
 
     def save_many(self, orders: Iterable[Order]) -> None:
-        from persistence.ledger import Ledger
-
         ledger = Ledger(self._database)
         with self._database.transaction() as connection:
             for order in orders:
@@ -168,8 +63,6 @@ class SQLiteOrderRepository(OrderRepository):
         return self.find_by_id(order_id) is not None
 
     def delete(self, order_id: str) -> bool:
-        from persistence.ledger import Ledger
-
         with self._database.transaction() as connection:
             order = self.find_by_id(order_id)
             if order is None:
@@ -215,13 +108,9 @@ class SQLiteOrderRepository(OrderRepository):
                 yield _entity(row)
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:
-        from persistence import exports
-
         exports.to_file(self._database, "orders", account_id, "csv", path)
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
-        from persistence import exports
-
         exports.to_file(self._database, "orders", account_id, "json", path)
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Order]:
@@ -229,7 +118,7 @@ class SQLiteOrderRepository(OrderRepository):
             sql = f"SELECT {_COLUMNS} FROM orders WHERE {where} ORDER BY {order} LIMIT ?"
             return [_entity(row) for row in connection.execute(sql, (*params, -1 if limit is None else limit))]
 
-    def _save(self, connection: apsw.Connection, ledger: Ledger, order: Order) -> None:
+    def _save(self, connection: Connection, ledger: Ledger, order: Order) -> None:
         known = self.find_by_id(order.order_id, order.account_id)
         recorded = facts.facts_of_order(connection, order.order_id, order.account_id) if known else []
         implied: list[AnyFact] = []
@@ -260,7 +149,7 @@ class SQLiteOrderRepository(OrderRepository):
         if found is not None and found.status != order.status and not executed and by_hand:
             raise Invalid(f"order {order.order_id} is {found.status} in the books; call execute(executed_price=…) instead of setting its status")
 
-    def _placed(self, order: Order, connection: apsw.Connection) -> OrderEvent:
+    def _placed(self, order: Order, connection: Connection) -> OrderEvent:
         return OrderEvent(
             event_id=_unused_event_id(connection, f"{order.order_id}:placed", order.account_id),
             order_id=order.order_id, account_id=order.account_id, status=EventStatus.PLACED,
@@ -289,13 +178,13 @@ def _same_terms(known: Order, order: Order) -> bool:
     return known.terms == (order.symbol, order.side, order.order_type, order.quantity, order.price, *pair, order.multiplier, order.reserve)
 
 
-def _unused_event_id(connection: apsw.Connection, stem: str, account_id: str) -> str:
+def _unused_event_id(connection: Connection, stem: str, account_id: str) -> str:
     """The stem, or the first of its numbered variants that no recorded event has, voided ones included."""
     ids = chain([stem], (f"{stem}:{n}" for n in count(2)))
     return next(i for i in ids if not _is_recorded(connection, i, account_id, OrderEvent.kind))
 
 
-def _is_recorded(connection: apsw.Connection, record_id: str, account_id: str, kind: str) -> bool:
+def _is_recorded(connection: Connection, record_id: str, account_id: str, kind: str) -> bool:
     known = facts.find_known(connection, [(record_id, account_id, kind)])
     return any(record.state != facts.ERASED for record in known.values())
 
@@ -336,6 +225,3 @@ def _entity(row: Sequence[Any]) -> Order:
     order.updated_at, order.executed_at = to_datetime(updated), None if executed is None else to_datetime(executed)
     order.saved_terms, order.saved_status = order.terms, order.status
     return order
-
-
-__all__ = ["SQLiteOrderRepository", "StateWriter", "Stored", "find_states", "single_fill_row"]

@@ -9,15 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import apsw
-
-from persistence import chain
-from persistence.database import DatabaseManager
+from persistence import exports
+from persistence.books import accounts, events
+from persistence.books.performance import DERIVED, row_digest
 from persistence.domain import instants
 from persistence.domain.instants import to_datetime
 from persistence.domain.money import SHOWN, ZERO, canonical
 from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
-from persistence.repositories import accounts
+from persistence.engine.contract import Connection, Database
 
 _COLUMNS = (
     "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count, "
@@ -26,32 +25,16 @@ _COLUMNS = (
 _MONEY = ("total_value_usd", "pnl_daily", "pnl_total")
 
 
-#: Stands for the digest of a row that a rollup derived.
-DERIVED = "derived"
-
-
-def row_digest(connection: apsw.Connection, account_id: str, date: str) -> str | None:
-    """The digest of a row that was saved by hand, `DERIVED` of one that was not; None where there is none."""
-    sql = (
-        "SELECT source, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count "
-        "FROM performance_metrics WHERE account_id = ? AND date = ?"
-    )
-    row = connection.execute(sql, (account_id, date)).get
-    if row is None:
-        return None
-    return DERIVED if row[0] == "rollup" else chain.digest_of(chain.canonical_text([account_id, date, *row[1:]])).hex()
-
-
-def _note(connection: apsw.Connection, account_id: str, date: str, now: int) -> None:
+def _note(connection: Connection, account_id: str, date: str, now: int) -> None:
     """Tell the chain what a row says that follows from no fact."""
     content = {"account_id": account_id, "date": date, "digest": row_digest(connection, account_id, date)}
-    chain.record_event(connection, chain.SAVED_BY_HAND, now, content)
+    events.record(connection, events.SAVED_BY_HAND, now, content)
 
 
 class SQLitePerformanceRepository(PerformanceRepository):
     """Performance rows in SQLite."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def save(self, metrics: PerformanceMetrics) -> None:
@@ -133,13 +116,9 @@ class SQLitePerformanceRepository(PerformanceRepository):
         return {name: _mean([getattr(row, name) for row in rows]) for name in FIGURES}
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:
-        from persistence import exports
-
         exports.to_file(self._database, "performance", account_id, "csv", path)
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
-        from persistence import exports
-
         exports.to_file(self._database, "performance", account_id, "json", path)
 
     def _one(self, where: str, params: tuple[Any, ...], order: str = "date") -> PerformanceMetrics | None:
@@ -150,7 +129,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
             return [_entity(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM performance_metrics WHERE {where} ORDER BY {order}", params)]
 
 
-def _open_accounts(connection: apsw.Connection, rows: Sequence[PerformanceMetrics], now: int) -> None:
+def _open_accounts(connection: Connection, rows: Sequence[PerformanceMetrics], now: int) -> None:
     for account_id in dict.fromkeys(m.account_id for m in rows):
         if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
             accounts.open_unknown(connection, [account_id], now, reopen=True)
@@ -171,6 +150,3 @@ def _entity(row: Sequence[Any]) -> PerformanceMetrics:
         account_id, Date.fromisoformat(date), Decimal(value), Decimal(daily), Decimal(total), sharpe, sortino, drawdown, wins, factor, trades, source,
         to_datetime(created), to_datetime(updated),
     )  # fmt: skip
-
-
-__all__ = ["SQLitePerformanceRepository"]

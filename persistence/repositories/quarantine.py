@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import apsw
-
-from persistence import chain
-from persistence.database import DatabaseManager
+from persistence.books import events, facts
+from persistence.books.quarantine import storable
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import AnyFact
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.outcome import Refusal
-from persistence.repositories import facts
+from persistence.engine.contract import Database
 
 STATES = ("held", "replayed", "discarded")
-
-
-def hold(connection: apsw.Connection, refusal: Refusal, fact_no: int | None, now: int) -> bool:
-    """Keep a refused record; False where the same bytes are held already. `fact_no` is the recorded fact it conflicts with."""
-    digest = hashlib.sha256(refusal.raw).digest()
-    if connection.execute("UPDATE quarantine SET deliveries = deliveries + 1 WHERE raw_digest = ? RETURNING 1", (digest,)).get is not None:
-        return False
-    connection.execute(
-        "INSERT INTO quarantine (raw, raw_digest, reason, detail, kind, account_id, record_id, fact_no, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            refusal.raw, digest, str(refusal.reason), _storable(refusal.detail), _storable(refusal.kind), _storable(refusal.account_id),
-            _storable(refusal.record_id), fact_no, now,
-        ),
-    )  # fmt: skip
-    return True
-
-
-def _storable(text: str | None) -> str | None:
-    """Text that the store takes: what is no text (a lone surrogate) shows as a question mark; the raw bytes keep it."""
-    return None if text is None else text[:2_000].encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +65,13 @@ class Filter:
         return " AND ".join(terms) or "1", tuple(params)
 
 
-def count_missing_in(connection: apsw.Connection, other: str) -> int:
-    """How many records are held here and not in another database of these books (a path)."""
-    connection.execute("ATTACH ? AS other", (other,))
-    try:
-        sql = (
-            "SELECT count(*) FROM main.quarantine q WHERE q.state = 'held' AND NOT EXISTS (SELECT 1 FROM other.quarantine o WHERE o.raw_digest = q.raw_digest)"
-        )
-        return int(connection.execute(sql).get)
-    finally:
-        connection.execute("DETACH other")
-
-
 _COLUMNS = "quarantine_no, raw, reason, detail, kind, account_id, record_id, fact_no, received_at, deliveries, state, resolution, resolved_at"
 
 
 class SQLiteQuarantineRepository:
     """What is in quarantine, the oldest first."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def count(self, state: str = "held") -> int:
@@ -139,7 +103,7 @@ class SQLiteQuarantineRepository:
         """Say what became of a held record; False where somebody else has done so already. `held` keeps it, with a remark."""
         if state not in STATES:
             raise Invalid(f"{state!r} is no state; there are {', '.join(STATES)}")
-        said = _storable(resolution)
+        said = storable(resolution)
         before = self.find(number)
         if before is not None and (before.state, before.resolution) == (state, said):
             return True  # nothing new to say
@@ -147,7 +111,7 @@ class SQLiteQuarantineRepository:
         with self._database.transaction() as connection:
             if not self._database.execute_update(sql, (state, said, now, number)):
                 return False
-            chain.record_event(connection, chain.QUARANTINE_DECIDED, now, {"quarantine_no": number, "state": state, "resolution": said})
+            events.record(connection, events.QUARANTINE_DECIDED, now, {"quarantine_no": number, "state": state, "resolution": said})
             return True
 
 

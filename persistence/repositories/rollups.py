@@ -3,329 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date as Date
-from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
-import apsw
-
-from persistence.database import DatabaseManager
-from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.rollup import ClosedTrade, Mark, NewFact, Progress, Revision, RollupRow, Withheld
-
-FIGURE_COLUMNS = ("total_value_usd", "pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_drawdown", "win_rate", "profit_factor", "trades_count")
-#: The figures of a row as they are stored: money as canonical text.
-Figures = tuple[str, str, str, float | None, float | None, float | None, float | None, float | None, int]
-
-#: Only these categories are flows of capital; the rest is profit or loss.
-_CAPITAL = "l.category IN ('external', 'transfer')"
-_ROW = (
-    "date, close_at, close_fact_no, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, warnings, observations, "
-    "mean, squares, downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades"
-)
-_TRADE = "symbol, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
-
-
-class Snapshot(NamedTuple):
-    fact_no: int
-    instant: int
-    usd: Decimal
-
-
-class FlowRecord(NamedTuple):
-    """A deposit (positive) or withdrawal (negative) and the USD rate it is valued at; None where nothing is known."""
-
-    fact_no: int
-    instant: int
-    currency: str
-    amount: Decimal
-    rate: Decimal | None
-    given: bool
-    record_id: str
-    direction: str
-    place: tuple[int, int, str, str]
-    is_capital: bool = True
-
-
-class AccountBooks:
-    """One account, read within one snapshot."""
-
-    def __init__(self, connection: apsw.Connection, account_id: str) -> None:
-        self._connection = connection
-        self.account_id = account_id
-        #: What was derived for days before this one counts as never having been.
-        self.floor = Date.min
-
-    def _all(self, sql: str, *params: Any) -> list[Any]:
-        return self._connection.execute(sql, (self.account_id, *params)).fetchall()
-
-    def _one(self, sql: str, *params: Any) -> Any:
-        return self._connection.execute(sql, (self.account_id, *params)).get
-
-    @property
-    def _least(self) -> str:
-        return self.floor.isoformat()
-
-    # -- where the account stands ------------------------------------------------------------------------------------
-
-    def mark(self) -> Mark | None:
-        row = self._one("SELECT opened_at, dirty_since, recheck_since, dirty_count, recheck_count FROM accounts WHERE account_id = ?")
-        return None if row is None else Mark(*row)
-
-    def progress(self) -> Progress | None:
-        row = self._one(
-            "SELECT options_digest, valuation, rolled_to, stale_from, seen_fact_no, estimates, withheld_from, generation "
-            "FROM rollup_accounts WHERE account_id = ?"
-        )
-        if row is None:
-            return None
-        digest, valuation, rolled_to, stale, seen, estimates, withheld, generation = row
-        return Progress(digest, valuation, Date.fromisoformat(rolled_to), _date(stale), seen, bool(estimates), _date(withheld), generation)
-
-    def newest_fact_no(self) -> int:
-        return int(self._connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
-
-    def new_facts(self, since: int, until: int, seen: int) -> list[NewFact]:
-        """What was recorded after number `seen` of instants in [since, until), and what was voided since."""
-        found = []
-        sources = (
-            (
-                "SELECT l.fact_no, 'fill', l.fill_id, l.executed_at, l.symbol, l.quote_usd_rate IS NULL OR "
-                "(l.fee_usd_rate IS NULL AND l.fee <> '0' AND l.fee_currency <> l.quote AND "
-                "(l.fee_currency <> l.base OR l.multiplier <> '1')) "
-                "FROM fills l WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND l.fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, direction, flow_id, occurred_at, NULL, usd_rate IS NULL FROM flows "
-                "WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, 'metrics', snapshot_id, observed_at, NULL, 0 FROM equity_snapshots "
-                "WHERE account_id = ? AND observed_at >= ? AND observed_at < ? AND fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, kind, entry_id, occurred_at, NULL, 0 FROM entries "
-                "WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ?"
-            ),
-        )  # fmt: skip
-        for sql in sources:
-            found += [NewFact(n, kind, record, at, symbol, bool(needs)) for n, kind, record, at, symbol, needs in self._all(sql, since, until, seen)]
-        voided = self._all(
-            "SELECT f.fact_no, f.kind, f.record_id, f.occurred_at, (SELECT symbol FROM fills WHERE fact_no = f.fact_no), 0 "
-            "FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.account_id = ? AND f.occurred_at >= ? AND f.occurred_at < ? AND v.fact_no > ?",
-            since, until, seen,
-        )  # fmt: skip
-        found += [NewFact(n, f"void of {kind}", record, at, symbol, False) for n, kind, record, at, symbol, _ in voided]
-        return found
-
-    # -- facts -------------------------------------------------------------------------------------------------------
-
-    def fills(self, start: int, end: int) -> Iterator[tuple[Any, ...]]:
-        """Live fills of [start, end) in the order of facts: (fact_no, instant, symbol, side, quantity, price, cash, multiplier,
-        base, quote, fee, fee currency, quote rate, fee rate, sequence, producer, id), numbers as text."""
-        return self._connection.execute(
-            "SELECT l.fact_no, l.executed_at, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.multiplier, l.base, l.quote, l.fee, l.fee_currency, "
-            "l.quote_usd_rate, l.fee_usd_rate, coalesce(f.sequence, -1), coalesce(f.producer, ''), l.fill_id FROM fills l JOIN facts f USING (fact_no) "
-            "WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND f.state = 0 ORDER BY l.executed_at, 15, 16, 17",
-            (self.account_id, start, end),
-        )
-
-    def next_fill_at(self, instant: int) -> int | None:
-        return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1", instant)  # type: ignore[no-any-return]
-
-    def fill_instant_after(self, start: int, count: int) -> int | None:
-        """The instant of the fill that `count` others precede from `start` on."""
-        return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1 OFFSET ?", start, count)  # type: ignore[no-any-return]
-
-    def flows(self, after: int, until: int, *, capital: bool = True) -> list[FlowRecord]:
-        """Live deposits and withdrawals of (after, until] in the order of facts; those that are no capital too, unless `capital`."""
-        rows = self._all(
-            "SELECT l.fact_no, l.occurred_at, l.currency, l.amount, l.usd_rate, r.rate, l.direction, coalesce(f.sequence, -1), coalesce(f.producer, ''), "
-            f"l.flow_id, {_CAPITAL} FROM flows l JOIN facts f USING (fact_no) LEFT JOIN flow_rates r ON r.account_id = l.account_id AND r.fact_no = l.fact_no "
-            "WHERE l.account_id = ? AND l.occurred_at > ? AND l.occurred_at <= ? AND f.state = 0 ORDER BY l.occurred_at, 8, 9, 10",
-            after, until,
-        )  # fmt: skip
-        found = []
-        for number, at, currency, amount, given, estimate, direction, sequence, producer, record_id, is_capital in rows:
-            if capital and not is_capital:
-                continue
-            signed = Decimal(amount) if direction == "deposit" else -Decimal(amount)
-            place = (at, sequence, producer, record_id)
-            found.append(FlowRecord(number, at, currency, signed, _number(given or estimate), given is not None, record_id, direction, place, bool(is_capital)))
-        return found
-
-    def has_snapshot(self) -> bool:
-        sql = "SELECT 1 FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND f.state = 0 LIMIT 1"
-        return self._one(sql) is not None
-
-    def next_snapshot_at(self, instant: int) -> int | None:
-        """The instant of the first live snapshot at or after `instant`."""
-        return self._one(  # type: ignore[no-any-return]
-            "SELECT s.observed_at FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND s.observed_at >= ? AND f.state = 0 "
-            "ORDER BY s.observed_at LIMIT 1", instant,
-        )  # fmt: skip
-
-    def first_snapshot(self, start: int, end: int) -> Snapshot | None:
-        """The first live snapshot of [start, end) in the order of facts."""
-        row = self._one(
-            "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
-            "AND s.observed_at >= ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), s.snapshot_id LIMIT 1", start, end,
-        )  # fmt: skip
-        return None if row is None else Snapshot(row[0], row[1], Decimal(row[2]))
-
-    def last_snapshot(self, start: int, end: int) -> Snapshot | None:
-        """The last live snapshot of [start, end) in the order of facts: the close of that day."""
-        row = self._one(
-            "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
-            "AND s.observed_at >= ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at DESC, coalesce(f.sequence, -1) DESC, coalesce(f.producer, '') DESC, s.snapshot_id DESC LIMIT 1", start, end,
-        )  # fmt: skip
-        return None if row is None else Snapshot(row[0], row[1], Decimal(row[2]))
-
-    def last_reported(self, start: int, end: int) -> str | None:
-        """The figures that the last live snapshot of [start, end) to carry any reports, as JSON."""
-        return self._one(  # type: ignore[no-any-return]
-            "SELECT s.reported FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND s.observed_at >= ? AND s.observed_at < ? "
-            "AND f.state = 0 AND s.reported IS NOT NULL "
-            "ORDER BY s.observed_at DESC, coalesce(f.sequence, -1) DESC, coalesce(f.producer, '') DESC, s.snapshot_id DESC LIMIT 1", start, end,
-        )  # fmt: skip
-
-    def opened_at(self, symbol: str, instant: int) -> int:
-        """When the trade was opened that was open in a symbol before an instant; the instant itself where it was flat."""
-        trade = "SELECT min(opened_at) FROM trades WHERE account_id = ? AND symbol = ? AND closed_at >= ? AND opened_at < ?"
-        found = self._one(trade, symbol, instant, instant)
-        if found is not None:
-            return int(found)
-        state = self._one("SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? ORDER BY date DESC LIMIT 1", symbol)
-        opened = json.loads(state)[6] if state else 0
-        return int(opened) if 0 < opened < instant else instant
-
-    def snapshot_value(self, fact_no: int) -> Decimal | None:
-        """What a live snapshot says."""
-        sql = "SELECT s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND s.fact_no = ? AND f.state = 0"
-        return _number(self._one(sql, fact_no))
-
-    def snapshots_between(self, after: int, before: int) -> list[Snapshot]:
-        """Live snapshots strictly inside, in the order of facts."""
-        rows = self._all(
-            "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
-            "AND s.observed_at > ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), s.snapshot_id", after, before,
-        )  # fmt: skip
-        return [Snapshot(number, at, Decimal(usd)) for number, at, usd in rows]
-
-    def next_transaction_at(self, instant: int) -> int | None:
-        return self._one("SELECT occurred_at FROM transactions WHERE account_id = ? AND occurred_at >= ? ORDER BY occurred_at LIMIT 1", instant)  # type: ignore[no-any-return]
-
-    def movements(self, start: int, end: int) -> dict[str, Decimal]:
-        """What each currency moved by in [start, end)."""
-        sql = "SELECT currency, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY currency"
-        return {currency: Decimal(amount) for currency, amount in self._all(sql, start, end)}
-
-    def movements_by_type(self, start: int, end: int) -> dict[str, list[tuple[str, Decimal]]]:
-        """Per currency, what each type of transaction moved in [start, end)."""
-        sql = "SELECT currency, type, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY 1, 2"
-        found: dict[str, list[tuple[str, Decimal]]] = {}
-        for currency, kind, amount in self._all(sql, start, end):
-            found.setdefault(currency, []).append((kind, Decimal(amount)))
-        return found
-
-    def moved_since(self, currency: str, instant: int) -> Decimal:
-        """What a currency moved by from an instant on."""
-        sql = "SELECT decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND currency = ?"
-        return _number(self._one(sql, instant, currency)) or ZERO
-
-    def balance(self, currency: str) -> Decimal:
-        """Available and reserved, as the ledger keeps them."""
-        row = self._one("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", currency)
-        return ZERO if row is None else EXACT.add(Decimal(row[0]), Decimal(row[1]))
-
-    # -- what earlier rollups left -----------------------------------------------------------------------------------
-
-    def oldest_by_hand(self) -> Date | None:
-        """The oldest day whose figures were saved by hand."""
-        return _date(self._one("SELECT min(date) FROM performance_metrics WHERE account_id = ? AND source = 'manual'"))
-
-    def rows_from(self, date: Date) -> list[RollupRow]:
-        return [_row(r) for r in self._all(f"SELECT {_ROW} FROM rollup_rows WHERE account_id = ? AND date >= ? ORDER BY date", date.isoformat())]
-
-    def row_before(self, date: Date) -> RollupRow | None:
-        row = self._one(
-            f"SELECT {_ROW} FROM rollup_rows WHERE account_id = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1", date.isoformat(), self._least
-        )
-        return None if row is None else _row(row)
-
-    def figures_from(self, date: Date) -> dict[Date, tuple[str, Figures]]:
-        """(source, figures) of the stored rows from `date` on."""
-        sql = (
-            "SELECT date, source, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count "
-            "FROM performance_metrics WHERE account_id = ? AND date >= ?"
-        )
-        return {Date.fromisoformat(day): (source, tuple(figures)) for day, source, *figures in self._all(sql, date.isoformat())}
-
-    def trades(self, after: Date | None, until: Date) -> Iterator[tuple[Date, ClosedTrade]]:
-        """Closed trades dated in (after, until]."""
-        sql = f"SELECT date, {_TRADE} FROM trades WHERE account_id = ? AND date > ? AND date <= ? ORDER BY date, symbol, number"
-        # After the day before the floor is from the floor on.
-        least = "" if self.floor == Date.min else (self.floor - timedelta(days=1)).isoformat()
-        for day, *trade in self._all(sql, max(least, "" if after is None else after.isoformat()), until.isoformat()):
-            yield Date.fromisoformat(day), _trade(trade)
-
-    def trades_of(self, date: Date, symbol: str) -> list[ClosedTrade]:
-        sql = f"SELECT {_TRADE} FROM trades WHERE account_id = ? AND date = ? AND symbol = ? ORDER BY number"
-        return [_trade(row) for row in self._all(sql, date.isoformat(), symbol)]
-
-    def position_before(self, symbol: str, date: Date) -> str:
-        """The position's state at the end of the last day before `date` on which it moved; "" for none."""
-        sql = "SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
-        return self._one(sql, symbol, date.isoformat(), self._least) or ""
-
-    def position_on(self, symbol: str, date: Date) -> str | None:
-        """The state that was kept for the end of that very day."""
-        return self._one("SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date = ?", symbol, date.isoformat())  # type: ignore[no-any-return]
-
-    def rate_before(self, currency: str, date: Date) -> Decimal | None:
-        sql = "SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
-        return _number(self._one(sql, currency, date.isoformat(), self._least))
-
-    def currencies(self) -> list[str]:
-        """Every currency that ever moved."""
-        return [c for (c,) in self._all("SELECT DISTINCT currency FROM transaction_totals WHERE account_id = ?")]
-
-    def closing_before(self, currency: str, date: Date) -> Decimal:
-        sql = "SELECT closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
-        return _number(self._one(sql, currency, date.isoformat(), self._least)) or ZERO
-
-    def moved_in(self, currency: str, first: Date, last: Date) -> dict[Date, Decimal]:
-        """The movement of each day of [first, last] on which the currency moved."""
-        sql = "SELECT date, moved FROM currency_closes WHERE account_id = ? AND currency = ? AND date BETWEEN ? AND ? ORDER BY date"
-        return {Date.fromisoformat(day): Decimal(moved) for day, moved in self._all(sql, currency, first.isoformat(), last.isoformat())}
-
-    def closes(self, currency: str, until: Date) -> list[tuple[Date, Decimal, Decimal]]:
-        """(day, movement, closing) of every kept day up to `until`, the oldest first."""
-        sql = "SELECT date, moved, closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date <= ? ORDER BY date"
-        return [(Date.fromisoformat(day), Decimal(moved), Decimal(closing)) for day, moved, closing in self._all(sql, currency, until.isoformat())]
-
-    def rate_on(self, currency: str, day: Date) -> str | None:
-        return self._one("SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date = ?", currency, day.isoformat())  # type: ignore[no-any-return]
-
-    def positions_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
-        """(symbol, day) of the states that are kept for [first, last]."""
-        return self._kept("SELECT symbol, date FROM position_closes WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
-
-    def rates_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
-        return self._kept("SELECT currency, date FROM currency_rates WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
-
-    def closes_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
-        return self._kept("SELECT currency, date FROM currency_closes WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
-
-    def _kept(self, sql: str, first: Date, last: Date) -> list[tuple[str, Date]]:
-        return [(key, Date.fromisoformat(day)) for key, day in self._all(sql, first.isoformat(), last.isoformat())]
+from persistence.books.account_history import _ROW, AccountBooks
+from persistence.domain.money import canonical
+from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, DirtyMark, Figures, Progress, Revision, RollupRow, Withheld
+from persistence.engine.contract import Connection, Database
 
 
 @dataclass(slots=True)
@@ -334,7 +22,7 @@ class Changes:
 
     progress: Progress
     now: int
-    mark: Mark
+    mark: DirtyMark
     #: Everything derived outside these days (both included) goes.
     only_days: tuple[Date, Date] | None = None
     #: Rows of these days are replaced whole.
@@ -359,7 +47,7 @@ class Changes:
 class SQLiteRollupRepository:
     """Reads accounts for the rollup and commits what it made of them."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     @contextmanager
@@ -398,7 +86,7 @@ class SQLiteRollupRepository:
 _DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "flow_rates", "withheld_days")
 
 
-def _write(connection: apsw.Connection, account_id: str, changes: Changes) -> None:
+def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.only_days is not None:
         since, until = changes.only_days
         for table in _DERIVED:
@@ -414,9 +102,9 @@ def _write(connection: apsw.Connection, account_id: str, changes: Changes) -> No
         days = tuple(d.isoformat() for d in changes.replaced_rows)
         connection.execute("DELETE FROM rollup_rows WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
     connection.executemany("DELETE FROM rollup_rows WHERE account_id = ? AND date = ?", [(account_id, d.isoformat()) for d in changes.removed_rows])
-    marks = ", ".join("?" * (len(RollupRow._fields) + 1))
+    placeholders = ", ".join("?" * (len(RollupRow._fields) + 1))
     connection.executemany(
-        f"INSERT OR REPLACE INTO rollup_rows (account_id, {_ROW}) VALUES ({marks})", [(account_id, *map(_stored, row)) for row in changes.rows]
+        f"INSERT OR REPLACE INTO rollup_rows (account_id, {_ROW}) VALUES ({placeholders})", [(account_id, *map(_stored, row)) for row in changes.rows]
     )
     _write_figures(connection, account_id, changes)
     if changes.withheld_range is not None:
@@ -437,7 +125,7 @@ def _write(connection: apsw.Connection, account_id: str, changes: Changes) -> No
     _clear_marks(connection, account_id, changes)
 
 
-def _clear_marks(connection: apsw.Connection, account_id: str, changes: Changes) -> None:
+def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> None:
     """What the snapshot held has been taken; what was recorded since stays marked, and no more than that, so that an account
     that is never quiet does not drag its history along."""
     connection.execute("UPDATE accounts SET recheck_since = NULL WHERE account_id = ? AND recheck_count = ?", (account_id, changes.mark.recheck_count))
@@ -450,7 +138,7 @@ def _clear_marks(connection: apsw.Connection, account_id: str, changes: Changes)
     )
 
 
-def _write_trades(connection: apsw.Connection, account_id: str, changes: Changes) -> None:
+def _write_trades(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.replaced_days is not None:
         first, last = (d.isoformat() for d in changes.replaced_days)
         connection.execute("DELETE FROM trades WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first, last))
@@ -477,17 +165,17 @@ def _write_trades(connection: apsw.Connection, account_id: str, changes: Changes
 
 
 def _write_by_key(
-    connection: apsw.Connection, account_id: str, table: str, key: str, columns: tuple[str, ...], values: dict[tuple[str, Date], tuple[Any, ...] | None]
+    connection: Connection, account_id: str, table: str, key: str, columns: tuple[str, ...], values: dict[tuple[str, Date], tuple[Any, ...] | None]
 ) -> None:
     """Rows of a table with the primary key (account, `key`, date); a value of None deletes its row."""
     gone = [(account_id, name, d.isoformat()) for (name, d), value in values.items() if value is None]
     connection.executemany(f"DELETE FROM {table} WHERE account_id = ? AND {key} = ? AND date = ?", gone)
-    names, marks = ", ".join(columns), ", ".join("?" * (len(columns) + 3))
+    names, placeholders = ", ".join(columns), ", ".join("?" * (len(columns) + 3))
     kept = [(account_id, name, d.isoformat(), *value) for (name, d), value in values.items() if value is not None]
-    connection.executemany(f"INSERT OR REPLACE INTO {table} (account_id, {key}, date, {names}) VALUES ({marks})", kept)
+    connection.executemany(f"INSERT OR REPLACE INTO {table} (account_id, {key}, date, {names}) VALUES ({placeholders})", kept)
 
 
-def _write_figures(connection: apsw.Connection, account_id: str, changes: Changes) -> None:
+def _write_figures(connection: Connection, account_id: str, changes: Changes) -> None:
     connection.executemany("DELETE FROM performance_metrics WHERE account_id = ? AND date = ?", [(account_id, d.isoformat()) for d in changes.removed_figures])
     sets = ", ".join(f"{name} = excluded.{name}" for name in FIGURE_COLUMNS)
     names = ", ".join(FIGURE_COLUMNS)
@@ -506,33 +194,12 @@ def _write_figures(connection: apsw.Connection, account_id: str, changes: Change
     )
 
 
-def _row(row: Iterable[Any]) -> RollupRow:
-    values = list(row)
-    values[0] = Date.fromisoformat(values[0])
-    for i in (3, 4, 5, 6, 7, 9, 10, 22, 23):
-        values[i] = Decimal(values[i])
-    return RollupRow._make(values)
-
-
-def _trade(row: Iterable[Any]) -> ClosedTrade:
-    symbol, direction, opened, closed, number, fills, peak, pnl, fees, estimated = row
-    return ClosedTrade(symbol, direction, opened, closed, number, fills, Decimal(peak), _number(pnl), _number(fees), bool(estimated))
-
-
 def _stored(value: Any) -> Any:
     if isinstance(value, Decimal):
         return canonical(value)
     if isinstance(value, Date):
         return value.isoformat()
     return int(value) if isinstance(value, bool) else value
-
-
-def _number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
-def _date(text: str | None) -> Date | None:
-    return None if text is None else Date.fromisoformat(text)
 
 
 def _json(text: str | None) -> dict[str, Any] | None:

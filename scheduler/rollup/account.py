@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
 
-from persistence.database import DatabaseManager
+from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import start_of_day
-from persistence.domain.rollup import Mark, NewFact, Progress, Revision
-from persistence.repositories.rollups import FIGURE_COLUMNS, AccountBooks, Changes, Figures, SQLiteRollupRepository
+from persistence.domain.rollup import FIGURE_COLUMNS, DirtyMark, Figures, NewFact, Progress, Revision
+from persistence.engine.contract import Database
+from persistence.repositories.rollups import Changes, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of, last_closed_day
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.replay import Replay
@@ -41,7 +42,7 @@ class Rolled:
 
 
 def roll_up(
-    database: DatabaseManager,
+    database: Database,
     account_id: str,
     options: RollupOptions,
     until: Date,
@@ -162,13 +163,13 @@ class _Pass:
             return self._options.valuation
         return "snapshots" if self._books.has_snapshot() else "books"
 
-    def _late_facts(self, mark: Mark, known: Progress | None) -> list[NewFact]:
+    def _late_facts(self, mark: DirtyMark, known: Progress | None) -> list[NewFact]:
         if known is None or mark.dirty_since is None:
             return []
         end = start_of_day(known.rolled_to + ONE_DAY, self._options.zone)
         return self._books.new_facts(mark.dirty_since, end, known.seen_fact_no) if mark.dirty_since < end else []
 
-    def _restart(self, mark: Mark, known: Progress | None, valuation: str, late: Sequence[NewFact], beginning: Date) -> tuple[Date | None, str]:
+    def _restart(self, mark: DirtyMark, known: Progress | None, valuation: str, late: Sequence[NewFact], beginning: Date) -> tuple[Date | None, str]:
         """From which day everything has to be read anew, if at all, and why."""
         zone = self._options.zone
         if known is None:
@@ -252,7 +253,7 @@ class _Pass:
             named.append({"more": len(causes) - FACTS_NAMED})
         return Revision(self._books.account_id, day, self._now, _named(before), _named(after), "late facts" if causes else cause, named)
 
-    def _is_idle(self, mark: Mark) -> bool:
+    def _is_idle(self, mark: DirtyMark) -> bool:
         """Whether there is nothing to commit: a quiet account costs no fsync."""
         c = self.changes
         return mark.dirty_since is None and mark.recheck_since is None and not (

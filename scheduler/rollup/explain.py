@@ -8,11 +8,13 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from persistence.books.account_facts import FlowRecord
+from persistence.books.account_history import AccountBooks
 from persistence.database import DatabaseManager
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import ONE
-from persistence.domain.rollup import ClosedTrade, RollupRow, Withheld
-from persistence.repositories.rollups import FIGURE_COLUMNS, AccountBooks, FlowRecord, SQLiteRollupRepository
+from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, RollupRow, Withheld
+from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.trades import TradeFill, realised
 

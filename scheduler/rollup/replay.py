@@ -13,10 +13,12 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from persistence.books.account_facts import FlowRecord
+from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ONE, ZERO
 from persistence.domain.rollup import ClosedTrade, NewFact
-from persistence.repositories.rollups import AccountBooks, Changes, FlowRecord
+from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import ONE_DAY, Calendar, day_of
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.trades import Position, TradeFill

@@ -9,10 +9,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from persistence.books.account_facts import FlowRecord
+from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.rollup import NewFact, RollupRow
-from persistence.repositories.rollups import AccountBooks, Changes, Figures, FlowRecord
+from persistence.domain.rollup import Figures, NewFact, RollupRow
+from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate

@@ -10,10 +10,10 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO
 from persistence.domain.transaction import TransactionType
-from persistence.repositories.rollups import AccountBooks
 from scheduler.rollup.days import ONE_DAY, day_of
 from scheduler.rollup.options import RollupOptions
 

@@ -12,9 +12,10 @@ import pytest
 from books import deposit, statuses
 from parts import wait_until
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.integrity import check_books, damaged_pages
-from persistence.ledger import Ledger
+from persistence.engine.sqlite.pages import damaged_pages
+from persistence.proof.books_checks import check_books
 
 LITESTREAM = Path(sys.executable).with_name("litestream")
 

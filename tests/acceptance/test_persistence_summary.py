@@ -15,7 +15,7 @@ from persistence.domain.account import Account, Balance, Currency, Money
 from persistence.domain.order import Order, OrderSide, OrderStatus, OrderType
 from persistence.domain.performance import PerformanceMetrics
 from persistence.domain.transaction import Transaction, TransactionType
-from persistence.integrity import check_books
+from persistence.proof.books_checks import check_books
 from persistence.repositories import (
     SQLiteAccountRepository,
     SQLiteOrderRepository,

@@ -18,10 +18,10 @@ from books import books, unexplained
 from parts import TAPE, closing, tape_records, wait_until
 
 from jarvis.embedded_broker import running_broker
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, TransactionType
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository, SQLiteTransactionRepository
 from workers.messages import fact_of
 from workers.publisher import Publisher
@@ -119,7 +119,7 @@ def test_published_to_a_running_daemon_it_gives_the_same_figures_and_leaves_noth
         wait_until(lambda: nothing_is_left_in(running_broker(short_folder)), "Redis holds nothing")
 
         second = jarvis(short_folder, "up", check=4)
-        assert "held by `jarvis up`, process" in second.stderr
+        assert "held by `jarvis up`, since" in second.stderr
     assert check_database(short_folder) == []
     assert "12,479 applied" in (short_folder / "log").read_text()
 

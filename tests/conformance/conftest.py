@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import AccountRepository, OrderRepository, PerformanceRepository, TransactionRepository
-from persistence.ledger import Ledger
 from persistence.repositories import (
     SQLiteAccountRepository,
     SQLiteOrderRepository,

@@ -6,15 +6,18 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-import apsw
-
 from faults import machine
-from persistence import backups
+from persistence import files
+from persistence.books import facts
+from persistence.books.ledger import Ledger
+from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.domain.outcome import APPLIED
-from persistence.ledger import Ledger
-from persistence.repositories import facts
+from persistence.engine.sqlite import copying
+from persistence.engine.sqlite.connect import SQLiteConnection
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.pool import ConnectionPool
 
 
 def acknowledge_before_commit() -> None:
@@ -29,14 +32,14 @@ def acknowledge_before_commit() -> None:
 
 
 def synchronous_normal() -> None:
-    opened = DatabaseManager._open
+    opened = ConnectionPool._open
 
-    def relaxed(self: DatabaseManager) -> apsw.Connection:
+    def relaxed(self: ConnectionPool) -> SQLiteConnection:
         connection = opened(self)
         connection.pragma("synchronous", "normal")
         return connection
 
-    DatabaseManager._open = relaxed  # type: ignore[method-assign]
+    ConnectionPool._open = relaxed  # type: ignore[method-assign]
 
 
 def no_identity_key() -> None:
@@ -65,21 +68,22 @@ def swallowed_io_error() -> None:
 
 
 def failed_commit_is_success() -> None:
-    commit = DatabaseManager._commit
+    commit = SQLiteDatabase._commit
 
-    def hopeful(self: DatabaseManager, connection: apsw.Connection, mark: Any) -> None:
+    def hopeful(self: SQLiteDatabase, connection: SQLiteConnection, mark: Any) -> None:
         try:
             commit(self, connection, mark)
         except Unavailable:
             return
 
-    DatabaseManager._commit = hopeful  # type: ignore[method-assign]
+    SQLiteDatabase._commit = hopeful  # type: ignore[method-assign]
 
 
 def rename_without_fsync() -> None:
     relaxed = SimpleNamespace(**{name: getattr(os, name) for name in dir(os) if not name.startswith("__")})
     relaxed.fsync = lambda descriptor: None
-    backups.os = relaxed  # type: ignore[attr-defined]
+    for module in (backups, files, copying):
+        module.os = relaxed  # type: ignore[attr-defined]
 
 
 def plant(name: str) -> None:

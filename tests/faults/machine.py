@@ -99,9 +99,9 @@ class Ingestion(Case):
         with_.close()
 
     def work(self, folder: Path, acknowledge: Callable[[int], None]) -> None:
+        from persistence.books.ledger import Ledger
         from persistence.database import DatabaseManager
         from persistence.domain.errors import Unavailable
-        from persistence.ledger import Ledger
 
         database = DatabaseManager(folder / "b.db", checkpoint_pages=40)
         database.initialize()
@@ -118,9 +118,9 @@ class Ingestion(Case):
         database.close()
 
     def check(self, folder: Path, acknowledged: set[int]) -> None:
+        from persistence.books.ledger import Ledger
         from persistence.database import DatabaseManager
-        from persistence.integrity import check_books
-        from persistence.ledger import Ledger
+        from persistence.proof.books_checks import check_books
 
         database = DatabaseManager(folder / "b.db")
         database.initialize()
@@ -147,9 +147,9 @@ class Backup(Ingestion):
     def prepare(self, folder: Path) -> None:
         from books import NEW_YEAR
 
-        from persistence import backups
+        from persistence.books.ledger import Ledger
+        from persistence.copies import backups
         from persistence.database import DatabaseManager
-        from persistence.ledger import Ledger
 
         super().prepare(folder)
         database = DatabaseManager(folder / "b.db")
@@ -161,7 +161,7 @@ class Backup(Ingestion):
     def work(self, folder: Path, acknowledge: Callable[[int], None]) -> None:
         from books import NEW_YEAR
 
-        from persistence import backups
+        from persistence.copies import backups
         from persistence.database import DatabaseManager
 
         database = DatabaseManager(folder / "b.db")
@@ -173,7 +173,7 @@ class Backup(Ingestion):
     def check(self, folder: Path, acknowledged: set[int]) -> None:
         from books import NEW_YEAR
 
-        from persistence import backups
+        from persistence.copies import backups
         from persistence.database import DatabaseManager
 
         listed = [b for b in backups.present(folder / "backups") if b.proved]
@@ -188,32 +188,32 @@ class Backup(Ingestion):
         super().check(folder, {0, 1, 2})
 
 
-class Migration(Case):
-    """A database of the first released schema becomes one of ours."""
-
-    def prepare(self, folder: Path) -> None:
-        import zstandard
-
-        released = HERE.parent / "data" / "schema" / "v1.db.zst"
-        (folder / "b.db").write_bytes(zstandard.decompress(released.read_bytes()))
+class Migration(Backup):
+    """Books of an older schema become those of a program that carries one more migration."""
 
     def work(self, folder: Path, acknowledge: Callable[[int], None]) -> None:
+        from parts import a_further_migration
+
         from persistence.database import DatabaseManager
 
-        database = DatabaseManager(folder / "b.db")
-        database.initialize()
-        acknowledge(1)
-        database.close()
+        with a_further_migration():
+            database = DatabaseManager(folder / "b.db")
+            database.initialize()
+            acknowledge(1)
+            database.close()
 
     def check(self, folder: Path, acknowledged: set[int]) -> None:
-        from persistence.database import DatabaseManager
-        from persistence.integrity import check_books
+        from parts import a_further_migration
 
-        database = DatabaseManager(folder / "b.db")
-        database.initialize()
-        assert database.execute_query("SELECT count(*) FROM facts")[0][0] == 129
-        assert check_books(database) == []
-        database.close()
+        from persistence.database import DatabaseManager
+        from persistence.proof.books_checks import check_books
+
+        with a_further_migration():
+            database = DatabaseManager(folder / "b.db")
+            database.initialize()
+            assert database.execute_query("SELECT count(*) FROM facts")[0][0] == 9
+            assert check_books(database) == []
+            database.close()
 
 
 class Restore(Backup):
@@ -222,8 +222,8 @@ class Restore(Backup):
     def prepare(self, folder: Path) -> None:
         from books import deposit
 
+        from persistence.books.ledger import Ledger
         from persistence.database import DatabaseManager
-        from persistence.ledger import Ledger
 
         super().prepare(folder)
         database = DatabaseManager(folder / "b.db")
@@ -235,7 +235,7 @@ class Restore(Backup):
 
         from jarvis.restoring import restore_books
         from jarvis.settings import Settings
-        from persistence import backups
+        from persistence.copies import backups
 
         settings = Settings(database={"path": folder / "b.db", "backup": {"path": folder / "backups"}})  # type: ignore[arg-type]
         restore_books(settings, backups.find(folder / "backups"), datetime(2026, 2, 1, tzinfo=UTC), stop=False)
@@ -243,7 +243,7 @@ class Restore(Backup):
 
     def check(self, folder: Path, acknowledged: set[int]) -> None:
         from persistence.database import DatabaseManager
-        from persistence.integrity import check_books
+        from persistence.proof.books_checks import check_books
 
         database = DatabaseManager(folder / "b.db")
         database.initialize()
@@ -434,8 +434,9 @@ def main() -> None:
         bugs.plant(options.bug)
     # Imported before anything forks, so that each child starts with everything.
     import books  # noqa: F401
+    import parts  # noqa: F401
 
-    import persistence.backups  # noqa: F401
+    import persistence.copies.backups  # noqa: F401
 
     case = CASES[options.case.removeprefix("power-")]()
     figures = (each_power_cut if options.case.startswith("power-") else each_call_fails)(case, options.every, options.seed)

@@ -17,12 +17,12 @@ SETTING = """
 import subprocess, sys, time
 from pathlib import Path
 from books import deposit, fill, statuses
-from persistence import backups
+from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import Unavailable
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
+from persistence.books.ledger import Ledger
 from workers.batching import BatchWriter, Submission
 
 disk = Path(sys.argv[1])

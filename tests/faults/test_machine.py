@@ -12,14 +12,14 @@ from faults.machine import run
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or shutil.which("gcc") is None, reason="the shim is for Linux, and gcc makes it")
 
 
-@pytest.mark.parametrize(("case", "every"), [("ingestion", 20), ("backup", 16), ("migration", 90), ("restore", 9)])
+@pytest.mark.parametrize(("case", "every"), [("ingestion", 20), ("backup", 16), ("migration", 50), ("restore", 9)])
 def test_whichever_call_fails_nothing_acknowledged_is_lost_nothing_doubled_and_nothing_half_done(case, every):
     figures = run(case, every=every, seed=7)
     assert figures["faults"] > 20
     assert figures["wrong"] == 0
 
 
-@pytest.mark.parametrize(("case", "every"), [("power-ingestion", 9), ("power-backup", 9), ("power-migration", 40), ("power-restore", 7)])
+@pytest.mark.parametrize(("case", "every"), [("power-ingestion", 9), ("power-backup", 9), ("power-migration", 32), ("power-restore", 7)])
 def test_whenever_the_power_goes_the_same_holds(case, every):
     figures = run(case, every=every, seed=7)
     assert figures["images"] >= 20

@@ -11,13 +11,15 @@ from types import SimpleNamespace
 import pytest
 from books import NEW_YEAR, deposit, fill
 
-from persistence import backups, database, retention
+from persistence.books import movements, quarantine
+from persistence.books.ledger import Ledger
+from persistence.copies import backups, retention
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, Damaged, LostCommits
 from persistence.domain.outcome import Refusal
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
-from persistence.repositories import quarantine, transactions
+from persistence.engine.sqlite import database as engine
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.proof.books_checks import check_books
 from workers.batching import BatchWriter, Submission
 
 
@@ -81,7 +83,7 @@ def a_flipped_bit_is_no_answer(books: DatabaseManager, _folder: Path) -> None:
 
 
 def a_backup_that_is_not_what_was_copied_is_none(books: DatabaseManager, folder: Path) -> None:
-    wrong = database.DatabaseManager.copy_with
+    wrong = SQLiteDatabase.copy_with
 
     def damaging(self, target, observe):
         seen = wrong(self, target, observe)
@@ -90,16 +92,16 @@ def a_backup_that_is_not_what_was_copied_is_none(books: DatabaseManager, folder:
         other.close()
         return seen
 
-    database.DatabaseManager.copy_with = damaging
+    SQLiteDatabase.copy_with = damaging
     try:
         with pytest.raises(BooksError):
             backups.create(books, folder / "backups", NEW_YEAR)
     finally:
-        database.DatabaseManager.copy_with = wrong
+        SQLiteDatabase.copy_with = wrong
 
 
-def copied_as_a_file(self, connection, target, *, check=True):
-    shutil.copy(self.path, target)
+def copied_as_a_file(connection, target, *, check=True):
+    shutil.copy(connection.filename, target)
 
 
 def floating(a, b):
@@ -108,14 +110,14 @@ def floating(a, b):
 
 #: name → (the check, what the mistake patches)
 BUGS = {
-    "backup by file copy": (a_backup_holds_what_was_committed, [(DatabaseManager, "_copy_to", copied_as_a_file)]),
+    "backup by file copy": (a_backup_holds_what_was_committed, [(engine, "copy_to", copied_as_a_file)]),
     "retention by age alone": (a_clock_that_jumps_costs_no_proved_backup, [(retention, "KEPT_AT_LEAST", 0), (retention, "REMOVED_AT_MOST", 10**6)]),
-    "money in floats": (sums_are_exact, [(transactions, "_add", floating)]),
+    "money in floats": (sums_are_exact, [(movements, "_add", floating)]),
     "a watchdog that is not tied to progress": (a_writer_that_hangs_is_told, [(BatchWriter, "still_for", lambda self: 0.0)]),
     "dead letters that are dropped": (what_can_not_be_applied_is_kept, [(quarantine, "hold", lambda *a: True)]),
-    "no mark of what was durable": (a_lost_log_is_refused, [(database, "refuse_lost_commits", lambda *a: None)]),
-    "pages without checksums": (a_flipped_bit_is_no_answer, [(DatabaseManager, "_reserve", 0)]),
-    "a proof that does not look": (a_backup_that_is_not_what_was_copied_is_none, [(backups, "_prove", lambda path, manifest, scratch: path)]),
+    "no mark of what was durable": (a_lost_log_is_refused, [(engine, "refuse_lost_commits", lambda *a: None)]),
+    "pages without checksums": (a_flipped_bit_is_no_answer, [(SQLiteDatabase, "_reserve", 0)]),
+    "a proof that does not look": (a_backup_that_is_not_what_was_copied_is_none, [(backups, "prove", lambda path, manifest, scratch: path)]),
 }
 
 

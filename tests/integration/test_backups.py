@@ -13,23 +13,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import zstandard
 from books import NEW_YEAR, books, deposit, fill, snapshot
 
-from jarvis.restoring import restore_books, restore_copy
+from jarvis.restoring import restore_books
 from jarvis.settings import Settings
-from persistence import backups
+from persistence.books.ledger import Ledger
+from persistence.copies import backups, manifest
+from persistence.copies.backup_checks import chain_holds
+from persistence.copies.restoring import restore_copy
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
+from persistence.domain.finding import Finding
 from persistence.domain.outcome import Refusal
 from persistence.files import locked_file, locked_folder
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
-from scheduler.checks import check_operation
+from persistence.proof.books_checks import check_books
 from scheduler.drill import DrillFailed, restore_drill
 from scheduler.jobs import back_up, roll_up_accounts
 from scheduler.rollup.options import RollupPlan
-from scheduler.verification import check_whole_chain
+from scheduler.verification import Depth, verify
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -43,7 +44,7 @@ def folder(tmp_path):
 def test_a_backup_says_what_it_holds_and_is_what_it_says(database, ledger, folder):
     ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(50))])
     made = backups.create(database, folder, NEW_YEAR)
-    assert made.path.name == "jarvis-20260101T000000Z-schema0004.db.zst"
+    assert made.path.name == "jarvis-20260101T000000Z-schema0001.db.zst"
     assert (made.manifest["tables"]["fills"]["rows"], made.manifest["newest_fact_no"]) == (50, 51)
     assert made.path.stat().st_mode & 0o777 == 0o600
     [found] = backups.present(folder)
@@ -86,7 +87,7 @@ def test_a_flipped_bit_anywhere_in_a_backup_or_its_manifest_is_found(database, l
     ledger.post([deposit(), *(fill(n, order_id=f"o{n}") for n in range(20))])
     made = backups.create(database, folder, NEW_YEAR, compress=compress)
     chance = random.Random(3)
-    for path in (made.path, backups.manifest_path(made.path)):
+    for path in (made.path, manifest.manifest_path(made.path)):
         whole = path.read_bytes()
         for _ in range(150):
             damaged = bytearray(whole)
@@ -105,7 +106,7 @@ def test_a_copy_that_is_not_what_was_copied_is_kept_aside_and_counts_for_nothing
     with pytest.raises(backups.BackupFailed, match="kept as"):
         backups.create(database, folder, NEW_YEAR)
     assert backups.present(folder) == []
-    assert [p.name for p in folder.glob("[!.]*")] == ["failed-jarvis-20260101T000000Z-schema0004.db.zst"]
+    assert [p.name for p in folder.glob("[!.]*")] == ["failed-jarvis-20260101T000000Z-schema0001.db.zst"]
     monkeypatch.undo()
     (folder / ".jarvis-of-a-killed-run.partial").write_bytes(b"half")
     backups.create(database, folder, NEW_YEAR)
@@ -151,10 +152,10 @@ def test_the_daily_job_takes_one_and_drops_what_expired(database, ledger, folder
     assert len(backups.present(folder)) == 12
     now[0] = NEW_YEAR + 60 * DAY
     done = job(database, 0)
-    assert done["removed"] == ["jarvis-20260101T000000Z-schema0004.db.zst", "jarvis-20260102T000000Z-schema0004.db.zst"]
+    assert done["removed"] == ["jarvis-20260101T000000Z-schema0001.db.zst", "jarvis-20260102T000000Z-schema0001.db.zst"]
     assert not list(folder.glob("*20260101*")), "its manifest went with it"
     again = job(database, 0)
-    assert again["backup"] == "jarvis-20260302T000001Z-schema0004.db.zst", "a run that is repeated has a name of its own"
+    assert again["backup"] == "jarvis-20260302T000001Z-schema0001.db.zst", "a run that is repeated has a name of its own"
 
 
 # -- coming back ------------------------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ def test_after_going_back_and_forth_what_a_backup_lacks_is_still_written_out(dat
 def test_a_restore_waits_for_nobody_and_touches_nothing_while_somebody_works(database, ledger, folder, settings):
     ledger.post([deposit()])
     made = backups.create(database, folder, NEW_YEAR)
-    with locked_file(Path(database.path).parent / "worker-worker.lock", "worker 'worker', process 1"), pytest.raises(HeldElsewhere, match="--stop"):
+    with locked_file(Path(database.path).parent / "worker-worker.lock", "worker 'worker'"), pytest.raises(HeldElsewhere, match="--stop"):
         restore_books(settings, made, NOW, stop=False)
     assert not list(Path(database.path).parent.glob("*.before-restore-*"))
 
@@ -240,7 +241,7 @@ def test_a_present_database_that_cannot_be_read_holds_no_restore_up(database, le
 def test_the_log_of_a_database_that_is_gone_is_not_applied_to_the_restored_one(database, ledger, folder, settings):
     ledger.post([deposit(1)])
     made = backups.create(database, folder, NEW_YEAR)
-    program = "import os, sys; from persistence.ledger import Ledger; from persistence.database import DatabaseManager; from books import deposit\n"
+    program = "import os, sys; from persistence.books.ledger import Ledger; from persistence.database import DatabaseManager; from books import deposit\n"
     program += "Ledger(DatabaseManager(sys.argv[1])).post([deposit(2)]); os._exit(9)"
     database.close()
     subprocess.run([sys.executable, "-c", program, database.path], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, check=False)
@@ -255,8 +256,13 @@ def test_the_log_of_a_database_that_is_gone_is_not_applied_to_the_restored_one(d
         assert check_books(restored) == []
 
 
+def around(database: DatabaseManager, now: int, folder: Path, *, full: bool = False) -> list[Finding]:
+    """What verification says of what surrounds the books."""
+    return verify(database, RollupPlan(), now, folder, depth=Depth.FULL if full else Depth.QUICK)
+
+
 def chain_findings(database: DatabaseManager, folder: Path) -> list[str]:
-    return [f"{f.check}: {f.where}: {f.found}" for f in check_whole_chain(database, folder)]
+    return [f"{f.check}: {f.where}: {f.found}" for f in chain_holds(database, folder)]
 
 
 def test_going_back_and_back_again_leaves_no_contradiction(database, ledger, folder, settings):
@@ -291,7 +297,7 @@ def test_a_restore_does_not_fail_for_its_note(database, ledger, folder, settings
     def read_only(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("persistence.going_back.fsync_folder", read_only)
+    monkeypatch.setattr("persistence.files.fsync_folder", read_only)
     done = restore_books(settings, made, datetime.now(UTC), stop=False)
     [note] = [n for n in done.missing_notes if not n.stem.endswith("-0")]
     for left in folder.glob("went-back*"):
@@ -303,28 +309,11 @@ def test_a_restore_does_not_fail_for_its_note(database, ledger, folder, settings
     assert chain_findings(database, folder) == [], "what was said to be put there helps"
 
 
-def test_a_backup_from_before_there_was_a_chain_belongs_to_the_books_that_it_replaces(tmp_path, settings):
-    path = settings.database.path
-    released = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(zstandard.decompress(released.read_bytes()))
-    path.chmod(0o600)
-    folder = settings.database.backup.path
-    with closing(DatabaseManager(path, backup_folder=folder)) as database:
-        database.initialize()
-        newer = backups.create(database, folder, NEW_YEAR + DAY * 3650)
-    [older] = [b for b in backups.present(folder) if b.schema_version == 3]
-    restore_books(settings, older, datetime.now(UTC), stop=False)
-    with closing(DatabaseManager(path)) as database:
-        assert chain_findings(database, folder) == []
-    restore_books(settings, newer, datetime.now(UTC), stop=False)
-
-
 @pytest.mark.parametrize("kept", [0, 10, 1_000, -5])
 def test_a_backup_that_was_cut_short_is_none_even_without_its_manifest(database, ledger, folder, settings, kept):
     ledger.post([deposit(n) for n in range(300)])
     made = backups.create(database, folder, NEW_YEAR)
-    backups.manifest_path(made.path).unlink()
+    manifest.manifest_path(made.path).unlink()
     made.path.write_bytes(made.path.read_bytes()[:kept])
     [found] = backups.present(folder)
     with pytest.raises(WrongDatabase, match="does not decompress"):
@@ -333,7 +322,7 @@ def test_a_backup_that_was_cut_short_is_none_even_without_its_manifest(database,
 
 def test_an_empty_file_is_no_backup_either(folder, settings):
     folder.mkdir(parents=True)
-    (folder / "jarvis-20260101T000000Z-schema0004.db").write_bytes(b"")
+    (folder / "jarvis-20260101T000000Z-schema0001.db").write_bytes(b"")
     [found] = backups.present(folder)
     with pytest.raises(WrongDatabase, match="holds no books"):
         restore_books(settings, found, datetime.now(UTC), stop=False, unproved=True)
@@ -350,7 +339,7 @@ def test_what_was_quarantined_after_the_backup_is_told(database, ledger, folder,
 def test_a_backup_without_a_readable_manifest_is_restored_only_on_purpose_and_looked_at_even_then(database, ledger, folder, settings):
     ledger.post([deposit(1)])
     made = backups.create(database, folder, NEW_YEAR, compress=False)
-    backups.manifest_path(made.path).write_text("{}")
+    manifest.manifest_path(made.path).write_text("{}")
     [found] = backups.present(folder)
     database.close()
     with pytest.raises(WrongDatabase, match="--unproved"):
@@ -371,7 +360,7 @@ def test_a_backup_of_other_books_does_not_replace_these(database, ledger, folder
     database.close()
     with pytest.raises(WrongDatabase, match="a backup of other books"):
         restore_books(settings, made, datetime.now(UTC), stop=False)
-    backups.manifest_path(made.path).unlink()
+    manifest.manifest_path(made.path).unlink()
     [unproved] = backups.present(folder)
     with pytest.raises(WrongDatabase, match="a backup of other books"):
         restore_books(settings, unproved, datetime.now(UTC), stop=False, unproved=True)
@@ -391,10 +380,10 @@ def test_nothing_goes_while_the_newest_one_failed_its_proof(database, ledger, fo
         backups.create(database, folder, NEW_YEAR + day * DAY)
     now = NEW_YEAR + 100 * DAY
     assert len(backups.prune(folder, now, 30, dry_run=True)) == 2
-    failed = folder / "failed-jarvis-20260401T000000Z-schema0004.db.zst"
+    failed = folder / "failed-jarvis-20260401T000000Z-schema0001.db.zst"
     failed.write_bytes(b"torn")
     assert backups.prune(folder, now, 30) == []
-    assert "it failed its proof" in {f.found for f in check_operation(database, now, folder)}
+    assert "it failed its proof" in {f.found for f in around(database, now, folder)}
     failed.unlink()
     assert len(backups.prune(folder, now, 30)) == 2
 
@@ -403,12 +392,12 @@ def test_what_lies_oddly_in_the_folder_is_a_finding_and_stops_nothing(database, 
     ledger.post([deposit(1)])
     gone, odd, kept = (backups.create(database, folder, NEW_YEAR + n * SECOND) for n in range(3))
     gone.path.unlink()
-    (folder / "jarvis-20261399T000000Z-schema0004.db.zst").write_bytes(b"the 99th of a month")
-    backups.write_manifest(odd.path, {"format": backups.FORMAT, "file": odd.path.name, "tables": []})
+    (folder / "jarvis-20261399T000000Z-schema0001.db.zst").write_bytes(b"the 99th of a month")
+    manifest.write_manifest(odd.path, {"format": manifest.FORMAT, "file": odd.path.name, "tables": []})
     assert [(b.path, b.proved) for b in backups.present(folder)] == [(kept.path, True), (odd.path, False)]
-    (folder / "jarvis-20260601T000000Z-schema0004.db").symlink_to(folder / "nothing")
-    told = {f.where: f.check for f in check_operation(database, NEW_YEAR + 60 * SECOND, folder)}
-    assert told.items() >= {str(odd.path): "backups are proved", str(backups.manifest_path(gone.path)): "backups have their files"}.items()
+    (folder / "jarvis-20260601T000000Z-schema0001.db").symlink_to(folder / "nothing")
+    told = {f.where: f.check for f in around(database, NEW_YEAR + 60 * SECOND, folder)}
+    assert told.items() >= {str(odd.path): "backups are proved", str(manifest.manifest_path(gone.path)): "backups have their files"}.items()
     not_a_folder = folder / "file"
     not_a_folder.write_text("")
     with pytest.raises(Unavailable, match=r"could not read .*check the folder"):
@@ -452,7 +441,7 @@ def test_what_surrounds_the_books_is_checked(database, ledger, folder):
     now = NEW_YEAR + 10 * DAY
 
     def checks(full=False):
-        return sorted({f.check for f in check_operation(database, now, folder, full=full)})
+        return sorted({f.check for f in around(database, now, folder, full=full)})
 
     assert checks() == [], "an empty database needs no backup"
     book = Ledger(database, clock=lambda: now - 9 * DAY)
@@ -465,7 +454,7 @@ def test_what_surrounds_the_books_is_checked(database, ledger, folder):
     made.path.write_bytes(raw)
     assert "backups are sound" not in checks()
     assert "backups are sound" in checks(full=True)
-    backups.manifest_path(made.path).write_text("{}")
+    manifest.manifest_path(made.path).write_text("{}")
     assert {"backups are proved", "backups are recent"} <= set(checks())
     Ledger(database, clock=lambda: now + DAY).post([deposit(9)])
     assert "the clock is sane" in checks()

@@ -8,17 +8,16 @@ from datetime import date as Date
 from pathlib import Path
 
 import pytest
-import zstandard
 from books import NEW_YEAR, deposit, fill, placed, snapshot, statuses, void
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence import chain
-from persistence.chain_checks import Anchor, check_chain, first_difference
+from persistence.books import events
 from persistence.database import DatabaseManager
-from persistence.domain import PerformanceMetrics
+from persistence.domain import PerformanceMetrics, texts
 from persistence.domain.outcome import Refusal
-from persistence.ledger import Ledger
+from persistence.proof import chain
+from persistence.proof.chain_checks import Anchor, check_chain, first_difference
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
 
@@ -47,7 +46,7 @@ def findings(database: DatabaseManager, *anchors: Anchor) -> list[str]:
 
 def head_of(database: DatabaseManager) -> chain.Head:
     with database.get_connection() as connection:
-        return chain.head_within_any(connection)
+        return chain.head(connection)
 
 
 def unsealed(database: DatabaseManager) -> int:
@@ -167,7 +166,7 @@ def test_a_deleted_account_leaves_tombstones_and_the_chain_says_so(sealed, ledge
     ledger.post([deposit("unsealed")])
     repository.delete("acc")
     assert findings(sealed) == []
-    [event] = [c for _, c in chain.events(sealed.get_connection().__enter__(), chain.ACCOUNT_DELETED)]
+    [event] = [c for _, c in events.of_kind(sealed.get_connection().__enter__(), events.ACCOUNT_DELETED)]
     assert event == {"account_id": "acc", "facts": 208}
     tamper(sealed, "UPDATE facts SET digest = zeroblob(32) WHERE fact_no = 3")
     assert findings(sealed) == ["fact 3 (deposit d2 of acc, with its transactions): changed"]
@@ -188,8 +187,8 @@ def test_what_is_saved_by_hand_after_a_deletion_is_sealed_anew(database, ledger)
 
 
 def test_what_is_saved_by_hand_again_is_no_finding_before_it_is_sealed_either(database, ledger):
-    from persistence import verified
     from persistence.domain import Currency, Money, Transaction, TransactionType
+    from persistence.proof import since_last_time
     from persistence.repositories import SQLiteTransactionRepository
 
     transaction = Transaction(TransactionType.DEPOSIT, Money("5", Currency("USDT")), "by hand")
@@ -197,11 +196,11 @@ def test_what_is_saved_by_hand_again_is_no_finding_before_it_is_sealed_either(da
     repository.save(transaction, "acc")
     ledger.post([deposit(account_id="other")])
     SQLiteAccountRepository(database).delete("acc")
-    verified.remember(database, database, NEW_YEAR)
+    since_last_time.remember(database, database, NEW_YEAR)
     repository.save(transaction, "acc")
     assert findings(database) == []
     with database.snapshot() as connection:
-        assert list(verified.check_since(connection, verified.last_verified(connection))) == []
+        assert list(since_last_time.check_since(connection, since_last_time.last_verified(connection))) == []
 
 
 def test_what_was_decided_and_what_was_deleted_stays_so(sealed):
@@ -215,14 +214,14 @@ def test_what_was_decided_and_what_was_deleted_stays_so(sealed):
 
 def forge_anew(database: DatabaseManager) -> None:
     """Another amount of a deposit, with its digest, and an event as if it had been saved by hand after a deletion."""
-    from persistence.repositories import facts
+    from persistence.books import facts
 
     with database.transaction() as connection:
         connection.execute("DROP TRIGGER transactions_immutable")
         connection.execute("UPDATE flows SET amount = '9' WHERE fact_no = 1")
         connection.execute("UPDATE transactions SET amount = '9' WHERE transaction_no = 16")
         connection.execute("UPDATE facts SET digest = ? WHERE fact_no = 1", (facts.recorded_fact(connection, 1).digest,))
-        chain.record_event(connection, chain.RECORDED_ANEW, NEW_YEAR, {"fact_no": 1})
+        events.record(connection, events.RECORDED_ANEW, NEW_YEAR, {"fact_no": 1})
 
 
 @pytest.mark.parametrize("seal", [False, True], ids=["not sealed yet", "sealed"])
@@ -231,7 +230,7 @@ def test_an_event_alone_makes_no_record_new(sealed, seal, deletion):
     head = head_of(sealed)
     if deletion:
         with sealed.transaction() as connection:
-            chain.record_event(connection, chain.ACCOUNT_DELETED, NEW_YEAR, {"account_id": "acc", "facts": 1})
+            events.record(connection, events.ACCOUNT_DELETED, NEW_YEAR, {"account_id": "acc", "facts": 1})
         chain.seal(sealed, NEW_YEAR + 1)
     forge_anew(sealed)
     if seal:
@@ -253,38 +252,6 @@ def test_a_head_that_is_given_counts_beside_those_of_backups(sealed):
     assert len(findings(sealed, Anchor(0, bytes(32), "--head"))) == 1, "the beginning is a head, too"
 
 
-def test_books_that_lost_accounts_before_there_was_a_chain_are_sealed_as_they_are(tmp_path):
-    released = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
-    (tmp_path / "b.db").write_bytes(zstandard.decompress(released.read_bytes()))
-    database = DatabaseManager(tmp_path / "b.db")
-    database.initialize()
-    assert database.execute_query("SELECT count(*) FROM facts WHERE state = 2")[0][0] == 1
-    chain.seal(database, NEW_YEAR)
-    assert findings(database) == []
-    database.close()
-
-
-@pytest.mark.parametrize("forged", [False, True], ids=["as it was", "changed behind the chain"])
-def test_what_was_erased_before_there_was_a_chain_may_be_saved_by_hand_before_its_first_block(tmp_path, monkeypatch, forged):
-    monkeypatch.setattr(chain, "BLOCK_FACTS", 40)
-    path = tmp_path / "b.db"
-    path.write_bytes(zstandard.decompress((Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst").read_bytes()))
-    database = DatabaseManager(path)
-    database.initialize()
-    [(number, record)] = database.execute_query("SELECT fact_no, record_id FROM facts WHERE state = 2 AND kind = 'deposit' LIMIT 1")
-    Ledger(database).record([deposit(account_id="other", deposit_id=record)])
-    Ledger(database).post([deposit(f"further{n}") for n in range(100)])
-    chain.seal(database, NEW_YEAR)
-    assert findings(database) == []
-    if forged:
-        tamper(database, f"UPDATE facts SET recorded_at = 5 WHERE fact_no = {number}")
-        with database.transaction() as connection:
-            chain.record_event(connection, chain.RECORDED_ANEW, NEW_YEAR, {"fact_no": number})
-        chain.seal(database, NEW_YEAR)
-        assert any(f.startswith(f"fact {number} ") for f in findings(database))
-    database.close()
-
-
 def test_performance_rows_saved_by_hand_are_events(database):
     repository = SQLitePerformanceRepository(database)
     row = PerformanceMetrics(account_id="a", date=Date(2026, 1, 1), total_value_usd="1", pnl_daily="0", pnl_total="0")
@@ -302,7 +269,7 @@ def test_the_document_s_vectors_hold(database, ledger):
 
     for vector in vectors["texts"]:
         assert hashlib.sha256(vector["text"].encode()).hexdigest() == vector["sha256"]
-        assert chain.canonical_text(json.loads(vector["text"])) == vector["text"]
+        assert texts.canonical_text(json.loads(vector["text"])) == vector["text"]
     block = vectors["block"]
     made = chain.Block(*block["header"], bytes.fromhex(block["entries"]), b"")
     beginning = hashlib.sha256(b"jarvis chain 1\n" + vectors["book_id"].encode()).digest()
@@ -315,4 +282,4 @@ def test_sqlite_and_python_write_the_same_json(values):
     import apsw
 
     marks = ", ".join("?" * len(values))
-    assert apsw.Connection(":memory:").execute(f"SELECT json_array({marks})", values).get == chain.canonical_text(values)
+    assert apsw.Connection(":memory:").execute(f"SELECT json_array({marks})", values).get == texts.canonical_text(values)

@@ -3,20 +3,24 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-import zstandard
 from books import deposit, fill, statuses
+from parts import a_further_migration
 
-from persistence import backups, maintenance, migrations
+from persistence.books import housekeeping
+from persistence.books.ledger import Ledger
+from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import Invalid, Unavailable, WrongDatabase
-from persistence.domain.errors import HeldElsewhere
+from persistence.domain.errors import BooksError, HeldElsewhere
+from persistence.engine.sqlite import migrations
+from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
+from persistence.engine.sqlite.pages import damaged_pages
 from persistence.files import locked_file
-from persistence.gate import refuse_network_file_system, refuse_unsafe_sqlite
-from persistence.integrity import check_books, damaged_pages
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository
 from scheduler.verification import check_schema
 
@@ -214,12 +218,12 @@ def test_a_lock_names_its_holder(tmp_path):
 
 def test_statistics_and_clean_up_never_touch_facts(database, ledger):
     ledger.post([deposit()])
-    report = maintenance.record_statistics(database, 1)
+    report = housekeeping.record_statistics(database, 1)
     assert (report.rows["facts"], report.first_fact_at) == (1, "2026-01-01T00:00:00.000000Z")
     day = 86_400_000_000
-    assert maintenance.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 1}
-    assert maintenance.statistics(database).rows["facts"] == 1
-    maintenance.checkpoint(database)
+    assert housekeeping.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 1}
+    assert housekeeping.statistics(database).rows["facts"] == 1
+    housekeeping.checkpoint(database)
 
 
 def test_any_sqlite_tool_can_read_the_views(database, ledger):
@@ -334,46 +338,44 @@ def test_paths_in_a_folder_that_cannot_be_made_say_so(tmp_path):
         DatabaseManager(Path(tmp_path / "file" / "b.db")).initialize()
 
 
-RELEASED = sorted((Path(__file__).parents[1] / "data" / "schema").glob("v*.db.zst"))
+@pytest.fixture
+def older(tmp_path) -> Path:
+    """Books of the present schema, which is the older one to a program that carries one more migration."""
+    with closing(DatabaseManager(tmp_path / "b.db")) as database:
+        database.initialize()
+        Ledger(database).post([deposit(1), fill(1), deposit(1, amount="7"), deposit(2, producer="p", sequence=1)])
+    return tmp_path / "b.db"
 
 
-def test_every_released_schema_has_a_database_to_upgrade():
-    assert [int(p.name[1:].split(".")[0]) for p in RELEASED] == list(range(1, migrations.newest_version()))
+def test_a_database_of_an_older_schema_is_upgraded_with_its_data_after_a_proved_backup(older):
+    with a_further_migration() as version, closing(DatabaseManager(older)) as upgraded:
+        upgraded.initialize()
+
+        assert upgraded.execute_query("PRAGMA user_version")[0][0] == version
+        assert upgraded.execute_query("SELECT count(*) FROM remarks")[0][0] == 0
+        assert check_books(upgraded) == []
+        assert list(check_schema(upgraded)) == [], "it is that of a new database"
+        assert damaged_pages(str(older)) == []
+        [kept] = backups.present(older.parent / "backups")
+        assert (kept.proved, kept.schema_version) == (True, version - 1)
+        backups.verify(kept)
+        assert statuses(Ledger(upgraded).post([deposit(1), deposit(3)])) == ["duplicate", "applied"]
 
 
-@pytest.mark.parametrize("released", RELEASED, ids=lambda p: p.name)
-def test_a_database_of_every_released_schema_is_upgraded_with_its_data(tmp_path, released):
-    path = tmp_path / "b.db"
-    path.write_bytes(zstandard.decompress(released.read_bytes()))
-    path.chmod(0o600)
-
-    upgraded = DatabaseManager(path)
-    upgraded.initialize()
-
-    assert upgraded.execute_query("PRAGMA user_version")[0][0] == migrations.newest_version()
-    held = {table: upgraded.execute_query(f"SELECT count(*) FROM {table}")[0][0] for table in ("facts", "fills", "orders", "quarantine", "performance_metrics")}
-    assert (held["facts"], held["fills"], held["quarantine"]) == (129, 118, 2)
-    assert SQLiteAccountRepository(upgraded).find_by_id("acc_tape").name == "Tape"
-    assert check_books(upgraded) == []
-    assert check_schema(upgraded) == [], "it is that of a new database"
-    assert damaged_pages(upgraded) == [], "every page has its checksum now"
-    [kept] = backups.present(tmp_path / "backups")
-    assert kept.proved, "a proved backup of the older one"
-    assert kept.schema_version == int(released.name[1])
-    backups.verify(kept)
-    assert statuses(Ledger(upgraded).post([deposit(producer="p", sequence=1)])) == ["applied"]
-    again = Ledger(upgraded).post(
-        [deposit("bad", account_id="acc_tape", deposit_id="d2", currency="XRP", amount="5000000", occurred_at=1570748411620000, usd_rate="0.27")]
-    )
-    assert statuses(again) == ["duplicate"], "identities and digests are those of the older program"
-    upgraded.close()
+def test_a_backup_of_an_older_schema_can_be_restored(older):
+    with closing(DatabaseManager(older)) as database:
+        database.backup(older.parent / "kept.db")
+    with a_further_migration() as version, closing(DatabaseManager(older)) as upgraded:
+        upgraded.initialize()
+        Ledger(upgraded).post([deposit("later")])
+        upgraded.restore(older.parent / "kept.db")
+        assert upgraded.execute_query("PRAGMA user_version")[0][0] == version
+        assert upgraded.execute_query("SELECT count(*) FROM facts")[0][0] == 3
 
 
-def test_an_older_schema_is_said_to_be_one(tmp_path):
-    path = tmp_path / "b.db"
-    path.write_bytes(zstandard.decompress(RELEASED[0].read_bytes()))
-    with pytest.raises(WrongDatabase, match="has schema version 1, this program works with"):
-        DatabaseManager(path).execute_query("SELECT 1")
+def test_an_older_schema_is_said_to_be_one(older):
+    with a_further_migration() as version, pytest.raises(WrongDatabase, match=f"has schema version {version - 1}, this program works with {version}"):
+        DatabaseManager(older).execute_query("SELECT 1")
 
 
 def test_a_link_to_the_database_is_the_database(tmp_path):
@@ -387,16 +389,13 @@ def test_a_link_to_the_database_is_the_database(tmp_path):
     linked.close()
 
 
-def test_a_migration_that_fails_leaves_the_older_database_as_it_was(tmp_path, monkeypatch):
-    path = tmp_path / "b.db"
-    path.write_bytes(zstandard.decompress(RELEASED[0].read_bytes()))
-    broken = (*migrations.migrations()[:1], migrations.Migration(2, "broken", "CREATE TABLE half (x); SELECT no_such_function();"))
-    monkeypatch.setattr(migrations, "migrations", lambda: broken)
+def test_a_migration_that_fails_leaves_the_older_database_as_it_was(older):
+    broken = a_further_migration("CREATE TABLE half (x); SELECT no_such_function();")
+    with broken, pytest.raises(BooksError, match="no_such_function"):
+        DatabaseManager(older).initialize()
 
-    with pytest.raises(Exception, match="no_such_function"):
-        DatabaseManager(path).initialize()
-
-    reader = sqlite3.connect(path)
-    assert reader.execute("PRAGMA user_version").fetchone() == (1,)
+    reader = sqlite3.connect(older)
+    assert reader.execute("PRAGMA user_version").fetchone() == (migrations.newest_version(),)
     assert reader.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+    assert reader.execute("SELECT count(*) FROM facts").fetchone() == (3,)
     reader.close()

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from books import fill
 
+from persistence.books.ledger import Ledger
 from persistence.imports import GROUPS_READ_HERE, LINES_PER_COMMIT, import_lines
-from persistence.ledger import Ledger
 from workers.messages import item_of_line
 
 

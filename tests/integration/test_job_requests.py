@@ -14,9 +14,9 @@ import pytest
 from books import deposit, snapshot
 from parts import wait_until
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.jobs import JobRequest
-from persistence.ledger import Ledger
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.jobs import roll_up_zone

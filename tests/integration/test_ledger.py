@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, SECOND, books, deposit, ended, exported, fill, placed, snapshot, statuses, unexplained, void, withdrawal
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import Refusal, Unavailable
 from persistence.domain.instants import to_text
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLiteQuarantineRepository, SQLiteTransactionRepository
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from books import deposit, fill, statuses
 
-from persistence.database import LONG_WAL_BYTES, DatabaseManager
+from persistence.books.ledger import Ledger
+from persistence.copies.going_back import accept_loss
+from persistence.database import DatabaseManager
 from persistence.domain.errors import Damaged, LostCommits, Unavailable
-from persistence.integrity import check_books, damaged_pages
-from persistence.ledger import Ledger
-from persistence.maintenance import accept_loss
+from persistence.engine.sqlite.pages import damaged_pages
+from persistence.engine.sqlite.wal import LONG_WAL_BYTES
+from persistence.proof.books_checks import check_books
 
 
 def crashed(database: DatabaseManager, folder: Path) -> Path:
@@ -142,7 +144,7 @@ def test_several_writers_keep_one_bound(database, tmp_path):
     managers = [DatabaseManager(database.path) for _ in range(3)]
     for n in range(30):
         Ledger(managers[n % 3]).post([deposit(n)])
-    found, noted, _ = database.standing()
+    found, noted, _ = database.durability()
     assert (noted.commit_no, noted.fact_no) == (found.commit_no, 30)
     for manager in managers:
         manager.close()
@@ -171,7 +173,7 @@ def test_every_flipped_bit_of_every_page_is_found_before_its_data_is_used(databa
             file.seek(at)
             file.write(bytes([sound[at] ^ 1 << chance.randrange(8)]))
             file.flush()
-            if damaged_pages(looking) != [at // 4096 + 1]:
+            if damaged_pages(looking.path) != [at // 4096 + 1]:
                 missed.append(at)
             file.seek(at)
             file.write(sound[at : at + 1])
@@ -202,7 +204,7 @@ def test_another_program_that_closes_the_database_last_after_a_crash_does_no_har
     manager = DatabaseManager(path)
     manager.initialize()
     assert statuses(Ledger(manager).post([deposit(1), deposit("new")])) == ["duplicate", "applied"]
-    assert damaged_pages(manager) == []
+    assert damaged_pages(manager.path) == []
     manager.close()
 
 
@@ -243,7 +245,7 @@ def test_where_checkpoints_are_left_to_litestream_nobody_here_takes_any(tmp_path
     ours.initialize()  # back to our own: every page gets its checksum
     assert len(ours.execute_query("SELECT * FROM facts")) == 20
     ours.close()
-    assert damaged_pages(ours) == []
+    assert damaged_pages(ours.path) == []
     assert (tmp_path / "b.db").read_bytes()[20] == 8
 
 
@@ -279,7 +281,7 @@ def test_a_copy_of_pages_that_are_still_in_the_wal_has_their_checksums(database,
         ledger.post([fill(f"{n}-{i}", order_id=f"o{n}-{i}") for i in range(1_000)])
     database.backup(tmp_path / "copy.db")
     copy = DatabaseManager(tmp_path / "copy.db")
-    assert damaged_pages(copy) == []
+    assert damaged_pages(copy.path) == []
     assert len(copy.execute_query("SELECT fact_no FROM facts")) == 12_000
     copy.close()
 
@@ -350,15 +352,3 @@ def test_pages_that_litestream_moved_while_we_had_them_open_are_read(tmp_path):
     another_program(tmp_path / "b.db", "SELECT count(*) FROM facts")
     assert statuses(Ledger(left).post([deposit(2)])) == ["applied"]
     left.close()
-
-
-def test_a_backup_of_an_older_schema_can_be_restored_in_place(database, ledger, tmp_path):
-    import zstandard
-
-    older = Path(__file__).parents[1] / "data" / "schema" / "v3.db.zst"
-    (tmp_path / "old.db").write_bytes(zstandard.decompress(older.read_bytes()))
-    ledger.post([deposit(1)])
-    database.restore(tmp_path / "old.db")
-    assert database.execute_query("SELECT count(*) FROM facts")[0][0] == 129
-    database.close()
-    assert opened(Path(database.path)) == 129

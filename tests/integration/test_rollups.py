@@ -13,12 +13,12 @@ from persistence.domain.facts import EquitySnapshot
 from persistence.domain.performance import PerformanceMetrics
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.checks import check_rollups
 from scheduler.jobs import RollupFailed, roll_up_accounts
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.explain import explain
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.rollup.statement import line, statement
+from scheduler.rollup_checks import check_rollups
 
 DAY = 86_400_000_000
 LATER = NEW_YEAR + 40 * DAY

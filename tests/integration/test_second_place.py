@@ -9,9 +9,9 @@ import pyrage
 import pytest
 from books import NEW_YEAR, deposit
 
-from persistence import backups
+from persistence.copies import backups, manifest
+from persistence.copies.second_place import SecondPlace, carry, decrypt
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
-from persistence.second import Second, carry, decrypt
 from scheduler.jobs import back_up
 
 DAY = 86_400_000_000
@@ -32,7 +32,7 @@ def key(tmp_path):
 
 
 def test_a_copy_in_another_folder_is_a_backup_of_its_own(made, tmp_path):
-    copied = carry(made, Second(tmp_path / "usb"), NEW_YEAR)
+    copied = carry(made, SecondPlace(tmp_path / "usb"), NEW_YEAR)
     [found] = backups.present(tmp_path / "usb")
     assert found.path == copied
     assert found.proved
@@ -42,7 +42,7 @@ def test_a_copy_in_another_folder_is_a_backup_of_its_own(made, tmp_path):
 
 def test_an_encrypted_copy_shows_nothing_and_comes_back_with_the_key(made, key, tmp_path):
     identity, keyfile = key
-    copied = carry(made, Second(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    copied = carry(made, SecondPlace(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
     assert CANARY.encode() in made.path.read_bytes()
     assert not [p for p in (tmp_path / "usb").iterdir() if CANARY.encode() in p.read_bytes()]
     [found] = backups.present(tmp_path / "usb")
@@ -56,7 +56,7 @@ def test_an_encrypted_copy_shows_nothing_and_comes_back_with_the_key(made, key, 
 
 def test_another_key_a_flipped_bit_or_no_key_is_told(made, key, tmp_path):
     identity, keyfile = key
-    copied = carry(made, Second(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    copied = carry(made, SecondPlace(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
     (tmp_path / "other.txt").write_text(str(pyrage.x25519.Identity.generate()))
     (tmp_path / "none.txt").write_text("nothing")
     for wrong, error in (("other.txt", WrongDatabase), ("none.txt", Invalid), ("missing.txt", Invalid)):
@@ -74,20 +74,20 @@ def test_another_key_a_flipped_bit_or_no_key_is_told(made, key, tmp_path):
         decrypt(copied, keyfile, tmp_path)
     copied.write_bytes(content)
     for damage in ("{", "{}", None):
-        backups.manifest_path(copied).write_text(damage) if damage else backups.manifest_path(copied).unlink()
+        manifest.manifest_path(copied).write_text(damage) if damage else manifest.manifest_path(copied).unlink()
         with pytest.raises(WrongDatabase, match="no readable manifest"):
             decrypt(copied, keyfile, tmp_path)
         (tmp_path / made.path.name).unlink()
         assert decrypt(copied, keyfile, tmp_path, unproved=True).manifest is None
         (tmp_path / made.path.name).unlink()
     with pytest.raises(Invalid, match="no age public key"):
-        Second(tmp_path, "age1nonsense")
+        SecondPlace(tmp_path, "age1nonsense")
 
 
 def test_the_second_place_has_its_own_retention(database, ledger, tmp_path):
     ledger.post([deposit(1)])
     for n in range(12):
-        job = back_up(tmp_path / "a", 30, elsewhere=Second(tmp_path / "b", retention_days=1), clock=lambda n=n: NEW_YEAR + n * DAY)
+        job = back_up(tmp_path / "a", 30, elsewhere=SecondPlace(tmp_path / "b", retention_days=1), clock=lambda n=n: NEW_YEAR + n * DAY)
         told = job(database, 0)
     assert len(backups.present(tmp_path / "a")) == 12
     assert len(backups.present(tmp_path / "b")) == 7, "never fewer than seven proved ones"
@@ -95,10 +95,10 @@ def test_the_second_place_has_its_own_retention(database, ledger, tmp_path):
 
 
 def test_a_command_carries_it_on_and_its_failure_is_the_job_s(made, tmp_path):
-    carry(made, Second(command=f"cp {{file}} {tmp_path}/carried"), NEW_YEAR)
+    carry(made, SecondPlace(command=f"cp {{file}} {tmp_path}/carried"), NEW_YEAR)
     assert (tmp_path / "carried").read_bytes() == made.path.read_bytes()
     with pytest.raises(Unavailable, match="ended with 1"):
-        carry(made, Second(command="false {file}"), NEW_YEAR)
+        carry(made, SecondPlace(command="false {file}"), NEW_YEAR)
     with pytest.raises(Unavailable, match="could not be run"):
-        carry(made, Second(command="/no/such/program {file}"), NEW_YEAR)
+        carry(made, SecondPlace(command="/no/such/program {file}"), NEW_YEAR)
     assert Path(made.path).exists()

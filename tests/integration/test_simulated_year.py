@@ -11,10 +11,10 @@ from itertools import pairwise
 
 from properties.test_rollup_order import derived
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.facts import Deposit, EquitySnapshot, Fill
 from persistence.domain.instants import to_instant
-from persistence.ledger import Ledger
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.jobs import roll_up_accounts, roll_up_zone

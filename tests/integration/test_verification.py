@@ -10,16 +10,17 @@ from books import deposit, ended, fill, placed, snapshot, statuses, void
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence import backups, chain
+from persistence.books.ledger import Ledger
+from persistence.copies import backups, manifest
+from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, Money, instants
 from persistence.domain.errors import Damaged, Unavailable
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.engine.sqlite.salvage import readable, salvage
+from persistence.proof import chain
+from persistence.proof.books_checks import check_books
+from persistence.proof.since_last_time import last_verified
 from persistence.repositories import SQLiteAccountRepository
-from persistence.salvage import readable, salvage
-from persistence.second import Second, carry
-from persistence.verified import last_verified
 from scheduler import rebuild
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -181,7 +182,7 @@ def test_a_chain_forged_whole_is_told_by_the_backups_and_the_row_named(kept, tmp
 
 
 def test_after_going_back_the_newer_backups_of_that_time_are_no_contradiction(kept, ledger, tmp_path):
-    from persistence.maintenance import take_back_on_purpose
+    from persistence.copies.going_back import take_back_on_purpose
 
     backups.create(kept, tmp_path / "backups", NOW - DAY)
     ledger.post([deposit("later")])
@@ -242,11 +243,11 @@ def test_a_rebuild_from_facts_that_cannot_be_read_changes_nothing_and_says_so(ke
 
 def test_the_second_place_is_read_back_by_a_full_verification(kept, tmp_path):
     made = backups.create(kept, tmp_path / "backups", NOW)
-    copied = carry(made, Second(tmp_path / "second", None), NOW)
+    copied = carry(made, SecondPlace(tmp_path / "second", None), NOW)
     assert verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second") == []
     aside = copied.rename(tmp_path / "aside")
     [missing] = [f for f in verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second") if "files" in f.check]
-    assert missing.where == str(backups.manifest_path(copied))
+    assert missing.where == str(manifest.manifest_path(copied))
     aside.rename(copied)
     copied.write_bytes(copied.read_bytes()[:-1])
     [found] = verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, second_folder=tmp_path / "second")
@@ -290,12 +291,12 @@ def test_salvaging_sound_books_loses_nothing(kept, tmp_path):
 
 def test_books_with_missing_commits_are_not_written_to(kept):
     """A note of what was verified would be a commit, and the next look would miss nothing."""
-    stands, _, _ = kept.standing()
+    stands, _, _ = kept.durability()
     kept.marks.write(stands._replace(commit_no=stands.commit_no + 1))
     looking = DatabaseManager(kept.path, refuse_loss=False)
     for _ in range(2):
         assert told(looking) == {"no commit is missing"}
-    assert looking.standing()[0] == stands
+    assert looking.durability()[0] == stands
     looking.close()
 
 
@@ -303,7 +304,7 @@ def test_findings_are_told_where_nothing_can_be_noted(kept, monkeypatch):
     def full(*_):
         raise Unavailable("the disk is full")
 
-    monkeypatch.setattr("scheduler.verification.verified.remember", full)
+    monkeypatch.setattr("scheduler.verification.since_last_time.remember", full)
     assert told(kept) == set()
 
 

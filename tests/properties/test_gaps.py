@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parts import closing
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import Refusal
-from persistence.ledger import Ledger
 from persistence.repositories import SQLiteGapRepository
 
 

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence import exports
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError
 from persistence.domain.facts import Fact
@@ -27,8 +28,7 @@ from persistence.domain.money import Currency
 from persistence.domain.order import OrderStatus
 from persistence.domain.outcome import Refusal
 from persistence.domain.transaction import TransactionType
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 from persistence.repositories import (
     SQLiteAccountRepository,
     SQLiteGapRepository,

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parts import closing
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 
 instants = st.integers(0, 6).map(lambda n: NEW_YEAR + n * SECOND)
 numbers = st.sampled_from(["1", "0.5", "3", "0.000000000000000001", "420000000000000"])

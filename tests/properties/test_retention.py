@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.retention import KEPT_AT_LEAST, REMOVED_AT_MOST, expired
+from persistence.copies.retention import KEPT_AT_LEAST, REMOVED_AT_MOST, expired
 
 NOW = datetime(2026, 6, 15, 3, tzinfo=UTC)
 

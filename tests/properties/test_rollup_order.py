@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.facts import Deposit, EquitySnapshot, Fill, Void, Withdrawal
 from persistence.domain.instants import to_instant
-from persistence.ledger import Ledger
-from scheduler.checks import check_rollups
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupOptions, RollupPlan
+from scheduler.rollup_checks import check_rollups
 
 START = to_instant(datetime(2026, 3, 24, tzinfo=UTC))
 HOUR = 3_600_000_000

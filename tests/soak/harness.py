@@ -29,9 +29,9 @@ import redis
 from books import books
 from parts import BrokerServer, closing
 
+from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.integrity import check_books
-from persistence.ledger import Ledger
+from persistence.proof.books_checks import check_books
 from workers.messages import ROUTES, fact_of
 from workers.publisher import Publisher, encode
 

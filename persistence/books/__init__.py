@@ -1,0 +1,1 @@
+"""What one commit does to the rows of the books: facts, movements, orders, balances, quarantine, gaps, events."""

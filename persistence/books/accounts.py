@@ -1,0 +1,75 @@
+"""The rows of accounts and balances: opened by facts, marked for the rollup, moved in the commit that moves money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from persistence.books import events
+from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.engine.contract import Connection
+
+
+def open_unknown(connection: Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
+    """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
+    deleted = set()
+    for account_id in account_ids:
+        if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
+            if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
+                if not reopen:
+                    deleted.add(account_id)
+                    continue
+                lift_tombstone(connection, account_id, now)
+            connection.execute("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", (account_id, account_id, now, now))
+    return deleted
+
+
+def lift_tombstone(connection: Connection, account_id: str, now: int) -> None:
+    """Take the tombstone of a deleted account away, if there is one."""
+    if connection.execute("DELETE FROM account_tombstones WHERE account_id = ? RETURNING 1", (account_id,)).get is not None:
+        events.record(connection, events.ACCOUNT_REOPENED, now, {"account_id": account_id})
+
+
+def mark_dirty(connection: Connection, least: dict[str, int]) -> None:
+    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile.
+
+    The same instant may be the account's earliest.
+    """
+    connection.executemany(
+        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1, "
+        "opened_at = min(coalesce(opened_at, ?1), ?1) WHERE account_id = ?2",
+        [(instant, account_id) for account_id, instant in least.items()],
+    )
+
+
+def mark_recheck(connection: Connection, least: dict[str, int]) -> None:
+    """Leave the least instant at which something recorded changed in place."""
+    connection.executemany(
+        "UPDATE accounts SET recheck_since = min(coalesce(recheck_since, ?1), ?1), recheck_count = recheck_count + 1 WHERE account_id = ?2",
+        [(instant, account_id) for account_id, instant in least.items()],
+    )
+
+
+def move_balances(connection: Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
+    """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
+    rows = []
+    for account_id, currency, total, reserved in changes:
+        known = connection.execute("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency)).get
+        available, held = (Decimal(known[0]), Decimal(known[1])) if known else (ZERO, ZERO)
+        held = EXACT.add(held, reserved)
+        available = EXACT.subtract(EXACT.add(available, total), reserved)
+        if not available and not held and not _ever_moved(connection, account_id, currency):
+            # Only an order ever set something aside here, and it no longer does: as if it had never been.
+            connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency))
+            continue
+        rows.append((account_id, currency, canonical(available), canonical(held), now))
+    connection.executemany(
+        "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
+        rows,
+    )
+
+
+def _ever_moved(connection: Connection, account_id: str, currency: str) -> bool:
+    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? LIMIT 1"
+    return connection.execute(sql, (account_id, currency)).get is not None

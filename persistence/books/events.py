@@ -1,0 +1,36 @@
+"""Events: what happens to recorded rows besides being recorded. Each has a place of its own in the hash chain (docs/chain.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from persistence.domain.texts import canonical_text
+from persistence.engine.contract import Connection
+
+#: Events, and what their content holds.
+PLACE_CHANGED = "place changed"  # fact_no, before, after: (sequence, producer)
+ACCOUNT_DELETED = "account deleted"  # account_id, facts
+ACCOUNT_REOPENED = "account reopened"  # account_id
+QUARANTINE_DECIDED = "quarantine decided"  # quarantine_no, state, resolution
+RECORDED_ANEW = "recorded anew"  # fact_no
+SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
+LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one
+RESTORED = "restored from a backup"  # epoch, block_no
+REBUILT = "rebuilt from the facts"
+
+
+def record(connection: Connection, kind: str, now: int, content: Mapping[str, Any]) -> None:
+    """Note what happens to recorded rows, in the commit in which it happens."""
+    connection.execute("INSERT INTO chain_events (kind, happened_at, content) VALUES (?, ?, ?)", (kind, now, canonical_text(dict(content))))
+
+
+def of_kind(connection: Connection, kind: str, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, content in connection.execute("SELECT event_no, content FROM chain_events WHERE kind = ? AND event_no > ? ORDER BY event_no", (kind, after)):
+        yield number, json.loads(content)
+
+
+def all_events(connection: Connection) -> Iterator[tuple[int, str, int, str]]:
+    """(number, kind, instant, content as JSON) of every event, the oldest first."""
+    yield from connection.execute("SELECT event_no, kind, happened_at, content FROM chain_events ORDER BY event_no")

@@ -1,0 +1,28 @@
+"""The rows of quarantine: records that can never be applied, whole."""
+
+from __future__ import annotations
+
+import hashlib
+
+from persistence.domain.outcome import Refusal
+from persistence.engine.contract import Connection
+
+
+def hold(connection: Connection, refusal: Refusal, fact_no: int | None, now: int) -> bool:
+    """Keep a refused record; False where the same bytes are held already. `fact_no` is the recorded fact it conflicts with."""
+    digest = hashlib.sha256(refusal.raw).digest()
+    if connection.execute("UPDATE quarantine SET deliveries = deliveries + 1 WHERE raw_digest = ? RETURNING 1", (digest,)).get is not None:
+        return False
+    connection.execute(
+        "INSERT INTO quarantine (raw, raw_digest, reason, detail, kind, account_id, record_id, fact_no, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            refusal.raw, digest, str(refusal.reason), storable(refusal.detail), storable(refusal.kind), storable(refusal.account_id),
+            storable(refusal.record_id), fact_no, now,
+        ),
+    )  # fmt: skip
+    return True
+
+
+def storable(text: str | None) -> str | None:
+    """Text that the store takes: what is no text (a lone surrogate) shows as a question mark; the raw bytes keep it."""
+    return None if text is None else text[:2_000].encode("utf-8", "replace").decode("utf-8")

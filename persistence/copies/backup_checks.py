@@ -1,0 +1,102 @@
+"""Checks that need the backups: whether they are sound and recent, and whether the chain agrees with the heads they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from shutil import disk_usage
+
+from persistence.books.book import book_id
+from persistence.copies import backups, going_back
+from persistence.domain.errors import BooksError
+from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.instants import to_instant
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.proof import chain
+from persistence.proof.books_checks import guarded
+from persistence.proof.chain_checks import Anchor, check_chain, first_difference
+
+#: A backup older than this is no protection any more.
+OLDEST_BACKUP_DAYS = 2
+_DAY = 86_400_000_000
+
+
+def backups_are_sound(folder: Path, now: int, *, read_back: bool = False) -> list[Finding]:
+    """Check the backups of a folder: proved, recent, whole. With `read_back` each is read and compared with its manifest."""
+    present = backups.present(folder)
+    proved = [b for b in present if b.proved]
+    found = [
+        Finding("backups are proved", str(b.path), "a sound manifest", "none", "jarvis backup verify") for b in present if not b.proved
+    ]  # fmt: skip
+    found += [
+        Finding("backups have their files", str(path), "the file that it describes", "none", "jarvis backup list") for path in backups.manifests_alone(folder)
+    ]
+    if (failed := backups.newest_failed(folder)) is not None and not (proved and proved[0].taken_at >= failed[0]):
+        found.append(Finding("backups are proved", str(failed[1]), "a sound one after it", "it failed its proof", "jarvis jobs history backup"))
+    if not proved or to_instant(proved[0].taken_at) < now - OLDEST_BACKUP_DAYS * _DAY:
+        said = f"the newest is from {proved[0].taken_at:%Y-%m-%d %H:%M}" if proved else "none"
+        found.append(Finding("backups are recent", str(folder), f"a proved one of the last {OLDEST_BACKUP_DAYS} days", said, "jarvis jobs history backup"))
+    for backup in proved if read_back else ():
+        try:
+            backups.verify(backup)
+        except (BooksError, OSError) as error:
+            found.append(Finding("backups are sound", str(backup.path), "what its manifest says", str(error), "jarvis backup verify"))
+    return found
+
+
+def there_is_room(database: SQLiteDatabase, folder: Path) -> Iterator[Finding]:
+    """The next backup fits."""
+    if folder.exists() and (free := disk_usage(folder).free) < (needed := backups.room_needed(database)):
+        yield Finding("there is room for a backup", str(folder), f"{needed:,} bytes", f"{free:,} are free", f"df -h {folder}")
+
+
+def files_are_private(database: SQLiteDatabase, backup_folder: Path | None) -> list[Finding]:
+    """Check that nobody but their owner may open the files, those of the backups included, or change what lies in their folders."""
+    paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
+    folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
+    paths += sorted(backup_folder.glob("jarvis-*")) if backup_folder in folders and backup_folder is not None else []
+    modes = _modes_of(paths)
+    found = [Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes if mode & 0o077]
+    modes = _modes_of(folders)
+    found += [Finding("folders are for their owner alone", str(p), "mode 700", f"mode {mode:o}", f"chmod 700 {p}") for p, mode in modes if mode & 0o022]
+    return found[:SHOWN]
+
+
+def _modes_of(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    found = []
+    for path in paths:
+        with suppress(OSError):  # gone since, or a link to nothing
+            found.append((path, path.stat().st_mode & 0o777))
+    return found
+
+
+def chain_holds(database: SQLiteDatabase, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
+    """Check the chain against the rows, the heads in the backups' manifests and those that are given. Where one differs, the first row
+    is looked for in the backup itself."""
+    kept = {str(b.path): b for b in backups.present(backup_folder)} if backup_folder is not None else {}
+    gone_back = going_back.noted(backup_folder) if backup_folder is not None else set()
+    with database.snapshot() as connection:
+        left, ours = chain.epochs_left(connection), book_id(connection)
+        anchors, unknown = [*heads], list[Finding]()
+        for where, backup in kept.items():
+            head = (backup.manifest or {}).get("chain")
+            if head is None:
+                continue
+            epoch, block_no = head["epoch"], head["block_no"]
+            if epoch not in left and any(epoch == e for e, _ in gone_back):
+                continue  # of books that were replaced
+            if head["book"] != ours or epoch not in left:
+                expected, found_there = (f"books {ours}", head["book"]) if head["book"] != ours else (f"an epoch of {', '.join(left)}", epoch)
+                unknown.append(Finding("backups belong to these books", where, expected, found_there, "jarvis backup list; jarvis chain events"))
+            elif block_no <= left[epoch] or (epoch, left[epoch]) not in gone_back:
+                # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
+                anchors.append(Anchor(block_no, bytes.fromhex(head["hash"]), where))
+        found = [*guarded("the chain holds", check_chain(connection, anchors)), *unknown[:SHOWN]]
+        for where in {f.source for f in found if f.source} & set(kept):
+            # A backup that is damaged itself can not tell the row; that it is damaged is told elsewhere.
+            with suppress(BooksError), backups.opened(kept[where], kept[where].path.parent) as plain, closing(SQLiteDatabase.copy_of(plain)) as theirs:
+                with theirs.get_connection() as other:
+                    row = first_difference(connection, other)
+                found = [row, *found] if row else found
+    return found

@@ -1,0 +1,273 @@
+"""Backups: a copy is one once it was restored and compared.
+
+Taken in one step while others write; compressed; then read back apart from the live file: decompressed, its integrity, its
+references, the books' own invariants, and a digest of every table against the very snapshot it was taken from. Only then it gets
+its name and its manifest. Names carry the UTC time and the schema version.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from persistence.copies.manifest import CHUNK, FORMAT, manifest_path, read_manifest, sha256, write_manifest
+from persistence.copies.proving import compare_bytes, contents_of, prove, unpacked
+from persistence.copies.retention import expired
+from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
+from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.engine.sqlite import migrations
+from persistence.engine.sqlite.connect import connect, sqlite_version
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.digests import table_digest
+from persistence.files import fsync_folder, locked_folder, scratch_folder
+from persistence.proof import chain
+
+#: zstandard's own default: a third of the size at some hundred MB a second.
+COMPRESSION_LEVEL = 3
+#: A snapshot keeps the WAL from being emptied, so the one that is copied is not looked at for longer.
+SNAPSHOT_SECONDS = 20.0
+_NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
+
+
+class BackupFailed(BooksError):
+    """The copy could not be proved; it was kept aside for study."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup file. `proved`: its manifest says that it was restored and compared; `manifest` is None without one."""
+
+    path: Path
+    taken_at: datetime
+    schema_version: int
+    manifest: dict[str, Any] | None = None
+
+    @property
+    def proved(self) -> bool:
+        return self.manifest is not None
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
+def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True) -> Backup:
+    """Copy the database while others write, prove the copy, put it in place.
+
+    Raises `Unavailable` where it could not be written, `BackupFailed` where the copy is not what was copied.
+    """
+    taken_at = to_datetime(now).replace(microsecond=0)
+    with database.get_connection() as connection:
+        schema = migrations.schema_version(connection, database.path)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
+    partial = folder / f".{path.name}.partial"
+    with locked_folder(folder, "another backup is being taken"):
+        if path.exists():
+            raise Invalid(f"{path} exists already; backups are taken at most once a second")
+        refuse_without_room(database, folder)
+        manifest = _take(database, path, partial, now, schema, compress=compress)
+        os.replace(partial, path)
+        write_manifest(path, manifest)
+        fsync_folder(folder)
+    return Backup(path, taken_at, schema, manifest)
+
+
+def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema: int, *, compress: bool) -> dict[str, Any]:
+    """Copy and prove, under a name that counts for nothing yet. Returns the manifest."""
+    folder = path.parent
+    with scratch_folder(folder, "taking") as scratch:
+        copy = scratch / "copy.db"
+        if schema == migrations.newest_version():
+            # So that the head in the manifest stands for everything that the backup holds.
+            chain.seal(database, now)
+        content = database.copy_with(copy, lambda snapshot: contents_of(snapshot, SNAPSHOT_SECONDS))
+        if late := [name for name, table in content["tables"].items() if table is None]:
+            with closing(connect(str(copy))) as connection:
+                content["tables"] |= {name: table_digest(connection, name) for name in late}
+            content["held_against_chain"] = late
+        _clear_partials(folder)
+        _write(copy, partial, compress=compress)
+        manifest = {
+            "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
+            "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": sqlite_version(),
+            "program": _program_version(), **content,
+        }  # fmt: skip
+        copy.unlink()
+        try:
+            prove(partial, manifest, scratch)
+        except BooksError as error:
+            aside = folder / f"failed-{path.name}"
+            os.replace(partial, aside)
+            raise BackupFailed(f"the backup was not what was copied, it is kept as {aside} for study: {error}") from error
+    return manifest
+
+
+def refuse_without_room(database: SQLiteDatabase, folder: Path) -> None:
+    """Raises `Unavailable` where a copy, its compressed form and the proof of it would not fit: better none than half a one."""
+    needed, free = room_needed(database), shutil.disk_usage(folder).free
+    if free < needed:
+        raise Unavailable(
+            f"a backup needs about {needed:,} bytes in {folder}, {free:,} are free; free some space, or name another folder in database.backup.path"
+        )
+
+
+def room_needed(database: SQLiteDatabase) -> int:
+    """Bytes that a backup takes while it is being proved."""
+    size = sum(Path(f"{database.path}{suffix}").stat().st_size for suffix in ("", "-wal") if Path(f"{database.path}{suffix}").exists())
+    return int(size * 2.2)
+
+
+def free_second(folder: Path, instant: int) -> int:
+    """The first full second from an instant on that no backup is named by."""
+    taken = {to_instant(b.taken_at) for b in present(folder)}
+    instant -= instant % 1_000_000
+    while instant in taken:
+        instant += 1_000_000
+    return instant
+
+
+def keep_as_is(database: SQLiteDatabase, folder: Path, now: int) -> Path:
+    """A backup where the books can be proved, else a plain copy of them as they are, for study or to go back to."""
+    try:
+        return create(database, folder, free_second(folder, now)).path
+    except (BackupFailed, WrongDatabase):
+        target = folder / f"unproved-{to_datetime(now):%Y%m%dT%H%M%S}Z.db"
+        with database.copied(folder) as copy:
+            copy.close()
+            os.replace(copy.path, target)
+        fsync_folder(folder)
+        return target
+
+
+def present(folder: Path) -> list[Backup]:
+    """The backups of a folder, the newest first; other files are none of ours."""
+    found = []
+    for path in _names(folder, "jarvis-*.db*"):
+        named = _named(path.name)
+        if named is not None and path.is_file() and not path.is_symlink():
+            found.append(Backup(path, *named, read_manifest(path)))
+    return sorted(found, key=lambda backup: (backup.taken_at, backup.path.name), reverse=True)
+
+
+def newest_failed(folder: Path) -> tuple[datetime, Path] | None:
+    """When the newest copy was taken that failed its proof, and where it is kept."""
+    failed = [(named[0], path) for path in _names(folder, "failed-jarvis-*") if (named := _named(path.name.removeprefix("failed-")))]
+    return max(failed, default=None)
+
+
+def manifests_alone(folder: Path) -> list[Path]:
+    """Manifests whose backup is gone; pruning takes both."""
+    return sorted(path for path in _names(folder, "jarvis-*.manifest.json") if not path.with_name(path.name.removesuffix(".manifest.json")).exists())
+
+
+def _named(name: str) -> tuple[datetime, int] | None:
+    """The time and the schema version in a backup's name; None where it is no such name."""
+    match = _NAME.fullmatch(name)
+    with suppress(ValueError):  # such as the 99th of a month
+        return (datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC), int(match[2])) if match else None
+    return None
+
+
+def _names(folder: Path, pattern: str) -> list[Path]:
+    """What a folder holds; nothing where there is none. Raises `Unavailable` where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if fnmatch(entry.name, pattern)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Unavailable(f"could not read {folder}: {error.strerror}; check the folder, its owner and its mode") from error
+
+
+def find(folder: Path, *, at: datetime | None = None) -> Backup:
+    """The newest proved backup, or the newest one taken at or before `at`. Raises `Invalid` where there is none."""
+    proved = [b for b in present(folder) if b.proved and (at is None or b.taken_at <= at)]
+    if not proved:
+        raise Invalid(
+            f"{folder} holds no proved backup{'' if at is None else f' from {at:%Y-%m-%d %H:%M:%S} or before'}; `jarvis backup list` shows what there is"
+        )
+    return proved[0]
+
+
+def verify(backup: Backup, scratch: Path | None = None) -> None:
+    """Read a backup back as when it was taken. Raises `WrongDatabase`, naming what does not fit."""
+    if backup.manifest is None:
+        reason = "has no readable manifest" if manifest_path(backup.path).exists() else "has no manifest"
+        raise WrongDatabase(f"{backup.path} {reason}, so nothing says what it should hold")
+    if backup.path.suffix == ".age":
+        # Only who has the private key can look further.
+        compare_bytes(backup.path, backup.manifest)
+        return
+    with scratch_folder(scratch or tempfile.gettempdir(), "verifying") as folder:
+        prove(backup.path, backup.manifest, folder)
+
+
+@contextmanager
+def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator[Path]:
+    """The backup's database as a plain file of its own, verified; gone after the block.
+
+    Raises `WrongDatabase` where it is not what its manifest says, or has none, unless `unproved`: then what it holds is checked by itself.
+    """
+    if backup.manifest is None and not unproved:
+        raise WrongDatabase(
+            f"{backup.path} has no readable manifest, so nothing says what it should hold; name another (`jarvis backup list`), "
+            "or restore it with --unproved: then only what it holds is checked"
+        )
+    with scratch_folder(scratch, "restoring") as folder:
+        if backup.manifest is not None:
+            yield prove(backup.path, backup.manifest, folder)
+        else:
+            yield unpacked(backup.path, folder)
+
+
+def prune(
+    folder: Path, now: int, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, forced: bool = False, dry_run: bool = False
+) -> list[Backup]:
+    """Remove what has expired, with its manifest. Returns what went, or would."""
+    there = present(folder)
+    if (failed := newest_failed(folder)) is not None and not any(b.proved and b.taken_at >= failed[0] for b in there):
+        return []  # nothing goes before a sound one stands again
+    gone = expired(there, to_datetime(now), retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly, forced=forced)
+    for backup in () if dry_run else gone:
+        # The manifest first: a backup without one counts for nothing, a manifest without its backup would count for one.
+        with suppress(FileNotFoundError):
+            manifest_path(backup.path).unlink()
+        backup.path.unlink()
+    return gone
+
+
+def _write(source: Path, target: Path, *, compress: bool) -> None:
+    target.unlink(missing_ok=True)
+    with open(source, "rb") as plain, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        if compress:
+            zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True).copy_stream(plain, file)
+        else:
+            shutil.copyfileobj(plain, file, CHUNK)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _clear_partials(folder: Path) -> None:
+    """What a killed backup left."""
+    for left in folder.glob(".jarvis-*.partial"):
+        left.unlink()
+
+
+def _program_version() -> str:
+    try:
+        return version("jarvis-trading")
+    except PackageNotFoundError:
+        return "unknown"

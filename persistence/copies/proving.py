@@ -1,0 +1,113 @@
+"""Proving a copy: reading it back apart from the live file and comparing it with its manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from persistence.books.book import book_id_and_epoch
+from persistence.copies.manifest import CHUNK, sha256
+from persistence.domain.errors import Unavailable, WrongDatabase
+from persistence.domain.instants import to_text
+from persistence.engine.sqlite import migrations
+from persistence.engine.sqlite.connect import SQLiteConnection, connect
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.digests import page_counts, table_digest, table_names
+from persistence.engine.sqlite.errors import translated
+from persistence.engine.sqlite.pages import refuse_damaged
+from persistence.proof import chain
+from persistence.proof.books_checks import check_books
+from persistence.proof.chain_checks import check_chain
+
+#: What the chain seals row by row: digested last, and held against it where the time was not enough.
+SEALED = frozenset(("chain_blocks", "chain_events", "entries", "equity_snapshots", "facts", "fills", "flows", "order_events", "transactions", "voids"))
+
+
+def contents_of(connection: SQLiteConnection, seconds: float | None = None) -> dict[str, Any]:
+    """What the database holds, as the manifest says it; None for the tables that were not reached within some seconds."""
+    until = None if seconds is None else time.monotonic() + seconds
+    tables = {name: table_digest(connection, name, until) for name in sorted(table_names(connection), key=lambda name: (name in SEALED, name))}
+    head = chain.newest(connection)
+    book, epoch = book_id_and_epoch(connection)
+    newest = connection.execute("SELECT transaction_no, occurred_at FROM transactions ORDER BY transaction_no DESC LIMIT 1").get
+    return {
+        **page_counts(connection), "tables": tables,
+        "chain": {"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to, "book": book, "epoch": epoch},
+        "newest_fact_no": connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get,
+        "newest_transaction": None if newest is None else {"transaction_no": newest[0], "occurred_at": to_text(newest[1])},
+    }  # fmt: skip
+
+
+def compare_bytes(path: Path, manifest: dict[str, Any]) -> None:
+    if (size := path.stat().st_size) != manifest["bytes"]:
+        raise WrongDatabase(f"{path} has {size} bytes, its manifest says {manifest['bytes']}")
+    if sha256(path) != manifest["sha256"]:
+        raise WrongDatabase(f"{path} is damaged: its SHA-256 is not that of its manifest")
+
+
+def prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
+    """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
+    compare_bytes(path, manifest)
+    plain = scratch / "proof.db"
+    unpack(path, plain)
+    if sha256(plain) != manifest["content_sha256"]:
+        raise WrongDatabase(f"{path} does not decompress to what was copied")
+    try:
+        with closing(connect(str(plain))) as connection, translated(f"read {path}"):
+            refuse_damaged(connection, str(path))
+            found = contents_of(connection)
+    except Unavailable as error:
+        raise WrongDatabase(f"{path} is damaged: {error}") from error
+    for name, expected in manifest["tables"].items():
+        if found["tables"].get(name) != expected:
+            raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
+    refuse_unsound(path, plain, with_chain="held_against_chain" in manifest)
+    return plain
+
+
+def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
+    """Raises `WrongDatabase` where the books in a restored file do not add up."""
+    with closing(connect(str(plain))) as connection, translated(f"read {path}"):
+        if migrations.schema_version(connection, str(path)) == 0:
+            raise WrongDatabase(f"{path} holds no books, it is empty")
+    with closing(SQLiteDatabase.copy_of(plain)) as restored:
+        # One of an older program is looked at as what it becomes.
+        restored.open_up()
+        findings = check_books(restored)
+        if with_chain:
+            with restored.snapshot() as connection:
+                findings += check_chain(connection)
+    if findings:
+        raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
+
+
+def unpacked(source: Path, scratch: Path) -> Path:
+    """The plain database of a backup, in a scratch folder, once the books in it have proved to add up. Raises `WrongDatabase`."""
+    plain = scratch / "plain.db"
+    unpack(source, plain)
+    refuse_unsound(source, plain)
+    return plain
+
+
+def unpack(source: Path, target: Path) -> None:
+    """The plain database of a backup. Raises `WrongDatabase` where it does not decompress."""
+    with open(source, "rb") as file, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain:
+        if ".db.zst" in source.name:
+            try:
+                stream = zstandard.ZstdDecompressor().decompressobj()
+                while block := file.read(CHUNK):
+                    plain.write(stream.decompress(block))
+            except zstandard.ZstdError as error:
+                raise WrongDatabase(f"{source} does not decompress: {error}") from error
+            if not stream.eof:
+                raise WrongDatabase(f"{source} does not decompress: it ends too early")
+        else:
+            shutil.copyfileobj(file, plain, CHUNK)
+        plain.flush()
+        os.fsync(plain.fileno())

@@ -1,0 +1,66 @@
+"""Voids: records that count as never having been."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple, Self
+
+from persistence.domain.conventions import Moment, identifier, instant_of
+from persistence.domain.errors import Invalid
+from persistence.domain.facts.base import SEPARATOR, Fact
+
+#: What a void may name. A void itself is not among them: publish the record again under a new id instead.
+VOIDABLE = ("fill", "deposit", "withdrawal", "order", "metrics", "transaction", "adjustment")
+
+
+class _VoidFields(NamedTuple):
+    account_id: str
+    void_id: str
+    target_kind: str
+    target_id: str
+    reason: str
+    occurred_at: int
+    extra: str | None
+    given_time: str | None
+    producer: str | None
+    sequence: int | None
+
+
+class Void(_VoidFields, Fact):
+    """The record of this identity counts as never having been, whether it came already or comes later."""
+
+    __slots__ = ()
+    kind = "void"
+    _WIRE_NAMES: ClassVar = {"target_kind": "kind", "target_id": "id"}
+
+    def __new__(
+        cls,
+        *,
+        void_id: str,
+        account_id: str,
+        kind: str,
+        id: str,
+        reason: str,
+        occurred_at: Moment,
+        extra: str | None = None,
+        producer: str | None = None,
+        sequence: int | None = None,
+    ) -> Self:
+        if kind not in VOIDABLE:
+            raise Invalid(f"a void cannot name the kind {kind!r}; it can name {', '.join(VOIDABLE)}")
+        return cls._make((
+            identifier(account_id, "account_id"), identifier(void_id, "void_id"), kind, identifier(id, "id"), reason, instant_of(occurred_at),
+            extra, None, producer, sequence,
+        ))  # fmt: skip
+
+    @property
+    def record_id(self) -> str:
+        return self.void_id
+
+    @property
+    def instant(self) -> int:
+        return self.occurred_at
+
+    def content(self) -> str:
+        return SEPARATOR.join((
+            "void", self.account_id, self.void_id, self.target_kind, self.target_id, self.reason, str(self.occurred_at), self.extra or "",
+        ))  # fmt: skip

@@ -1,0 +1,107 @@
+"""What the books need of an engine: connections that run one set of SQL, commits, snapshots, and errors in the books' own families.
+
+An engine's connection fulfils this itself: nothing stands between the books and the driver. Errors leave an engine as
+`Unavailable` (the same call may succeed later), `CommitUnknown` (look at the books again), `RuleBroken` (these rows break a
+rule for ever) or `WrongDatabase` and its kin; never as the driver's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from persistence.engine.dialect import Dialect
+
+Bindings = Sequence[Any] | dict[str, Any]
+#: How many rows a query without a limit may return: more than any table holds, and a number that every engine takes.
+NO_LIMIT = 2**62
+
+
+class Rows(Protocol):
+    """The rows of a statement, one by one."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __next__(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    @property
+    def get(self) -> Any:
+        """The first row, its only value where it has one column; None where there is no row."""
+
+
+class Connection(Protocol):
+    """One connection, inside a snapshot or a commit."""
+
+    #: The one reading of the clock that everything in a commit is dated by, in microseconds UTC.
+    now: int
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def execute(self, sql: str, bindings: Any = (), /) -> Rows: ...
+
+    def executemany(self, sql: str, rows: Any, /) -> Any:
+        """Run a statement for every row; for writing."""
+
+    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> Rows:
+        """The rows that a SELECT finds for any of these keys, in one go."""
+
+    def insert_many(self, sql: str, rows: Sequence[Sequence[Any]], /) -> int:
+        """Run an INSERT with `VALUES (?, …)` for every row, many rows a step. Returns how many rows were inserted."""
+
+    def changed(self, sql: str, bindings: Any = (), /) -> int:
+        """Run a statement. Returns how many rows it changed itself, its triggers' not counted."""
+
+    def savepoint(self) -> AbstractContextManager[Any]:
+        """A part of a commit that is undone alone where its block raises."""
+
+
+class Storage(NamedTuple):
+    """What the books take up: versions, and bytes of the file, of its log, and free inside the file."""
+
+    schema_version: int
+    engine_version: str
+    file_bytes: int
+    log_bytes: int
+    free_bytes: int
+
+
+class Database(Protocol):
+    """The live books. `SQLiteDatabase` is one; `persistence.database.DatabaseManager` opens it for everybody else."""
+
+    @property
+    def path(self) -> str:
+        """Where the books are, for messages."""
+
+    @property
+    def backup_folder(self) -> Path: ...
+
+    def get_connection(self) -> AbstractContextManager[Connection]: ...
+
+    def snapshot(self) -> AbstractContextManager[Connection]: ...
+
+    def transaction(self) -> AbstractContextManager[Connection]: ...
+
+    def on_rollback(self, undo: Callable[[], None]) -> None: ...
+
+    def execute_query(self, sql: str, params: Bindings = ()) -> list[Any]: ...
+
+    def execute_update(self, sql: str, params: Bindings = ()) -> int: ...
+
+    def storage(self) -> Storage: ...
+
+    def checkpoint(self, *, truncate: bool = False) -> tuple[int, int] | None:
+        """Move the log into the file. Returns (pages of the log, pages moved); None where there is nothing to move."""
+
+    def copied(self, folder: str | Path) -> AbstractContextManager[Any]:
+        """The books as they are now, as a SQLite database of their own below `folder`. Gone after the block."""
+
+    def replaced_from(self, copy: str | Path, aside: str | Path | None = None) -> Path | None:
+        """Replace everything by what a SQLite file of the same schema holds, in one step. Returns where the former content is kept."""
+
+
+__all__ = ["NO_LIMIT", "Bindings", "Connection", "Database", "Rows", "Storage"]

@@ -1,0 +1,30 @@
+"""The few words of SQL that engines do not share. All other statements are written so that SQLite and PostgreSQL take them as they stand.
+
+Two functions are expected of every engine under SQLite's names: `decimal_sum(text)`, the exact sum of decimal texts as a
+decimal text, and `coalesce`. Parameters are `?`, or `?1` where one is used twice; an engine that writes them otherwise
+translates a statement once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Dialect(NamedTuple):
+    """How one engine says what the others say differently. Each word is a template of its arguments."""
+
+    #: A JSON array of the arguments, as `persistence.domain.texts.canonical_text` writes it.
+    json_array: str
+    #: The JSON array of one argument over the rows of a group, in the order they are read in.
+    json_group: str
+    #: Bytes as lower-case hexadecimal text.
+    hex: str
+
+    def array(self, *columns: str) -> str:
+        return self.json_array.format(", ".join(columns))
+
+    def array_of_rows(self, column: str) -> str:
+        return self.json_group.format(column)
+
+    def hexadecimal(self, column: str) -> str:
+        return self.hex.format(column)

@@ -1,0 +1,1 @@
+"""SQLite: the file, its connections, pragmas, log, pages and schema. The only place that imports apsw."""

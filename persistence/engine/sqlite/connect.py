@@ -1,0 +1,86 @@
+"""Connections to a SQLite file whose pages carry checksums."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import apsw
+import apsw.sqlite_extra
+
+from persistence.engine.dialect import Dialect
+from persistence.engine.sqlite.errors import reachable, translated
+
+#: Every page ends with a checksum of 8 bytes, looked at with every read: SQLite's own checks miss a third of single flipped bits.
+CHECKSUM_BYTES = 8
+CHECKSUMS = "cksmvfs"
+
+#: Rows per statement. SQLite runs without the interpreter's lock, but every step gives it up and takes it again: beside a
+#: thread that decodes, single rows spend most of their time waiting for it. Large steps leave decoding and writing side by
+#: side on two cores. 200 rows keep the longest statement below the 16 KiB up to which APSW caches statements.
+ROWS_PER_STATEMENT = 200
+_ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
+
+
+class SQLiteConnection(apsw.Connection):
+    """A connection of the driver with the verbs of the contract."""
+
+    dialect = Dialect("json_array({})", "json_group_array({})", "lower(hex({}))")
+    now = 0
+
+    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> apsw.Cursor:
+        return self.executemany(sql, keys)
+
+    def insert_many(self, sql: str, rows: Sequence[Sequence[Any]], /) -> int:
+        before = self.total_changes()
+        whole = len(rows) - len(rows) % ROWS_PER_STATEMENT if _ONE_ROW.search(sql) else 0
+        if whole:
+            flat = (tuple(chain.from_iterable(rows[n : n + ROWS_PER_STATEMENT])) for n in range(0, whole, ROWS_PER_STATEMENT))
+            self.executemany(_many_rows(sql), flat)
+        if whole < len(rows):
+            self.executemany(sql, rows[whole:])
+        return self.total_changes() - before
+
+    def changed(self, sql: str, bindings: Any = (), /) -> int:
+        before = self.total_changes()
+        self.execute(sql, bindings)
+        return self.changes() if self.total_changes() != before else 0
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        with translated("write to the books"), self:  # the driver's block is a savepoint
+            yield
+
+
+@lru_cache(maxsize=64)
+def _many_rows(sql: str) -> str:
+    return _ONE_ROW.sub(lambda values: "VALUES " + ", ".join([values[1].replace(" ", "")] * ROWS_PER_STATEMENT), sql)
+
+
+@lru_cache(maxsize=1)
+def _register_checksums() -> None:
+    """Make the checksum VFS known to this process. It stays when the connection that brings it is closed."""
+    loading = apsw.Connection(":memory:")
+    apsw.sqlite_extra.load(loading, "cksumvfs")
+    loading.close()
+
+
+def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) -> SQLiteConnection:
+    _register_checksums()
+    return SQLiteConnection(path, flags=flags, vfs=CHECKSUMS)
+
+
+def sqlite_version() -> str:
+    return apsw.sqlite_lib_version()
+
+
+def header_of(path: str) -> tuple[int, int]:
+    """(bytes kept free on each page, schema version) from the header of the file, read without opening it as a database. What is
+    newer may still be in its WAL."""
+    with reachable(f"read {path}"), open(path, "rb") as file:
+        header = file.read(100)
+    return (header[20], int.from_bytes(header[60:64], "big")) if len(header) == 100 else (0, 0)

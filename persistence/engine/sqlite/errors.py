@@ -1,0 +1,62 @@
+"""The driver's errors, as families of the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw.sqlite_extra
+
+from persistence.domain.errors import BooksError, Damaged, Invalid, RuleBroken, Unavailable, WrongDatabase
+
+#: Wrong for now: the same commit may succeed once the disk, the lock or the folder is there again.
+PASSING = (
+    apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.NoMemError,
+    apsw.ProtocolError, apsw.InterruptError, apsw.SchemaChangeError, apsw.PermissionsError,
+)  # fmt: skip
+#: After these a connection is not used again: what it knows of the file may no longer be so.
+REOPEN = (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+#: Wrong for ever: these rows break a rule of the schema or of SQLite.
+CONTENT = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise the driver's errors as the books' own, with what was being done."""
+    try:
+        yield
+    except BooksError:
+        raise
+    except apsw.NotADBError as error:
+        raise WrongDatabase(f"could not {doing}: the file is no SQLite database; name another one in database.path") from error
+    except apsw.CorruptError as error:
+        raise Damaged(f"could not {doing}: {error}; run `jarvis db check`, then restore the newest backup") from error
+    except apsw.FullError as error:
+        raise Unavailable(f"could not {doing}: the disk is full; free some space, writing resumes by itself") from error
+    except apsw.BusyError as error:
+        raise Unavailable(f"could not {doing}: another program holds the database; it is tried again") from error
+    except apsw.ReadOnlyError as error:
+        raise Unavailable(f"could not {doing}: the file or its file system is read-only; mount it writable, or give the file back to its owner") from error
+    except apsw.CantOpenError as error:
+        raise Unavailable(f"could not {doing}: the file, its -wal or its -shm cannot be opened; check the folder, its owner and its mode") from error
+    except PASSING as error:
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+            raise Damaged(
+                f"could not {doing}: a page of the file does not match its checksum, so it is not what was written; "
+                "run `jarvis db check`, then restore the newest backup"
+            ) from error
+        # What a copy stumbled over comes without its reason.
+        said = type(error).__name__ if str(error) == "not an error" else f"{type(error).__name__}: {error}"
+        raise Unavailable(f"could not {doing}: {said}; check the disk, its free space, and `ulimit -f`") from error
+    except CONTENT as error:
+        raise RuleBroken(f"the store refuses it: {error}") from error
+    except apsw.Error as error:
+        raise Invalid(f"could not {doing}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def reachable(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"could not {doing}: {error.strerror or error}; check the folder, its owner and the free space") from error

@@ -1,0 +1,50 @@
+"""What is refused before the books are opened: a SQLite that can lose rows, a file system that cannot keep them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from persistence.domain.errors import WrongDatabase
+
+#: SQLite 3.7.0 to 3.51.2 can lose committed rows when one connection writes while another checkpoints; these lines got the fix.
+FIXED_SQLITE = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+#: File systems of other machines: the WAL needs memory that all processes share, and locks that hold.
+NETWORK_FILE_SYSTEMS = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "ncpfs", "ocfs2", "gfs2", "davfs", "9p",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.davfs2",
+})  # fmt: skip
+
+
+def refuse_unsafe_sqlite(version: str) -> None:
+    """Raises `WrongDatabase` for a SQLite that can lose committed rows (the WAL-reset bug, 3.7.0 to 3.51.2)."""
+    parts = tuple(int(p) for p in version.split(".")[:3])
+    fixed = any(parts[:2] == f[:2] and parts >= f for f in FIXED_SQLITE) or parts >= FIXED_SQLITE[-1]
+    if not fixed:
+        raise WrongDatabase(f"SQLite {version} can lose committed rows (WAL-reset bug, fixed in 3.51.3); install a current `apsw`")
+
+
+def refuse_network_file_system(folder: Path, mounts: str | None = None) -> None:
+    """Raises `WrongDatabase` where a folder lies on another machine's disk. `mounts` is what Linux says in /proc/self/mountinfo; other
+    systems are not asked."""
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+        except OSError:
+            return
+    where = folder.absolute().resolve()
+    best: tuple[int, str, str] = (-1, "", "")
+    for line in mounts.splitlines():
+        head, _, tail = line.partition(" - ")
+        fields = head.split(" ")
+        if len(fields) < 5 or not tail:
+            continue
+        point = Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), fields[4]))
+        # Of two mounts over one place the later one is seen.
+        if where.is_relative_to(point) and len(point.parts) >= best[0]:
+            best = len(point.parts), str(point), tail.split(" ")[0]
+    if best[2] in NETWORK_FILE_SYSTEMS:
+        raise WrongDatabase(
+            f"{folder} lies on {best[2]}, a network file system (mounted at {best[1]}): its locks and its shared memory cannot keep a database whole; "
+            "name a folder on a local disk in database.path, and copy backups to the other machine instead (database.backup.second)"
+        )

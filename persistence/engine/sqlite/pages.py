@@ -1,0 +1,94 @@
+"""The pages of the file: whether they are what was written to them, and whether tables, indexes and references fit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import apsw
+import apsw.sqlite_extra
+
+from persistence.domain.errors import Damaged, WrongDatabase
+from persistence.domain.finding import SHOWN, Finding
+from persistence.engine.sqlite.connect import SQLiteConnection, connect
+
+
+def refuse_damaged(connection: SQLiteConnection, path: str) -> None:
+    """Raises `WrongDatabase` where SQLite's own checks of a database find something."""
+    problems = [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]
+    problems += [f"row {row[1]} of {row[0]} refers to nothing in {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")][:5]
+    if problems:
+        raise WrongDatabase(f"{path} is damaged: {'; '.join(problems)}")
+
+
+def file_is_sound(connection: SQLiteConnection) -> Iterator[Finding]:
+    for (text,) in connection.execute(f"PRAGMA integrity_check({SHOWN})"):
+        if text != "ok":
+            yield Finding("file is sound", "database file", "ok", text, "jarvis db check")
+
+
+#: SQLite locks bytes from here on, so the page that holds them is never used.
+LOCK_BYTE = 1 << 30
+#: SQLite's default, and that of every database of ours.
+PAGE_BYTES = 4096
+
+
+def damaged_pages(path: str, *, wal_is_in_use: bool = False) -> list[int]:
+    """Numbers of the pages of a file that do not match their checksum, free ones included; the WAL is not looked at.
+
+    Reads around SQLite's cache, so that it sees what the disk holds.
+    """
+    # A connection of its own, to nothing: the header of the file may be what is damaged.
+    with closing(connect(":memory:")) as connection, open(path, "rb") as file:
+        header = os.pread(file.fileno(), 100, 0)
+        size = int.from_bytes(header[16:18], "big") or PAGE_BYTES
+        size = size if size in (1 << n for n in range(9, 16)) else PAGE_BYTES
+
+        def is_sound(number: int) -> bool:
+            page = os.pread(file.fileno(), size, (number - 1) * size)
+            return len(page) == size and bool(connection.execute("SELECT verify_checksum(?)", (page,)).get)
+
+        count = -(-os.fstat(file.fileno()).st_size // size)
+        suspect = [n for n in range(1, count + 1) if n != LOCK_BYTE // size + 1 and not is_sound(n)]
+        if header[20:21] == b"\0" and len(suspect) > count // 2:
+            return []  # written without checksums, as where checkpoints are left to Litestream
+        # A checkpoint may have been writing just then.
+        for _ in range(5 if suspect and wal_is_in_use else 0):
+            time.sleep(0.05)
+            suspect = [n for n in suspect if not is_sound(n)]
+        return suspect
+
+
+def references_hold(connection: SQLiteConnection) -> Iterator[Finding]:
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield Finding("references hold", f"{table} row {row}", f"a row of {parent}", "none", f"jarvis db check  # then look at {table} with any SQLite tool")
+
+
+def rewrite(connection: SQLiteConnection, reserve: int, *, verify: bool) -> None:
+    """Write every page of a database anew, with `reserve` bytes for its checksum."""
+    connection.pragma("checksum_verification", "OFF")
+    try:
+        connection.pragma("journal_mode", "delete")
+        connection.reserve_bytes("main", reserve)
+        connection.execute("VACUUM")
+    finally:
+        connection.pragma("checksum_verification", "ON" if verify else "OFF")
+
+
+def mend_indexes(connection: SQLiteConnection) -> list[Finding]:
+    """Make every index anew from its table, within a commit, if the file is not sound. Returns what that mended.
+
+    Raises `Damaged` where an index cannot be made: then it is not only the indexes.
+    """
+    before = list(file_is_sound(connection))
+    if not before:
+        return []
+    try:
+        connection.execute("REINDEX")
+    except apsw.Error as error:
+        said = f"{before[0].found}: it is not only the indexes ({error})"
+        raise Damaged(f"{said}; `jarvis db check` says what can be read, `jarvis db salvage` recovers it") from error
+    left = list(file_is_sound(connection))
+    return [finding for finding in before if finding not in left]

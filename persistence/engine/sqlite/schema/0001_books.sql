@@ -1,0 +1,582 @@
+-- The books. Conditions on the hot tables are chains of comparisons: SQLite builds a set for each IN list, per row.
+-- Amounts are exact decimals as canonical text; instants are integer microseconds UTC; dates are ISO text.
+-- Views at the end present both for people. Only built-in SQL here, so that any SQLite tool can read the file.
+
+-- What was recorded, one row per identity, for ever. `state`: 0 live, 1 voided, 2 erased with its account (a tombstone:
+-- the identity stays so that a late delivery is recognised). `fact_no` is the order of arrival, an internal key.
+CREATE TABLE facts (
+    fact_no     INTEGER PRIMARY KEY,
+    kind        TEXT    NOT NULL CHECK (kind = 'fill' OR kind IN ('deposit', 'withdrawal', 'order', 'metrics', 'void', 'transaction', 'adjustment')),
+    account_id  TEXT    NOT NULL CHECK (account_id <> ''),
+    record_id   TEXT    NOT NULL CHECK (record_id <> ''),
+    occurred_at INTEGER NOT NULL,
+    sequence    INTEGER,
+    producer    TEXT,
+    digest      BLOB    NOT NULL CHECK (length(digest) = 32),
+    state       INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
+    recorded_at INTEGER NOT NULL
+) STRICT;
+-- Is this identity recorded? The id leads, so that a bare id finds its records too.
+CREATE UNIQUE INDEX facts_identity ON facts (record_id, account_id, kind);
+
+-- `dirty_since` is the least instant of what came since the last rollup took it; `dirty_count` moves with every commit that
+-- touched the account, so that a rollup can see whether it raced one. `recheck_since`: the least instant at which something recorded
+-- changed in place (a smaller sequence, a revived record), so that everything derived from there on has to be read anew.
+CREATE TABLE accounts (
+    account_id  TEXT    PRIMARY KEY CHECK (account_id <> ''),
+    name        TEXT    NOT NULL,
+    is_active   INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
+    opened_at   INTEGER,
+    dirty_since INTEGER,
+    dirty_count INTEGER NOT NULL DEFAULT 0,
+    recheck_since INTEGER,
+    recheck_count INTEGER NOT NULL DEFAULT 0,
+    created_at  INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    updated_at  INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER))
+) STRICT, WITHOUT ROWID;
+-- An account by its name.
+CREATE INDEX accounts_by_name ON accounts (name);
+
+CREATE TRIGGER accounts_updated AFTER UPDATE OF name, is_active ON accounts WHEN NEW.updated_at = OLD.updated_at
+BEGIN
+    UPDATE accounts SET updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER) WHERE account_id = NEW.account_id;
+END;
+
+-- Accounts that were deleted: a message never reopens one, an explicit save does.
+CREATE TABLE account_tombstones (
+    account_id TEXT    PRIMARY KEY,
+    deleted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE balances (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    currency   TEXT    NOT NULL CHECK (currency <> ''),
+    available  TEXT    NOT NULL CHECK (available <> '' AND available NOT GLOB '*[^-.0-9]*'),
+    reserved   TEXT    NOT NULL CHECK (reserved <> '' AND reserved NOT GLOB '*[^-.0-9]*'),
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, currency)
+) STRICT, WITHOUT ROWID;
+
+-- Every movement of money. `transaction_no` = 16 × fact_no + leg. Legs: 0 amount, 1 base, 2 quote, 3 fee; + 8 for the
+-- reversal of that leg when its fact is voided. `amount` is signed as the balance moves.
+CREATE TABLE transactions (
+    transaction_no INTEGER PRIMARY KEY,
+    fact_no        INTEGER GENERATED ALWAYS AS (transaction_no >> 4) VIRTUAL,
+    leg            INTEGER GENERATED ALWAYS AS (transaction_no & 15) VIRTUAL,
+    account_id     TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    occurred_at    INTEGER NOT NULL,
+    type           TEXT    NOT NULL CHECK (type <> ''),
+    currency       TEXT    NOT NULL CHECK (currency <> ''),
+    amount         TEXT    NOT NULL CHECK (amount <> '' AND amount <> '0' AND amount NOT GLOB '*[^-.0-9]*'),
+    description    TEXT,
+    reference      TEXT
+) STRICT;
+-- An account's movements of a period, the newest hundred, a day's statement.
+CREATE INDEX transactions_by_time ON transactions (account_id, occurred_at);
+-- An account's deposits among millions of trades; the frequent types are dense enough for the index above.
+CREATE INDEX transactions_rare ON transactions (account_id, type, occurred_at)
+    WHERE type <> 'trade_in' AND type <> 'trade_out' AND type <> 'fee' AND type <> 'rebate';
+
+CREATE TRIGGER transactions_immutable BEFORE UPDATE ON transactions
+BEGIN
+    SELECT RAISE(ABORT, 'transactions are never updated: record a void of the fact and a new fact');
+END;
+
+-- Sums of the transactions by type, moved in the commit that moves them, so that no query has to add up history.
+CREATE TABLE transaction_totals (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    currency   TEXT    NOT NULL,
+    type       TEXT    NOT NULL,
+    amount     TEXT    NOT NULL CHECK (amount <> '' AND amount NOT GLOB '*[^-.0-9]*'),
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (account_id, currency, type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fills (
+    fact_no        INTEGER PRIMARY KEY REFERENCES facts,
+    account_id     TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    fill_id        TEXT    NOT NULL,
+    order_id       TEXT    NOT NULL,
+    symbol         TEXT    NOT NULL,
+    side           TEXT    NOT NULL CHECK (side = 'buy' OR side = 'sell'),
+    quantity       TEXT    NOT NULL CHECK (quantity > '0' AND quantity NOT GLOB '*[^.0-9]*'),
+    price          TEXT    NOT NULL CHECK (price <> '' AND price NOT GLOB '*[^-.0-9]*'),
+    quote_quantity TEXT    NOT NULL CHECK (quote_quantity <> '' AND quote_quantity NOT GLOB '*[^-.0-9]*'),
+    multiplier     TEXT    NOT NULL,
+    base           TEXT    NOT NULL,
+    quote          TEXT    NOT NULL,
+    fee            TEXT    NOT NULL CHECK (fee <> '' AND fee NOT GLOB '*[^-.0-9]*'),
+    fee_currency   TEXT    NOT NULL,
+    executed_at    INTEGER NOT NULL,
+    quote_usd_rate TEXT,
+    fee_usd_rate   TEXT,
+    liquidity      TEXT,
+    order_type     TEXT,
+    order_quantity TEXT,
+    order_price    TEXT,
+    extra          TEXT,
+    given_time     TEXT
+) STRICT;
+-- An order's fills, when it is derived again.
+CREATE INDEX fills_by_order ON fills (order_id, account_id);
+-- A day's fills of an account, exports of a period.
+CREATE INDEX fills_by_time ON fills (account_id, executed_at);
+
+-- Deposits and withdrawals. `amount` is positive, `direction` says which way.
+CREATE TABLE flows (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    flow_id     TEXT    NOT NULL,
+    direction   TEXT    NOT NULL CHECK (direction IN ('deposit', 'withdrawal')),
+    currency    TEXT    NOT NULL,
+    amount      TEXT    NOT NULL CHECK (amount > '0' AND amount NOT GLOB '*[^.0-9]*'),
+    category    TEXT    NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    usd_rate    TEXT,
+    description TEXT,
+    reference   TEXT,
+    extra       TEXT,
+    given_time  TEXT
+) STRICT;
+-- A day's flows of an account.
+CREATE INDEX flows_by_time ON flows (account_id, occurred_at);
+
+CREATE TABLE order_events (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    event_id    TEXT    NOT NULL,
+    order_id    TEXT    NOT NULL,
+    status      TEXT    NOT NULL CHECK (status IN ('placed', 'cancelled', 'rejected', 'expired')),
+    occurred_at INTEGER NOT NULL,
+    symbol      TEXT,
+    side        TEXT CHECK (side IN ('buy', 'sell')),
+    order_type  TEXT,
+    quantity    TEXT,
+    price       TEXT,
+    reserve     INTEGER NOT NULL DEFAULT 0 CHECK (reserve IN (0, 1)),
+    base        TEXT,
+    quote       TEXT,
+    multiplier  TEXT    NOT NULL DEFAULT '1',
+    extra       TEXT,
+    given_time  TEXT
+) STRICT;
+-- An order's events, when it is derived again.
+CREATE INDEX order_events_by_order ON order_events (order_id, account_id);
+-- Those of an account, for its deletion.
+CREATE INDEX order_events_by_account ON order_events (account_id);
+
+CREATE TABLE equity_snapshots (
+    fact_no         INTEGER PRIMARY KEY REFERENCES facts,
+    account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    snapshot_id     TEXT    NOT NULL,
+    observed_at     INTEGER NOT NULL,
+    date            TEXT,
+    total_value_usd TEXT    NOT NULL CHECK (total_value_usd <> '' AND total_value_usd NOT GLOB '*[^-.0-9]*'),
+    reported        TEXT,
+    extra           TEXT,
+    given_time      TEXT
+) STRICT;
+-- The last snapshot of a day.
+CREATE INDEX equity_snapshots_by_time ON equity_snapshots (account_id, observed_at);
+
+-- `target_fact_no` is empty until the target arrives.
+CREATE TABLE voids (
+    fact_no        INTEGER PRIMARY KEY REFERENCES facts,
+    account_id     TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    void_id        TEXT    NOT NULL,
+    target_kind    TEXT    NOT NULL,
+    target_id      TEXT    NOT NULL,
+    target_fact_no INTEGER REFERENCES facts,
+    reason         TEXT    NOT NULL,
+    occurred_at    INTEGER NOT NULL,
+    extra          TEXT,
+    given_time     TEXT
+) STRICT;
+-- Does a void wait for the record that arrives now?
+CREATE INDEX voids_waiting ON voids (account_id, target_id, target_kind) WHERE target_fact_no IS NULL;
+-- Why a fact is voided; those of an account, for its deletion.
+CREATE INDEX voids_by_account ON voids (account_id, target_id);
+
+-- What was saved by hand: transactions, and adjustments of balances. `amount` is signed as the balance moves.
+CREATE TABLE entries (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    entry_id    TEXT    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('transaction', 'adjustment')),
+    type        TEXT    NOT NULL,
+    currency    TEXT    NOT NULL,
+    amount      TEXT    NOT NULL CHECK (amount <> '' AND amount NOT GLOB '*[^-.0-9]*'),
+    reserved    TEXT    NOT NULL DEFAULT '0',
+    description TEXT,
+    reference   TEXT,
+    occurred_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX entries_by_time ON entries (account_id, occurred_at);
+
+-- What the live facts of an order make of it. `quantity_given` is 0 where only its fills say how much it was.
+CREATE TABLE orders (
+    order_no          INTEGER PRIMARY KEY,
+    order_id          TEXT    NOT NULL,
+    account_id        TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    symbol            TEXT,
+    side              TEXT CHECK (side = 'buy' OR side = 'sell'),
+    order_type        TEXT,
+    quantity          TEXT,
+    price             TEXT,
+    base              TEXT,
+    quote             TEXT,
+    multiplier        TEXT    NOT NULL,
+    filled            TEXT    NOT NULL CHECK (filled NOT GLOB '*[^.0-9]*'),
+    cash              TEXT    NOT NULL CHECK (cash NOT GLOB '*[^-.0-9]*'),
+    weight            TEXT    NOT NULL CHECK (weight NOT GLOB '*[^.0-9]*'),
+    fills_count       INTEGER NOT NULL CHECK (fills_count >= 0),
+    placed            INTEGER NOT NULL CHECK (placed BETWEEN 0 AND 1),
+    reserve           INTEGER NOT NULL CHECK (reserve BETWEEN 0 AND 1),
+    quantity_given    INTEGER NOT NULL CHECK (quantity_given BETWEEN 0 AND 1),
+    ended_status      TEXT,
+    created_at        INTEGER NOT NULL,
+    updated_at        INTEGER NOT NULL,
+    executed_at       INTEGER,
+    status            TEXT    NOT NULL CHECK (status = 'filled' OR status IN ('pending', 'partially_filled', 'cancelled', 'rejected', 'expired')),
+    reserved          TEXT    NOT NULL DEFAULT '0',
+    reserved_currency TEXT
+) STRICT;
+-- An order by its id.
+CREATE UNIQUE INDEX orders_identity ON orders (order_id, account_id);
+-- An account's orders, the newest first, filtered by status or symbol on the way.
+CREATE INDEX orders_by_time ON orders (account_id, created_at);
+-- The few open orders among millions of finished ones.
+CREATE INDEX orders_open ON orders (account_id, created_at) WHERE status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired';
+
+-- One row per account and day. `source` says whether the rollup computed it or somebody saved it by hand.
+CREATE TABLE performance_metrics (
+    account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date            TEXT    NOT NULL CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
+    total_value_usd TEXT    NOT NULL,
+    pnl_daily       TEXT    NOT NULL,
+    pnl_total       TEXT    NOT NULL,
+    sharpe_ratio    REAL,
+    sortino_ratio   REAL,
+    max_drawdown    REAL CHECK (max_drawdown BETWEEN -1 AND 0),
+    win_rate        REAL CHECK (win_rate BETWEEN 0 AND 1),
+    profit_factor   REAL CHECK (profit_factor >= 0),
+    trades_count    INTEGER NOT NULL DEFAULT 0 CHECK (trades_count >= 0),
+    source          TEXT    NOT NULL DEFAULT 'manual' CHECK (source IN ('manual', 'rollup')),
+    created_at      INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    updated_at      INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    PRIMARY KEY (account_id, date)
+) STRICT, WITHOUT ROWID;
+
+-- What can never be applied, whole, until somebody replays or discards it. Nothing here expires.
+CREATE TABLE quarantine (
+    quarantine_no INTEGER PRIMARY KEY,
+    raw           BLOB    NOT NULL,
+    raw_digest    BLOB    NOT NULL UNIQUE CHECK (length(raw_digest) = 32),
+    reason        TEXT    NOT NULL,
+    detail        TEXT    NOT NULL,
+    kind          TEXT,
+    account_id    TEXT,
+    record_id     TEXT,
+    fact_no       INTEGER REFERENCES facts,
+    received_at   INTEGER NOT NULL,
+    deliveries    INTEGER NOT NULL DEFAULT 1,
+    state         TEXT    NOT NULL DEFAULT 'held' CHECK (state IN ('held', 'replayed', 'discarded')),
+    resolution    TEXT,
+    resolved_at   INTEGER
+) STRICT;
+-- What still waits for a decision.
+CREATE INDEX quarantine_held ON quarantine (received_at) WHERE state = 'held';
+
+-- Which run of which job is asked for, due, taken, done: a (job, instant) is claimed once. A run that was asked for, by hand or by a
+-- message, has a `request_id`, which keeps it from being filed twice.
+CREATE TABLE job_runs (
+    job           TEXT    NOT NULL,
+    scheduled_for INTEGER NOT NULL,
+    state         TEXT    NOT NULL CHECK (state IN ('requested', 'claimed', 'succeeded', 'failed')),
+    attempts      INTEGER NOT NULL DEFAULT 1,
+    owner         TEXT,
+    claimed_at    INTEGER,
+    heartbeat_at  INTEGER,
+    retry_at      INTEGER,
+    finished_at   INTEGER,
+    error         TEXT,
+    result        TEXT,
+    request_id    TEXT    UNIQUE,
+    arguments     TEXT,
+    PRIMARY KEY (job, scheduled_for)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE job_pauses (
+    job       TEXT    PRIMARY KEY,
+    paused_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who ticks: a scheduler that has not for minutes is gone.
+CREATE TABLE schedulers (
+    owner     TEXT    PRIMARY KEY,
+    ticked_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the statistics job saw, for trends.
+CREATE TABLE statistics_reports (
+    taken_at INTEGER PRIMARY KEY,
+    report   TEXT NOT NULL
+) STRICT;
+
+-- What a producer numbered and never arrived. `lowest` to `highest` is what was seen of a producer; `gaps` holds the ranges in
+-- between that are missing, and loses them as they arrive.
+CREATE TABLE producers (
+    producer TEXT    PRIMARY KEY,
+    lowest   INTEGER NOT NULL,
+    highest  INTEGER NOT NULL CHECK (highest >= lowest),
+    seen_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    producer   TEXT    NOT NULL REFERENCES producers ON DELETE CASCADE,
+    first      INTEGER NOT NULL,
+    last       INTEGER NOT NULL CHECK (last >= first),
+    noticed_at INTEGER NOT NULL,
+    PRIMARY KEY (producer, first)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- What the daily rollup derives from the facts. Everything here can be rebuilt from them; performance_metrics has the figures.
+
+-- How far an account is rolled up, and under which options. `generation` moves with every commit of a rollup.
+CREATE TABLE rollup_accounts (
+    account_id     TEXT    PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    options_digest TEXT    NOT NULL,
+    valuation      TEXT    NOT NULL CHECK (valuation IN ('snapshots', 'books')),
+    rolled_to      TEXT    NOT NULL,
+    stale_from     TEXT,
+    seen_fact_no   INTEGER NOT NULL,
+    estimates      INTEGER NOT NULL CHECK (estimates IN (0, 1)),
+    withheld_from  TEXT,
+    generation     INTEGER NOT NULL,
+    rolled_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row per observed day: its close, flows and trades since the row before, and the state from which the next row goes on.
+CREATE TABLE rollup_rows (
+    account_id    TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date          TEXT    NOT NULL,
+    close_at      INTEGER NOT NULL,
+    close_fact_no INTEGER,
+    value         TEXT    NOT NULL,
+    inflow        TEXT    NOT NULL,
+    outflow       TEXT    NOT NULL,
+    pnl_daily     TEXT    NOT NULL,
+    pnl_total     TEXT    NOT NULL,
+    daily_return  REAL,
+    profit        TEXT    NOT NULL,
+    loss          TEXT    NOT NULL,
+    wins          INTEGER NOT NULL,
+    losses        INTEGER NOT NULL,
+    trades        INTEGER NOT NULL,
+    warnings      TEXT,
+    observations  INTEGER NOT NULL,
+    mean          REAL    NOT NULL,
+    squares       REAL    NOT NULL,
+    downside      REAL    NOT NULL,
+    downside_rest REAL    NOT NULL,
+    depth         REAL    NOT NULL,
+    drawdown      REAL    NOT NULL,
+    total_profit  TEXT    NOT NULL,
+    total_loss    TEXT    NOT NULL,
+    total_wins    INTEGER NOT NULL,
+    total_losses  INTEGER NOT NULL,
+    total_trades  INTEGER NOT NULL,
+    PRIMARY KEY (account_id, date)
+) STRICT, WITHOUT ROWID;
+
+-- Round trips, dated by the local day of the fill that closed them. `pnl` is net of fees, in USD; empty where a rate is missing.
+CREATE TABLE trades (
+    account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date            TEXT    NOT NULL,
+    symbol          TEXT    NOT NULL,
+    number          INTEGER NOT NULL,
+    direction       TEXT    NOT NULL CHECK (direction IN ('long', 'short')),
+    opened_at       INTEGER NOT NULL,
+    closed_at       INTEGER NOT NULL,
+    closing_fact_no INTEGER NOT NULL,
+    fills           INTEGER NOT NULL,
+    peak            TEXT    NOT NULL,
+    pnl             TEXT,
+    fees            TEXT,
+    estimated       INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+    PRIMARY KEY (account_id, date, symbol, number)
+) STRICT, WITHOUT ROWID;
+
+-- The position in a symbol at the end of each day on which it moved; `state` is "" when flat.
+CREATE TABLE position_closes (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    symbol     TEXT NOT NULL,
+    date       TEXT NOT NULL,
+    state      TEXT NOT NULL,
+    PRIMARY KEY (account_id, symbol, date)
+) STRICT, WITHOUT ROWID;
+
+-- What an account held of a currency at the end of each day on which it moved.
+CREATE TABLE currency_closes (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    currency   TEXT NOT NULL,
+    date       TEXT NOT NULL,
+    moved      TEXT NOT NULL,
+    closing    TEXT NOT NULL,
+    PRIMARY KEY (account_id, currency, date)
+) STRICT, WITHOUT ROWID;
+
+-- The last USD rate that an account's records of a day told of a currency.
+CREATE TABLE currency_rates (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    currency   TEXT NOT NULL,
+    date       TEXT NOT NULL,
+    rate       TEXT NOT NULL,
+    PRIMARY KEY (account_id, currency, date)
+) STRICT, WITHOUT ROWID;
+
+-- The rate that a flow without one was valued at: the latest that was known.
+CREATE TABLE flow_rates (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    fact_no    INTEGER NOT NULL,
+    date       TEXT    NOT NULL,
+    rate       TEXT    NOT NULL,
+    PRIMARY KEY (account_id, fact_no)
+) STRICT, WITHOUT ROWID;
+
+-- Observed days that have no row, and why.
+CREATE TABLE withheld_days (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date       TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    PRIMARY KEY (account_id, date)
+) STRICT, WITHOUT ROWID;
+
+-- What a row of figures said before, what it says now, which facts caused it. JSON; empty where there was, or is, no row.
+CREATE TABLE performance_revisions (
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date        TEXT    NOT NULL,
+    revision_no INTEGER NOT NULL,
+    revised_at  INTEGER NOT NULL,
+    before      TEXT,
+    after       TEXT,
+    cause       TEXT    NOT NULL,
+    facts       TEXT    NOT NULL,
+    PRIMARY KEY (account_id, date, revision_no)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- What protects the books: their number of commits, the hash chain over what was recorded, and what the last full verification saw.
+
+-- Whose books these are. `commit_no` moves with every commit, and a file outside the database and its WAL keeps the highest one that
+-- was made durable; `epoch` is renewed where a restore takes the books back on purpose.
+CREATE TABLE book (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    book_id   TEXT    NOT NULL,
+    epoch     TEXT    NOT NULL CHECK (length(epoch) = 16),
+    commit_no INTEGER NOT NULL
+) STRICT;
+
+-- What happened to recorded rows besides being recorded: a deleted account, an earlier place of a fact, a decision about a quarantined record.
+CREATE TABLE chain_events (
+    event_no    INTEGER PRIMARY KEY,
+    kind        TEXT    NOT NULL,
+    happened_at INTEGER NOT NULL,
+    content     TEXT    NOT NULL
+) STRICT;
+
+-- The hash chain (docs/chain.md): each block lists a digest for every row it seals and is hashed with the block before it.
+CREATE TABLE chain_blocks (
+    block_no      INTEGER PRIMARY KEY,
+    sealed_at     INTEGER NOT NULL,
+    facts_to      INTEGER NOT NULL,
+    quarantine_to INTEGER NOT NULL,
+    events_to     INTEGER NOT NULL,
+    entries       BLOB    NOT NULL CHECK (length(entries) % 41 = 0),
+    hash          BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE TRIGGER chain_events_immutable BEFORE UPDATE ON chain_events
+BEGIN
+    SELECT RAISE(ABORT, 'events of the chain are never updated');
+END;
+
+CREATE TRIGGER chain_blocks_immutable BEFORE UPDATE ON chain_blocks
+BEGIN
+    SELECT RAISE(ABORT, 'sealed blocks are never updated');
+END;
+
+-- What the last full verification without findings saw, so that a quick one only has to look at what came since.
+CREATE TABLE verifications (
+    verified_at INTEGER PRIMARY KEY,
+    facts_to    INTEGER NOT NULL,
+    events_to   INTEGER NOT NULL,
+    block_no    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE verified_totals (
+    account_id TEXT    NOT NULL,
+    currency   TEXT    NOT NULL,
+    type       TEXT    NOT NULL,
+    amount     TEXT    NOT NULL,
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (account_id, currency, type)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Views for analysts. Instants read as RFC 3339 in UTC, voided records are marked, amounts stay exact text (CAST(x AS REAL)
+-- where a chart wants a number).
+
+CREATE VIEW v_transactions AS
+SELECT CASE WHEN f.kind = 'transaction' AND t.leg = 0 THEN f.record_id
+            ELSE f.kind || ':' || replace(replace(t.account_id, '%', '%25'), ':', '%3A') || ':' || f.record_id || ':'
+                 || CASE t.leg & 7 WHEN 0 THEN 'amount' WHEN 1 THEN 'base' WHEN 2 THEN 'quote' ELSE 'fee' END
+                 || CASE WHEN t.leg >= 8 THEN '.void' ELSE '' END END AS transaction_id,
+       t.account_id,
+       strftime('%Y-%m-%dT%H:%M:%S', t.occurred_at / 1000000, 'unixepoch') || printf('.%06dZ', t.occurred_at % 1000000) AS occurred_at,
+       t.type, t.currency, t.amount, CAST(t.amount AS REAL) AS amount_number,
+       f.kind AS fact_kind, f.record_id AS fact_id, t.leg >= 8 AS is_reversal, f.state = 1 AS is_voided, t.description, t.reference,
+       t.transaction_no
+FROM transactions t JOIN facts f ON f.fact_no = t.fact_no;
+
+CREATE VIEW v_fills AS
+SELECT l.fill_id, l.account_id, l.order_id, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.base, l.quote, l.multiplier, l.fee,
+       l.fee_currency,
+       strftime('%Y-%m-%dT%H:%M:%S', l.executed_at / 1000000, 'unixepoch') || printf('.%06dZ', l.executed_at % 1000000) AS executed_at,
+       l.quote_usd_rate, l.fee_usd_rate, l.liquidity, l.order_type, l.extra, f.producer, f.sequence, f.state = 1 AS is_voided,
+       CAST(l.quantity AS REAL) AS quantity_number, CAST(l.price AS REAL) AS price_number, l.fact_no
+FROM fills l JOIN facts f USING (fact_no);
+
+CREATE VIEW v_orders AS
+SELECT order_id, account_id, symbol, side, order_type, status, quantity, price, filled,
+       CASE WHEN CAST(weight AS REAL) > 0 THEN CAST(cash AS REAL) / CAST(weight AS REAL) END AS average_price_number,
+       cash, weight, fills_count, reserved, reserved_currency,
+       strftime('%Y-%m-%dT%H:%M:%S', created_at / 1000000, 'unixepoch') || printf('.%06dZ', created_at % 1000000) AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%S', updated_at / 1000000, 'unixepoch') || printf('.%06dZ', updated_at % 1000000) AS updated_at,
+       strftime('%Y-%m-%dT%H:%M:%S', executed_at / 1000000, 'unixepoch') || printf('.%06dZ', executed_at % 1000000) AS executed_at
+FROM orders;
+
+CREATE VIEW v_balances AS
+SELECT b.account_id, a.name AS account_name, b.currency, b.available, b.reserved,
+       CAST(b.available AS REAL) + CAST(b.reserved AS REAL) AS total_number,
+       strftime('%Y-%m-%dT%H:%M:%S', b.updated_at / 1000000, 'unixepoch') || printf('.%06dZ', b.updated_at % 1000000) AS updated_at
+FROM balances b JOIN accounts a USING (account_id);
+
+CREATE VIEW v_daily_performance AS
+SELECT account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor,
+       trades_count, source, CAST(total_value_usd AS REAL) AS total_value_number, CAST(pnl_daily AS REAL) AS pnl_daily_number,
+       CAST(pnl_total AS REAL) AS pnl_total_number
+FROM performance_metrics;
+
+CREATE VIEW v_trades AS
+SELECT account_id, date, symbol, direction,
+       strftime('%Y-%m-%dT%H:%M:%S', opened_at / 1000000, 'unixepoch') || printf('.%06dZ', opened_at % 1000000) AS opened_at,
+       strftime('%Y-%m-%dT%H:%M:%S', closed_at / 1000000, 'unixepoch') || printf('.%06dZ', closed_at % 1000000) AS closed_at,
+       fills, peak, pnl, fees, CAST(pnl AS REAL) AS pnl_number, estimated, closing_fact_no
+FROM trades;
+
+CREATE VIEW v_equity AS
+SELECT account_id, date, value, inflow, outflow, pnl_daily, pnl_total, daily_return, drawdown, CAST(value AS REAL) AS value_number,
+       strftime('%Y-%m-%dT%H:%M:%S', close_at / 1000000, 'unixepoch') || printf('.%06dZ', close_at % 1000000) AS close_at, warnings
+FROM rollup_rows;

@@ -1,0 +1,204 @@
+"""Checks of the books: small, named, each returning findings. A finding says what was expected, what was found, where, and
+which command shows more. Checks read one consistent snapshot and change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from itertools import groupby, islice
+
+from persistence.books import facts, movements, orders
+from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.domain.order import OrderState
+from persistence.engine.contract import Connection
+from persistence.engine.sqlite.connect import SQLiteConnection
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.pages import file_is_sound, references_hold
+
+Check = Callable[[Connection], Iterator[Finding]]
+FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
+
+
+def check_books(database: SQLiteDatabase) -> list[Finding]:
+    """Run every check on one snapshot. An empty list means that the file is sound and the books add up."""
+    findings: list[Finding] = []
+    with database.snapshot() as connection:
+        for file_check in FILE_CHECKS:
+            findings += guarded(file_check.__name__.replace("_", " "), file_check(connection))
+        for check in CHECKS:
+            findings += guarded(check.__name__.replace("_", " "), check(connection))
+    return findings
+
+
+def guarded(name: str, found: Iterable[Finding]) -> Iterator[Finding]:
+    """At most `SHOWN` findings of a check. If the check itself fails on rows it cannot read, that failure is a finding."""
+    try:
+        yield from islice(found, SHOWN)
+    except Exception as error:  # rows that cannot be read are what it looks for
+        yield Finding(name, "books", "rows that can be read", f"{type(error).__name__}: {error}"[:300], "jarvis db check; jarvis restore --latest")
+
+
+def quarantine_is_whole(connection: Connection) -> Iterator[Finding]:
+    """What is held is byte for byte what arrived."""
+    for number, raw, digest in connection.execute("SELECT quarantine_no, raw, raw_digest FROM quarantine"):
+        if hashlib.sha256(raw).digest() != digest:
+            found = hashlib.sha256(raw).hexdigest()[:16]
+            yield Finding(
+                "quarantine is whole", f"quarantined record {number}", f"digest {digest.hex()[:16]}", f"digest {found}", f"jarvis quarantine show {number}"
+            )
+
+
+def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
+    """Every sum by account, currency and type is that of its transactions, to the last decimal."""
+    summed = {
+        (a, c, t): (Decimal(amount), count)
+        for a, c, t, amount, count in connection.execute(
+            "SELECT account_id, currency, type, decimal_sum(amount), count(*) FROM transactions GROUP BY account_id, currency, type"
+        )
+    }
+    stored = {
+        (a, c, t): (Decimal(amount), n) for a, c, t, amount, n in connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals")
+    }
+    for key in sorted({*summed, *stored}):
+        expected, found = summed.get(key, (ZERO, 0)), stored.get(key, (ZERO, 0))
+        if expected != found:
+            yield Finding("sums match transactions", " ".join(key), _pair(expected), _pair(found), f"jarvis transactions --account {key[0]}")
+
+
+def balances_are_explained(connection: Connection) -> Iterator[Finding]:
+    """available + reserved = Σ transactions, for every account and currency."""
+    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transactions GROUP BY account_id, currency")
+
+
+def balances_follow_sums(connection: Connection) -> Iterator[Finding]:
+    """The same from the sums that are kept, which costs nothing however many transactions there are."""
+    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency")
+
+
+def _balances(connection: Connection, sums: str) -> Iterator[Finding]:
+    explained = {(a, c): Decimal(amount) for a, c, amount in connection.execute(sums)}
+    stored = {(a, c): EXACT.add(Decimal(f), Decimal(r)) for a, c, f, r in connection.execute("SELECT account_id, currency, available, reserved FROM balances")}
+    for key in sorted({*explained, *stored}):
+        expected, found = explained.get(key, ZERO), stored.get(key, ZERO)
+        if expected != found:
+            yield Finding("balances are explained", " ".join(key), canonical(expected), canonical(found), f"jarvis transactions --account {key[0]}")
+
+
+def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
+    """reserved = Σ over open orders + Σ adjustments by hand."""
+    explained: dict[tuple[str, str], Decimal] = {}
+    sources = (
+        "SELECT account_id, reserved_currency, reserved FROM orders WHERE reserved_currency IS NOT NULL",
+        "SELECT e.account_id, e.currency, e.reserved FROM entries e JOIN facts f USING (fact_no) WHERE f.state = 0 AND e.reserved <> '0'",
+    )
+    for sql in sources:
+        for account_id, currency, amount in connection.execute(sql):
+            explained[account_id, currency] = EXACT.add(explained.get((account_id, currency), ZERO), Decimal(amount))
+    stored = {(a, c): Decimal(r) for a, c, r in connection.execute("SELECT account_id, currency, reserved FROM balances")}
+    for key in sorted({*explained, *stored}):
+        expected, found = explained.get(key, ZERO), stored.get(key, ZERO)
+        if expected != found:
+            yield Finding("reserved is explained", " ".join(key), canonical(expected), canonical(found), f"jarvis orders --account {key[0]} --status pending")
+
+
+def orders_match_their_facts(connection: Connection) -> Iterator[Finding]:
+    """Every order is what its live facts make of it, and every live fact of an order has one."""
+    # Both streams come in the order of the identity, so one pass over each compares them.
+    derived = facts.facts_by_order(connection)
+    stored = orders.all_states(connection)
+    left, right = next(derived, None), next(stored, None)
+    while left is not None or right is not None:
+        key = min(side[0] for side in (left, right) if side is not None)
+        expected, found = None, None
+        if left is not None and left[0] == key:
+            expected, left = OrderState.derive(left[1]), next(derived, None)
+        if right is not None and right[0] == key:
+            found, right = right[1], next(stored, None)
+        yield from order_finding(key, expected, found)
+
+
+def order_finding(key: tuple[str, str], expected: OrderState | None, found: orders.Stored | None) -> Iterator[Finding]:
+    """Whether an order is stored as its facts make it."""
+    if expected != (found.state if found else None) or (found and expected and expected.reserved() != (found.reserved, found.reserved_currency)):
+        where, look = f"order {key[0]} of {key[1]}", f"jarvis orders --account {key[1]}"
+        yield Finding("orders match their facts", where, _order(expected), _order(found and found.state), look)
+
+
+def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
+    """One content row per identity that is not erased, in the table of its kind."""
+    for kind, table in _CONTENT.items():
+        sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
+        for record_id, account_id in connection.execute(sql, (kind,)):
+            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", "jarvis verify --chain")
+
+
+def content_and_movements_follow(connection: Connection, after: int = 0) -> Iterator[Finding]:
+    """Of every fact (after a number): its content has the digest of its identity, and its transactions are those it makes."""
+    stored = groupby(movements.rows_after(connection, after), key=lambda row: row[0] // movements.LEGS)
+    number, rows = next(stored, (None, iter(())))
+    for recorded in facts.recorded_by_number(connection, after):
+        fact, fact_no = recorded.fact, recorded.fact_no
+        while number is not None and number < fact_no:
+            number, rows = next(stored, (None, iter(())))  # of facts without content: said by other checks
+        found = list(rows) if number == fact_no else []
+        where = f"{fact.kind} {fact[1]} of {fact[0]} (fact {fact_no})"
+        if recorded.identity != (fact[1], fact[0], fact.kind) or recorded.digest != fact.digest:
+            said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
+            yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", "jarvis verify --chain")
+        expected = movements.transactions_of(fact_no, fact)
+        if recorded.state == facts.VOIDED:
+            expected += [movements.reversed_row(row) for row in expected]
+        if found != expected:
+            look = f"jarvis transactions --account {fact[0]}; jarvis rebuild --check"
+            yield Finding("transactions follow from their facts", where, _movements(expected), _movements(found), look)
+
+
+def movements_match_their_facts(connection: Connection) -> Iterator[Finding]:
+    """No transaction without a recorded fact of its account."""
+    orphans = (
+        "SELECT t.transaction_no, t.account_id FROM transactions t LEFT JOIN facts f ON f.fact_no = t.fact_no "
+        "WHERE f.fact_no IS NULL OR f.account_id <> t.account_id OR f.state = 2"
+    )
+    for number, account_id in connection.execute(orphans):
+        yield Finding(
+            "movements match their facts", f"transaction {number} of {account_id}", "a recorded fact", "none", f"jarvis transactions --account {account_id}"
+        )
+
+
+def voids_count(connection: Connection) -> Iterator[Finding]:
+    """A fact is voided where a void names it, and only there."""
+    sql = (
+        "SELECT f.kind, f.record_id, f.account_id, f.state FROM facts f WHERE f.state < 2 AND f.state <> "
+        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind)"
+    )
+    for kind, record_id, account_id, state in connection.execute(sql):
+        expected, found = ("live", "voided") if state else ("voided", "live")
+        yield Finding("voids count", f"{kind} {record_id} of {account_id}", expected, found, "jarvis rebuild --check")
+
+
+_CONTENT = {
+    "fill": "fills", "deposit": "flows", "withdrawal": "flows", "order": "order_events", "metrics": "equity_snapshots", "void": "voids",
+    "transaction": "entries", "adjustment": "entries",
+}  # fmt: skip
+#: Checks of the engine's own: that tables, indexes and references fit. Where the live books are kept by another one, a copy is checked.
+FILE_CHECKS: tuple[FileCheck, ...] = (file_is_sound, references_hold)
+CHECKS: tuple[Check, ...] = (
+    sums_match_transactions, balances_are_explained, reserved_is_explained, orders_match_their_facts,
+    every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts, voids_count,
+    quarantine_is_whole,
+)  # fmt: skip
+
+
+def _pair(sum_and_count: tuple[Decimal, int]) -> str:
+    return f"{canonical(sum_and_count[0])} in {sum_and_count[1]}"
+
+
+def _order(state: OrderState | None) -> str:
+    return "no order" if state is None else f"{state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+
+
+def _movements(rows: list[movements.TransactionRow]) -> str:
+    return ", ".join(f"{row[3]} {row[5]} {row[4]}" for row in rows) or "none"

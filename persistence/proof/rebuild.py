@@ -1,0 +1,99 @@
+"""Rebuilding: everything that is derived made anew from the recorded facts alone, in a copy, and compared with what is stored.
+
+The copy starts from the content of the facts, saves by hand included. Transactions, sums, voids, orders and balances are dropped
+and made again; what comes out otherwise is a finding, or takes the place of what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from persistence.books import events, facts, orders
+from persistence.books.posting import Posting
+from persistence.domain.errors import Damaged, Unavailable
+from persistence.domain.facts import Fill, Void
+from persistence.domain.finding import Finding
+from persistence.domain.order import OrderState
+from persistence.engine.contract import Connection, Database
+from persistence.engine.sqlite import attached
+from persistence.engine.sqlite.attached import Derived
+from persistence.engine.sqlite.database import SQLiteDatabase
+
+FACTS_AT_ONCE = 1_000
+NAME = "what is derived equals a rebuild"
+#: (table, key, what else is compared); what records arrival is not.
+_DERIVED = tuple(Derived(*row) for row in (
+    ("transactions", "transaction_no", "account_id, occurred_at, type, currency, amount, description, reference"),
+    ("transaction_totals", "account_id, currency, type", "amount, count"),
+    ("balances", "account_id, currency", "available, reserved"),
+    (
+        "orders", "order_id, account_id",
+        (
+            "symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, placed, reserve, quantity_given, "
+            "ended_status, created_at, updated_at, executed_at, status, reserved, reserved_currency"
+        ),
+    ),
+    ("facts", "fact_no", "state"),
+    ("voids", "fact_no", "target_fact_no"),
+))  # fmt: skip
+
+
+def rebuild(copy: Database, now: int) -> None:
+    """Derive everything anew in a copy of the books that nobody else uses. Raises `Damaged` where its facts cannot be derived from."""
+    try:
+        with copy.transaction() as connection:
+            _rebuild(connection, now)
+    except Unavailable:
+        raise
+    except Exception as error:  # whatever reading damaged facts ends with
+        raise Damaged(f"the facts cannot be derived from: {type(error).__name__}: {error}") from error
+
+
+def _rebuild(connection: Connection, now: int) -> None:
+    for table in ("transactions", "transaction_totals", "balances", "orders"):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE facts SET state = 0 WHERE state = 1")
+    connection.execute("UPDATE voids SET target_fact_no = NULL")
+    posting = Posting(connection, now, None)
+    voids = []
+    recorded = facts.recorded_by_number(connection)
+    while group := list(islice(recorded, FACTS_AT_ONCE)):
+        numbered = [(r.fact_no, r.fact, r.fact.texts() if isinstance(r.fact, Fill) else None) for r in group if r.state != facts.ERASED]
+        posting.derive_movements(numbered)
+        voids += [n for n in numbered if isinstance(n[1], Void)]
+    posting.derive_voids(voids)
+    posting.derive_balances(_derive_orders(connection))
+
+
+def _derive_orders(connection: Connection) -> list[OrderState]:
+    """Every order from its facts; returns those that set something aside."""
+    reserving = []
+    found_orders = facts.facts_by_order(connection)
+    while group := list(islice(found_orders, FACTS_AT_ONCE)):
+        writer = orders.StateWriter()
+        for _, found in group:
+            state = OrderState.derive(found)
+            writer.put(None, state)
+            if state is not None and state.reserved()[1] is not None:
+                reserving.append(state)
+        writer.write(connection)
+    return reserving
+
+
+def differences(stored: SQLiteDatabase, rebuilt: str) -> Iterator[Finding]:
+    """What the books hold otherwise than a rebuilt copy of them (a path)."""
+    for found in attached.differences(stored, rebuilt, _DERIVED):
+        if found.expected is None or found.found is None:
+            said = ("a row", "none") if found.found is None else ("none", "a row")
+        else:
+            differing = [(n, a, b) for n, a, b in zip(found.columns, found.expected, found.found, strict=False) if a != b]
+            said = ", ".join(f"{n} {a}" for n, a, _ in differing), ", ".join(f"{n} {b}" for n, _, b in differing)
+        yield Finding(NAME, f"{found.table} {' '.join(map(str, found.key))}", *said, "jarvis rebuild")
+
+
+def replace_derived(database: SQLiteDatabase, rebuilt: str) -> None:
+    """Put what was rebuilt in the place of what is stored, in one commit."""
+    replaced = [table._replace(columns=f"{table.columns}, updated_at") if table.table == "balances" else table for table in _DERIVED[:4]]
+    with attached.taking_over(database, rebuilt, replaced, _DERIVED[4:]) as connection:
+        events.record(connection, events.REBUILT, connection.now, {})

@@ -1,0 +1,67 @@
+"""The text of each row as the hash chain seals it. docs/chain.md defines it to the byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from persistence.books.events import PLACE_CHANGED, RECORDED_ANEW, of_kind
+from persistence.domain.texts import canonical_text
+from persistence.engine.contract import Connection
+
+_FACT_COLUMNS = "f.fact_no, f.kind, f.account_id, f.record_id, f.occurred_at, f.sequence, f.producer, lower(hex(f.digest)), f.recorded_at"
+# The transactions of a fact lie side by side; any index would be the longer way.
+_FACT_TEXTS = (
+    f"SELECT f.fact_no, json_array({_FACT_COLUMNS}), (SELECT json_group_array(json_array(t.leg, t.type, t.currency, t.amount, t.occurred_at, "
+    "t.description, t.reference)) FROM transactions t NOT INDEXED WHERE t.transaction_no BETWEEN f.fact_no * 16 AND f.fact_no * 16 + 7 "
+    "AND t.account_id = f.account_id) FROM facts f WHERE f.fact_no BETWEEN ? AND ?"
+)
+_ERASED_TEXTS = f"SELECT f.fact_no, json_array({_FACT_COLUMNS}), NULL FROM facts f WHERE f.fact_no BETWEEN ? AND ?"
+_QUARANTINE_TEXTS = (
+    "SELECT quarantine_no, json_array(quarantine_no, lower(hex(raw_digest)), reason, detail, kind, account_id, record_id, received_at) "
+    "FROM quarantine WHERE quarantine_no BETWEEN ? AND ?"
+)
+_EVENT_TEXTS = "SELECT event_no, json_array(event_no, kind, happened_at, content) FROM chain_events WHERE event_no BETWEEN ? AND ?"
+_SEQUENCE_AT, _PRODUCER_AT = 5, 6
+#: The text of a time that is finer than a microsecond, where the engine gave one: the content's digest leaves it out.
+_FINER_TIMES = " UNION ALL ".join(
+    f"SELECT fact_no, given_time FROM {table} WHERE fact_no BETWEEN ?1 AND ?2 AND given_time IS NOT NULL"
+    for table in ("fills", "flows", "order_events", "equity_snapshots", "voids")
+)
+
+
+def fact_texts(connection: Connection, first: int, last: int, places: Mapping[int, Any], *, erased: bool = False) -> Iterator[tuple[int, str]]:
+    """(number, text) of the facts in a range, each in the place that it was recorded in."""
+    rows: list[Any] = [] if erased else connection.execute(_FINER_TIMES, (first, last)).fetchall()
+    finer: dict[int, str] = dict(rows)
+    for number, text, legs in connection.execute(_ERASED_TEXTS if erased else _FACT_TEXTS, (first, last)):
+        if legs is not None:
+            text = f"{text[:-1]},{legs}]"  # joined here: SQLite would read its own text again
+        if number in places or number in finer:
+            fields = json.loads(text)
+            if number in places:
+                fields[_SEQUENCE_AT], fields[_PRODUCER_AT] = places[number]
+            if number in finer:
+                fields.append(finer[number])
+            yield number, canonical_text(fields)
+        else:
+            yield number, text
+
+
+def quarantine_texts(connection: Connection, first: int, last: int) -> Iterator[tuple[int, str]]:
+    return iter(connection.execute(_QUARANTINE_TEXTS, (first, last)))
+
+
+def event_texts(connection: Connection, first: int, last: int) -> Iterator[tuple[int, str]]:
+    return iter(connection.execute(_EVENT_TEXTS, (first, last)))
+
+
+def recorded_places(connection: Connection) -> dict[int, Any]:
+    """(sequence, producer) that facts were recorded with, of those that have moved to an earlier place since."""
+    anew = {content["fact_no"]: number for number, content in of_kind(connection, RECORDED_ANEW)}
+    places: dict[int, Any] = {}
+    for number, content in of_kind(connection, PLACE_CHANGED):
+        if number > anew.get(content["fact_no"], 0):
+            places.setdefault(content["fact_no"], content["before"])
+    return places

@@ -1,0 +1,111 @@
+"""What the last full verification saw, and the quick one that only looks at what came since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from persistence.books import events, facts, orders
+from persistence.domain.finding import Finding
+from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.domain.order import OrderState
+from persistence.engine.contract import Connection, Database
+from persistence.proof import chain
+from persistence.proof.books_checks import balances_follow_sums, content_and_movements_follow, order_finding, reserved_is_explained
+from persistence.proof.chain_checks import check_chain
+
+
+class Verified(NamedTuple):
+    """Up to where everything was found in order."""
+
+    facts_to: int = 0
+    events_to: int = 0
+    block_no: int = 0
+
+
+def last_verified(connection: Connection) -> Verified:
+    row = connection.execute("SELECT facts_to, events_to, block_no FROM verifications ORDER BY verified_at DESC LIMIT 1").get
+    return Verified(*row) if row else Verified()
+
+
+def standing(connection: Connection) -> Verified:
+    """Up to where a verification of this snapshot looks."""
+    newest: tuple[int, int] = connection.execute(
+        "SELECT coalesce((SELECT max(fact_no) FROM facts), 0), coalesce((SELECT max(event_no) FROM chain_events), 0)"
+    ).get
+    return Verified(newest[0], newest[1], chain.newest(connection).block_no)
+
+
+def remember(database: Database, copy: Database, now: int) -> None:
+    """Keep what a verification without findings saw of a copy: its place, and the sums that new transactions are added to."""
+    with copy.get_connection() as connection:
+        seen = standing(connection)
+        totals = connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals").fetchall()
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM verifications")
+        connection.execute("DELETE FROM verified_totals")
+        connection.execute("INSERT INTO verifications VALUES (?, ?, ?, ?)", (now, *seen))
+        connection.executemany("INSERT INTO verified_totals VALUES (?, ?, ?, ?, ?)", totals)
+
+
+def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]:
+    """Every fact, transaction, sum, order and block that came since; the cost is theirs, however long the history."""
+    yield from content_and_movements_follow(connection, verified.facts_to)
+    yield from check_chain(connection, after=verified.block_no)
+    yield from _sums_moved_with_transactions(connection, verified)
+    yield from balances_follow_sums(connection)
+    yield from reserved_is_explained(connection)
+    yield from _new_orders(connection, verified)
+
+
+_NEW_SUMS = (
+    "SELECT account_id, currency, type, amount, count FROM ("
+    "SELECT account_id, currency, type, decimal_sum(amount) AS amount, count(*) AS count FROM transactions WHERE transaction_no >= (?1 + 1) * 16 "
+    "GROUP BY account_id, currency, type UNION ALL "
+    # Reversals of older facts, by the first void that names them.
+    "SELECT t.account_id, t.currency, t.type, t.amount, 1 FROM voids v JOIN transactions t "
+    "ON t.transaction_no BETWEEN v.target_fact_no * 16 + 8 AND v.target_fact_no * 16 + 15 "
+    "WHERE v.fact_no > ?1 AND v.target_fact_no <= ?1 AND NOT EXISTS (SELECT 1 FROM voids o WHERE o.account_id = v.account_id "
+    "AND o.target_id = v.target_id AND o.target_kind = v.target_kind AND o.fact_no < v.fact_no))"
+)
+
+
+def _sums_moved_with_transactions(connection: Connection, verified: Verified) -> Iterator[Finding]:
+    """The sums are those that were verified, and what moved since."""
+    deleted = {content["account_id"] for _, content in events.of_kind(connection, events.ACCOUNT_DELETED, verified.events_to)}
+    # What is saved by hand again keeps its old number: such accounts are the next full verification's, too.
+    for _, content in events.of_kind(connection, events.RECORDED_ANEW, verified.events_to):
+        deleted.add(connection.execute("SELECT account_id FROM facts WHERE fact_no = ?", (content["fact_no"],)).get)
+    expected: dict[tuple[str, str, str], tuple[Decimal, int]] = {}
+
+    def add(rows: Iterator[tuple[str, str, str, str, int]]) -> None:
+        for account_id, currency, kind, amount, count in rows:
+            if account_id not in deleted:
+                before = expected.get((account_id, currency, kind), (ZERO, 0))
+                expected[account_id, currency, kind] = EXACT.add(before[0], Decimal(amount)), before[1] + count
+
+    if verified.facts_to:
+        add(connection.execute("SELECT account_id, currency, type, amount, count FROM verified_totals"))
+    add(connection.execute(_NEW_SUMS, (verified.facts_to,)))
+    stored = {
+        (a, c, t): (Decimal(amount), n) for a, c, t, amount, n in connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals")
+    }
+    for key in sorted({*expected, *stored}):
+        wanted, found = expected.get(key, (ZERO, 0)), stored.get(key, (ZERO, 0))
+        if wanted != found and key[0] not in deleted:
+            said = f"{canonical(wanted[0])} in {wanted[1]}", f"{canonical(found[0])} in {found[1]}"
+            yield Finding("sums match transactions", " ".join(key), *said, f"jarvis transactions --account {key[0]}")
+
+
+def _new_orders(connection: Connection, verified: Verified) -> Iterator[Finding]:
+    """The orders that new facts, or voids of older ones, belong to."""
+    sql = (
+        "SELECT order_id, account_id FROM fills WHERE fact_no > ?1 UNION SELECT order_id, account_id FROM order_events WHERE fact_no > ?1 UNION "
+        "SELECT f.order_id, f.account_id FROM voids v JOIN fills f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?1 UNION "
+        "SELECT e.order_id, e.account_id FROM voids v JOIN order_events e ON e.fact_no = v.target_fact_no WHERE v.fact_no > ?1"
+    )
+    keys: list[Any] = connection.execute(sql, (verified.facts_to,)).fetchall()
+    for key in keys:
+        stored = orders.find_states(connection, [key]).get(key)
+        yield from order_finding(key, OrderState.derive(facts.facts_of_order(connection, *key)), stored)

@@ -1,0 +1,94 @@
+"""Iterating over one queue: Dramatiq's consumer, of messages that stay held until their facts are durable."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import redis
+from dramatiq.broker import Consumer, MessageProxy
+
+from workers.delivery import Delivery
+
+if TYPE_CHECKING:
+    from workers.broker import LedgerBroker
+
+
+#: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
+WAIT_SECONDS = 5
+LONGEST_RETRY_SECONDS = 1.0
+
+
+class LedgerConsumer(Consumer):
+    """Iterates over one queue. Every Redis error is a pause, never the end of the thread."""
+
+    def __init__(self, broker: LedgerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        self._broker = broker
+        self._queue = queue_name
+        self._fetched: deque[Delivery] = deque()
+        # Until the first look, this worker's name may hold what a predecessor left.
+        self._unsure = True
+        self._emptied = False
+        self._pause = 0.05
+        self._waiter: Any = None
+
+    def __next__(self) -> Delivery | None:
+        if self._fetched:
+            return self._fetched.popleft()
+        broker = self._broker
+        if broker.stopping.is_set():
+            time.sleep(0.02)
+            return None
+        try:
+            if self._unsure or self._queue in broker.suspect:
+                broker.suspect.discard(self._queue)
+                self._unsure = True
+                broker.reclaim(self._queue)
+                self._unsure = False
+            if self._emptied and broker.has_room and not self._wait_for_message():
+                return None
+            found = broker.fetch(self._queue)
+            self._fetched.extend(d for d in found if d is not None)
+            # A queue that gave all it had is worth no second look before something comes.
+            self._emptied = self._queue not in broker.backlogged
+            self._pause = 0.05
+        except redis.RedisError as error:
+            if not broker.stopping.is_set():
+                # A full Redis refuses to wait on a list, and gives what is in it all the same.
+                self._unsure, self._emptied = True, False
+                self._waiter = None
+                broker.seen(False, error)
+                time.sleep(self._pause)
+                self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
+        return self._fetched.popleft() if self._fetched else None
+
+    def ack(self, message: MessageProxy) -> None:
+        """Dramatiq calls this when the actor has returned. The message stays held until its facts are durable; one that the
+        actor did not hand over goes back."""
+        if isinstance(message, Delivery) and not message.submitted:
+            self._broker.give_back([message])
+
+    #: A message that failed in our actors was not handed over either.
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        self._broker.give_back([m for m in messages if isinstance(m, Delivery) and not m.submitted])
+
+    def close(self) -> None:
+        self._broker.give_back(list(self._fetched))
+        self._fetched.clear()
+        if self._waiter is not None:
+            self._broker.waiting.pop(self._queue, None)
+            self._waiter.close()
+
+    def _wait_for_message(self) -> bool:
+        """Until there is one, or a few seconds have passed, on a connection of its own. Takes nothing: the list is moved onto itself."""
+        if self._waiter is None:
+            self._waiter = self._broker.waiting_client.client()
+            self._broker.waiting[self._queue] = self._waiter.client_id()
+        key = f"{self._broker.namespace}:{self._queue}"
+        if self._broker.stopping.is_set():
+            return False
+        return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None

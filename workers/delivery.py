@@ -1,0 +1,37 @@
+"""One message as it was fetched, and how an envelope becomes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
+
+from workers.wire import MalformedRecord
+
+
+class Delivery(MessageProxy):
+    """One message as it was fetched. `submitted` once the writer has its facts; it answers for the message from then on."""
+
+    def __init__(self, message: Message[Any], queue: str, redis_id: bytes, payload: bytes) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.redis_id = redis_id
+        self.payload = payload
+        self.submitted = False
+
+
+def message_of(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:
+    """The message of an envelope. Queue and id are what Redis says, whatever the JSON says."""
+    if type(envelope) is not dict:
+        raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
+    actor, args = envelope.get("actor_name"), envelope.get("args")
+    if type(actor) is not str or actor not in actors:
+        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}")
+    if type(args) is not list or len(args) != 1 or envelope.get("kwargs"):
+        raise MalformedRecord("args must be a list of one element, a record or a list of records, and kwargs empty")
+    message_id, text_id = envelope.get("message_id"), redis_id.decode("utf-8", "replace")
+    return Message(
+        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": text_id},
+        message_id=message_id if type(message_id) is str else text_id, message_timestamp=0,
+    )  # fmt: skip
