@@ -12,15 +12,18 @@ from persistence.engine.contract import Connection
 
 def open_unknown(connection: Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
     """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
-    deleted = set()
-    for account_id in account_ids:
-        if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
-            if connection.execute("SELECT 1 FROM account_tombstones WHERE account_id = ?", (account_id,)).get is not None:
-                if not reopen:
-                    deleted.add(account_id)
-                    continue
-                lift_tombstone(connection, account_id, now)
-            connection.execute("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", (account_id, account_id, now, now))
+    asked = [(account_id,) for account_id in account_ids]
+    known = {account_id for (account_id,) in connection.lookup("SELECT account_id FROM accounts WHERE account_id = ?", asked)}
+    unknown = [key for key in asked if key[0] not in known]
+    if not unknown:
+        return set()
+    deleted = {account_id for (account_id,) in connection.lookup("SELECT account_id FROM account_tombstones WHERE account_id = ?", unknown)}
+    if reopen:
+        for account_id in sorted(deleted):
+            lift_tombstone(connection, account_id, now)
+        deleted = set()
+    opened = [(account_id, account_id, now, now) for (account_id,) in unknown if account_id not in deleted]
+    connection.executemany("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", opened)
     return deleted
 
 
@@ -36,8 +39,8 @@ def mark_dirty(connection: Connection, least: dict[str, int]) -> None:
     The same instant may be the account's earliest.
     """
     connection.executemany(
-        "UPDATE accounts SET dirty_since = min(coalesce(dirty_since, ?1), ?1), dirty_count = dirty_count + 1, "
-        "opened_at = min(coalesce(opened_at, ?1), ?1) WHERE account_id = ?2",
+        "UPDATE accounts SET dirty_since = CASE WHEN dirty_since < ?1 THEN dirty_since ELSE ?1 END, dirty_count = dirty_count + 1, "
+        "opened_at = CASE WHEN opened_at < ?1 THEN opened_at ELSE ?1 END WHERE account_id = ?2",
         [(instant, account_id) for account_id, instant in least.items()],
     )
 
@@ -45,17 +48,19 @@ def mark_dirty(connection: Connection, least: dict[str, int]) -> None:
 def mark_recheck(connection: Connection, least: dict[str, int]) -> None:
     """Leave the least instant at which something recorded changed in place."""
     connection.executemany(
-        "UPDATE accounts SET recheck_since = min(coalesce(recheck_since, ?1), ?1), recheck_count = recheck_count + 1 WHERE account_id = ?2",
+        "UPDATE accounts SET recheck_since = CASE WHEN recheck_since < ?1 THEN recheck_since ELSE ?1 END, recheck_count = recheck_count + 1 "
+        "WHERE account_id = ?2",
         [(instant, account_id) for account_id, instant in least.items()],
     )
 
 
 def move_balances(connection: Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
     """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
+    sql = "SELECT account_id, currency, available, reserved FROM balances WHERE account_id = ? AND currency = ?"
+    stored = {(a, c): (Decimal(free), Decimal(held)) for a, c, free, held in connection.lookup(sql, [change[:2] for change in changes])}
     rows = []
     for account_id, currency, total, reserved in changes:
-        known = connection.execute("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency)).get
-        available, held = (Decimal(known[0]), Decimal(known[1])) if known else (ZERO, ZERO)
+        available, held = stored.get((account_id, currency), (ZERO, ZERO))
         held = EXACT.add(held, reserved)
         available = EXACT.subtract(EXACT.add(available, total), reserved)
         if not available and not held and not _ever_moved(connection, account_id, currency):
@@ -65,7 +70,7 @@ def move_balances(connection: Connection, changes: Sequence[tuple[str, str, Deci
         rows.append((account_id, currency, canonical(available), canonical(held), now))
     connection.executemany(
         "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
+        "ON CONFLICT (account_id, currency) DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
         rows,
     )
 

@@ -22,13 +22,13 @@ def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> None
 def _note_run(connection: Connection, producer: str, first: int, last: int, now: int) -> None:
     known = connection.execute("SELECT lowest, highest FROM producers WHERE producer = ?", (producer,)).get
     if known is None:
-        connection.execute("INSERT INTO producers VALUES (?, ?, ?, ?)", (producer, first, last, now))
+        connection.execute("INSERT INTO producers (producer, lowest, highest, seen_at) VALUES (?, ?, ?, ?)", (producer, first, last, now))
         return
     lowest, highest = known
     if first > highest + 1:
-        connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", (producer, highest + 1, first - 1, now))
+        connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, highest + 1, first - 1, now))
     elif last < lowest - 1:
-        connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", (producer, last + 1, lowest - 1, now))
+        connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, last + 1, lowest - 1, now))
     else:
         _fill(connection, producer, first, last)
     connection.execute("UPDATE producers SET lowest = ?, highest = ?, seen_at = ? WHERE producer = ?", (min(lowest, first), max(highest, last), now, producer))
@@ -41,9 +41,9 @@ def _fill(connection: Connection, producer: str, first: int, last: int) -> None:
     for gap_first, gap_last, noticed in met:
         connection.execute("DELETE FROM gaps WHERE producer = ? AND first = ?", (producer, gap_first))
         if gap_first < first:
-            connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", (producer, gap_first, first - 1, noticed))
+            connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, gap_first, first - 1, noticed))
         if gap_last > last:
-            connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", (producer, last + 1, gap_last, noticed))
+            connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, last + 1, gap_last, noticed))
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -50,14 +50,15 @@ class Totals:
         return found
 
     def write(self, connection: Connection) -> None:
+        sql = "SELECT account_id, currency, type, amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND type = ?"
+        stored = {(a, c, t): (Decimal(amount), count) for a, c, t, amount, count in connection.lookup(sql, list(self._cells))}
         rows = []
         for key, (amount, counted) in self._cells.items():
-            row = connection.execute("SELECT amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND type = ?", key).get
-            before, count = (Decimal(row[0]), row[1]) if row else (ZERO, 0)
+            before, count = stored.get(key, (ZERO, 0))
             rows.append((*key, canonical(EXACT.add(before, amount)), count + counted))
         connection.executemany(
             "INSERT INTO transaction_totals (account_id, currency, type, amount, count) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET amount = excluded.amount, count = excluded.count",
+            "ON CONFLICT (account_id, currency, type) DO UPDATE SET amount = excluded.amount, count = excluded.count",
             rows,
         )
 

@@ -171,8 +171,8 @@ def movements_match_their_facts(connection: Connection) -> Iterator[Finding]:
 def voids_count(connection: Connection) -> Iterator[Finding]:
     """A fact is voided where a void names it, and only there."""
     sql = (
-        "SELECT f.kind, f.record_id, f.account_id, f.state FROM facts f WHERE f.state < 2 AND f.state <> "
-        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind)"
+        "SELECT f.kind, f.record_id, f.account_id, f.state FROM facts f WHERE f.state < 2 AND f.state <> CASE WHEN "
+        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind) THEN 1 ELSE 0 END"
     )
     for kind, record_id, account_id, state in connection.execute(sql):
         expected, found = ("live", "voided") if state else ("voided", "live")

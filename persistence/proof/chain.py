@@ -61,6 +61,9 @@ class Block(NamedTuple):
             yield entries[at : at + 1], int.from_bytes(entries[at + 1 : at + 9], "big"), entries[at + 9 : at + ENTRY_BYTES]
 
 
+_BLOCK = ", ".join(Block._fields)
+
+
 def seal(database: Database, now: int) -> Head:
     """Seal what was recorded since the last block, block by block. Rows are read and hashed outside the commit that adds them."""
     while True:
@@ -88,7 +91,7 @@ def head(connection: Connection) -> Head:
 
 def newest(connection: Connection) -> Block:
     """The last block; before the first one, what it is chained to."""
-    row = connection.execute("SELECT * FROM chain_blocks ORDER BY block_no DESC LIMIT 1").get
+    row = connection.execute(f"SELECT {_BLOCK} FROM chain_blocks ORDER BY block_no DESC LIMIT 1").get
     return Block(*row) if row else Block(0, 0, 0, 0, 0, b"", beginning(connection))
 
 
@@ -98,7 +101,7 @@ def beginning(connection: Connection) -> bytes:
 
 
 def blocks(connection: Connection, after: int = 0) -> Iterator[Block]:
-    for row in connection.execute("SELECT * FROM chain_blocks WHERE block_no > ? ORDER BY block_no", (after,)):
+    for row in connection.execute(f"SELECT {_BLOCK} FROM chain_blocks WHERE block_no > ? ORDER BY block_no", (after,)):
         yield Block(*row)
 
 
@@ -141,7 +144,7 @@ def _entry(kind: bytes, number: int, text: str) -> bytes:
 
 
 def _insert(connection: Connection, block: Block) -> None:
-    connection.execute("INSERT INTO chain_blocks VALUES (?, ?, ?, ?, ?, ?, ?)", tuple(block))
+    connection.execute(f"INSERT INTO chain_blocks ({_BLOCK}) VALUES (?, ?, ?, ?, ?, ?, ?)", tuple(block))
 
 
 def _head(block: Block) -> Head:

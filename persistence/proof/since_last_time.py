@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from persistence.books import events, facts, orders
+from persistence.books.movements import LEGS, REVERSAL
 from persistence.domain.finding import Finding
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order import OrderState
@@ -29,8 +30,8 @@ def last_verified(connection: Connection) -> Verified:
     return Verified(*row) if row else Verified()
 
 
-def standing(connection: Connection) -> Verified:
-    """Up to where a verification of this snapshot looks."""
+def reach_of(connection: Connection) -> Verified:
+    """How far a verification of this snapshot looks."""
     newest: tuple[int, int] = connection.execute(
         "SELECT coalesce((SELECT max(fact_no) FROM facts), 0), coalesce((SELECT max(event_no) FROM chain_events), 0)"
     ).get
@@ -40,13 +41,13 @@ def standing(connection: Connection) -> Verified:
 def remember(database: Database, copy: Database, now: int) -> None:
     """Keep what a verification without findings saw of a copy: its place, and the sums that new transactions are added to."""
     with copy.get_connection() as connection:
-        seen = standing(connection)
+        seen = reach_of(connection)
         totals = connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals").fetchall()
     with database.transaction() as connection:
         connection.execute("DELETE FROM verifications")
         connection.execute("DELETE FROM verified_totals")
-        connection.execute("INSERT INTO verifications VALUES (?, ?, ?, ?)", (now, *seen))
-        connection.executemany("INSERT INTO verified_totals VALUES (?, ?, ?, ?, ?)", totals)
+        connection.execute("INSERT INTO verifications (verified_at, facts_to, events_to, block_no) VALUES (?, ?, ?, ?)", (now, *seen))
+        connection.executemany("INSERT INTO verified_totals (account_id, currency, type, amount, count) VALUES (?, ?, ?, ?, ?)", totals)
 
 
 def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]:
@@ -61,11 +62,11 @@ def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]
 
 _NEW_SUMS = (
     "SELECT account_id, currency, type, amount, count FROM ("
-    "SELECT account_id, currency, type, decimal_sum(amount) AS amount, count(*) AS count FROM transactions WHERE transaction_no >= (?1 + 1) * 16 "
+    f"SELECT account_id, currency, type, decimal_sum(amount) AS amount, count(*) AS count FROM transactions WHERE transaction_no >= (?1 + 1) * {LEGS} "
     "GROUP BY account_id, currency, type UNION ALL "
     # Reversals of older facts, by the first void that names them.
     "SELECT t.account_id, t.currency, t.type, t.amount, 1 FROM voids v JOIN transactions t "
-    "ON t.transaction_no BETWEEN v.target_fact_no * 16 + 8 AND v.target_fact_no * 16 + 15 "
+    f"ON t.transaction_no BETWEEN v.target_fact_no * {LEGS} + {REVERSAL} AND v.target_fact_no * {LEGS} + {LEGS - 1} "
     "WHERE v.fact_no > ?1 AND v.target_fact_no <= ?1 AND NOT EXISTS (SELECT 1 FROM voids o WHERE o.account_id = v.account_id "
     "AND o.target_id = v.target_id AND o.target_kind = v.target_kind AND o.fact_no < v.fact_no))"
 )

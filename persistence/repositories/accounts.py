@@ -10,7 +10,6 @@ from typing import Any
 from persistence.books import events, facts
 from persistence.books.accounts import lift_tombstone
 from persistence.books.ledger import Ledger
-from persistence.domain import instants
 from persistence.domain.account import Account, AccountRepository
 from persistence.domain.conventions import identifier
 from persistence.domain.facts import Adjustment, AnyFact
@@ -56,12 +55,15 @@ class SQLiteAccountRepository(AccountRepository):
         with self._database.transaction() as connection:
             if not self.exists(account_id):
                 return False
-            now = instants.now()
+            now = connection.now
             # The chain keeps the identities and digests of what goes, and that it went.
             seal_within(connection, now)
             erased = facts.erase(connection, account_id)
             connection.execute("DELETE FROM accounts WHERE account_id = ?", (account_id,))
-            connection.execute("INSERT OR REPLACE INTO account_tombstones (account_id, deleted_at) VALUES (?, ?)", (account_id, now))
+            connection.execute(
+                "INSERT INTO account_tombstones (account_id, deleted_at) VALUES (?, ?) ON CONFLICT (account_id) DO UPDATE SET deleted_at = excluded.deleted_at",
+                (account_id, now),
+            )
             events.record(connection, events.ACCOUNT_DELETED, now, {"account_id": account_id, "facts": erased})
             seal_within(connection, now)
             return True
@@ -82,7 +84,7 @@ class SQLiteAccountRepository(AccountRepository):
                 self._settle(account)
 
     def _save(self, connection: Connection, account: Account, reason: str) -> None:
-        now = instants.now()
+        now = connection.now
         identifier(account.account_id, "account_id")
         if not self.exists(account.account_id):
             # New to the books, or deleted since it was loaded: all that it carries is a change.
@@ -112,7 +114,8 @@ class SQLiteAccountRepository(AccountRepository):
 
     def _set_active(self, account_id: str, active: bool) -> bool:
         sql = "UPDATE accounts SET is_active = ?, updated_at = ? WHERE account_id = ?"
-        return self._database.execute_update(sql, (int(active), instants.now(), account_id)) > 0
+        with self._database.transaction() as connection:
+            return connection.changed(sql, (int(active), connection.now, account_id)) > 0
 
     def _select(self, where: str, params: tuple[Any, ...]) -> list[Account]:
         sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id"

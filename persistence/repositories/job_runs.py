@@ -61,8 +61,8 @@ class SQLiteJobRunRepository:
             taken = connection.changed(
                 "INSERT INTO job_runs (job, scheduled_for, state, owner, claimed_at, heartbeat_at) VALUES (?1, ?2, 'claimed', ?3, ?4, ?4) "
                 "ON CONFLICT (job, scheduled_for) DO UPDATE SET state = 'claimed', owner = ?3, claimed_at = ?4, heartbeat_at = ?4, "
-                "attempts = attempts + (state <> 'requested'), error = NULL "
-                "WHERE state = 'requested' OR (state = 'failed' AND coalesce(retry_at, 0) <= ?4) OR state = 'claimed'",
+                "attempts = job_runs.attempts + CASE job_runs.state WHEN 'requested' THEN 0 ELSE 1 END, error = NULL "
+                "WHERE job_runs.state = 'requested' OR (job_runs.state = 'failed' AND coalesce(job_runs.retry_at, 0) <= ?4) OR job_runs.state = 'claimed'",
                 (job, scheduled_for, owner, now),
             )
             return taken > 0
@@ -122,7 +122,7 @@ class SQLiteJobRunRepository:
 
     def pause(self, job: str, now: int) -> bool:
         """False where it is paused already."""
-        return self._database.execute_update("INSERT OR IGNORE INTO job_pauses (job, paused_at) VALUES (?, ?)", (job, now)) > 0
+        return self._database.execute_update("INSERT INTO job_pauses (job, paused_at) VALUES (?, ?) ON CONFLICT (job) DO NOTHING", (job, now)) > 0
 
     def resume(self, job: str) -> bool:
         """False where it is not paused."""
@@ -135,7 +135,9 @@ class SQLiteJobRunRepository:
     def ticked(self, owner: str, now: int) -> None:
         """A scheduler says that it is alive; those that have not for a day are forgotten."""
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO schedulers (owner, ticked_at) VALUES (?, ?)", (owner, now))
+            connection.execute(
+                "INSERT INTO schedulers (owner, ticked_at) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET ticked_at = excluded.ticked_at", (owner, now)
+            )
             connection.execute("DELETE FROM schedulers WHERE ticked_at < ?", (now - 86_400_000_000,))
 
     def left(self, owner: str) -> None:

@@ -19,7 +19,7 @@ from persistence.domain.errors import Conflict, Immutable, Invalid
 from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
-from persistence.engine.contract import Connection, Database
+from persistence.engine.contract import NO_LIMIT, Connection, Database
 
 _COLUMNS = (
     "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, status, "
@@ -54,7 +54,7 @@ class SQLiteOrderRepository(OrderRepository):
         return next(iter(self._select(where, params, "account_id", 1)), None)
 
     def find_all(self, limit: int | None = 1000) -> list[Order]:
-        return self._select("1", (), _NEWEST_FIRST, limit)
+        return self._select("TRUE", (), _NEWEST_FIRST, limit)
 
     def find_by_account(self, account_id: str, limit: int | None = 1000) -> list[Order]:
         return self._select("account_id = ?", (account_id,), _NEWEST_FIRST, limit)
@@ -116,7 +116,7 @@ class SQLiteOrderRepository(OrderRepository):
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Order]:
         with self._database.get_connection() as connection:
             sql = f"SELECT {_COLUMNS} FROM orders WHERE {where} ORDER BY {order} LIMIT ?"
-            return [_entity(row) for row in connection.execute(sql, (*params, -1 if limit is None else limit))]
+            return [_entity(row) for row in connection.execute(sql, (*params, NO_LIMIT if limit is None else limit))]
 
     def _save(self, connection: Connection, ledger: Ledger, order: Order) -> None:
         known = self.find_by_id(order.order_id, order.account_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date as Date
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +12,6 @@ from typing import Any
 from persistence import exports
 from persistence.books import accounts, events
 from persistence.books.performance import DERIVED, row_digest
-from persistence.domain import instants
 from persistence.domain.instants import to_datetime
 from persistence.domain.money import SHOWN, ZERO, canonical
 from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
@@ -42,12 +41,12 @@ class SQLitePerformanceRepository(PerformanceRepository):
 
     def save_many(self, metrics: Iterable[PerformanceMetrics]) -> None:
         rows = list(metrics)
-        now = instants.now()
         with self._database.transaction() as connection:
+            now = connection.now
             _open_accounts(connection, rows, now)
             connection.executemany(
                 f"INSERT INTO performance_metrics ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET total_value_usd = excluded.total_value_usd, pnl_daily = excluded.pnl_daily, "
+                "ON CONFLICT (account_id, date) DO UPDATE SET total_value_usd = excluded.total_value_usd, pnl_daily = excluded.pnl_daily, "
                 "pnl_total = excluded.pnl_total, sharpe_ratio = excluded.sharpe_ratio, sortino_ratio = excluded.sortino_ratio, "
                 "max_drawdown = excluded.max_drawdown, win_rate = excluded.win_rate, profit_factor = excluded.profit_factor, "
                 "trades_count = excluded.trades_count, source = excluded.source, updated_at = excluded.updated_at",
@@ -73,7 +72,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
         return list(self.stream(account_id, start, end))
 
     def find_all(self, account_id: str | None = None) -> list[PerformanceMetrics]:
-        where, params = ("1", ()) if account_id is None else ("account_id = ?", (account_id,))
+        where, params = ("TRUE", ()) if account_id is None else ("account_id = ?", (account_id,))
         return self._select(where, params, "account_id, date")
 
     def stream(self, account_id: str, start: Date | None = None, end: Date | None = None) -> Iterator[PerformanceMetrics]:
@@ -92,17 +91,17 @@ class SQLitePerformanceRepository(PerformanceRepository):
             sql = "DELETE FROM performance_metrics WHERE account_id = ? AND date = ?"
             found = self._database.execute_update(sql, (account_id, date.isoformat())) > 0
             if by_hand:
-                _note(connection, account_id, date.isoformat(), instants.now())
+                _note(connection, account_id, date.isoformat(), connection.now)
             return found
 
     def exists(self, account_id: str, date: Date) -> bool:
         return self.find_by_date(account_id, date) is not None
 
     def get_best_day(self, account_id: str) -> PerformanceMetrics | None:
-        return self._one("account_id = ?", (account_id,), "pnl_daily COLLATE decimal DESC, date")
+        return self._extreme(account_id, max)
 
     def get_worst_day(self, account_id: str) -> PerformanceMetrics | None:
-        return self._one("account_id = ?", (account_id,), "pnl_daily COLLATE decimal, date")
+        return self._extreme(account_id, min)
 
     def get_total_pnl(self, account_id: str) -> Decimal:
         newest = self._one("account_id = ?", (account_id,), "date DESC")
@@ -120,6 +119,18 @@ class SQLitePerformanceRepository(PerformanceRepository):
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
         exports.to_file(self._database, "performance", account_id, "json", path)
+
+    def _extreme(self, account_id: str, choose: Callable[[Iterable[Decimal]], Decimal]) -> PerformanceMetrics | None:
+        """The earliest of the days whose profit is chosen; amounts are texts, so they are compared here."""
+        with self._database.get_connection() as connection:
+            profits = {
+                date: Decimal(pnl)
+                for date, pnl in connection.execute("SELECT date, pnl_daily FROM performance_metrics WHERE account_id = ? ORDER BY date", (account_id,))
+            }
+        if not profits:
+            return None
+        wanted = choose(profits.values())
+        return self.find_by_date(account_id, Date.fromisoformat(next(date for date, pnl in profits.items() if pnl == wanted)))
 
     def _one(self, where: str, params: tuple[Any, ...], order: str = "date") -> PerformanceMetrics | None:
         return next(iter(self._select(where, params, f"{order} LIMIT 1")), None)

@@ -12,7 +12,7 @@ from persistence.books.quarantine import storable
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import AnyFact
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.engine.contract import Database
+from persistence.engine.contract import NO_LIMIT, Database
 
 STATES = ("held", "replayed", "discarded")
 
@@ -62,7 +62,7 @@ class Filter:
         if self.numbers is not None:
             terms.append(f"quarantine_no IN ({', '.join('?' * len(self.numbers))})")
             params += self.numbers
-        return " AND ".join(terms) or "1", tuple(params)
+        return " AND ".join(terms) or "TRUE", tuple(params)
 
 
 _COLUMNS = "quarantine_no, raw, reason, detail, kind, account_id, record_id, fact_no, received_at, deliveries, state, resolution, resolved_at"
@@ -89,7 +89,7 @@ class SQLiteQuarantineRepository:
         where, params = (wanted or Filter()).where()
         with self._database.get_connection() as connection:
             sql = f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY quarantine_no LIMIT ?"
-            for row in connection.execute(sql, (*params, -1 if limit is None else limit)):
+            for row in connection.execute(sql, (*params, NO_LIMIT if limit is None else limit)):
                 yield _entity(row)
 
     def recorded_version(self, held: Quarantined) -> AnyFact | None:

@@ -83,6 +83,9 @@ class SQLiteRollupRepository:
         return [Withheld(account, Date.fromisoformat(day), reason) for account, day, reason in self._database.execute_query(sql, (account_id,))]
 
 
+_SETS = ", ".join(f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:])
+_PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
+_INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
 _DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "flow_rates", "withheld_days")
 
 
@@ -102,21 +105,21 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
         days = tuple(d.isoformat() for d in changes.replaced_rows)
         connection.execute("DELETE FROM rollup_rows WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
     connection.executemany("DELETE FROM rollup_rows WHERE account_id = ? AND date = ?", [(account_id, d.isoformat()) for d in changes.removed_rows])
-    placeholders = ", ".join("?" * (len(RollupRow._fields) + 1))
-    connection.executemany(
-        f"INSERT OR REPLACE INTO rollup_rows (account_id, {_ROW}) VALUES ({placeholders})", [(account_id, *map(_stored, row)) for row in changes.rows]
-    )
+    connection.executemany(_INSERT_ROW, [(account_id, *map(_stored, row)) for row in changes.rows])
     _write_figures(connection, account_id, changes)
     if changes.withheld_range is not None:
         first, last = changes.withheld_range
         connection.execute("DELETE FROM withheld_days WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first.isoformat(), last.isoformat()))
     connection.executemany(
-        "INSERT OR REPLACE INTO withheld_days (account_id, date, reason) VALUES (?, ?, ?)", [(account_id, d.isoformat(), why) for d, why in changes.withheld]
+        "INSERT INTO withheld_days (account_id, date, reason) VALUES (?, ?, ?) ON CONFLICT (account_id, date) DO UPDATE SET reason = excluded.reason",
+        [(account_id, d.isoformat(), why) for d, why in changes.withheld],
     )
     progress = changes.progress
     connection.execute(
-        "INSERT OR REPLACE INTO rollup_accounts (account_id, options_digest, valuation, rolled_to, stale_from, seen_fact_no, estimates, withheld_from, "
-        "generation, rolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO rollup_accounts (account_id, options_digest, valuation, rolled_to, stale_from, seen_fact_no, estimates, withheld_from, "
+        "generation, rolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
+        "valuation = excluded.valuation, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
+        "estimates = excluded.estimates, withheld_from = excluded.withheld_from, generation = excluded.generation, rolled_at = excluded.rolled_at",
         (
             account_id, progress.options_digest, progress.valuation, progress.rolled_to.isoformat(), _stored(progress.stale_from), progress.seen_fact_no,
             int(progress.estimates), _stored(progress.withheld_from), progress.generation, changes.now,
@@ -132,7 +135,7 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
     connection.execute(
         "UPDATE accounts SET dirty_since = CASE WHEN dirty_count <> ?2 THEN (SELECT min(occurred_at) FROM ("
         "SELECT occurred_at FROM facts WHERE fact_no > ?3 AND account_id = ?1 UNION ALL "
-        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND +v.account_id = ?1)) END "
+        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1)) END "
         "WHERE account_id = ?1",
         (account_id, changes.mark.dirty_count, changes.progress.seen_fact_no),
     )
@@ -159,7 +162,8 @@ def _write_trades(connection: Connection, account_id: str, changes: Changes) -> 
         trades,
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO flow_rates (account_id, fact_no, date, rate) VALUES (?, ?, ?, ?)",
+        "INSERT INTO flow_rates (account_id, fact_no, date, rate) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (account_id, fact_no) DO UPDATE SET date = excluded.date, rate = excluded.rate",
         [(account_id, number, d.isoformat(), canonical(rate)) for number, d, rate in changes.flow_rates],
     )
 
@@ -172,7 +176,10 @@ def _write_by_key(
     connection.executemany(f"DELETE FROM {table} WHERE account_id = ? AND {key} = ? AND date = ?", gone)
     names, placeholders = ", ".join(columns), ", ".join("?" * (len(columns) + 3))
     kept = [(account_id, name, d.isoformat(), *value) for (name, d), value in values.items() if value is not None]
-    connection.executemany(f"INSERT OR REPLACE INTO {table} (account_id, {key}, date, {names}) VALUES ({placeholders})", kept)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    connection.executemany(
+        f"INSERT INTO {table} (account_id, {key}, date, {names}) VALUES ({placeholders}) ON CONFLICT (account_id, {key}, date) DO UPDATE SET {sets}", kept
+    )
 
 
 def _write_figures(connection: Connection, account_id: str, changes: Changes) -> None:
@@ -181,7 +188,7 @@ def _write_figures(connection: Connection, account_id: str, changes: Changes) ->
     names = ", ".join(FIGURE_COLUMNS)
     connection.executemany(
         f"INSERT INTO performance_metrics (account_id, date, {names}, source, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'rollup', ?, ?) "
-        f"ON CONFLICT DO UPDATE SET {sets}, source = 'rollup', updated_at = excluded.updated_at",
+        f"ON CONFLICT (account_id, date) DO UPDATE SET {sets}, source = 'rollup', updated_at = excluded.updated_at",
         [(account_id, d.isoformat(), *figures, changes.now, changes.now) for d, figures in changes.figures.items()],
     )
     connection.executemany(

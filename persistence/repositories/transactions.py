@@ -18,7 +18,7 @@ from persistence.domain.facts import ManualTransaction
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, Currency, Money, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
-from persistence.engine.contract import Connection, Database
+from persistence.engine.contract import NO_LIMIT, Connection, Database
 
 _COLUMNS = "t.transaction_no, t.account_id, t.occurred_at, t.type, t.currency, t.amount, t.description, t.reference, f.kind, f.record_id"
 _FROM = "FROM transactions t JOIN facts f ON f.fact_no = t.fact_no"
@@ -119,7 +119,7 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Transaction]:
         with self._database.get_connection() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} {order} LIMIT ?", (*params, -1 if limit is None else limit)).fetchall()
+            rows = connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} {order} LIMIT ?", (*params, NO_LIMIT if limit is None else limit)).fetchall()
         return [_entity(row) for row in rows]
 
 
