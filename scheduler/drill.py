@@ -15,7 +15,7 @@ from scheduler.rollup_checks import compare_rows
 
 
 class DrillFailed(BooksError):
-    """What came back from the backup is not what was there; says what differs."""
+    """A restored backup differs from its books; the message says where."""
 
 
 def restore_drill(folder: Path, plan: RollupPlan, now: int) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _day(text: str | None) -> Date | None:
 
 
 def drill(folder: Path, plan: RollupPlan) -> Job:
-    """The newest backup restored apart and rebuilt; when it last succeeded is when a restore was last proved."""
+    """Restore the newest backup into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
 
     def run(_database: DatabaseManager, slot: int) -> Any:
         # A fresh installation takes its first backup at the same time.

@@ -29,7 +29,7 @@ LONGEST_RETRY_SECONDS = 2.0
 
 
 class Poster(Protocol):
-    """What a batch is written with: `persistence.ledger.Ledger`."""
+    """The part of `persistence.books.ledger.Ledger` that the writer calls."""
 
     def post(self, batch: Sequence[Item], raw_of: Callable[[int], bytes] | None = None, /) -> list[Outcome]: ...
 

@@ -51,7 +51,7 @@ class LedgerConsumer(Consumer):
                 return None
             found = broker.fetch(self._queue)
             self._fetched.extend(d for d in found if d is not None)
-            # A queue that gave all it had is worth no second look before something comes.
+            # If this fetch emptied the queue, wait for a message before the next one.
             self._emptied = self._queue not in broker.backlogged
             self._pause = 0.05
         except redis.RedisError as error:

@@ -64,7 +64,7 @@ def move_balances(connection: Connection, changes: Sequence[tuple[str, str, Deci
         held = EXACT.add(held, reserved)
         available = EXACT.subtract(EXACT.add(available, total), reserved)
         if not available and not held and not _ever_moved(connection, account_id, currency):
-            # Only an order ever set something aside here, and it no longer does: as if it had never been.
+            # This balance existed only because an order set money aside, and no order does now: delete the row.
             connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency))
             continue
         rows.append((account_id, currency, canonical(available), canonical(held), now))

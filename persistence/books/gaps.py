@@ -1,7 +1,7 @@
-"""Gaps: what a producer numbered and never arrived.
+"""Gaps: sequence numbers of a producer that never arrived.
 
-A number counts as arrived with any delivery of its record: applied, duplicate or quarantined. What is missing is a function of
-the numbers seen, whatever order they came in.
+A number counts as arrived with any delivery of its record: applied, duplicate or quarantined. The gaps depend only on the set of
+numbers that arrived, not on their order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _note_run(connection: Connection, producer: str, first: int, last: int, now:
 
 
 def _fill(connection: Connection, producer: str, first: int, last: int) -> None:
-    """Take a run out of the gaps it meets; what is left of a gap on either side stays noticed when it was."""
+    """Remove a run of numbers from the gaps that it overlaps. The rest of a gap keeps its time of notice."""
     sql = "SELECT first, last, noticed_at FROM gaps WHERE producer = ? AND first <= ? AND last >= ?"
     met: list[Any] = connection.execute(sql, (producer, last, first)).fetchall()
     for gap_first, gap_last, noticed in met:

@@ -19,9 +19,9 @@ from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refu
 from persistence.engine.contract import Connection
 
 RawOf = Callable[[int], bytes]
-#: What a batch is made of: facts, what can never be one, and runs somebody asks for.
+#: The elements of a batch: facts, refused records, and requests for job runs.
 Item = AnyFact | Refusal | JobRequest
-#: What one fact may do to its batch: break a constraint, hold text that is none, or a number that cannot be added exactly.
+#: Errors of one fact, not of its batch: it breaks a constraint, holds text that is not Unicode, or a number that cannot be added exactly.
 UNRECORDABLE = (Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
 
 
@@ -89,7 +89,7 @@ class Posting:
     def _distinct(
         self, batch: Sequence[Item], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
     ) -> tuple[dict[Identity, tuple[int, AnyFact]], list[tuple[int, AnyFact]]]:
-        """The first of each identity, and those that differ from the first; what the batch holds twice alike is settled here."""
+        """The first fact of each identity, and later facts that differ from it. A fact that stands twice in the batch is a duplicate."""
         found: dict[Identity, tuple[int, AnyFact]] = {}
         rivals: list[tuple[int, AnyFact]] = []
         for index, item in enumerate(batch):
@@ -155,7 +155,7 @@ class Posting:
             rows[key] = (number, key[2], key[1], key[0], instant, fact[-1], fact[-2], digest, now)
             numbered.append((number, fact, texts))
             number += 1
-        # Nearly always everything is new: insert first, and ask only where that tells of fewer rows.
+        # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
         connection.execute("SAVEPOINT identities")
         if connection.insert_many(facts.INSERT_IDENTITY, list(rows.values())) == len(rows):
             connection.execute("RELEASE identities")
@@ -201,7 +201,8 @@ class Posting:
         return new
 
     def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
-        """What differs from an earlier fact of its batch may still be what the books hold, with that earlier one the conflict."""
+        """Two facts of this batch share an identity and differ. If the books already hold the second, it is the duplicate and the first is
+        the conflict."""
         if not rivals:
             return
         known = facts.find_known(self._connection, [(f[1], f[0], f.kind) for _, f in rivals])
@@ -372,7 +373,7 @@ class Posting:
         self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
 
     def _changed_in_place(self, account_id: str, instant: int) -> None:
-        """What no new number tells the rollup of."""
+        """Mark a recorded fact that changed in place: it has no new number by which the rollup would find it."""
         self._touch(account_id, instant)
         self._recheck[account_id] = min(instant, self._recheck.get(account_id, instant))
 

@@ -90,7 +90,7 @@ def chain_holds(database: SQLiteDatabase, backup_folder: Path | None, heads: Seq
                 expected, found_there = (f"books {ours}", head["book"]) if head["book"] != ours else (f"an epoch of {', '.join(left)}", epoch)
                 unknown.append(Finding("backups belong to these books", where, expected, found_there, "jarvis backup list; jarvis chain events"))
             elif block_no <= left[epoch] or (epoch, left[epoch]) not in gone_back:
-                # After going back to an older backup, or going on without what was lost, the later heads of that time belong to no chain.
+                # A head after a restore or an accepted loss belongs to no chain; only a note beside the backups excuses it.
                 anchors.append(Anchor(block_no, bytes.fromhex(head["hash"]), where))
         found = [*guarded("the chain holds", check_chain(connection, anchors)), *unknown[:SHOWN]]
         for where in {f.source for f in found if f.source} & set(kept):

@@ -36,7 +36,7 @@ from persistence.proof import chain
 
 #: zstandard's own default: a third of the size at some hundred MB a second.
 COMPRESSION_LEVEL = 3
-#: A snapshot keeps the WAL from being emptied, so the one that is copied is not looked at for longer.
+#: A snapshot keeps the WAL from being emptied, so tables are digested within it for at most this long.
 SNAPSHOT_SECONDS = 20.0
 _NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
 

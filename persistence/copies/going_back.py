@@ -1,7 +1,7 @@
-"""Going back on purpose: to a backup, or on without what was lost. The chain has an event of it, and the backup folder a note.
+"""Going back on purpose: restoring a backup, or accepting a loss. Each leaves an event in the chain and a note beside the backups.
 
-Heads that manifests keep of what was left behind no longer count against the chain. An event alone, which anybody who can write to
-the database can add, excuses none: it takes the note, too.
+Manifests of newer backups hold chain heads that are then no longer part of the chain. Such a head is excused only by a note; the
+event is not enough, because anybody who can write to the database can add one.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def go_back(connection: Connection, kind: str, now: int, folder: Path, content: 
 
 def _note(path: Path, content: Mapping[str, Any]) -> bool:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replaced(path) as file:
             file.write(json.dumps(content).encode())
     except OSError:
@@ -85,7 +86,7 @@ class Loss:
 
 
 def accept_loss(database: SQLiteDatabase) -> Loss | None:
-    """Go on with books that end before what was made durable. Returns what is missing; None where nothing is.
+    """Accept that durable commits are missing, and continue with the rest. Returns the loss; None if no commit is missing.
 
     The loss is recorded among the events of the chain, and the epoch renewed.
     """

@@ -77,7 +77,7 @@ def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
         if migrations.schema_version(connection, str(path)) == 0:
             raise WrongDatabase(f"{path} holds no books, it is empty")
     with closing(SQLiteDatabase.copy_of(plain)) as restored:
-        # One of an older program is looked at as what it becomes.
+        # A backup of an older schema is brought up to date first; the checks know only the newest one.
         restored.open_up()
         findings = check_books(restored)
         if with_chain:

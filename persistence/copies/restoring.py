@@ -107,7 +107,7 @@ def _refuse_other_books(path: Path, source: Path, plain: Path, ours: str) -> Non
 def _export_later(database: SQLiteDatabase, plain: Path, target: Path, done: Restored) -> None:
     """Write the records of the present database that the copy does not hold."""
     try:
-        # Whoever moves its log otherwise (Litestream) has no more to do with it.
+        # We move the log ourselves, even if Litestream did so until now: it has no more to do with this file.
         with closing(SQLiteDatabase.looking(database.path, wal_mode=database.wal_mode)) as present:
             present.checkpoint(truncate=True)
             with present.get_connection() as connection, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
@@ -122,8 +122,9 @@ def _export_later(database: SQLiteDatabase, plain: Path, target: Path, done: Res
                     out.write(json.dumps(fact.record(), ensure_ascii=False) + "\n")
                     done.later_count += 1
                 done.quarantined = held_missing_in(connection, str(plain))
-        done.later = target
-        if not done.later_count:
+        if done.later_count:
+            done.later = target
+        else:
             target.unlink()
     except (BooksError, OSError, ValueError) as error:
         done.problem = str(error)

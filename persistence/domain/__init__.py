@@ -1,7 +1,7 @@
 """The words of the books: entities, values and facts, and the contracts of their repositories.
 
     money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
-    facts.py        Fill, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Void: what arrives and is recorded
+    facts/          Fill, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Void: what arrives and is recorded
     account.py      Account and the contract of its repository
     transaction.py  Transaction, TransactionType: one signed movement of money
     order.py        Order: what was asked for and what its fills made of it

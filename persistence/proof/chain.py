@@ -1,4 +1,4 @@
-"""The hash chain: what was recorded can not be changed, removed or slipped in afterwards without its showing.
+"""The hash chain: it shows every recorded row that was changed, removed or inserted afterwards.
 
 Rows are sealed in blocks, off the path of recording. A block lists a digest for every row that it seals, and its hash covers that
 list and the hash of the block before it, so the newest hash (the head) stands for everything. Who can write to the file can
@@ -73,7 +73,7 @@ def seal(database: Database, now: int) -> Head:
         if block is None:
             return _head(last)
         with database.transaction() as connection:
-            # Whoever sealed meanwhile did the same work.
+            # If another process sealed meanwhile, it sealed the same rows.
             if newest(connection).block_no == last.block_no:
                 _insert(connection, block)
 

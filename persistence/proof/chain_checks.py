@@ -85,7 +85,7 @@ def check_chain(connection: Connection, anchors: Sequence[Anchor] = (), *, after
 
 
 def first_difference(ours: Connection, theirs: Connection) -> Finding | None:
-    """The first row that our chain seals otherwise than a copy of these books does: what tells, when a chain was forged whole, where."""
+    """The first row that our chain and the chain of a backup seal differently: it shows where a whole chain was forged."""
     others = {b.block_no: b for b in chain.blocks(theirs)}
     for block in chain.blocks(ours):
         other = others.get(block.block_no)
@@ -224,7 +224,7 @@ def _saved_by_hand(connection: Connection) -> Iterator[Finding]:
 
 
 def _decided(connection: Connection) -> Iterator[Finding]:
-    """What became of a quarantined record is what was decided of it last; nothing was decided of the others."""
+    """The state of a quarantined record is the state of its last decision; a record without a decision is held."""
     decided = {c["quarantine_no"]: (c["state"], c["resolution"]) for _, c in events.of_kind(connection, events.QUARANTINE_DECIDED)}
     for number, *found in connection.execute("SELECT quarantine_no, state, resolution FROM quarantine"):
         expected = decided.get(number, ("held", None))

@@ -1,7 +1,7 @@
 """Rebuilding: everything that is derived made anew from the recorded facts alone, in a copy, and compared with what is stored.
 
 The copy starts from the content of the facts, saves by hand included. Transactions, sums, voids, orders and balances are dropped
-and made again; what comes out otherwise is a finding, or takes the place of what is stored.
+and made again. A row that differs is a finding, or replaces the stored row.
 """
 
 from __future__ import annotations

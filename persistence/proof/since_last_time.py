@@ -1,4 +1,4 @@
-"""What the last full verification saw, and the quick one that only looks at what came since."""
+"""Quick verification: where the last full one ended, and checks of the records after it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def remember(database: Database, copy: Database, now: int) -> None:
 
 
 def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]:
-    """Every fact, transaction, sum, order and block that came since; the cost is theirs, however long the history."""
+    """Check every newer fact, transaction, sum, order and block. The cost depends on their number, not on the length of the history."""
     yield from content_and_movements_follow(connection, verified.facts_to)
     yield from check_chain(connection, after=verified.block_no)
     yield from _sums_moved_with_transactions(connection, verified)
@@ -75,7 +75,7 @@ _NEW_SUMS = (
 def _sums_moved_with_transactions(connection: Connection, verified: Verified) -> Iterator[Finding]:
     """The sums are those that were verified, and what moved since."""
     deleted = {content["account_id"] for _, content in events.of_kind(connection, events.ACCOUNT_DELETED, verified.events_to)}
-    # What is saved by hand again keeps its old number: such accounts are the next full verification's, too.
+    # A fact that is saved by hand again keeps its old number, so its account waits for the next full verification.
     for _, content in events.of_kind(connection, events.RECORDED_ANEW, verified.events_to):
         deleted.add(connection.execute("SELECT account_id FROM facts WHERE fact_no = ?", (content["fact_no"],)).get)
     expected: dict[tuple[str, str, str], tuple[Decimal, int]] = {}

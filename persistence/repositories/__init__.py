@@ -1,7 +1,6 @@
 """Rows in, entities out. One repository per entity, each the SQLite side of a contract in `persistence.domain`.
 
-The ledger writes through the batch functions that stand beside each repository (`transactions.INSERT`, `orders.StateWriter`,
-`accounts.move_balances`, `facts.INSERT_FILL` …); a save through a repository records a fact with the ledger.
+A save through a repository records a fact with the ledger. The rows that a commit writes belong to `persistence.books`.
 """
 
 from persistence.repositories.accounts import SQLiteAccountRepository

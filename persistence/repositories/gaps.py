@@ -1,4 +1,4 @@
-"""Gaps that are open: what a producer numbered and never arrived."""
+"""Open gaps: sequence numbers of a producer that never arrived."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _MONEY = ("total_value_usd", "pnl_daily", "pnl_total")
 
 
 def _note(connection: Connection, account_id: str, date: str, now: int) -> None:
-    """Tell the chain what a row says that follows from no fact."""
+    """Record the digest of a row that was saved by hand: no fact explains it."""
     content = {"account_id": account_id, "date": date, "digest": row_digest(connection, account_id, date)}
     events.record(connection, events.SAVED_BY_HAND, now, content)
 

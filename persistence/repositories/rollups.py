@@ -129,8 +129,8 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
 
 
 def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> None:
-    """What the snapshot held has been taken; what was recorded since stays marked, and no more than that, so that an account
-    that is never quiet does not drag its history along."""
+    """Clear the dirty mark for the facts that this rollup has seen. If facts came meanwhile, set it to the earliest of those only;
+    otherwise a busy account would be redone from its beginning every night."""
     connection.execute("UPDATE accounts SET recheck_since = NULL WHERE account_id = ? AND recheck_count = ?", (account_id, changes.mark.recheck_count))
     connection.execute(
         "UPDATE accounts SET dirty_since = CASE WHEN dirty_count <> ?2 THEN (SELECT min(occurred_at) FROM ("

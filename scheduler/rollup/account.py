@@ -25,7 +25,7 @@ from scheduler.rollup.rows import RowBuilder, Touched
 FILLS_A_PASS = 40_000
 #: Late facts that a revision names; beyond, only how many there were.
 FACTS_NAMED = 50
-#: A counter that keeps moving would keep a rollup going for ever; the mark it leaves is for the next run.
+#: An account that is written to all the time would keep a rollup going for ever; after so many passes the rest waits for the next run.
 PASSES_AFTER_LATE_FACTS = 5
 
 

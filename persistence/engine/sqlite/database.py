@@ -226,7 +226,7 @@ class SQLiteDatabase:
             except BaseException as error:
                 self._roll_back(connection)
                 if isinstance(error.__cause__, REOPEN):
-                    # One that was opened read-only stays so, whatever becomes of the disk.
+                    # A connection that was opened read-only stays read-only, even after the disk is writable again.
                     self._pool.drop_all()
                 raise
             finally:
@@ -273,8 +273,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def copied(self, folder: str | Path) -> Iterator[SQLiteDatabase]:
-        """The books as they are now, in a scratch file of their own below `folder`, for reading at length or for trying something out.
-        Gone after the block."""
+        """A copy of the books in a scratch file below `folder`, for long reads or for experiments. The copy is deleted after the block."""
         with scratch_folder(folder, "copy") as scratch:
             path = os.path.join(scratch, "copy.db")
             self.copy_with(path, lambda _: None)
@@ -284,8 +283,8 @@ class SQLiteDatabase:
     def replaced_from(self, copy: str | Path, aside: str | Path | None = None) -> Path | None:
         """Replace everything by what another SQLite file of the same schema holds, in one step, and use that file up.
 
-        The former file is kept as `aside`, its log beside it; returns that path, None where there was no file. What is being
-        committed meanwhile ends with `CommitUnknown`, and is committed to the new file when it is tried again.
+        The former file and its log are kept as `aside`. Returns that path, or None if there was no file. A commit that is under way
+        ends with `CommitUnknown`; trying it again commits to the new file.
         """
         if getattr(self._local, "connection", None) is not None:
             raise Invalid("a restore replaces everything, so it cannot be part of a transaction; call it outside")
@@ -324,7 +323,7 @@ class SQLiteDatabase:
         return self._log.size()
 
     def keep_wal_short(self) -> int:
-        """Empty a WAL that a long reader let grow, as soon as that has left. Returns the bytes of a WAL that is still too long, or 0."""
+        """Empty a long WAL once the reader that held it back has ended. Returns the size of a WAL that is still too long, or 0."""
         if self.wal_bytes() >= LONG_WAL_BYTES:
             with suppress(Unavailable, OSError):
                 self.checkpoint(truncate=True)
@@ -346,7 +345,7 @@ class SQLiteDatabase:
             return int(connection.reserve_bytes("main")) >= self._reserve
 
     def durability(self) -> tuple[DurableMark, DurableMark | None, int]:
-        """How far the books reach, how far they were made durable as noted outside of them, and how many notes cannot be read."""
+        """The last commit in the books, the last durable commit by the marks beside them, and the number of unreadable marks."""
         noted, damaged = self.marks.read()
         with self.get_connection() as connection:
             found = reached(connection)
@@ -376,7 +375,7 @@ class SQLiteDatabase:
         try:
             connection.execute("COMMIT")
         except apsw.BusyError as error:
-            # Nothing was written: in WAL mode a commit that meets a lock has not begun.
+            # In WAL mode a commit that meets a lock has written nothing.
             self._roll_back(connection)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
         except apsw.Error as error:
@@ -388,7 +387,7 @@ class SQLiteDatabase:
             raise CommitUnknown(f"{self.path} was moved, replaced or deleted while it was open; put it back, writing goes on by itself")
         if mark is not None:
             self._wrote = True
-            # What cannot be noted only makes the bound lag; the commit itself is durable.
+            # If the mark cannot be written it lags; the commit itself is durable.
             with suppress(OSError):
                 self.marks.write(mark)
 

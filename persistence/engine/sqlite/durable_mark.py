@@ -1,6 +1,6 @@
 """The high-water mark: how many commits were made durable, kept outside the database and its WAL.
 
-A damaged or missing WAL ends the log early, and SQLite takes what is left for all there was. So after every commit its number is
+If the WAL is damaged or missing, SQLite silently takes the shorter history for the whole one. So after every commit its number is
 written to a small file beside the database, one slot per process: no lock, and no writer can lower another's. It is not
 fsynced, so after a power cut it may lag: a lower bound. At every start the books are held against it.
 """
@@ -24,7 +24,7 @@ import apsw.sqlite_extra
 from persistence.domain.errors import LostCommits, Unavailable
 from persistence.domain.instants import to_text
 
-#: Enough for every process that writes; two that share one only make the bound lag. One more says when the WAL was last emptied.
+#: Enough for every process that writes. If two processes share a slot, the mark only lags. One more slot holds the last emptying of the WAL.
 SLOTS = 64
 _SLOT = struct.Struct("<8s16sQQQq")
 _MAGIC = b"JARVMRK1"
@@ -60,7 +60,7 @@ class DurableMarkFile:
         self._housekeeping = threading.Lock()
 
     def write(self, mark: DurableMark) -> None:
-        """Note a commit. A later one of this process stays where threads come out of order."""
+        """Note a commit. If two threads of this process finish out of order, the later commit stays noted."""
         with self._lock:
             if self._written[0] == mark.epoch and self._written[1] >= mark.commit_no:
                 return

@@ -45,7 +45,7 @@ def translated(doing: str) -> Iterator[None]:
                 f"could not {doing}: a page of the file does not match its checksum, so it is not what was written; "
                 "run `jarvis db check`, then restore the newest backup"
             ) from error
-        # What a copy stumbled over comes without its reason.
+        # SQLite reports an error during a copy without its cause.
         said = type(error).__name__ if str(error) == "not an error" else f"{type(error).__name__}: {error}"
         raise Unavailable(f"could not {doing}: {said}; check the disk, its free space, and `ulimit -f`") from error
     except CONTENT as error:

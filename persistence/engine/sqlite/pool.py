@@ -33,8 +33,8 @@ class FileOptions(NamedTuple):
 class ConnectionPool:
     """At most `size` connections to a file at a time. Thread-safe.
 
-    `look_at` is called with the first connection after the file was opened anew, before anybody relies on what is in it;
-    `wal_hook` with every commit's length of the log in pages.
+    `look_at` checks the first connection after each opening of the file, before anybody uses it.
+    `wal_hook` gets the length of the log in pages after every commit.
     """
 
     def __init__(self, path: str, size: int, options: FileOptions, look_at: Callable[[SQLiteConnection], None], wal_hook: Callable[[int], None]) -> None:
@@ -52,7 +52,7 @@ class ConnectionPool:
 
     @contextmanager
     def connected(self, *, looked_at: bool = True) -> Iterator[SQLiteConnection]:
-        """A connection for the length of a block; waits where all are taken. `looked_at=False` opens what nobody has looked at yet."""
+        """A connection for the length of a block; waits where all are taken. `looked_at=False` skips `look_at`."""
         self._slots.acquire()
         try:
             connection = self._take()
@@ -128,7 +128,7 @@ class ConnectionPool:
         if connection is not None:
             if not self.is_gone(connection) and not connection.readonly("main"):
                 return connection
-            # Of a file that is elsewhere now, or opened while it could not be written: it would stay so.
+            # This connection's file was moved, or was not writable when it was opened; both would stay so.
             self.close(connection)
             self.drop_all()
         with translated(f"open {self._path}"):

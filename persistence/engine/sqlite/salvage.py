@@ -85,7 +85,7 @@ def _tables() -> list[str]:
 
 
 def _walk(source: apsw.Connection, name: str, target: apsw.Connection | None) -> SalvagedTable:
-    """Read a table from its beginning, where that fails from its end, and of what lies between whatever answers by its number."""
+    """Read a table from its beginning until a row cannot be read, then from its end backwards until a row cannot be read."""
     table = SalvagedTable(name)
     try:
         columns = [c[1] for c in source.execute(f"PRAGMA table_info({name})")]

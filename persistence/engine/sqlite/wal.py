@@ -45,7 +45,7 @@ class WriteAheadLog:
                 self._due_at = self._pages + self._checkpoint_pages // 4
                 return None
             if truncate:
-                # It would hold off writers while it waits for readers: better later than that.
+                # A truncating checkpoint blocks writers while it waits for readers, so give up soon and try later.
                 connection.set_busy_timeout(20)
             try:
                 stand = reached(connection)
