@@ -15,7 +15,30 @@ import typer
 from typer.core import TyperGroup
 
 from jarvis import __version__
-from jarvis.cli import backup, books, feed, inspect, jobs, performance, proof, quarantine, rollup, run
+from jarvis.cli import (
+    accounts,
+    backup,
+    chain,
+    config,
+    database,
+    demo,
+    export,
+    gaps,
+    import_,
+    jobs,
+    orders,
+    performance,
+    publish,
+    quarantine,
+    rebuild,
+    restore,
+    rollup,
+    run,
+    statement,
+    transactions,
+    up,
+    verify,
+)
 from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
 from jarvis.limits import remedy_of
 
@@ -60,8 +83,11 @@ def _options(
     CONTEXT.config = config
 
 
-for group in (run, feed, books, performance, rollup, jobs, backup, proof, inspect, quarantine):
-    group.register(app)
+for part in (
+    up, demo, run, publish, import_, accounts, transactions, orders, export, performance, statement, rollup, jobs, backup, restore, verify, rebuild, chain,
+    database, gaps, config, quarantine,
+):  # fmt: skip
+    part.register(app)
 
 
 def main() -> None:

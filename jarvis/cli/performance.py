@@ -1,4 +1,4 @@
-"""Looking at figures: rows, where they come from, how they changed, the day's statement."""
+"""`jarvis performance`: daily rows, where they come from, how they changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's i
 Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
 #: Of a day's fills, so many are shown to people.
 FILLS_SHOWN = 20
-
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(cls=_AccountFirst, help="Daily figures: rows, where they come from, how they changed.", no_args_is_help=True)
+    group.command("list")(list_)
+    group.command("explain")(explain)
+    group.command("history")(history)
+    app.add_typer(group, name="performance", rich_help_panel="Performance")
 
 
 class _AccountFirst(TyperGroup):
@@ -27,15 +34,6 @@ class _AccountFirst(TyperGroup):
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             args = ["list", *args]
         return super().parse_args(ctx, args)
-
-
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(cls=_AccountFirst, help="Daily figures: rows, where they come from, how they changed.", no_args_is_help=True)
-    group.command("list")(list_)
-    group.command("explain")(explain)
-    group.command("history")(history)
-    app.add_typer(group, name="performance", rich_help_panel="Performance")
-    app.command(rich_help_panel="Performance")(statement)
 
 
 def list_(
@@ -52,7 +50,7 @@ def list_(
     from persistence.repositories.rollups import SQLiteRollupRepository
 
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
     repository = SQLiteRollupRepository(database)
     with repository.reading(account) as books:
@@ -90,7 +88,7 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
     from scheduler.rollup.explain import explain as explained
 
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     date = parse_date(day, "DATE")
     assert date is not None
     options = CONTEXT.settings.rollup_plan.of(account)
@@ -146,7 +144,7 @@ def history(account: Account, day: Day, as_json: Json = False) -> None:
     from persistence.repositories.rollups import SQLiteRollupRepository
 
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     date = parse_date(day, "DATE")
     assert date is not None
     found = SQLiteRollupRepository(database).revisions(account, date)
@@ -164,40 +162,7 @@ def history(account: Account, day: Day, as_json: Json = False) -> None:
     print_rows(f"Revisions of {account} on {date}", ("revised_at", "cause", "figure", "before", "after"), rows, right=("before", "after"))
 
 
-def statement(
-    account: Account,
-    date: Annotated[str | None, typer.Option("--date", metavar="DATE", help="The day in the account's zone; without it, yesterday.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.
-
-    Exits 1 where something is.
-    """
-    from persistence.domain import instants
-    from persistence.domain.money import canonical
-    from persistence.repositories.rollups import SQLiteRollupRepository
-    from scheduler.rollup.days import last_closed_day
-    from scheduler.rollup.statement import StatementLine
-    from scheduler.rollup.statement import statement as stated
-
-    database = CONTEXT.database()
-    _known(account)
-    options = CONTEXT.settings.rollup_plan.of(account)
-    day = parse_date(date, "--date") or last_closed_day(instants.now(), options.zone)
-    with SQLiteRollupRepository(database).reading(account) as books:
-        lines = stated(books, options, day)
-    columns = StatementLine._fields
-    rows = [(line.currency, *(canonical(v) for v in line[1:])) for line in lines]
-    if as_json:
-        print_json({"account_id": account, "date": day, "timezone": options.timezone, "currencies": [dict(zip(columns, row, strict=True)) for row in rows]})
-    else:
-        print_rows(f"Statement of {account}, {day} ({options.timezone})", columns, rows, right=columns[1:])
-    if any(line.unexplained for line in lines):
-        say("something is unexplained: look further with `jarvis db check`")
-        raise typer.Exit(Exit.FINDINGS)
-
-
-def _known(account: str) -> None:
+def known(account: str) -> None:
     from persistence.repositories import SQLiteAccountRepository
 
     if not SQLiteAccountRepository(CONTEXT.database()).exists(account):

@@ -1,8 +1,7 @@
-"""Running: up, demo, and the lines of the Procfile."""
+"""`jarvis broker|worker|scheduler run`: the lines of the Procfile."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +11,6 @@ from jarvis.limits import raise_file_limit
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Run")(up)
-    app.command(rich_help_panel="Run")(demo)
     for name, command, says in (
         ("broker", broker_run, "The embedded broker."),
         ("worker", worker_run, "The worker, which records what arrives."),
@@ -23,30 +20,6 @@ def register(app: typer.Typer) -> None:
         group.command("run")(command)
         group.callback()(lambda: None)
         app.add_typer(group, name=name, rich_help_panel="Run")
-
-
-def up() -> None:
-    """Run everything in the foreground: the embedded broker (unless broker.url is set), the worker and the scheduler.
-
-    Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
-    """
-    from jarvis.supervisor import Supervisor
-
-    raise_file_limit()
-    Supervisor(CONTEXT.settings, CONTEXT.config).run()
-
-
-def demo(
-    fills: Annotated[int, typer.Option(help="How many fills the month has.", min=1, max=1_000_000)] = 3_000,
-    seed: Annotated[int, typer.Option(help="The same seed trades the same month.")] = 7,
-    into_running: Annotated[bool, typer.Option("--into-running", help="Publish into the daemon of this folder's settings: real books!")] = False,
-    keep: Annotated[Path | None, typer.Option(help="Keep the demo's books in this (new or empty) folder.")] = None,
-) -> None:
-    """Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."""
-    from jarvis.demo import run_demo
-
-    raise_file_limit()
-    run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, fills=fills, seed=seed, keep=keep)
 
 
 def broker_run() -> None:

@@ -1,4 +1,4 @@
-"""Looking after it: the database, quarantine, settings."""
+"""`jarvis db`: the database file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,10 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
-    database = typer.Typer(help="The database file.", no_args_is_help=True)
-    database.command("init")(db_init)
-    database.command("stats")(db_stats)
-    database.command("check")(db_check)
-    database.command("salvage")(db_salvage)
-    database.command("accept-loss")(db_accept_loss)
-    app.add_typer(database, name="db", rich_help_panel="Look after")
-    app.command(rich_help_panel="Look after")(gaps)
-    config = typer.Typer(help="The settings.", no_args_is_help=True)
-    config.command("show")(config_show)
-    config.callback()(lambda: None)
-    app.add_typer(config, name="config", rich_help_panel="Look after")
+    group = typer.Typer(help="The database file.", no_args_is_help=True)
+    for name, command in (("init", db_init), ("stats", db_stats), ("check", db_check), ("salvage", db_salvage), ("accept-loss", db_accept_loss)):
+        group.command(name)(command)
+    app.add_typer(group, name="db", rich_help_panel="Look after")
 
 
 def db_init() -> None:
@@ -113,22 +105,3 @@ def db_accept_loss(
     assert loss is not None
     say(f"accepted: commits {loss.first_commit:,} to {loss.last_commit:,} are missing, {loss.facts:,} records in them")
     say(f"publish again from the engine everything recorded {'after ' + loss.since if loss.since else 'so far'}; what is known counts as a duplicate")
-
-
-def gaps(producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:
-    """List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."""
-    from persistence.repositories import SQLiteGapRepository
-
-    found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
-    columns = ("producer", "first", "last", "missing", "noticed_at")
-    rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]
-    print_rows("Gaps", columns, rows, right=("first", "last", "missing"), as_json=as_json)
-    if found:
-        raise typer.Exit(Exit.FINDINGS)
-
-
-def config_show() -> None:
-    """Print the effective settings as YAML, secrets hidden."""
-    import yaml
-
-    print(yaml.safe_dump(CONTEXT.settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")

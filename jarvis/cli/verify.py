@@ -1,14 +1,12 @@
-"""Proving the books: verification, the hash chain, a rebuild from the facts."""
+"""`jarvis verify`: is everything what was recorded?"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
+from jarvis.cli.common import CONTEXT, Exit, print_json, say, tell_findings
 
 if TYPE_CHECKING:
     from persistence.database import DatabaseManager
@@ -17,12 +15,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (verify, rebuild):
-        app.command(rich_help_panel="Look after")(command)
-    group = typer.Typer(help="The hash chain over everything recorded.", no_args_is_help=True)
-    group.command("head")(chain_head)
-    group.command("events")(chain_events)
-    app.add_typer(group, name="chain", rich_help_panel="Look after")
+    app.command(rich_help_panel="Look after")(verify)
 
 
 def verify(
@@ -90,61 +83,3 @@ def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the
         raise typer.BadParameter(
             f"{text!r} is no head; `jarvis chain head` prints one, such as 12:3fa9… with 64 hexadecimal digits", param_hint="--head"
         ) from None
-
-
-def chain_head(as_json: Json = False) -> None:
-    """Seal what is not sealed yet and print the chain's head, BLOCK:HASH. Keep it elsewhere: `jarvis verify --chain --head` proves it later."""
-    from persistence.domain import instants
-    from persistence.proof import chain
-
-    database = CONTEXT.database()
-    head = chain.seal(database, instants.now())
-    database.close()
-    if as_json:
-        print_json({"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to})
-    else:
-        print(head)
-
-
-def chain_events(as_json: Json = False) -> None:
-    """List what happened to recorded rows: deleted accounts, decisions about quarantine, earlier places, going back to a backup."""
-    from persistence.books import events
-    from persistence.domain.instants import to_text
-
-    with CONTEXT.database(looking=True).get_connection() as connection:
-        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in events.all_events(connection)]
-    print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)
-
-
-def rebuild(
-    check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing; workers may run. Exits 1 with findings.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the workers and the scheduler that hold the books first.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup."""
-    from jarvis.restoring import nobody_else, stop_holders
-    from persistence.copies import backups
-    from persistence.domain import instants
-    from scheduler import rebuild as rebuilding
-    from scheduler.verification import check_rebuild
-
-    settings = CONTEXT.settings
-    now = instants.now()
-    database = CONTEXT.database(looking=True)
-    if check:
-        with database.copied(settings.data_folder) as copy:
-            findings = list(check_rebuild(copy, settings.rollup_plan, now))
-        tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
-        return
-    if stop:
-        stop_holders(settings.data_folder)
-    with nobody_else(settings.data_folder):
-        kept = backups.keep_as_is(database, settings.database.backup.path, now)
-        say(f"the books as they were are kept as {kept}")
-        findings = rebuilding.replace(database, settings.rollup_plan, now)
-        database.close()
-    if as_json:
-        print_json([asdict(f) for f in findings])
-    for f in () if as_json else findings:
-        print(f"{f.where}: {f.found} is {f.expected} now")
-    say(f"rebuilt; {len(findings)} difference{'s' * (len(findings) != 1)}" if findings else "rebuilt; nothing was different")

@@ -1,0 +1,21 @@
+"""`jarvis config`: the settings in force."""
+
+from __future__ import annotations
+
+import typer
+
+from jarvis.cli.common import CONTEXT
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The settings.", no_args_is_help=True)
+    group.command("show")(config_show)
+    group.callback()(lambda: None)
+    app.add_typer(group, name="config", rich_help_panel="Look after")
+
+
+def config_show() -> None:
+    """Print the effective settings as YAML, secrets hidden."""
+    import yaml
+
+    print(yaml.safe_dump(CONTEXT.settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")

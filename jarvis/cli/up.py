@@ -1,0 +1,23 @@
+"""`jarvis up`: everything of one data folder in the foreground."""
+
+from __future__ import annotations
+
+import typer
+
+from jarvis.cli.common import CONTEXT
+from jarvis.limits import raise_file_limit
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Run")(up)
+
+
+def up() -> None:
+    """Run everything in the foreground: the embedded broker (unless broker.url is set), the worker and the scheduler.
+
+    Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
+    """
+    from jarvis.supervisor import Supervisor
+
+    raise_file_limit()
+    Supervisor(CONTEXT.settings, CONTEXT.config).run()
