@@ -39,7 +39,7 @@ from jarvis.cli import (
     up,
     verify,
 )
-from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
 from jarvis.limits import remedy_of
 
 
@@ -80,7 +80,7 @@ def _options(
     ] = Path("config"),
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    CONTEXT.config = config
+    CHOSEN.config = config
 
 
 for part in (

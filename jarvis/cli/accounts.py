@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_rows, say
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_rows
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
     repository = SQLiteAccountRepository(CONTEXT.database())
     found = repository.find_all_active() if active else repository.find_all()
     if as_json:
-        from jarvis.cli.common import print_json
+        from jarvis.cli.output import print_json
 
         print_json([
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jarvis.cli.common import CONTEXT
+from jarvis.cli.context import CONTEXT
 
 
 def register(app: typer.Typer) -> None:

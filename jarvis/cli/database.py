@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_json, print_rows, tell_findings
 
 
 def register(app: typer.Typer) -> None:

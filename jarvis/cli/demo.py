@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT
+from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
 
 

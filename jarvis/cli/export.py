@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, parse_time, say
+from jarvis.cli.common import say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Account, parse_time
 
-Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="From this date (UTC) or time on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Up to this date (included) or time (not included).")]
 

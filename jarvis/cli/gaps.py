@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_rows
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+from jarvis.cli.common import Exit
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_rows
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
 
 

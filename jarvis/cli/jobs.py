@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_rows, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_date
+from jarvis.cli.output import print_rows
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:

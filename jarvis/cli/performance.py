@@ -10,13 +10,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, print_rows, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_date
+from jarvis.cli.output import print_json, print_rows
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
 #: Of a day's fills, so many are shown to people.
 FILLS_SHOWN = 20
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
 
 #: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_time, print_json, print_rows, printable, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_time
+from jarvis.cli.output import print_json, print_rows, printable
 from persistence.domain.outcome import Reason
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="These records; without any, all that the filters let through.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]
 ForReason = Annotated[str | None, typer.Option("--for", metavar="REASON", help="Only held for this reason, such as conflict or malformed.")]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jarvis.cli.backup import named
-from jarvis.cli.common import CONTEXT, parse_time, say
+from jarvis.cli.common import say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import parse_time
 
 if TYPE_CHECKING:
     from persistence.copies.backups import Backup

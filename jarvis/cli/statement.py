@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, print_rows, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_date
+from jarvis.cli.output import print_json, print_rows
 from jarvis.cli.performance import known
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:

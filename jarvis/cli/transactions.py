@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, print_rows
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)]
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Account, Json, Limit
+from jarvis.cli.output import print_rows
 
 
 def register(app: typer.Typer) -> None:

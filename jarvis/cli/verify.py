@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, say, tell_findings
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_json, tell_findings
 
 if TYPE_CHECKING:
     from persistence.database import DatabaseManager
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
