@@ -37,7 +37,7 @@ class _Section(BaseModel):
 
 
 class SecondSettings(_Section):
-    """A second place for backups; `persistence/second.py` says what each key means."""
+    """A second place for backups; `persistence/copies/second_place.py` says what each key means."""
 
     path: Path | None = None
     recipient: str | None = None

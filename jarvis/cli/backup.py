@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
-    from jarvis.processes import elsewhere
+    from jarvis.scheduling import elsewhere
     from persistence.copies import backups
     from persistence.copies.second_place import carry
     from persistence.domain import instants

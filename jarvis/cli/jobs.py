@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(as_json: Json = False) -> None:
     """List the jobs: their hours, when each last succeeded, when it is next due, how it stands."""
-    from jarvis.processes import create_scheduler
+    from jarvis.scheduling import create_scheduler
     from persistence.domain import instants
     from persistence.domain.instants import to_text
     from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
@@ -129,7 +129,7 @@ def run(
         say(f"{name} is paused: the scheduler takes it once it is resumed (`jarvis jobs resume {name}`)")
     filed = runs.request(name, now, arguments)
     if here:
-        from jarvis.processes import create_scheduler
+        from jarvis.scheduling import create_scheduler
 
         create_scheduler(CONTEXT.settings, database).run_now(name, filed.scheduled_for)
     elif not wait:
@@ -171,7 +171,7 @@ def resume(name: Name) -> None:
 
 
 def _publish(name: str, arguments: dict[str, Any]) -> None:
-    from jarvis.processes import broker_url
+    from jarvis.broker import broker_url
     from workers.publisher import Publisher
 
     settings = CONTEXT.settings

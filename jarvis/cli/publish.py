@@ -28,7 +28,7 @@ def publish(
 
     A bad line is named with its number and reason; the good ones are sent, and the exit code is 1.
     """
-    from jarvis.processes import broker_url
+    from jarvis.broker import broker_url
     from workers.messages import kind_and_record
     from workers.publisher import Publisher
     from workers.wire import MalformedRecord
