@@ -1,4 +1,4 @@
-"""What can go wrong before the books are opened: apart from the settings, whose loading takes longer than `jarvis --help` may."""
+"""What can go wrong before the books are opened. Not in settings.py: `jarvis --help` does not wait for that."""
 
 
 class SettingsError(Exception):

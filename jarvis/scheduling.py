@@ -1,4 +1,4 @@
-"""The scheduler and its jobs as the settings say: apart from the processes, so that a command need not load the worker for them."""
+"""The scheduler and its jobs as the settings say: apart from the processes, so that no command loads the worker."""
 
 from __future__ import annotations
 

@@ -9,28 +9,28 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_rows
+from jarvis.cli.output import print_json, print_rows
+from persistence.copies import backups
+from persistence.domain import instants
+from persistence.domain.errors import Invalid
+from persistence.domain.money import canonical
+from persistence.repositories import SQLiteAccountRepository
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Accounts: list them and what they hold; delete one.", invoke_without_command=True)
     group.callback()(accounts)
     group.command("delete")(delete)
-    app.add_typer(group, name="accounts", rich_help_panel="Books")
+    app.add_typer(group, name="accounts")
 
 
 def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
     """List accounts and what they hold; `delete` removes one."""
     if ctx.invoked_subcommand is not None:
         return
-    from persistence.domain.money import canonical
-    from persistence.repositories import SQLiteAccountRepository
-
     repository = SQLiteAccountRepository(CONTEXT.database())
     found = repository.find_all_active() if active else repository.find_all()
     if as_json:
-        from jarvis.cli.output import print_json
-
         print_json([
             {
                 "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and a.opened_at.isoformat(),
@@ -65,11 +65,6 @@ def delete(
 
     Messages never bring it back: a redelivery counts as a duplicate, a new record goes to quarantine.
     """
-    from persistence.copies import backups
-    from persistence.domain import instants
-    from persistence.domain.errors import Invalid
-    from persistence.repositories import SQLiteAccountRepository
-
     database, chosen = CONTEXT.database(), CONTEXT.settings.database.backup
     repository = SQLiteAccountRepository(database)
     if not repository.exists(account):

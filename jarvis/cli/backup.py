@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,26 +11,23 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_rows
-
-if TYPE_CHECKING:
-    pass
+from jarvis.scheduling import elsewhere
+from persistence.copies import backups
+from persistence.copies.second_place import carry
+from persistence.domain import instants
+from persistence.domain.errors import BooksError
+from scheduler.jobs import chain_of
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Backups: copies that were restored and compared before they count.", no_args_is_help=True)
     for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune)):
         group.command(name)(command)
-    app.add_typer(group, name="backup", rich_help_panel="Look after")
+    app.add_typer(group, name="backup")
 
 
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
-    from jarvis.scheduling import elsewhere
-    from persistence.copies import backups
-    from persistence.copies.second_place import carry
-    from persistence.domain import instants
-    from scheduler.jobs import chain_of
-
     settings = CONTEXT.settings.database.backup
     made = backups.create(CONTEXT.database(), settings.path, instants.now(), compress=settings.compress)
     assert made.manifest is not None
@@ -42,8 +39,6 @@ def create() -> None:
 
 def list_(as_json: Json = False) -> None:
     """List the backups, the newest first: when each was taken, whether it was proved, what it holds."""
-    from persistence.copies import backups
-
     rows = []
     for backup in backups.present(CONTEXT.settings.database.backup.path):
         held = backup.manifest or {}
@@ -58,9 +53,6 @@ def verify(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE …]", help="These; without any, every backup there is.")] = None,
 ) -> None:
     """Read backups back: against their manifests, decompressed, checked, every table compared. Exits 1 where one is not sound."""
-    from persistence.copies import backups
-    from persistence.domain.errors import BooksError
-
     present = backups.present(CONTEXT.settings.database.backup.path)
     chosen = present if not files else [named(path) for path in files]
     if not chosen:
@@ -83,9 +75,6 @@ def prune(
     force: Annotated[bool, typer.Option("--force", help="More than two at once.")] = False,
 ) -> None:
     """Remove backups past their retention: never the newest seven proved ones, at most two a run, nothing where the newest failed."""
-    from persistence.copies import backups
-    from persistence.domain import instants
-
     chosen = CONTEXT.settings.database.backup
     gone = backups.prune(
         chosen.path, instants.now(), chosen.retention_days, keep_weekly=chosen.keep_weekly, keep_monthly=chosen.keep_monthly, forced=force, dry_run=dry_run
@@ -96,9 +85,7 @@ def prune(
         say("nothing to remove")
 
 
-def named(path: Path):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
-    from persistence.copies import backups
-
+def named(path: Path) -> backups.Backup:
     found = next((b for b in backups.present(path.parent) if b.path.name == path.name), None)
     if found is None:
         raise typer.BadParameter(f"{path} is no backup; `jarvis backup list` shows what there is", param_hint="FILE")

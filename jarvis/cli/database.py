@@ -12,13 +12,23 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, tell_findings
+from jarvis.restoring import nobody_else
+from persistence.books.housekeeping import statistics
+from persistence.copies.going_back import accept_loss
+from persistence.domain import instants
+from persistence.domain.finding import Finding
+from persistence.engine.sqlite.salvage import readable, salvage
+from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
+from persistence.repositories.job_runs import SQLiteJobRunRepository
+from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
+from scheduler.verification import check_pages
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The database file.", no_args_is_help=True)
     for name, command in (("init", db_init), ("stats", db_stats), ("check", db_check), ("salvage", db_salvage), ("accept-loss", db_accept_loss)):
         group.command(name)(command)
-    app.add_typer(group, name="db", rich_help_panel="Look after")
+    app.add_typer(group, name="db")
 
 
 def db_init() -> None:
@@ -31,10 +41,6 @@ def db_init() -> None:
 
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
-    from persistence.books.housekeeping import statistics
-    from persistence.domain import instants
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     database = CONTEXT.database(looking=True)
     report = asdict(statistics(database))
     for name, job in (("last_backup", "backup"), ("last_verification", "verification"), ("last_proved_restore", "restore_drill")):
@@ -50,12 +56,6 @@ def db_stats(as_json: Json = False) -> None:
 
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
-    from persistence.domain.finding import Finding
-    from persistence.engine.sqlite.salvage import readable
-    from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
-    from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
-    from scheduler.verification import check_pages
-
     database = CONTEXT.database(looking=True)
     look = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
     findings = list(check_pages(database))
@@ -71,8 +71,6 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
-    from persistence.engine.sqlite.salvage import salvage
-
     found = salvage(CONTEXT.settings.database.path, target)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
     print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
@@ -89,9 +87,6 @@ def db_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Go on with books that end before what was made durable, as after a damaged write-ahead log. Says what to publish again."""
-    from jarvis.restoring import nobody_else
-    from persistence.copies.going_back import accept_loss
-
     settings = CONTEXT.settings
     database = CONTEXT.database(looking=True)
     stands, noted, _ = database.durability()

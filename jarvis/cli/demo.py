@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from jarvis.cli.context import CONTEXT
+from jarvis.demo import run_demo
 from jarvis.limits import raise_file_limit
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Run")(demo)
+    app.command()(demo)
 
 
 def demo(
@@ -22,7 +23,5 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep the demo's books in this (new or empty) folder.")] = None,
 ) -> None:
     """Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."""
-    from jarvis.demo import run_demo
-
     raise_file_limit()
     run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, fills=fills, seed=seed, keep=keep)

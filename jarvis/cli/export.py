@@ -13,13 +13,14 @@ import typer
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, parse_time
+from persistence import exports
 
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="From this date (UTC) or time on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Up to this date (included) or time (not included).")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Books")(export)
+    app.command()(export)
 
 
 def export(
@@ -32,8 +33,6 @@ def export(
     raw: Annotated[bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")] = False,
 ) -> None:
     """Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in."""
-    from persistence import exports
-
     database = CONTEXT.database()
     if table not in exports.TABLES:
         raise typer.BadParameter(f"{table!r} cannot be exported; there are {', '.join(exports.TABLES)}", param_hint="TABLE")

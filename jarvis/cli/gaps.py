@@ -10,16 +10,15 @@ from jarvis.cli.common import Exit
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_rows
+from persistence.repositories import SQLiteGapRepository
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Look after")(gaps)
+    app.command()(gaps)
 
 
 def gaps(producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:
     """List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."""
-    from persistence.repositories import SQLiteGapRepository
-
     found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
     columns = ("producer", "first", "last", "missing", "noticed_at")
     rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]

@@ -10,10 +10,16 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from persistence.books.ledger import Ledger
+from persistence.domain import instants
+from persistence.imports import import_lines
+from persistence.proof.chain import seal
+from workers.app import tune_interpreter
+from workers.messages import item_of_line
 
 
 def register(app: typer.Typer) -> None:
-    app.command("import", rich_help_panel="Feed")(import_)
+    app.command("import")(import_)
 
 
 def import_(
@@ -24,13 +30,6 @@ def import_(
 
     A malformed line goes to quarantine with its number, the rest is recorded.
     """
-    from persistence.books.ledger import Ledger
-    from persistence.domain import instants
-    from persistence.imports import import_lines
-    from persistence.proof.chain import seal
-    from workers.app import tune_interpreter
-    from workers.messages import item_of_line
-
     tune_interpreter()
     database = CONTEXT.database()
     database.initialize()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -9,10 +10,14 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows
+from persistence.domain.instants import to_instant, to_text
+from persistence.domain.money import canonical
+from persistence.domain.order import OrderStatus
+from persistence.repositories import SQLiteOrderRepository
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Books")(orders)
+    app.command()(orders)
 
 
 def orders(
@@ -23,11 +28,6 @@ def orders(
     as_json: Json = False,
 ) -> None:
     """List an account's orders, the newest first."""
-    from persistence.domain.instants import to_instant, to_text
-    from persistence.domain.money import canonical
-    from persistence.domain.order import OrderStatus
-    from persistence.repositories import SQLiteOrderRepository
-
     repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
@@ -38,8 +38,8 @@ def orders(
     else:
         found = repository.find_by_account(account, limit)
 
-    def number(value: object) -> str | None:
-        return None if value is None else canonical(value)  # type: ignore[arg-type]
+    def number(value: Decimal | None) -> str | None:
+        return None if value is None else canonical(value)
 
     rows = [
         (

@@ -14,6 +14,12 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
+from persistence.domain.instants import to_text
+from persistence.domain.money import canonical
+from persistence.domain.rollup import FIGURE_COLUMNS
+from persistence.repositories import SQLiteAccountRepository
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.explain import explain as explained
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
@@ -26,7 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command("explain")(explain)
     group.command("history")(history)
-    app.add_typer(group, name="performance", rich_help_panel="Performance")
+    app.add_typer(group, name="performance")
 
 
 class _AccountFirst(TyperGroup):
@@ -48,9 +54,6 @@ def list_(
 
     A row marked * was saved by hand; ! has a warning, which `jarvis performance explain` tells.
     """
-    from persistence.domain.money import canonical
-    from persistence.repositories.rollups import SQLiteRollupRepository
-
     database = CONTEXT.database()
     known(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
@@ -59,7 +62,6 @@ def list_(
         figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
         rows = {r.date: r for r in books.rows_from(first or Date.min)}
     if as_json:
-        from persistence.domain.rollup import FIGURE_COLUMNS
 
         def behind(day: Date) -> dict[str, Any]:
             row = rows.get(day)
@@ -85,10 +87,6 @@ def list_(
 
 def explain(account: Account, day: Day, as_json: Json = False) -> None:
     """Show what the figures of a day come from: closes, flows, trades, fills, and what the engine reported itself."""
-    from persistence.domain.instants import to_text
-    from persistence.domain.money import canonical
-    from scheduler.rollup.explain import explain as explained
-
     database = CONTEXT.database()
     known(account)
     date = parse_date(day, "DATE")
@@ -142,9 +140,6 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
 
 def history(account: Account, day: Day, as_json: Json = False) -> None:
     """Show how the figures of a day were revised: what they said, what they say, which facts caused it, when."""
-    from persistence.domain.instants import to_text
-    from persistence.repositories.rollups import SQLiteRollupRepository
-
     database = CONTEXT.database()
     known(account)
     date = parse_date(day, "DATE")
@@ -165,8 +160,6 @@ def history(account: Account, day: Day, as_json: Json = False) -> None:
 
 
 def known(account: str) -> None:
-    from persistence.repositories import SQLiteAccountRepository
-
     if not SQLiteAccountRepository(CONTEXT.database()).exists(account):
         raise typer.BadParameter(f"account {account} does not exist; `jarvis accounts` lists those that do", param_hint="ACCOUNT")
 
@@ -182,9 +175,6 @@ def _beside(figures: dict[str, Any], reported: dict[str, Any]) -> list[tuple[Any
 
 
 def _as_json(found: Any) -> dict[str, Any]:
-    from persistence.domain.instants import to_text
-    from persistence.domain.money import canonical
-
     row = found.row
     plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
     flows = [
@@ -214,8 +204,6 @@ def _as_json(found: Any) -> dict[str, Any]:
 
 
 def _exact(value: Any) -> str | None:
-    from persistence.domain.money import canonical
-
     return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
 
 

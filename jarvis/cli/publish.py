@@ -7,16 +7,20 @@ from typing import Annotated
 
 import typer
 
+from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from workers.messages import kind_and_record
+from workers.publisher import Publisher
+from workers.wire import MalformedRecord
 
 #: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.
 LONG_LINE_BYTES = 100_000
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Feed")(publish)
+    app.command()(publish)
 
 
 def publish(
@@ -28,11 +32,6 @@ def publish(
 
     A bad line is named with its number and reason; the good ones are sent, and the exit code is 1.
     """
-    from jarvis.broker import broker_url
-    from workers.messages import kind_and_record
-    from workers.publisher import Publisher
-    from workers.wire import MalformedRecord
-
     settings = CONTEXT.settings
     url = "unix:///dev/null" if dry_run else broker_url(settings)
     publisher = Publisher(url, namespace=settings.broker.namespace, conventions=settings.conventions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,13 +11,15 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, tell_findings
-
-if TYPE_CHECKING:
-    pass
+from jarvis.restoring import nobody_else, stop_holders
+from persistence.copies import backups
+from persistence.domain import instants
+from scheduler import rebuild as rebuilding
+from scheduler.verification import check_rebuild
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Look after")(rebuild)
+    app.command()(rebuild)
 
 
 def rebuild(
@@ -26,12 +28,6 @@ def rebuild(
     as_json: Json = False,
 ) -> None:
     """Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup."""
-    from jarvis.restoring import nobody_else, stop_holders
-    from persistence.copies import backups
-    from persistence.domain import instants
-    from scheduler import rebuild as rebuilding
-    from scheduler.verification import check_rebuild
-
     settings = CONTEXT.settings
     now = instants.now()
     database = CONTEXT.database(looking=True)

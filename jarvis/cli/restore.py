@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,13 +12,16 @@ from jarvis.cli.backup import named
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
-
-if TYPE_CHECKING:
-    from persistence.copies.backups import Backup
+from jarvis.restoring import restore_books
+from persistence.copies import backups
+from persistence.copies.backups import Backup
+from persistence.copies.restoring import restore_copy
+from persistence.copies.second_place import decrypt
+from persistence.files import scratch_folder
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Look after")(restore)
+    app.command()(restore)
 
 
 def restore(
@@ -34,10 +37,6 @@ def restore(
 
     What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it.
     """
-    from persistence.copies import backups
-    from persistence.copies.second_place import decrypt
-    from persistence.files import scratch_folder
-
     if (file is not None) + latest + (at is not None) != 1:
         raise typer.BadParameter("name a FILE, or give one of --latest and --at TIME", param_hint="FILE")
     settings = CONTEXT.settings
@@ -53,9 +52,6 @@ def restore(
 
 
 def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> None:
-    from jarvis.restoring import restore_books
-    from persistence.copies.restoring import restore_copy
-
     settings = CONTEXT.settings
     if to is not None:
         restore_copy(backup, to, unproved=unproved)

@@ -8,6 +8,8 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
+from jarvis.processes import run_broker, run_scheduler, run_worker
+from jarvis.supervisor import WorkerPool
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +21,11 @@ def register(app: typer.Typer) -> None:
         group = typer.Typer(help=says, no_args_is_help=True)
         group.command("run")(command)
         group.callback()(lambda: None)
-        app.add_typer(group, name=name, rich_help_panel="Run")
+        app.add_typer(group, name=name)
 
 
 def broker_run() -> None:
     """Run the embedded broker in the foreground; only waits where broker.url names a Redis."""
-    from jarvis.processes import run_broker
-
     raise_file_limit()
     run_broker(CONTEXT.settings)
 
@@ -39,18 +39,12 @@ def worker_run(
     if processes is not None:
         settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"processes": processes})})
     if settings.worker.processes > 1:
-        from jarvis.supervisor import WorkerPool
-
         WorkerPool(settings, CONTEXT.config).run()
     else:
-        from jarvis.processes import run_worker
-
         run_worker(settings)
 
 
 def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
-    from jarvis.processes import run_scheduler
-
     raise_file_limit()
     run_scheduler(CONTEXT.settings)

@@ -11,12 +11,18 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
 from jarvis.cli.performance import known
+from persistence.domain import instants
+from persistence.domain.money import canonical
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.days import last_closed_day
+from scheduler.rollup.statement import StatementLine
+from scheduler.rollup.statement import statement as stated
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Performance")(statement)
+    app.command()(statement)
 
 
 def statement(
@@ -28,13 +34,6 @@ def statement(
 
     Exits 1 where something is.
     """
-    from persistence.domain import instants
-    from persistence.domain.money import canonical
-    from persistence.repositories.rollups import SQLiteRollupRepository
-    from scheduler.rollup.days import last_closed_day
-    from scheduler.rollup.statement import StatementLine
-    from scheduler.rollup.statement import statement as stated
-
     database = CONTEXT.database()
     known(account)
     options = CONTEXT.settings.rollup_plan.of(account)

@@ -9,10 +9,14 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows
+from persistence.domain.instants import to_instant, to_text
+from persistence.domain.money import Currency, canonical
+from persistence.domain.transaction import TransactionType
+from persistence.repositories import SQLiteTransactionRepository
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Books")(transactions)
+    app.command()(transactions)
 
 
 def transactions(
@@ -23,11 +27,6 @@ def transactions(
     as_json: Json = False,
 ) -> None:
     """List an account's transactions, the newest first."""
-    from persistence.domain.instants import to_instant, to_text
-    from persistence.domain.money import Currency, canonical
-    from persistence.domain.transaction import TransactionType
-    from persistence.repositories import SQLiteTransactionRepository
-
     repository = SQLiteTransactionRepository(CONTEXT.database())
     if kind is not None and kind not in set(TransactionType):
         raise typer.BadParameter(f"{kind!r} is no type; there are {', '.join(TransactionType)}", param_hint="--type")

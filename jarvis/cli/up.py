@@ -6,10 +6,11 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
+from jarvis.supervisor import Supervisor
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Run")(up)
+    app.command()(up)
 
 
 def up() -> None:
@@ -17,7 +18,5 @@ def up() -> None:
 
     Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
     """
-    from jarvis.supervisor import Supervisor
-
     raise_file_limit()
     Supervisor(CONTEXT.settings, CONTEXT.config).run()

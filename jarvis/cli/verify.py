@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections import Counter
+from typing import Annotated
 
 import typer
 
@@ -10,13 +11,16 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, tell_findings
-
-if TYPE_CHECKING:
-    from persistence.database import DatabaseManager
+from persistence.books.events import all_events
+from persistence.database import DatabaseManager
+from persistence.domain import instants
+from persistence.domain.errors import BooksError
+from persistence.proof.chain_checks import Anchor
+from scheduler import verification
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Look after")(verify)
+    app.command()(verify)
 
 
 def verify(
@@ -32,10 +36,6 @@ def verify(
 
     Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it could not be checked.
     """
-    from persistence.domain import instants
-    from persistence.domain.errors import BooksError
-    from scheduler import verification
-
     if quick + full + chain > 1:
         raise typer.BadParameter("give one of --quick, --full and --chain", param_hint="--quick")
     settings, database = CONTEXT.settings, CONTEXT.database(looking=True)
@@ -62,19 +62,13 @@ def verify(
 
 def _tell_events(database: DatabaseManager) -> None:
     """What the chain says happened to recorded rows: sound books may still hold what their owner did not do."""
-    from collections import Counter
-
-    from persistence.books.events import all_events
-
     with database.get_connection() as connection:
         counts = Counter(kind for _, kind, _, _ in all_events(connection))
     if counts:
         say(f"the chain tells of {', '.join(f'{kind} ({n:,})' for kind, n in sorted(counts.items()))}: `jarvis chain events`")
 
 
-def _head(text: str):  # type: ignore[no-untyped-def]  # a lazy import keeps the command quick
-    from persistence.proof.chain_checks import Anchor
-
+def _head(text: str) -> Anchor:
     number, _, digest = text.partition(":")
     try:
         if len(digest) != 64:
