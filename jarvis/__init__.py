@@ -2,10 +2,13 @@
 
 settings.py         config files and environment, checked as a whole
 logging.py          one form for every log line
+opening.py          the books, broker.py the broker, scheduling.py the scheduler that the settings mean
 embedded_broker.py  the Valkey server that comes along when no Redis is named
+processes.py        `jarvis broker|worker|scheduler run`: signals, health, drain
 supervisor.py       `jarvis up`: broker, worker and scheduler as one
+restoring.py        coming back from a backup while nobody else holds the books
 demo.py             a simulated engine
-cli/                one file per group of commands
+cli/                one file per verb that people type
 """
 
 __version__ = "0.1.0"

@@ -19,9 +19,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
-from jarvis.processes import broker_url
 from jarvis.settings import Settings, SettingsError, load_settings
 from persistence.database import DatabaseManager
 from persistence.domain import instants

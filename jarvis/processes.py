@@ -8,22 +8,20 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import FrameType
 
 import structlog
 
-from jarvis.embedded_broker import EmbeddedBroker, running_broker
+from jarvis.broker import broker_url
+from jarvis.embedded_broker import EmbeddedBroker
 from jarvis.opening import open_database
+from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
 from jarvis.systemd import notify
-from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
-from scheduler.daemon import Scheduler
-from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
-from scheduler.timetable import timetable
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
 log = structlog.get_logger("jarvis")
@@ -68,18 +66,6 @@ class StopSignal:
         if self._asked.is_set():
             os._exit(128 + number)
         self._asked.set()
-
-
-def broker_url(settings: Settings) -> str:
-    """The configured broker, else the embedded one that runs over the data folder. Raises `Unavailable` with the remedy."""
-    if settings.broker.url is not None:
-        return settings.broker.url.get_secret_value()
-    url = running_broker(settings.data_folder)
-    if url is None and (settings.data_folder / "broker.json").exists():
-        raise Unavailable(f"the embedded broker over {settings.data_folder} does not answer; if `jarvis up` has just restarted it, try again in a moment")
-    if url is None:
-        raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
-    return url
 
 
 def say_alive() -> None:
@@ -187,32 +173,6 @@ def run_scheduler(settings: Settings) -> None:
             notify("STOPPING=1")
             daemon.stop(DRAIN_SECONDS)
             database.close()
-
-
-def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler:
-    backup = settings.database.backup
-    jobs = dict(JOBS)
-    jobs["backup"] = back_up(
-        backup.path, backup.retention_days, keep_weekly=backup.keep_weekly, keep_monthly=backup.keep_monthly, compress=backup.compress,
-        elsewhere=elsewhere(settings),
-    )  # fmt: skip
-    chosen = settings.scheduler
-    plan = settings.rollup_plan
-    jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan, backup.path if backup.enabled and backup.daily_backup else None)}
-    jobs["restore_drill"] = drill(backup.path, plan)
-    jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
-    entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
-    if not (backup.enabled and backup.daily_backup):
-        entries |= {name: replace(entries[name], enabled=False) for name in ("backup", "restore_drill")}
-    return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
-
-
-def elsewhere(settings: Settings) -> SecondPlace | None:
-    """The second place for backups; None where there is none."""
-    chosen = settings.database.backup.second
-    if chosen.path is None and chosen.command is None:
-        return None
-    return SecondPlace(chosen.path, chosen.recipient, chosen.retention_days, chosen.command)
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:

@@ -19,9 +19,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from jarvis.errors import SettingsError
 from persistence.domain.conventions import QUOTE_CURRENCIES, USD_LIKE, Conventions
 from scheduler.rollup.options import RollupOptions, RollupPlan
-from scheduler.timetable import Cron
+from scheduler.timetable import TIMETABLE, Cron
 
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
@@ -31,20 +32,12 @@ CREDENTIAL = "broker-url"
 _OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
 
 
-class SettingsError(Exception):
-    """Every problem of the settings, one per line."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SecondSettings(_Section):
-    """A second place for backups; `persistence/second.py` says what each key means."""
+    """A second place for backups; `persistence/copies/second_place.py` says what each key means."""
 
     path: Path | None = None
     recipient: str | None = None
@@ -150,8 +143,6 @@ class SchedulerSettings(_Section):
     @field_validator("jobs")
     @classmethod
     def _known_jobs(cls, jobs: dict[str, JobSettings]) -> dict[str, JobSettings]:
-        from scheduler.timetable import TIMETABLE
-
         for name in jobs:
             if name not in TIMETABLE:
                 raise ValueError(f"unknown job {name!r}{did_you_mean(name, list(TIMETABLE))}; there are {', '.join(TIMETABLE)}")

@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
-from jarvis.processes import DRAIN_SECONDS, StopSignal, broker_url
+from jarvis.processes import DRAIN_SECONDS, StopSignal
 from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.domain.errors import Unavailable

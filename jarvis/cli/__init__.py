@@ -1,4 +1,4 @@
-"""`jarvis`: the command. One file per group; each command is thin, the work lies in the packages behind it.
+"""`jarvis`: the command. One file per verb that people type; each is thin, the work lies in the packages behind it.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 done with findings, 2 wrong usage, 3 could not be done,
 4 refused.
@@ -8,22 +8,96 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
 from jarvis import __version__
-from jarvis.cli import backup, books, feed, inspect, jobs, performance, proof, quarantine, rollup, run
-from jarvis.cli.common import CONTEXT, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
 from jarvis.limits import remedy_of
 
 
+class Listed(NamedTuple):
+    """A command or a group as `jarvis --help` lists it, and the module that has it."""
+
+    name: str
+    module: str
+    panel: str
+    says: str
+
+
+#: In the order they are listed. tests/test_house.py holds each line equal to the first one of the command itself.
+COMMANDS = {
+    listed.name: listed
+    for listed in (
+        Listed("up", "up", "Run", "Run everything in the foreground: the embedded broker (unless broker.url is set), the worker and the scheduler."),
+        Listed(
+            "demo", "demo", "Run", "Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."
+        ),
+        Listed("broker", "run", "Run", "The embedded broker."),
+        Listed("worker", "run", "Run", "The worker, which records what arrives."),
+        Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
+        Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
+        Listed(
+            "import", "import_", "Feed", "Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing."
+        ),
+        Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
+        Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
+        Listed("export", "export", "Books", "Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in."),
+        Listed("accounts", "accounts", "Books", "Accounts: list them and what they hold; delete one."),
+        Listed(
+            "statement", "statement", "Performance",
+            "Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.",
+        ),
+        Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
+        Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),
+        Listed(
+            "restore", "restore", "Look after",
+            "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
+        ),
+        Listed(
+            "verify", "verify", "Look after",
+            "Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.",
+        ),
+        Listed(
+            "rebuild", "rebuild", "Look after",
+            "Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup.",
+        ),
+        Listed("gaps", "gaps", "Look after", "List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."),
+        Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
+        Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
+        Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
+        Listed("db", "database", "Look after", "The database file."),
+        Listed("config", "config", "Look after", "The settings."),
+        Listed("quarantine", "quarantine", "Look after", "Records that could not be applied: look, mend, try again."),
+    )
+}  # fmt: skip
+
+
 class Front(TyperGroup):
-    """The command group; a reader of our output that has gone (`jarvis export … | head`) is no error."""
+    """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for listed in COMMANDS.values():
+            self.add_command(TyperCommand(listed.name, help=listed.says, rich_help_panel=listed.panel))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, self.load(name) if name and command else None, rest
+
+    def load(self, name: str) -> Any:
+        """The command itself, with its parameters and the commands below it."""
+        part = typer.Typer(rich_markup_mode=self.rich_markup_mode)
+        import_module(f"jarvis.cli.{COMMANDS[name].module}").register(part)
+        return get_group(part).commands[name]
 
     def invoke(self, ctx: Any) -> Any:
+        """A reader of our output that has gone (`jarvis export … | head`) is no error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -57,11 +131,7 @@ def _options(
     ] = Path("config"),
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    CONTEXT.config = config
-
-
-for group in (run, feed, books, performance, rollup, jobs, backup, proof, inspect, quarantine):
-    group.register(app)
+    CHOSEN.config = config
 
 
 def main() -> None:

@@ -9,26 +9,30 @@ from typing import Annotated, Any
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_rows, say
+from jarvis.broker import broker_url
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_date
+from jarvis.cli.output import print_rows
+from jarvis.scheduling import create_scheduler
+from persistence.domain import instants
+from persistence.domain.instants import to_text
+from persistence.domain.jobs import JOB_NAMES
+from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
+from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The scheduler's jobs: what there is, what ran, running one, pausing one.", no_args_is_help=True)
     for name, command in (("list", list_), ("history", history), ("run", run), ("pause", pause), ("resume", resume)):
         group.command(name)(command)
-    app.add_typer(group, name="jobs", rich_help_panel="Look after")
+    app.add_typer(group, name="jobs")
 
 
 def list_(as_json: Json = False) -> None:
     """List the jobs: their hours, when each last succeeded, when it is next due, how it stands."""
-    from jarvis.processes import create_scheduler
-    from persistence.domain import instants
-    from persistence.domain.instants import to_text
-    from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
-
     database = CONTEXT.database()
     runs, scheduler = SQLiteJobRunRepository(database), create_scheduler(CONTEXT.settings, database)
     now, paused = instants.now(), runs.paused()
@@ -71,9 +75,6 @@ def history(
     as_json: Json = False,
 ) -> None:
     """List what ran, the newest first: for which slot, how it ended, what it did or why it failed."""
-    from persistence.domain.instants import to_text
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     if name is not None:
         _known(name)
     found = SQLiteJobRunRepository(CONTEXT.database()).history(name, limit)
@@ -100,9 +101,6 @@ def run(
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits; exit 3 after.", min=0)] = 3600.0,
 ) -> None:
     """Ask the scheduler to run a job now. The request is filed in the table of runs; the scheduler takes it with its next tick."""
-    from persistence.domain import instants
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     _known(name)
     arguments = {
         "account_id": account, "date": _text(parse_date(date, "--date")), "start": _text(parse_date(start, "--from")),
@@ -127,8 +125,6 @@ def run(
         say(f"{name} is paused: the scheduler takes it once it is resumed (`jarvis jobs resume {name}`)")
     filed = runs.request(name, now, arguments)
     if here:
-        from jarvis.processes import create_scheduler
-
         create_scheduler(CONTEXT.settings, database).run_now(name, filed.scheduled_for)
     elif not wait:
         say(f"filed: {name}; `jarvis jobs history {name}` tells what became of it")
@@ -151,9 +147,6 @@ def run(
 
 def pause(name: Name) -> None:
     """Let the scheduler pass a job over until it is resumed; what it misses is caught up with then."""
-    from persistence.domain import instants
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     _known(name)
     done = SQLiteJobRunRepository(CONTEXT.database()).pause(name, instants.now())
     say(f"{name} is paused" if done else f"{name} was paused already")
@@ -161,17 +154,12 @@ def pause(name: Name) -> None:
 
 def resume(name: Name) -> None:
     """Let the scheduler run a paused job again."""
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     _known(name)
     done = SQLiteJobRunRepository(CONTEXT.database()).resume(name)
     say(f"{name} is resumed" if done else f"{name} was not paused")
 
 
 def _publish(name: str, arguments: dict[str, Any]) -> None:
-    from jarvis.processes import broker_url
-    from workers.publisher import Publisher
-
     settings = CONTEXT.settings
     named = {{"start": "from", "end": "to"}.get(n, n): v for n, v in arguments.items()}
     message_id = Publisher(broker_url(settings), namespace=settings.broker.namespace).request_job(name, **named)
@@ -179,8 +167,6 @@ def _publish(name: str, arguments: dict[str, Any]) -> None:
 
 
 def _known(name: str) -> None:
-    from persistence.domain.jobs import JOB_NAMES
-
     known = (*JOB_NAMES, *(f"rollup@{zone}" for zone in CONTEXT.settings.rollup_plan.zones[1:]))
     if name not in known:
         raise typer.BadParameter(f"{name!r} is no job; there are {', '.join(known)}", param_hint="NAME")

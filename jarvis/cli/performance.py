@@ -1,4 +1,4 @@
-"""Looking at figures: rows, where they come from, how they changed, the day's statement."""
+"""`jarvis performance`: daily rows, where they come from, how they changed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,29 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, print_rows, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_date
+from jarvis.cli.output import print_json, print_rows
+from persistence.domain.instants import to_text
+from persistence.domain.money import canonical
+from persistence.domain.rollup import FIGURE_COLUMNS
+from persistence.repositories import SQLiteAccountRepository
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.explain import explain as explained
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Day = Annotated[str, typer.Argument(metavar="DATE", help="The day in the account's zone, such as 2026-11-22.")]
 #: Of a day's fills, so many are shown to people.
 FILLS_SHOWN = 20
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(cls=_AccountFirst, help="Daily figures: rows, where they come from, how they changed.", no_args_is_help=True)
+    group.command("list")(list_)
+    group.command("explain")(explain)
+    group.command("history")(history)
+    app.add_typer(group, name="performance")
 
 
 class _AccountFirst(TyperGroup):
@@ -27,15 +42,6 @@ class _AccountFirst(TyperGroup):
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             args = ["list", *args]
         return super().parse_args(ctx, args)
-
-
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(cls=_AccountFirst, help="Daily figures: rows, where they come from, how they changed.", no_args_is_help=True)
-    group.command("list")(list_)
-    group.command("explain")(explain)
-    group.command("history")(history)
-    app.add_typer(group, name="performance", rich_help_panel="Performance")
-    app.command(rich_help_panel="Performance")(statement)
 
 
 def list_(
@@ -48,18 +54,14 @@ def list_(
 
     A row marked * was saved by hand; ! has a warning, which `jarvis performance explain` tells.
     """
-    from persistence.domain.money import canonical
-    from persistence.repositories.rollups import SQLiteRollupRepository
-
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
     repository = SQLiteRollupRepository(database)
     with repository.reading(account) as books:
         figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
         rows = {r.date: r for r in books.rows_from(first or Date.min)}
     if as_json:
-        from persistence.domain.rollup import FIGURE_COLUMNS
 
         def behind(day: Date) -> dict[str, Any]:
             row = rows.get(day)
@@ -85,12 +87,8 @@ def list_(
 
 def explain(account: Account, day: Day, as_json: Json = False) -> None:
     """Show what the figures of a day come from: closes, flows, trades, fills, and what the engine reported itself."""
-    from persistence.domain.instants import to_text
-    from persistence.domain.money import canonical
-    from scheduler.rollup.explain import explain as explained
-
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     date = parse_date(day, "DATE")
     assert date is not None
     options = CONTEXT.settings.rollup_plan.of(account)
@@ -142,11 +140,8 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
 
 def history(account: Account, day: Day, as_json: Json = False) -> None:
     """Show how the figures of a day were revised: what they said, what they say, which facts caused it, when."""
-    from persistence.domain.instants import to_text
-    from persistence.repositories.rollups import SQLiteRollupRepository
-
     database = CONTEXT.database()
-    _known(account)
+    known(account)
     date = parse_date(day, "DATE")
     assert date is not None
     found = SQLiteRollupRepository(database).revisions(account, date)
@@ -164,42 +159,7 @@ def history(account: Account, day: Day, as_json: Json = False) -> None:
     print_rows(f"Revisions of {account} on {date}", ("revised_at", "cause", "figure", "before", "after"), rows, right=("before", "after"))
 
 
-def statement(
-    account: Account,
-    date: Annotated[str | None, typer.Option("--date", metavar="DATE", help="The day in the account's zone; without it, yesterday.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.
-
-    Exits 1 where something is.
-    """
-    from persistence.domain import instants
-    from persistence.domain.money import canonical
-    from persistence.repositories.rollups import SQLiteRollupRepository
-    from scheduler.rollup.days import last_closed_day
-    from scheduler.rollup.statement import StatementLine
-    from scheduler.rollup.statement import statement as stated
-
-    database = CONTEXT.database()
-    _known(account)
-    options = CONTEXT.settings.rollup_plan.of(account)
-    day = parse_date(date, "--date") or last_closed_day(instants.now(), options.zone)
-    with SQLiteRollupRepository(database).reading(account) as books:
-        lines = stated(books, options, day)
-    columns = StatementLine._fields
-    rows = [(line.currency, *(canonical(v) for v in line[1:])) for line in lines]
-    if as_json:
-        print_json({"account_id": account, "date": day, "timezone": options.timezone, "currencies": [dict(zip(columns, row, strict=True)) for row in rows]})
-    else:
-        print_rows(f"Statement of {account}, {day} ({options.timezone})", columns, rows, right=columns[1:])
-    if any(line.unexplained for line in lines):
-        say("something is unexplained: look further with `jarvis db check`")
-        raise typer.Exit(Exit.FINDINGS)
-
-
-def _known(account: str) -> None:
-    from persistence.repositories import SQLiteAccountRepository
-
+def known(account: str) -> None:
     if not SQLiteAccountRepository(CONTEXT.database()).exists(account):
         raise typer.BadParameter(f"account {account} does not exist; `jarvis accounts` lists those that do", param_hint="ACCOUNT")
 
@@ -215,9 +175,6 @@ def _beside(figures: dict[str, Any], reported: dict[str, Any]) -> list[tuple[Any
 
 
 def _as_json(found: Any) -> dict[str, Any]:
-    from persistence.domain.instants import to_text
-    from persistence.domain.money import canonical
-
     row = found.row
     plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
     flows = [
@@ -247,8 +204,6 @@ def _as_json(found: Any) -> dict[str, Any]:
 
 
 def _exact(value: Any) -> str | None:
-    from persistence.domain.money import canonical
-
     return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, parse_time, print_json, print_rows, printable, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json, parse_time
+from jarvis.cli.output import print_json, print_rows, printable
+from persistence.domain import instants
 from persistence.domain.outcome import Reason
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
+from workers.replay import replay as try_again
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="These records; without any, all that the filters let through.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]
 ForReason = Annotated[str | None, typer.Option("--for", metavar="REASON", help="Only held for this reason, such as conflict or malformed.")]
@@ -28,7 +33,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Records that could not be applied: look, mend, try again.", no_args_is_help=True)
     for name, command in (("list", list_), ("show", show), ("replay", replay), ("discard", discard), ("export", export)):
         group.command(name)(command)
-    app.add_typer(group, name="quarantine", rich_help_panel="Look after")
+    app.add_typer(group, name="quarantine")
 
 
 def list_(
@@ -87,8 +92,6 @@ def replay(
     dry_run: DryRun = False,
 ) -> None:
     """Try held records again by today's rules. Safe to repeat; exit code 1 where some still cannot be applied."""
-    from workers.replay import replay as try_again
-
     repository = _repository()
     chosen = _chosen(repository, _filter(numbers, kind, reason, account, start, end))
     counts = {"applied": 0, "duplicate": 0, "quarantined": 0}
@@ -116,8 +119,6 @@ def discard(
     dry_run: DryRun = False,
 ) -> None:
     """Decide that held records will never be applied. They stay readable, with the reason."""
-    from persistence.domain import instants
-
     if not because.strip():
         raise typer.BadParameter("say why: the reason is kept with each record", param_hint="--reason")
     if not (numbers or kind or reason or account or start or end or every):
@@ -164,8 +165,6 @@ def _repository() -> SQLiteQuarantineRepository:
 
 
 def _stdout() -> Any:
-    from contextlib import nullcontext
-
     return nullcontext(sys.stdout)
 
 

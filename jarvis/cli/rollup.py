@@ -10,11 +10,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jarvis.cli.common import CONTEXT, Exit, parse_date, print_json, say
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import parse_date
+from jarvis.cli.output import print_json
+from persistence.domain import instants
+from persistence.domain.errors import Invalid
+from scheduler.jobs import roll_up_accounts
 
 
 def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Performance")(rollup)
+    app.command()(rollup)
 
 
 def rollup(
@@ -31,10 +37,6 @@ def rollup(
 
     Exits 1 where a day had to be withheld for want of a USD rate; stderr says which, and what to send.
     """
-    from persistence.domain import instants
-    from persistence.domain.errors import Invalid
-    from scheduler.jobs import roll_up_accounts
-
     if date is not None and (start is not None or end is not None):
         raise typer.BadParameter("give either --date, or --from and --to", param_hint="--date")
     if everything and account is not None:

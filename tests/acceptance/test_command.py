@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 from parts import TAPE, wait_until
+from typer.testing import CliRunner
+
+from jarvis.cli import app
 
 AT = "2026-01-01T00:00:00Z"
 GOOD = {"type": "deposit", "deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "100.50", "occurred_at": AT}
@@ -118,6 +121,20 @@ def test_without_a_broker_the_remedy_is_said(run):
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
     assert said in " ".join(fed(*arguments, code=2).stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "run", "pause", "resume"}),
+        ("accounts ", {"delete"}), ("orders --s", {"--status", "--symbol"}),
+    ],
+)  # fmt: skip
+def test_the_shell_completes_commands_what_lies_below_them_and_options(typed, offered):
+    words = f"jarvis {typed}"
+    asked = {"_JARVIS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    shown = CliRunner().invoke(app, prog_name="jarvis", env=asked).stdout.split()
+    assert offered == {*shown} if typed else offered < {*shown}
 
 
 @pytest.mark.parametrize("process", ["up", "broker run", "worker run", "scheduler run"])

@@ -1,4 +1,4 @@
-"""Looking after it: the database, quarantine, settings."""
+"""`jarvis db`: the database file."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from typing import Annotated
 
 import typer
 
-from jarvis.cli.common import CONTEXT, Exit, print_json, print_rows, say, tell_findings
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_json, print_rows, tell_findings
+from jarvis.restoring import nobody_else
+from persistence.books.housekeeping import statistics
+from persistence.copies.going_back import accept_loss
+from persistence.domain import instants
+from persistence.domain.finding import Finding
+from persistence.engine.sqlite.salvage import readable, salvage
+from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
+from persistence.repositories.job_runs import SQLiteJobRunRepository
+from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
+from scheduler.verification import check_pages
 
 
 def register(app: typer.Typer) -> None:
-    database = typer.Typer(help="The database file.", no_args_is_help=True)
-    database.command("init")(db_init)
-    database.command("stats")(db_stats)
-    database.command("check")(db_check)
-    database.command("salvage")(db_salvage)
-    database.command("accept-loss")(db_accept_loss)
-    app.add_typer(database, name="db", rich_help_panel="Look after")
-    app.command(rich_help_panel="Look after")(gaps)
-    config = typer.Typer(help="The settings.", no_args_is_help=True)
-    config.command("show")(config_show)
-    config.callback()(lambda: None)
-    app.add_typer(config, name="config", rich_help_panel="Look after")
+    group = typer.Typer(help="The database file.", no_args_is_help=True)
+    for name, command in (("init", db_init), ("stats", db_stats), ("check", db_check), ("salvage", db_salvage), ("accept-loss", db_accept_loss)):
+        group.command(name)(command)
+    app.add_typer(group, name="db")
 
 
 def db_init() -> None:
@@ -38,10 +41,6 @@ def db_init() -> None:
 
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
-    from persistence.books.housekeeping import statistics
-    from persistence.domain import instants
-    from persistence.repositories.job_runs import SQLiteJobRunRepository
-
     database = CONTEXT.database(looking=True)
     report = asdict(statistics(database))
     for name, job in (("last_backup", "backup"), ("last_verification", "verification"), ("last_proved_restore", "restore_drill")):
@@ -57,12 +56,6 @@ def db_stats(as_json: Json = False) -> None:
 
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
-    from persistence.domain.finding import Finding
-    from persistence.engine.sqlite.salvage import readable
-    from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
-    from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
-    from scheduler.verification import check_pages
-
     database = CONTEXT.database(looking=True)
     look = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
     findings = list(check_pages(database))
@@ -78,8 +71,6 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
-    from persistence.engine.sqlite.salvage import salvage
-
     found = salvage(CONTEXT.settings.database.path, target)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
     print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
@@ -96,9 +87,6 @@ def db_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Go on with books that end before what was made durable, as after a damaged write-ahead log. Says what to publish again."""
-    from jarvis.restoring import nobody_else
-    from persistence.copies.going_back import accept_loss
-
     settings = CONTEXT.settings
     database = CONTEXT.database(looking=True)
     stands, noted, _ = database.durability()
@@ -113,22 +101,3 @@ def db_accept_loss(
     assert loss is not None
     say(f"accepted: commits {loss.first_commit:,} to {loss.last_commit:,} are missing, {loss.facts:,} records in them")
     say(f"publish again from the engine everything recorded {'after ' + loss.since if loss.since else 'so far'}; what is known counts as a duplicate")
-
-
-def gaps(producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:
-    """List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."""
-    from persistence.repositories import SQLiteGapRepository
-
-    found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
-    columns = ("producer", "first", "last", "missing", "noticed_at")
-    rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]
-    print_rows("Gaps", columns, rows, right=("first", "last", "missing"), as_json=as_json)
-    if found:
-        raise typer.Exit(Exit.FINDINGS)
-
-
-def config_show() -> None:
-    """Print the effective settings as YAML, secrets hidden."""
-    import yaml
-
-    print(yaml.safe_dump(CONTEXT.settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")

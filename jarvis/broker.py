@@ -1,0 +1,19 @@
+"""Which broker the settings mean."""
+
+from __future__ import annotations
+
+from jarvis.embedded_broker import running_broker
+from jarvis.settings import Settings
+from persistence.domain.errors import Unavailable
+
+
+def broker_url(settings: Settings) -> str:
+    """The configured broker, else the embedded one that runs over the data folder. Raises `Unavailable` with the remedy."""
+    if settings.broker.url is not None:
+        return settings.broker.url.get_secret_value()
+    url = running_broker(settings.data_folder)
+    if url is None and (settings.data_folder / "broker.json").exists():
+        raise Unavailable(f"the embedded broker over {settings.data_folder} does not answer; if `jarvis up` has just restarted it, try again in a moment")
+    if url is None:
+        raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
+    return url

@@ -1,0 +1,81 @@
+"""`jarvis accounts`: list them and what they hold; delete one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jarvis.cli.common import Exit, say
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_json, print_rows
+from persistence.copies import backups
+from persistence.domain import instants
+from persistence.domain.errors import Invalid
+from persistence.domain.money import canonical
+from persistence.repositories import SQLiteAccountRepository
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Accounts: list them and what they hold; delete one.", invoke_without_command=True)
+    group.callback()(accounts)
+    group.command("delete")(delete)
+    app.add_typer(group, name="accounts")
+
+
+def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
+    """List accounts and what they hold; `delete` removes one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    repository = SQLiteAccountRepository(CONTEXT.database())
+    found = repository.find_all_active() if active else repository.find_all()
+    if as_json:
+        print_json([
+            {
+                "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and a.opened_at.isoformat(),
+                "balances": {
+                    str(c): {
+                        "available": canonical(a.balance.available(c).amount), "reserved": canonical(a.balance.reserved(c).amount),
+                        "total": canonical(a.balance.total(c).amount),
+                    }
+                    for c in a.balance.currencies
+                },
+            }
+            for a in found
+        ])  # fmt: skip
+        return
+    rows = []
+    for a in found:
+        name = a.account_id if a.name == a.account_id else f"{a.account_id} ({a.name})"
+        for i, currency in enumerate(a.balance.currencies or [""]):
+            free, held, total = ("", "", "") if not currency else (
+                canonical(a.balance.available(currency).amount), canonical(a.balance.reserved(currency).amount), canonical(a.balance.total(currency).amount)
+            )  # fmt: skip
+            first = i == 0
+            rows.append((name if first else "", ("active" if a.is_active else "closed") if first else "", currency, free, held, total))
+    print_rows("Accounts", ("account", "state", "currency", "available", "reserved", "total"), rows, right=("available", "reserved", "total"))
+
+
+def delete(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account with everything it holds, after a backup. The hash chain keeps the identities and digests of what went.
+
+    Messages never bring it back: a redelivery counts as a duplicate, a new record goes to quarantine.
+    """
+    database, chosen = CONTEXT.database(), CONTEXT.settings.database.backup
+    repository = SQLiteAccountRepository(database)
+    if not repository.exists(account):
+        raise Invalid(f"account {account} does not exist; `jarvis accounts` lists those that do")
+    if not yes:
+        typed = typer.prompt(f"This deletes account {account} with its transactions, orders and figures. Type its id to go on", err=True)
+        if typed != account:
+            say("nothing was deleted")
+            raise typer.Exit(Exit.USAGE)
+    made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress)
+    say(f"backed up and proved: {made.path}")
+    repository.delete(account)
+    database.close()
+    say(f"deleted {account}; `jarvis restore {made.path} --to FILE` shows it again")

@@ -1,0 +1,40 @@
+"""`jarvis chain`: the hash chain over everything recorded."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Json
+from jarvis.cli.output import print_json, print_rows
+from persistence.books import events
+from persistence.domain import instants
+from persistence.domain.instants import to_text
+from persistence.proof import chain
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The hash chain over everything recorded.", no_args_is_help=True)
+    group.command("head")(chain_head)
+    group.command("events")(chain_events)
+    app.add_typer(group, name="chain")
+
+
+def chain_head(as_json: Json = False) -> None:
+    """Seal what is not sealed yet and print the chain's head, BLOCK:HASH. Keep it elsewhere: `jarvis verify --chain --head` proves it later."""
+    database = CONTEXT.database()
+    head = chain.seal(database, instants.now())
+    database.close()
+    if as_json:
+        print_json({"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to})
+    else:
+        print(head)
+
+
+def chain_events(as_json: Json = False) -> None:
+    """List what happened to recorded rows: deleted accounts, decisions about quarantine, earlier places, going back to a backup."""
+    with CONTEXT.database(looking=True).get_connection() as connection:
+        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in events.all_events(connection)]
+    print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)

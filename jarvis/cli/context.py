@@ -1,0 +1,35 @@
+"""The settings of this invocation and the books they name, for every command that asks for them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from jarvis.cli.common import CHOSEN, say
+from jarvis.logging import configure_logging
+from jarvis.opening import open_database
+from jarvis.settings import Settings, exposed_secrets, load_settings
+from persistence.database import DatabaseManager
+
+
+class Context:
+    """Reads nothing before it is asked."""
+
+    @property
+    def config(self) -> Path:
+        return CHOSEN.config
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = load_settings(self.config)
+        configure_logging(settings.logging.level, settings.logging.format)
+        for warning in exposed_secrets(self.config, settings):
+            say(f"warning: {warning}")
+        return settings
+
+    def database(self, *, looking: bool = False) -> DatabaseManager:
+        """The books, which have to exist already. `looking` as in `open_database`."""
+        return open_database(self.settings, looking=looking)
+
+
+CONTEXT = Context()

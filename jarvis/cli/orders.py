@@ -1,0 +1,52 @@
+"""`jarvis orders`: an account's orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Account, Json, Limit
+from jarvis.cli.output import print_rows
+from persistence.domain.instants import to_instant, to_text
+from persistence.domain.money import canonical
+from persistence.domain.order import OrderStatus
+from persistence.repositories import SQLiteOrderRepository
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(orders)
+
+
+def orders(
+    account: Account,
+    status: Annotated[str | None, typer.Option(help="Only these: pending, partially_filled, filled, cancelled, rejected, expired.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List an account's orders, the newest first."""
+    repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
+    if status is not None and status not in set(OrderStatus):
+        raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
+    if status is not None:
+        found = [o for o in repository.find_by_status(account, OrderStatus(status), limit) if symbol is None or o.symbol == symbol]
+    elif symbol is not None:
+        found = repository.find_by_symbol(account, symbol, limit)
+    else:
+        found = repository.find_by_account(account, limit)
+
+    def number(value: Decimal | None) -> str | None:
+        return None if value is None else canonical(value)
+
+    rows = [
+        (
+            o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.symbol, o.side and str(o.side), str(o.status), number(o.quantity),
+            number(o.filled_quantity), number(o.price), number(o.average_price),
+        )
+        for o in found
+    ]  # fmt: skip
+    columns = ("created_at", "order_id", "symbol", "side", "status", "quantity", "filled", "price", "average_price")
+    print_rows("Orders", columns, rows, right=("quantity", "filled", "price", "average_price"), as_json=as_json)

@@ -1,0 +1,56 @@
+"""What commands print: data on stdout, as a table or as JSON; findings with their exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jarvis.cli.common import Exit, say
+from persistence.domain.finding import Finding
+
+
+def printable(text: str) -> str:
+    """A text from outside, with what a terminal would act on (control characters, marks that turn the direction) written out."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), as_json: bool = False) -> None:
+    """A listing: a table for people, or JSON objects with the same columns."""
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    shown = [[("" if v is None else str(v)) for v in row] for row in rows]
+    if not shown:
+        say(f"no {title.lower()}")
+        return
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
+    for row in shown:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    # Piped output keeps its columns whole instead of folding them at 80.
+    width = None if sys.stdout.isatty() else 240
+    Console(width=width).print(table)
+
+
+def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool) -> None:
+    """Print findings, one a line or as JSON; exits 1 where there are any."""
+    if as_json:
+        print_json([asdict(f) for f in findings])
+    for f in () if as_json else findings:
+        print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
+    say(f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else clean)
+    if findings:
+        raise typer.Exit(Exit.FINDINGS)

@@ -1,0 +1,45 @@
+"""`jarvis transactions`: an account's movements of money."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import Account, Json, Limit
+from jarvis.cli.output import print_rows
+from persistence.domain.instants import to_instant, to_text
+from persistence.domain.money import Currency, canonical
+from persistence.domain.transaction import TransactionType
+from persistence.repositories import SQLiteTransactionRepository
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(transactions)
+
+
+def transactions(
+    account: Account,
+    kind: Annotated[str | None, typer.Option("--type", help="Only this type, such as deposit or fee.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Only this currency.")] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List an account's transactions, the newest first."""
+    repository = SQLiteTransactionRepository(CONTEXT.database())
+    if kind is not None and kind not in set(TransactionType):
+        raise typer.BadParameter(f"{kind!r} is no type; there are {', '.join(TransactionType)}", param_hint="--type")
+    if kind is not None:
+        found = repository.find_by_type(account, TransactionType(kind), limit)
+        found = [t for t in found if currency is None or t.currency == currency]
+    elif currency is not None:
+        found = repository.find_by_currency(account, Currency(currency), limit)
+    else:
+        found = repository.find_by_account(account, limit)
+    rows = [
+        (to_text(to_instant(t.occurred_at)), str(t.transaction_type), canonical(t.movement.amount), str(t.currency), t.transaction_id, t.description)
+        for t in found
+    ]
+    columns = ("occurred_at", "type", "amount", "currency", "transaction_id", "description")
+    print_rows("Transactions", columns, rows, right=("amount",), as_json=as_json)

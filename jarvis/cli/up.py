@@ -1,0 +1,22 @@
+"""`jarvis up`: everything of one data folder in the foreground."""
+
+from __future__ import annotations
+
+import typer
+
+from jarvis.cli.context import CONTEXT
+from jarvis.limits import raise_file_limit
+from jarvis.supervisor import Supervisor
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+
+
+def up() -> None:
+    """Run everything in the foreground: the embedded broker (unless broker.url is set), the worker and the scheduler.
+
+    Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
+    """
+    raise_file_limit()
+    Supervisor(CONTEXT.settings, CONTEXT.config).run()

@@ -1,0 +1,9 @@
+"""What can go wrong before the books are opened. Not in settings.py: `jarvis --help` does not wait for that."""
+
+
+class SettingsError(Exception):
+    """Every problem of the settings, one per line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
