@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jarvis.errors import SettingsError
-from persistence.domain.conventions import QUOTE_CURRENCIES, USD_LIKE, Conventions
+from persistence.domain.conventions import USD_LIKE, Conventions
+from persistence.domain.symbols import QUOTE_CURRENCIES
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -109,6 +110,7 @@ class WorkerSettings(_Section):
 
 class SymbolSettings(_Section):
     quote_currencies: tuple[str, ...] = QUOTE_CURRENCIES
+    pairs: dict[str, str] = Field(default_factory=dict)
     usd_like: tuple[str, ...] = USD_LIKE
 
 
@@ -219,7 +221,7 @@ class Settings(BaseSettings):
     @property
     def conventions(self) -> Conventions:
         zones = {name: choices.timezone for name, choices in self.rollup.accounts.items() if "timezone" in choices.model_fields_set}
-        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.rollup.timezone, zones)
+        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.rollup.timezone, zones, self.symbols.pairs)
 
     @property
     def rollup_plan(self) -> RollupPlan:

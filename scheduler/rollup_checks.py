@@ -90,7 +90,7 @@ def statements_close(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]
     last = progress.rolled_to
     if marks:
         last = min(last, day_of(min(marks), options.zone) - ONE_DAY)
-    for currency in books.currencies():
+    for currency in books.holdings():
         held = None
         for day, moved, closing in books.closes(currency, last):
             found = books.movements(start_of_day(day, options.zone), end_of_day(day, options.zone) + 1).get(currency)

@@ -20,7 +20,9 @@ from persistence.domain.outcome import Reason, Refusal
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, RECORDS, ROUTES, JobRecord, fact_of, job_of, refusal
+from workers.job_records import JobRecord
+from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
+from workers.records import RECORDS
 from workers.wire import MalformedRecord, record_slices
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
+from numbers import Integral, Real
 from typing import Any
 
 import redis
@@ -83,6 +84,18 @@ class Publisher:
         """Returns the message id."""
         return self.publish("void", {**(record or {}), **fields})
 
+    def publish_fee(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("fee", {**(record or {}), **fields})
+
+    def publish_rate(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("rate", {**(record or {}), **fields})
+
+    def publish_balance(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Returns the message id."""
+        return self.publish("balance", {**(record or {}), **fields})
+
     def publish_fills(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
         """In bulk, pipelined. Returns how many records were sent."""
         return self.publish_many((("fill", r) for r in records), records_per_message=records_per_message)
@@ -106,6 +119,18 @@ class Publisher:
     def publish_voids(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
         """In bulk, pipelined. Returns how many records were sent."""
         return self.publish_many((("void", r) for r in records), records_per_message=records_per_message)
+
+    def publish_fees(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("fee", r) for r in records), records_per_message=records_per_message)
+
+    def publish_rates(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("rate", r) for r in records), records_per_message=records_per_message)
+
+    def publish_balances(self, records: Iterable[Mapping[str, Any]], *, records_per_message: int = 1) -> int:
+        """In bulk, pipelined. Returns how many records were sent."""
+        return self.publish_many((("balance", r) for r in records), records_per_message=records_per_message)
 
     def request_job(self, job: str, **arguments: Any) -> str:
         """Ask the scheduler to run a job; `account_id`, `date`, `from`, `to`, `rebuild` are for the rollup. Returns the message id.
@@ -205,4 +230,12 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, str) and type(value) is not str:
         return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(element) for element in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(element) for name, element in value.items()}
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, Real):  # numpy's and pandas' numbers are numbers
+        return int(value) if isinstance(value, Integral) else float(value)
     return value

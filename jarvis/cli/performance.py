@@ -16,7 +16,7 @@ from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
 from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
-from persistence.domain.rollup import FIGURE_COLUMNS
+from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
 from persistence.repositories import SQLiteAccountRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.explain import explain as explained
@@ -123,7 +123,7 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
     flows = [(to_text(f.instant), f.record_id, canonical(f.amount), f.currency, _exact(f.rate), "yes" if f.given else "estimated") for f in found.flows]
     print_rows("Flows", ("instant", "id", "amount", "currency", "usd_rate", "given"), flows, right=("amount", "usd_rate"))
     trades = [
-        (day, t.symbol, t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
+        (day, name_and_kind(t.position)[0], t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
         for day, t in found.trades
     ]
     trade_columns = ("date", "symbol", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd")

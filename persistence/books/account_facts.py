@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from persistence.books.order_of_facts import newest_first, oldest_first
+from persistence.domain.facts import Charge
 from persistence.domain.money import EXACT, ZERO
+from persistence.domain.rollup import holding_key, name_and_kind
 from persistence.engine.contract import Connection
 
 #: Only these categories are flows of capital; the rest is profit or loss.
 _CAPITAL = "l.category IN ('external', 'transfer')"
+
+
+class FillRow(NamedTuple):
+    """What of a live fill matters to trades, numbers as text. The last three say its place in the order of facts."""
+
+    fact_no: int
+    instant: int
+    fill_id: str
+    symbol: str
+    instrument: str
+    side: str
+    quantity: str
+    price: str
+    cash: str
+    multiplier: str
+    base: str
+    quote: str
+    settle: str | None
+    inverse: int
+    fee: str | None
+    fee_currency: str
+    fee_rate: str | None
+    more_fees: str | None
+    quote_rate: str | None
+    sequence: int
+    producer: str
+    sort_key: bytes
+
+    @property
+    def place(self) -> tuple[int, int, str, bytes]:
+        return self.instant, self.sequence, self.producer, self.sort_key
+
+    @property
+    def position(self) -> str:
+        """The key of the position that it moves."""
+        return holding_key(self.instrument, "currency" if self.settle is None else "contract")
+
+
+_FILL = (
+    "l.fact_no, l.executed_at, l.fill_id, l.symbol, l.instrument, l.side, l.quantity, l.price, l.quote_quantity, l.multiplier, l.base, l.quote, l.settle, "
+    "l.inverse, l.fee, l.fee_currency, l.fee_usd_rate, l.more_fees, l.quote_usd_rate, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key"
+)
 
 
 class SnapshotValue(NamedTuple):
@@ -34,7 +78,7 @@ class FlowRecord(NamedTuple):
     given: bool
     record_id: str
     direction: str
-    place: tuple[int, int, str, str]
+    place: tuple[int, int, str, bytes]
     is_capital: bool = True
 
 
@@ -61,15 +105,29 @@ class AccountReader:
 class AccountFacts(AccountReader):
     """Live facts of one account, in the order of facts."""
 
-    def fills(self, start: int, end: int) -> Iterator[tuple[Any, ...]]:
-        """Live fills of [start, end) in the order of facts: (fact_no, instant, symbol, side, quantity, price, cash, multiplier,
-        base, quote, fee, fee currency, quote rate, fee rate, sequence, producer, id), numbers as text."""
-        return self._connection.execute(
-            "SELECT l.fact_no, l.executed_at, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.multiplier, l.base, l.quote, l.fee, l.fee_currency, "
-            "l.quote_usd_rate, l.fee_usd_rate, coalesce(f.sequence, -1), coalesce(f.producer, ''), l.fill_id FROM fills l JOIN facts f USING (fact_no) "
-            "WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND f.state = 0 ORDER BY l.executed_at, 15, 16, 17",
+    def fills(self, start: int, end: int) -> Iterator[FillRow]:
+        """Live fills of [start, end) in the order of facts."""
+        rows = self._connection.execute(
+            f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? "
+            f"AND f.state = 0 ORDER BY {oldest_first('l.executed_at')}",
             (self.account_id, start, end),
         )
+        return map(FillRow._make, rows)
+
+    def later_fees(self, start: int, end: int) -> dict[int, list[Charge]]:
+        """The live fee records of the fills of [start, end), by the fill's number."""
+        if self._one("SELECT 1 FROM fees WHERE account_id = ? LIMIT 1") is None:
+            return {}
+        found: dict[int, list[Charge]] = {}
+        rows = self._all(
+            "SELECT l.fact_no, e.currency, e.amount, e.usd_rate FROM fees e JOIN facts f USING (fact_no) "
+            "JOIN facts g ON g.record_id = e.fill_id AND g.account_id = e.account_id AND g.kind = 'fill' JOIN fills l ON l.fact_no = g.fact_no "
+            f"WHERE e.account_id = ? AND f.state = 0 AND l.executed_at >= ? AND l.executed_at < ? ORDER BY {oldest_first('e.occurred_at')}",
+            start, end,
+        )  # fmt: skip
+        for number, currency, amount, rate in rows:
+            found.setdefault(number, []).append(Charge(currency, Decimal(amount), _number(rate)))
+        return found
 
     def next_fill_at(self, instant: int) -> int | None:
         return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1", instant)  # type: ignore[no-any-return]
@@ -82,16 +140,17 @@ class AccountFacts(AccountReader):
         """Live deposits and withdrawals of (after, until] in the order of facts; those that are no capital too, unless `capital`."""
         rows = self._all(
             "SELECT l.fact_no, l.occurred_at, l.currency, l.amount, l.usd_rate, r.rate, l.direction, coalesce(f.sequence, -1), coalesce(f.producer, ''), "
-            f"l.flow_id, {_CAPITAL} FROM flows l JOIN facts f USING (fact_no) LEFT JOIN flow_rates r ON r.account_id = l.account_id AND r.fact_no = l.fact_no "
+            f"f.sort_key, l.flow_id, {_CAPITAL} FROM flows l JOIN facts f USING (fact_no) "
+            "LEFT JOIN flow_rates r ON r.account_id = l.account_id AND r.fact_no = l.fact_no "
             "WHERE l.account_id = ? AND l.occurred_at > ? AND l.occurred_at <= ? AND f.state = 0 ORDER BY l.occurred_at, 8, 9, 10",
             after, until,
         )  # fmt: skip
         found = []
-        for number, at, currency, amount, given, estimate, direction, sequence, producer, record_id, is_capital in rows:
+        for number, at, currency, amount, given, estimate, direction, sequence, producer, sort_key, record_id, is_capital in rows:
             if capital and not is_capital:
                 continue
             signed = Decimal(amount) if direction == "deposit" else -Decimal(amount)
-            place = (at, sequence, producer, record_id)
+            place = (at, sequence, producer, sort_key)
             found.append(FlowRecord(number, at, currency, signed, _number(given or estimate), given is not None, record_id, direction, place, bool(is_capital)))
         return found
 
@@ -111,7 +170,7 @@ class AccountFacts(AccountReader):
         row = self._one(
             "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
             "AND s.observed_at >= ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), s.snapshot_id LIMIT 1", start, end,
+            f"ORDER BY {oldest_first('s.observed_at')} LIMIT 1", start, end,
         )  # fmt: skip
         return None if row is None else SnapshotValue(row[0], row[1], Decimal(row[2]))
 
@@ -120,7 +179,7 @@ class AccountFacts(AccountReader):
         row = self._one(
             "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
             "AND s.observed_at >= ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at DESC, coalesce(f.sequence, -1) DESC, coalesce(f.producer, '') DESC, s.snapshot_id DESC LIMIT 1", start, end,
+            f"ORDER BY {newest_first('s.observed_at')} LIMIT 1", start, end,
         )  # fmt: skip
         return None if row is None else SnapshotValue(row[0], row[1], Decimal(row[2]))
 
@@ -129,18 +188,8 @@ class AccountFacts(AccountReader):
         return self._one(  # type: ignore[no-any-return]
             "SELECT s.reported FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND s.observed_at >= ? AND s.observed_at < ? "
             "AND f.state = 0 AND s.reported IS NOT NULL "
-            "ORDER BY s.observed_at DESC, coalesce(f.sequence, -1) DESC, coalesce(f.producer, '') DESC, s.snapshot_id DESC LIMIT 1", start, end,
+            f"ORDER BY {newest_first('s.observed_at')} LIMIT 1", start, end,
         )  # fmt: skip
-
-    def opened_at(self, symbol: str, instant: int) -> int:
-        """When the trade was opened that was open in a symbol before an instant; the instant itself where it was flat."""
-        trade = "SELECT min(opened_at) FROM trades WHERE account_id = ? AND symbol = ? AND closed_at >= ? AND opened_at < ?"
-        found = self._one(trade, symbol, instant, instant)
-        if found is not None:
-            return int(found)
-        state = self._one("SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? ORDER BY date DESC LIMIT 1", symbol)
-        opened = json.loads(state)[6] if state else 0
-        return int(opened) if 0 < opened < instant else instant
 
     def snapshot_value(self, fact_no: int) -> Decimal | None:
         """What a live snapshot says."""
@@ -152,7 +201,7 @@ class AccountFacts(AccountReader):
         rows = self._all(
             "SELECT s.fact_no, s.observed_at, s.total_value_usd FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? "
             "AND s.observed_at > ? AND s.observed_at < ? AND f.state = 0 "
-            "ORDER BY s.observed_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), s.snapshot_id", after, before,
+            f"ORDER BY {oldest_first('s.observed_at')}", after, before,
         )  # fmt: skip
         return [SnapshotValue(number, at, Decimal(usd)) for number, at, usd in rows]
 
@@ -160,26 +209,29 @@ class AccountFacts(AccountReader):
         return self._one("SELECT occurred_at FROM transactions WHERE account_id = ? AND occurred_at >= ? ORDER BY occurred_at LIMIT 1", instant)  # type: ignore[no-any-return]
 
     def movements(self, start: int, end: int) -> dict[str, Decimal]:
-        """What each currency moved by in [start, end)."""
-        sql = "SELECT currency, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY currency"
-        return {currency: Decimal(amount) for currency, amount in self._all(sql, start, end)}
+        """What each holding moved by in [start, end), by its key."""
+        sql = "SELECT currency, kind, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY 1, 2"
+        return {holding_key(code, kind): Decimal(amount) for code, kind, amount in self._all(sql, start, end)}
 
     def movements_by_type(self, start: int, end: int) -> dict[str, list[tuple[str, Decimal]]]:
-        """Per currency, what each type of transaction moved in [start, end)."""
-        sql = "SELECT currency, type, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY 1, 2"
+        """Per holding, what each type of transaction moved in [start, end)."""
+        sql = (
+            "SELECT currency, kind, type, decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        )
         found: dict[str, list[tuple[str, Decimal]]] = {}
-        for currency, kind, amount in self._all(sql, start, end):
-            found.setdefault(currency, []).append((kind, Decimal(amount)))
+        for code, kind, type_, amount in self._all(sql, start, end):
+            found.setdefault(holding_key(code, kind), []).append((type_, Decimal(amount)))
         return found
 
-    def moved_since(self, currency: str, instant: int) -> Decimal:
-        """What a currency moved by from an instant on."""
-        sql = "SELECT decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND currency = ?"
-        return _number(self._one(sql, instant, currency)) or ZERO
+    def moved_since(self, holding: str, instant: int) -> Decimal:
+        """What a holding moved by from an instant on."""
+        sql = "SELECT decimal_sum(amount) FROM transactions WHERE account_id = ? AND occurred_at >= ? AND currency = ? AND kind = ?"
+        return _number(self._one(sql, instant, *name_and_kind(holding))) or ZERO
 
-    def balance(self, currency: str) -> Decimal:
+    def balance(self, holding: str) -> Decimal:
         """Available and reserved, as the ledger keeps them."""
-        row = self._one("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ?", currency)
+        row = self._one("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ? AND kind = ?", *name_and_kind(holding))
         return ZERO if row is None else EXACT.add(Decimal(row[0]), Decimal(row[1]))
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date as Date
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, get_type_hints
 
 from persistence.books.account_facts import AccountFacts
 from persistence.domain.money import ZERO
-from persistence.domain.rollup import ClosedTrade, DirtyMark, Figures, NewFact, Progress, RollupRow
+from persistence.domain.rollup import ClosedTrade, DirtyMark, Figures, NewFact, Progress, RollupRow, holding_key
 
 _ROW = (
     "date, close_at, close_fact_no, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, warnings, observations, "
     "mean, squares, downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades"
 )
-_TRADE = "symbol, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
+_TRADE = "position, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
+
+
+class ContractValue(NamedTuple):
+    """What one contract is worth, in the currency that it settles in."""
+
+    value: Decimal
+    settle: str
 
 
 class AccountBooks(AccountFacts):
@@ -39,38 +47,68 @@ class AccountBooks(AccountFacts):
     def newest_fact_no(self) -> int:
         return int(self._connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
 
-    def new_facts(self, since: int, until: int, seen: int) -> list[NewFact]:
-        """What was recorded after number `seen` of instants in [since, until), and what was voided since."""
-        found = []
-        sources = (
-            (
-                "SELECT l.fact_no, 'fill', l.fill_id, l.executed_at, l.symbol, l.quote_usd_rate IS NULL OR "
-                "(l.fee_usd_rate IS NULL AND l.fee <> '0' AND l.fee_currency <> l.quote AND "
-                "(l.fee_currency <> l.base OR l.multiplier <> '1')) "
-                "FROM fills l WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND l.fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, direction, flow_id, occurred_at, NULL, usd_rate IS NULL FROM flows "
-                "WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, 'metrics', snapshot_id, observed_at, NULL, 0 FROM equity_snapshots "
-                "WHERE account_id = ? AND observed_at >= ? AND observed_at < ? AND fact_no > ?"
-            ),
-            (
-                "SELECT fact_no, kind, entry_id, occurred_at, NULL, 0 FROM entries "
-                "WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ?"
-            ),
-        )  # fmt: skip
-        for sql in sources:
-            found += [NewFact(n, kind, record, at, symbol, bool(needs)) for n, kind, record, at, symbol, needs in self._all(sql, since, until, seen)]
-        voided = self._all(
-            "SELECT f.fact_no, f.kind, f.record_id, f.occurred_at, (SELECT symbol FROM fills WHERE fact_no = f.fact_no), 0 "
-            "FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.account_id = ? AND f.occurred_at >= ? AND f.occurred_at < ? AND v.fact_no > ?",
+    def new_facts(self, since: int, until: int, seen: int, usd_like: Collection[str]) -> list[NewFact]:
+        """What was recorded after number `seen` of instants in [since, until), and what was voided since. A fee counts at its own
+        instant and at that of its fill."""
+        found: list[NewFact] = []
+
+        def position(instrument: str | None, settle: str | None) -> str | None:
+            return None if instrument is None else holding_key(instrument, "currency" if settle is None else "contract")
+
+        fills = self._all(
+            "SELECT l.fact_no, l.fill_id, l.executed_at, l.instrument, l.settle, l.base, l.quote, l.quote_usd_rate, l.fee, l.fee_currency, l.fee_usd_rate, "
+            "l.more_fees FROM fills l WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND l.fact_no > ? ORDER BY 3, 1",
             since, until, seen,
         )  # fmt: skip
-        found += [NewFact(n, f"void of {kind}", record, at, symbol, False) for n, kind, record, at, symbol, _ in voided]
+        for number, record, at, instrument, settle, base, quote, quote_rate, fee, fee_currency, fee_rate, more in fills:
+            cash = settle or quote
+            apart = fee not in (None, "0") and fee_currency != cash and (settle is not None or fee_currency != base)
+            needs = quote_rate is None and cash not in usd_like
+            needs = needs or (apart and fee_rate is None and fee_currency not in usd_like) or more is not None
+            found.append(NewFact(number, "fill", record, at, position(instrument, settle), needs))
+        for number, kind, record, at, rate, currency in self._all(
+            "SELECT fact_no, direction, flow_id, occurred_at, usd_rate, currency FROM flows "
+            "WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ? ORDER BY 4, 1",
+            since, until, seen,
+        ):  # fmt: skip
+            found.append(NewFact(number, kind, record, at, None, rate is None and currency not in usd_like))
+        period = "WHERE account_id = ? AND {0} >= ? AND {0} < ? AND fact_no > ? ORDER BY 4, 1"
+        for columns, table, at_column in (
+            ("fact_no, 'metrics', snapshot_id", "equity_snapshots", "observed_at"),
+            ("fact_no, kind, entry_id", "entries", "occurred_at"),
+        ):
+            sql = f"SELECT {columns}, {at_column} FROM {table} {period.format(at_column)}"
+            found += [NewFact(number, kind, record, at, None, False) for number, kind, record, at in self._all(sql, since, until, seen)]
+        for number, kind, record, at, instrument, settle in self._all(
+            "SELECT f.fact_no, f.kind, f.record_id, f.occurred_at, l.instrument, l.settle FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no "
+            "LEFT JOIN fills l ON l.fact_no = f.fact_no WHERE v.account_id = ? AND f.occurred_at >= ? AND f.occurred_at < ? AND v.fact_no > ? ORDER BY 4, 1",
+            since, until, seen,
+        ):  # fmt: skip
+            found.append(NewFact(number, kind, record, at, position(instrument, settle), False, voided=True))
+        # Fees that came, that were voided, or whose fill was.
+        for number, record, at, executed_at, instrument, settle, voided in self._all(
+            "SELECT e.fact_no, e.fee_id, e.occurred_at, l.executed_at, l.instrument, l.settle, f.state FROM fees e JOIN facts f USING (fact_no) "
+            "LEFT JOIN facts g ON g.record_id = e.fill_id AND g.account_id = e.account_id AND g.kind = 'fill' LEFT JOIN fills l ON l.fact_no = g.fact_no "
+            "WHERE e.account_id = ?1 AND (e.fact_no > ?2 OR EXISTS (SELECT 1 FROM voids v WHERE v.account_id = e.account_id AND v.fact_no > ?2 "
+            "AND ((v.target_kind = 'fee' AND v.target_id = e.fee_id) OR (v.target_kind = 'fill' AND v.target_id = e.fill_id)))) ORDER BY 3, 1",
+            seen,
+        ):
+            found += [
+                NewFact(number, "fee", record, moment, key, True, voided=bool(voided))
+                for moment, key in ((at, None), (executed_at, position(instrument, settle)))
+                if moment is not None and since <= moment < until
+            ]
         return found
+
+    def opened_at(self, position: str, instant: int) -> int:
+        """When the trade was opened that was open in a position before an instant; the instant itself where it was flat."""
+        trade = "SELECT min(opened_at) FROM trades WHERE account_id = ? AND position = ? AND closed_at >= ? AND opened_at < ?"
+        found = self._one(trade, position, instant, instant)
+        if found is not None:
+            return int(found)
+        state = self._one("SELECT state FROM position_closes WHERE account_id = ? AND position = ? ORDER BY date DESC LIMIT 1", position)
+        opened = json.loads(state)[6] if state else 0
+        return int(opened) if 0 < opened < instant else instant
 
     def oldest_by_hand(self) -> Date | None:
         """The oldest day whose figures were saved by hand."""
@@ -95,32 +133,42 @@ class AccountBooks(AccountFacts):
 
     def trades(self, after: Date | None, until: Date) -> Iterator[tuple[Date, ClosedTrade]]:
         """Closed trades dated in (after, until]."""
-        sql = f"SELECT date, {_TRADE} FROM trades WHERE account_id = ? AND date > ? AND date <= ? ORDER BY date, symbol, number"
+        sql = f"SELECT date, {_TRADE} FROM trades WHERE account_id = ? AND date > ? AND date <= ? ORDER BY date, position, number"
         # After the day before the floor is from the floor on.
         least = "" if self.floor == Date.min else (self.floor - timedelta(days=1)).isoformat()
         for day, *trade in self._all(sql, max(least, "" if after is None else after.isoformat()), until.isoformat()):
             yield Date.fromisoformat(day), _trade(trade)
 
-    def trades_of(self, date: Date, symbol: str) -> list[ClosedTrade]:
-        sql = f"SELECT {_TRADE} FROM trades WHERE account_id = ? AND date = ? AND symbol = ? ORDER BY number"
-        return [_trade(row) for row in self._all(sql, date.isoformat(), symbol)]
+    def trades_of(self, date: Date, position: str) -> list[ClosedTrade]:
+        sql = f"SELECT {_TRADE} FROM trades WHERE account_id = ? AND date = ? AND position = ? ORDER BY number"
+        return [_trade(row) for row in self._all(sql, date.isoformat(), position)]
 
-    def position_before(self, symbol: str, date: Date) -> str:
+    def position_before(self, position: str, date: Date) -> str:
         """The position's state at the end of the last day before `date` on which it moved; "" for none."""
-        sql = "SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
-        return self._one(sql, symbol, date.isoformat(), self._least) or ""
+        sql = "SELECT state FROM position_closes WHERE account_id = ? AND position = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        return self._one(sql, position, date.isoformat(), self._least) or ""
 
-    def position_on(self, symbol: str, date: Date) -> str | None:
+    def position_on(self, position: str, date: Date) -> str | None:
         """The state that was kept for the end of that very day."""
-        return self._one("SELECT state FROM position_closes WHERE account_id = ? AND symbol = ? AND date = ?", symbol, date.isoformat())  # type: ignore[no-any-return]
+        return self._one("SELECT state FROM position_closes WHERE account_id = ? AND position = ? AND date = ?", position, date.isoformat())  # type: ignore[no-any-return]
 
     def rate_before(self, currency: str, date: Date) -> Decimal | None:
         sql = "SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
         return _number(self._one(sql, currency, date.isoformat(), self._least))
 
-    def currencies(self) -> list[str]:
-        """Every currency that ever moved."""
-        return [c for (c,) in self._all("SELECT DISTINCT currency FROM transaction_totals WHERE account_id = ?")]
+    def holdings(self) -> list[str]:
+        """The keys of every currency and contract that ever moved."""
+        rows = self._all("SELECT DISTINCT currency, kind FROM transaction_totals WHERE account_id = ? ORDER BY currency, kind")
+        return [holding_key(code, kind) for code, kind in rows]
+
+    def contract_value_before(self, contract: str, date: Date) -> ContractValue | None:
+        """What one contract was last worth before a day."""
+        sql = "SELECT value, settle FROM contract_values WHERE account_id = ? AND contract = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        row = self._one(sql, contract, date.isoformat(), self._least)
+        return None if row is None else ContractValue(Decimal(row[0]), row[1])
+
+    def contract_values_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
+        return self._kept("SELECT contract, date FROM contract_values WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
 
     def closing_before(self, currency: str, date: Date) -> Decimal:
         sql = "SELECT closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
@@ -140,8 +188,8 @@ class AccountBooks(AccountFacts):
         return self._one("SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date = ?", currency, day.isoformat())  # type: ignore[no-any-return]
 
     def positions_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
-        """(symbol, day) of the states that are kept for [first, last]."""
-        return self._kept("SELECT symbol, date FROM position_closes WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
+        """(position, day) of the states that are kept for [first, last]."""
+        return self._kept("SELECT position, date FROM position_closes WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
 
     def rates_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
         return self._kept("SELECT currency, date FROM currency_rates WHERE account_id = ? AND date BETWEEN ? AND ?", first, last)
@@ -153,17 +201,20 @@ class AccountBooks(AccountFacts):
         return [(key, Date.fromisoformat(day)) for key, day in self._all(sql, first.isoformat(), last.isoformat())]
 
 
+_MONEY = tuple(i for i, kind in enumerate(get_type_hints(RollupRow).values()) if kind is Decimal)
+
+
 def _row(row: Iterable[Any]) -> RollupRow:
     values = list(row)
     values[0] = Date.fromisoformat(values[0])
-    for i in (3, 4, 5, 6, 7, 9, 10, 22, 23):
+    for i in _MONEY:
         values[i] = Decimal(values[i])
     return RollupRow._make(values)
 
 
 def _trade(row: Iterable[Any]) -> ClosedTrade:
-    symbol, direction, opened, closed, number, fills, peak, pnl, fees, estimated = row
-    return ClosedTrade(symbol, direction, opened, closed, number, fills, Decimal(peak), _number(pnl), _number(fees), bool(estimated))
+    position, direction, opened, closed, number, fills, peak, pnl, fees, estimated = row
+    return ClosedTrade(position, direction, opened, closed, number, fills, Decimal(peak), _number(pnl), _number(fees), bool(estimated))
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from persistence.books import events
 from persistence.domain.money import EXACT, ZERO, canonical
@@ -12,7 +13,7 @@ from persistence.engine.contract import Connection
 
 def open_unknown(connection: Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
     """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
-    asked = [(account_id,) for account_id in account_ids]
+    asked = [(account_id,) for account_id in account_ids if account_id]  # rates are of no account
     known = {account_id for (account_id,) in connection.lookup("SELECT account_id FROM accounts WHERE account_id = ?", asked)}
     unknown = [key for key in asked if key[0] not in known]
     if not unknown:
@@ -54,27 +55,38 @@ def mark_recheck(connection: Connection, least: dict[str, int]) -> None:
     )
 
 
-def move_balances(connection: Connection, changes: Sequence[tuple[str, str, Decimal, Decimal]], now: int) -> None:
-    """Apply changes of (account, currency, total, reserved), each read and written in this commit."""
-    sql = "SELECT account_id, currency, available, reserved FROM balances WHERE account_id = ? AND currency = ?"
-    stored = {(a, c): (Decimal(free), Decimal(held)) for a, c, free, held in connection.lookup(sql, [change[:2] for change in changes])}
+class BalanceChange(NamedTuple):
+    """What one commit does to a balance. `total` is what it moves by, `reserved` what is set aside of it."""
+
+    account_id: str
+    currency: str
+    kind: str
+    total: Decimal
+    reserved: Decimal
+
+
+def move_balances(connection: Connection, changes: Sequence[BalanceChange], now: int) -> None:
+    """Apply changes of balances, each read and written in this commit."""
+    sql = "SELECT account_id, currency, kind, available, reserved FROM balances WHERE account_id = ? AND currency = ? AND kind = ?"
+    stored = {(a, c, k): (Decimal(free), Decimal(held)) for a, c, k, free, held in connection.lookup(sql, [change[:3] for change in changes])}
     rows = []
-    for account_id, currency, total, reserved in changes:
-        available, held = stored.get((account_id, currency), (ZERO, ZERO))
+    for account_id, currency, kind, total, reserved in changes:
+        available, held = stored.get((account_id, currency, kind), (ZERO, ZERO))
         held = EXACT.add(held, reserved)
         available = EXACT.subtract(EXACT.add(available, total), reserved)
-        if not available and not held and not _ever_moved(connection, account_id, currency):
+        if not available and not held and not _ever_moved(connection, account_id, currency, kind):
             # This balance existed only because an order set money aside, and no order does now: delete the row.
-            connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ?", (account_id, currency))
+            connection.execute("DELETE FROM balances WHERE account_id = ? AND currency = ? AND kind = ?", (account_id, currency, kind))
             continue
-        rows.append((account_id, currency, canonical(available), canonical(held), now))
+        rows.append((account_id, currency, kind, canonical(available), canonical(held), now))
     connection.executemany(
-        "INSERT INTO balances (account_id, currency, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (account_id, currency) DO UPDATE SET available = excluded.available, reserved = excluded.reserved, updated_at = excluded.updated_at",
+        "INSERT INTO balances (account_id, currency, kind, available, reserved, updated_at) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (account_id, currency, kind) DO UPDATE SET available = excluded.available, reserved = excluded.reserved, "
+        "updated_at = excluded.updated_at",
         rows,
     )
 
 
-def _ever_moved(connection: Connection, account_id: str, currency: str) -> bool:
-    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? LIMIT 1"
-    return connection.execute(sql, (account_id, currency)).get is not None
+def _ever_moved(connection: Connection, account_id: str, currency: str, kind: str) -> bool:
+    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
+    return connection.execute(sql, (account_id, currency, kind)).get is not None

@@ -1,23 +1,45 @@
 """The rows of recorded facts: their identities, and one table per kind of content.
 
-Everything the ledger writes per fact is an `executemany` of ready tuples; a fact's texts are made once and serve its digest
-and its row.
+Everything the ledger writes per fact is an insert of ready tuples; a fill's texts are made once and serve its digest and its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from heapq import merge
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
+from persistence.books.order_of_facts import oldest_first
+from persistence.domain.facts import (
+    Adjustment,
+    AnyFact,
+    BalanceReport,
+    Deposit,
+    EquitySnapshot,
+    Fee,
+    Fill,
+    ManualTransaction,
+    OrderEvent,
+    Rate,
+    Void,
+    Withdrawal,
+)
+from persistence.domain.facts.base import read_values
+from persistence.domain.instants import to_instant
 from persistence.domain.money import canonical
 from persistence.engine.contract import Connection
 
 LIVE, VOIDED, ERASED = 0, 1, 2
+
 Identity = tuple[str, str, str]  # record id, account, kind: the order of the index
+
+INSERT_IDENTITY = (
+    "INSERT INTO facts (fact_no, kind, account_id, record_id, sort_key, occurred_at, sequence, producer, digest, recorded_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (record_id, account_id, kind) DO NOTHING"
+)
 
 
 class Known(NamedTuple):
@@ -32,27 +54,61 @@ class Known(NamedTuple):
     """The kind, for messages."""
 
 
-INSERT_IDENTITY = (
-    "INSERT INTO facts (fact_no, kind, account_id, record_id, occurred_at, sequence, producer, digest, recorded_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (record_id, account_id, kind) DO NOTHING"
-)
-INSERT_FILL = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_FLOW = "INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_ORDER_EVENT = "INSERT INTO order_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_SNAPSHOT = "INSERT INTO equity_snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_VOID = "INSERT INTO voids VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-#: The columns of a fact tuple's trailing pair, read back from its identity.
-_PLACE = "f.producer, f.sequence"
-_FILL = (
-    "l.account_id, l.fill_id, l.order_id, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.multiplier, l.base, l.quote, l.fee, "
-    f"l.fee_currency, l.executed_at, l.quote_usd_rate, l.fee_usd_rate, l.liquidity, l.order_type, l.order_quantity, l.order_price, l.extra, "
-    f"l.given_time, {_PLACE}"
-)
-_EVENT = (
-    "e.account_id, e.event_id, e.order_id, e.status, e.occurred_at, e.symbol, e.side, e.order_type, e.quantity, e.price, e.reserve, e.base, "
-    f"e.quote, e.multiplier, e.extra, e.given_time, {_PLACE}"
-)
+class Content(NamedTuple):
+    """Where the content of some kinds of facts is kept. `told_apart_by` names the column that says the kind, where there are two."""
+
+    table: str
+    kinds: dict[str, type[Any]]
+    told_apart_by: str = ""
+    #: Fields of the fact that no column keeps, because the table says them otherwise.
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the fact's own fields, in their order; producer and sequence stand with its identity."""
+        [cls, *_] = self.kinds.values()
+        return tuple(name for name in cls._fields[:-2] if name not in self.left_out)
+
+    @property
+    def insert(self) -> str:
+        names = ["fact_no", *self.columns, *filter(None, (self.told_apart_by,))]
+        return f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+    def row(self, fact_no: int, fact: AnyFact) -> tuple[Any, ...]:
+        values = (fact_no, *(_stored(value) for name, value in zip(fact._fields[:-2], fact, strict=False) if name not in self.left_out))
+        return (*values, fact.kind) if self.told_apart_by else values
+
+    @property
+    def selected(self) -> str:
+        """The columns that `read` takes."""
+        said = f"c.{self.told_apart_by}" if self.told_apart_by else f"'{next(iter(self.kinds))}'"
+        return f"{said}, {', '.join(f'c.{name}' for name in self.columns)}, f.producer, f.sequence"
+
+    @property
+    def source(self) -> str:
+        return f"{self.table} c JOIN facts f USING (fact_no)"
+
+    def read(self, row: Sequence[Any]) -> AnyFact:
+        kind, *values = row
+        cls = self.kinds[kind]
+        return cls._make(read_values(cls, values))  # type: ignore[no-any-return]
+
+
+FILLS = Content("fills", {"fill": Fill})
+FLOWS = Content("flows", {"deposit": Deposit, "withdrawal": Withdrawal}, "direction")
+FEES = Content("fees", {"fee": Fee})
+EVENTS = Content("order_events", {"order": OrderEvent})
+SNAPSHOTS = Content("equity_snapshots", {"metrics": EquitySnapshot})
+RATES = Content("rates", {"rate": Rate}, left_out=("account_id",))
+REPORTS = Content("balance_reports", {"balance": BalanceReport})
+VOIDS = Content("voids", {"void": Void})
+ENTRIES = Content("entries", {"transaction": ManualTransaction, "adjustment": Adjustment}, "kind")
+
+CONTENTS = (FILLS, FLOWS, FEES, EVENTS, SNAPSHOTS, RATES, REPORTS, VOIDS, ENTRIES)
+#: Where the content of each kind is kept.
+CONTENT_OF = {kind: content for content in CONTENTS for kind in content.kinds}
+#: Kinds that follow the order of their kind's table alone need no reading: the statement of each, made once.
+INSERTS = {kind: content.insert for kind, content in CONTENT_OF.items()}
 
 
 def next_fact_no(connection: Connection) -> int:
@@ -65,136 +121,39 @@ def find_known(connection: Connection, identities: Sequence[Identity]) -> dict[I
         "SELECT record_id, account_id, kind, fact_no, digest, sequence, producer, state FROM facts WHERE record_id = ? AND account_id = ? AND kind = ?",
         identities,
     )
-    return {(r[0], r[1], r[2]): Known(r[3], r[4], r[5], r[6], r[7], r[2]) for r in rows}
-
-
-def flow_row(fact_no: int, fact: Deposit | Withdrawal, amount: str) -> tuple[Any, ...]:
-    account, flow_id, currency, _, category, at, rate, description, reference, extra, given_time, _, _ = fact
-    return fact_no, account, flow_id, fact.kind, currency, amount, category, at, _text(rate), description, reference, extra, given_time
-
-
-def order_event_row(fact_no: int, fact: OrderEvent) -> tuple[Any, ...]:
-    account, event, order, status, at, symbol, side, kind, quantity, price, reserve, base, quote, multiplier, extra, given_time, _, _ = fact
-    return (
-        fact_no, account, event, order, status, at, symbol, side, kind, _text(quantity), _text(price), int(reserve), base, quote,
-        _text(multiplier), extra, given_time,
-    )  # fmt: skip
-
-
-def snapshot_row(fact_no: int, fact: EquitySnapshot) -> tuple[Any, ...]:
-    account, snapshot, at, date, value, reported, extra, given_time, _, _ = fact
-    return fact_no, account, snapshot, at, date, _text(value), reported, extra, given_time
-
-
-def void_row(fact_no: int, fact: Void) -> tuple[Any, ...]:
-    account, void, kind, target, reason, at, extra, given_time, _, _ = fact
-    return fact_no, account, void, kind, target, None, reason, at, extra, given_time
-
-
-def entry_row(fact_no: int, fact: ManualTransaction | Adjustment) -> tuple[Any, ...]:
-    account, entry, kind, currency, amount, reserved, description, reference, at, _, _ = fact
-    return fact_no, account, entry, fact.kind, kind, currency, _text(amount), _text(reserved), description, reference, at
+    return {(record_id, account_id, kind): Known._make((*known, kind)) for record_id, account_id, kind, *known in rows}
 
 
 def facts_of_order(connection: Connection, order_id: str, account_id: str) -> list[Fill | OrderEvent]:
-    """The live facts that make an order what it is."""
-    fills = connection.execute(
-        f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) WHERE l.order_id = ? AND l.account_id = ? AND f.state = 0", (order_id, account_id)
-    )
-    found: list[Fill | OrderEvent] = [fill_of(row) for row in fills]
-    events = connection.execute(
-        f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no) WHERE e.order_id = ? AND e.account_id = ? AND f.state = 0",
-        (order_id, account_id),
-    )
-    found += [order_event_of(row) for row in events]
+    """The live facts of an account under an order id: of every order that has it."""
+    found: list[Any] = []
+    for content in (FILLS, EVENTS):
+        sql = f"SELECT {content.selected} FROM {content.source} WHERE c.order_id = ? AND c.account_id = ? AND f.state = 0"
+        found += [content.read(row) for row in connection.execute(sql, (order_id, account_id))]
     return found
 
 
 def facts_by_order(connection: Connection) -> Iterator[tuple[tuple[str, str], list[Fill | OrderEvent]]]:
-    """The live facts of every order, by (order id, account), in one pass over each table's index."""
-    order = "WHERE f.state = 0 ORDER BY 3, 1"
-    fills: Iterator[Fill | OrderEvent] = (fill_of(row) for row in connection.execute(f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) {order}"))
-    events: Iterator[Fill | OrderEvent] = (
-        order_event_of(row) for row in connection.execute(f"SELECT {_EVENT} FROM order_events e JOIN facts f USING (fact_no) {order}")
-    )
-    for key, found in groupby(merge(fills, events, key=_order_key), _order_key):
+    """The live facts of every order id, by (order id, account), in one pass over each table's index."""
+
+    def of(content: Content) -> Iterator[Any]:
+        where = "c.order_id IS NOT NULL AND f.state = 0 ORDER BY c.order_id, c.account_id"
+        return (content.read(row) for row in connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
+
+    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_order_key), _order_key):
         yield key, list(found)
 
 
 def _order_key(fact: Fill | OrderEvent) -> tuple[str, str]:
-    return fact.order_id, fact.account_id
+    return str(fact.order_id), fact.account_id
 
 
 def order_of_fact(connection: Connection, kind: str, fact_no: int) -> tuple[str, str] | None:
-    """(order id, account) of a fill or an order event."""
-    table = {"fill": "fills", "order": "order_events"}.get(kind)
-    if table is None:
+    """(order id, account) of a fill or an order event; None of a fill without an order."""
+    if kind not in ("fill", "order"):
         return None
-    return connection.execute(f"SELECT order_id, account_id FROM {table} WHERE fact_no = ?", (fact_no,)).get  # type: ignore[no-any-return]
-
-
-def fill_of(row: Sequence[Any]) -> Fill:
-    values = list(row)
-    for i in (5, 6, 7, 8, 11, 14, 15, 18, 19):
-        values[i] = None if values[i] is None else Decimal(values[i])
-    return Fill._make(values)
-
-
-def order_event_of(row: Sequence[Any]) -> OrderEvent:
-    values = list(row)
-    for i in (8, 9, 13):
-        values[i] = None if values[i] is None else Decimal(values[i])
-    values[10] = bool(values[10])
-    return OrderEvent._make(values)
-
-
-def _snapshot_of(row: Sequence[Any]) -> EquitySnapshot:
-    values = list(row)
-    values[4] = Decimal(values[4])
-    return EquitySnapshot._make(values)
-
-
-def _flow_of(row: Sequence[Any]) -> Deposit | Withdrawal:
-    direction, *values = row
-    values[3] = Decimal(values[3])
-    values[6] = None if values[6] is None else Decimal(values[6])
-    return (Deposit if direction == "deposit" else Withdrawal)._make(values)
-
-
-def _entry_of(row: Sequence[Any]) -> ManualTransaction | Adjustment:
-    kind, *values = row
-    values[4], values[5] = Decimal(values[4]), Decimal(values[5])
-    return (ManualTransaction if kind == "transaction" else Adjustment)._make(values)
-
-
-#: (columns, where they stand, what they make) of each kind of content.
-_READERS: tuple[tuple[str, str, Callable[[Sequence[Any]], AnyFact]], ...] = (
-    (_FILL, "fills l JOIN facts f USING (fact_no)", fill_of),
-    (
-        (
-            "l.direction, l.account_id, l.flow_id, l.currency, l.amount, l.category, l.occurred_at, l.usd_rate, l.description, l.reference, "
-            f"l.extra, l.given_time, {_PLACE}"
-        ),
-        "flows l JOIN facts f USING (fact_no)",
-        _flow_of,
-    ),
-    (_EVENT, "order_events e JOIN facts f USING (fact_no)", order_event_of),
-    (
-        f"s.account_id, s.snapshot_id, s.observed_at, s.date, s.total_value_usd, s.reported, s.extra, s.given_time, {_PLACE}",
-        "equity_snapshots s JOIN facts f USING (fact_no)",
-        _snapshot_of,
-    ),
-    (
-        f"v.account_id, v.void_id, v.target_kind, v.target_id, v.reason, v.occurred_at, v.extra, v.given_time, {_PLACE}",
-        "voids v JOIN facts f USING (fact_no)",
-        Void._make,
-    ),
-    (
-        f"e.kind, e.account_id, e.entry_id, e.type, e.currency, e.amount, e.reserved, e.description, e.reference, e.occurred_at, {_PLACE}",
-        "entries e JOIN facts f USING (fact_no)",
-        _entry_of,
-    ),
-)
+    row = connection.execute(f"SELECT order_id, account_id FROM {CONTENT_OF[kind].table} WHERE fact_no = ?", (fact_no,)).get
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 class Recorded(NamedTuple):
@@ -210,39 +169,67 @@ class Recorded(NamedTuple):
 def recorded_by_number(connection: Connection, after: int = 0) -> Iterator[Recorded]:
     """Every fact that has content, of all kinds, in the order of their numbers."""
 
-    def of(columns: str, source: str, reader: Callable[[Sequence[Any]], AnyFact]) -> Iterator[Recorded]:
+    def of(content: Content) -> Iterator[Recorded]:
         head = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
-        table = source.split(" ", 1)[1].split(" ", 1)[0]
-        sql = f"SELECT {head}, {columns} FROM {source} WHERE {table}.fact_no > ? ORDER BY {table}.fact_no"
+        sql = f"SELECT {head}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no"
         for number, record_id, account_id, kind, digest, state, *values in connection.execute(sql, (after,)):
-            yield Recorded(number, (record_id, account_id, kind), digest, state, reader(values))
+            yield Recorded(number, (record_id, account_id, kind), digest, state, _with_account(content, values, account_id))
 
-    return merge(*(of(*reader) for reader in _READERS), key=lambda r: r.fact_no)
+    return merge(*(of(content) for content in CONTENTS), key=lambda r: r.fact_no)
+
+
+def _with_account(content: Content, values: Sequence[Any], account_id: str) -> AnyFact:
+    """A fact from its row; of no account where its table keeps none."""
+    kind, *fields = values
+    return content.read((kind, account_id, *fields) if content.left_out else values)
+
+
+def numbers_of(connection: Connection, kinds: Sequence[str], account_id: str | None, start: datetime | None, end: datetime | None) -> Iterator[int]:
+    """The numbers of the facts of some kinds in [start, end), and of their voids, in the order of facts. Erased ones have no content.
+
+    A void belongs to the period of its target, and to its own where the target has not come.
+    """
+    placeholders = ", ".join("?" * len(kinds))
+    account = "" if account_id is None else "AND f.account_id = ? "
+    bounds = (("{} >= ? ", start), ("{} < ? ", end))
+    own = "".join(f"AND {term.format('f.occurred_at')}" for term, moment in bounds if moment is not None)
+    targets = "".join(f"AND {term.format('coalesce(t.occurred_at, f.occurred_at)')}" for term, moment in bounds if moment is not None)
+    params = (*kinds, *(() if account_id is None else (account_id,)), *(to_instant(moment) for _, moment in bounds if moment is not None))
+    columns = "f.fact_no, f.occurred_at, f.sequence, f.producer, f.sort_key"
+    sql = (
+        f"SELECT {columns} FROM facts f WHERE f.state <> 2 AND f.kind IN ({placeholders}) {account}{own}UNION ALL "
+        f"SELECT {columns} FROM voids v JOIN facts f USING (fact_no) LEFT JOIN facts t ON t.fact_no = v.target_fact_no "
+        f"WHERE v.target_kind IN ({placeholders}) {account}{targets}"
+    )
+    for (number,) in connection.execute(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
+        yield int(number)
 
 
 def recorded_fact(connection: Connection, fact_no: int) -> AnyFact | None:
     """The fact of that number; None where it was erased with its account."""
-    for columns, source, reader in _READERS:
-        for row in connection.execute(f"SELECT {columns} FROM {source} WHERE f.fact_no = ?", (fact_no,)):
-            return reader(row)
-    return None
+    kind = connection.execute("SELECT kind FROM facts WHERE fact_no = ?", (fact_no,)).get
+    if kind is None:
+        return None
+    content = CONTENT_OF[kind]
+    row = connection.execute(f"SELECT {content.selected}, f.account_id FROM {content.source} WHERE f.fact_no = ?", (fact_no,)).get
+    return None if row is None else _with_account(content, row[:-1], row[-1])
 
 
 def erase(connection: Connection, account_id: str) -> int:
     """Turn the identities of an account's facts into tombstones; their content goes with the account. Returns how many."""
-    return connection.changed(
-        "UPDATE facts SET state = 2 WHERE fact_no IN ("
-        "SELECT fact_no FROM fills WHERE account_id = ?1 UNION ALL SELECT fact_no FROM flows WHERE account_id = ?1 UNION ALL "
-        "SELECT fact_no FROM order_events WHERE account_id = ?1 UNION ALL SELECT fact_no FROM equity_snapshots WHERE account_id = ?1 UNION ALL "
-        "SELECT fact_no FROM voids WHERE account_id = ?1 UNION ALL SELECT fact_no FROM entries WHERE account_id = ?1)",
-        (account_id,),
-    )
+    numbers = " UNION ALL ".join(f"SELECT fact_no FROM {content.table} WHERE account_id = ?1" for content in CONTENTS if not content.left_out)
+    erased = connection.changed(f"UPDATE facts SET state = 2 WHERE fact_no IN ({numbers})", (account_id,))
+    connection.execute("DELETE FROM voids WHERE account_id = ?", (account_id,))
+    return erased
 
 
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else canonical(number)
+def _stored(value: Any) -> Any:
+    if type(value) is Decimal:
+        return canonical(value)
+    return int(value) if type(value) is bool else value
 
 
 def write_all(connection: Connection, rows: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    """Insert rows, statement by statement."""
     for sql, bindings in rows:
         connection.insert_many(sql, bindings)

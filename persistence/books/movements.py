@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fill, ManualTransaction, Withdrawal
+from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fee, Fill, ManualTransaction, Withdrawal
+from persistence.domain.facts.fill import MOST_FEES, more_charges
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.transaction import TransactionType
 from persistence.engine.contract import Connection
@@ -15,11 +16,29 @@ from persistence.engine.contract import Connection
 LEGS = 16
 AMOUNT, BASE, QUOTE, FEE = 0, 1, 2, 3
 REVERSAL = 8
-LEG_NAMES = {AMOUNT: "amount", BASE: "base", QUOTE: "quote", FEE: "fee"}
-INSERT = "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, amount, description, reference) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_ROWS = "SELECT transaction_no, account_id, occurred_at, type, currency, amount, description, reference FROM transactions"
-#: (transaction_no, account, instant, type, currency, amount, description, reference)
-TransactionRow = tuple[int, str, int, str, str, str, str | None, str | None]
+#: A fill has up to five fees, a leg each.
+LEG_NAMES = {AMOUNT: "amount", BASE: "base", QUOTE: "quote", FEE: "fee"} | {FEE + n: f"fee{n + 1}" for n in range(1, MOST_FEES)}
+#: What a balance counts: money, or a contract by its symbol.
+CURRENCY, CONTRACT = "currency", "contract"
+_COLUMNS = "transaction_no, account_id, occurred_at, type, currency, kind, amount, description, reference"
+INSERT = f"INSERT INTO transactions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ROWS = f"SELECT {_COLUMNS} FROM transactions"
+
+
+class TransactionRow(NamedTuple):
+    """A row of `transactions`. `amount` is signed as the balance moves."""
+
+    number: int
+    account_id: str
+    occurred_at: int
+    type: str
+    currency: str
+    kind: str
+    amount: str
+    description: str | None = None
+    reference: str | None = None
+
+
 _CATEGORY_TYPES = {
     Category.EXTERNAL: (TransactionType.DEPOSIT, TransactionType.WITHDRAWAL),
     Category.FEE: (TransactionType.REBATE, TransactionType.FEE),
@@ -31,11 +50,11 @@ class Totals:
     """The changes of sums that one commit makes: added up exactly in memory, written once per account, currency and type."""
 
     def __init__(self) -> None:
-        # (account, currency, type) → [sum, count]
-        self._cells: dict[tuple[str, str, str], list[Any]] = {}
+        # (account, currency, kind, type) → [sum, count]
+        self._cells: dict[tuple[str, str, str, str], list[Any]] = {}
 
-    def add(self, account_id: str, currency: str, kind: str, amount: Decimal) -> None:
-        key = (account_id, currency, kind)
+    def add(self, account_id: str, currency: str, kind: str, type_: str, amount: Decimal) -> None:
+        key = (account_id, currency, kind, type_)
         cell = self._cells.get(key)
         if cell is None:
             self._cells[key] = [amount, 1]
@@ -43,22 +62,23 @@ class Totals:
             cell[0] = _add(cell[0], amount)
             cell[1] += 1
 
-    def by_currency(self) -> dict[tuple[str, str], Decimal]:
-        found: dict[tuple[str, str], Decimal] = {}
-        for (account_id, currency, _), (amount, _) in self._cells.items():
-            found[account_id, currency] = EXACT.add(found.get((account_id, currency), ZERO), amount)
+    def by_balance(self) -> dict[tuple[str, str, str], Decimal]:
+        """The changes of balances: by account, currency and kind."""
+        found: dict[tuple[str, str, str], Decimal] = {}
+        for (account_id, currency, kind, _), (amount, _) in self._cells.items():
+            found[account_id, currency, kind] = EXACT.add(found.get((account_id, currency, kind), ZERO), amount)
         return found
 
     def write(self, connection: Connection) -> None:
-        sql = "SELECT account_id, currency, type, amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND type = ?"
-        stored = {(a, c, t): (Decimal(amount), count) for a, c, t, amount, count in connection.lookup(sql, list(self._cells))}
+        sql = "SELECT account_id, currency, kind, type, amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? AND type = ?"
+        stored = {(a, c, k, t): (Decimal(amount), count) for a, c, k, t, amount, count in connection.lookup(sql, list(self._cells))}
         rows = []
         for key, (amount, counted) in self._cells.items():
             before, count = stored.get(key, (ZERO, 0))
             rows.append((*key, canonical(EXACT.add(before, amount)), count + counted))
         connection.executemany(
-            "INSERT INTO transaction_totals (account_id, currency, type, amount, count) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (account_id, currency, type) DO UPDATE SET amount = excluded.amount, count = excluded.count",
+            "INSERT INTO transaction_totals (account_id, currency, kind, type, amount, count) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (account_id, currency, kind, type) DO UPDATE SET amount = excluded.amount, count = excluded.count",
             rows,
         )
 
@@ -76,59 +96,93 @@ def flow_type(fact: Deposit | Withdrawal) -> str:
     return str(pair[isinstance(fact, Withdrawal)])
 
 
-def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: Totals, rows: list[TransactionRow]) -> None:
-    """Up to three movements: the base, its cash in quote, the fee. What is zero moves nothing and has no row."""
-    account_id, side, quantity, cash, base, quote, fee, at = fill[0], fill[4], fill[5], fill[7], fill[9], fill[10], fill[11], fill[13]
+#: Where the texts of a fill's numbers stand.
+_QUANTITY, _CASH, _FEE = (Fill._fields.index(name) for name in ("quantity", "quote_quantity", "fee"))
+
+
+def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: Totals, rows: list[tuple[Any, ...]]) -> None:
+    """The base, its cash, its fees. What is zero moves nothing and has no row.
+
+    A contract's base leg is booked under the contract's own code, its cash in the currency it settles in; of an inverse one with the
+    sign reversed, so that what is left when flat is the profit.
+    """
+    (
+        account_id, _, _, _, side, quantity, _, cash, _, base, quote, settle, inverse, instrument, fee, fee_currency, _, more_fees, at, _, _, _, _, _, _, _,
+        _, _,
+    ) = fill  # fmt: skip
     number = fact_no * LEGS
-    cash_text = texts[7]
+    kind = CURRENCY
+    if settle is not None:
+        base, quote, kind = instrument, settle, CONTRACT
+    cash_text = texts[_CASH]
     if side == "buy":
-        rows.append((number + BASE, account_id, at, "trade_in", base, texts[5], None, None))
-        totals.add(account_id, base, "trade_in", quantity)
-        cash, cash_text = _minus(cash), negated(cash_text)
+        rows.append((number + BASE, account_id, at, "trade_in", base, kind, texts[_QUANTITY], None, None))
+        totals.add(account_id, base, kind, "trade_in", quantity)
     else:
-        rows.append((number + BASE, account_id, at, "trade_out", base, "-" + texts[5], None, None))
-        totals.add(account_id, base, "trade_out", _minus(quantity))
+        rows.append((number + BASE, account_id, at, "trade_out", base, kind, "-" + texts[_QUANTITY], None, None))
+        totals.add(account_id, base, kind, "trade_out", _minus(quantity))
     if cash:
-        kind = "trade_in" if cash_text[0] != "-" else "trade_out"
-        rows.append((number + QUOTE, account_id, at, kind, quote, cash_text, None, None))
-        totals.add(account_id, quote, kind, cash)
+        if (side == "buy") != inverse:
+            cash, cash_text = _minus(cash), negated(cash_text)
+        type_ = "trade_in" if cash_text[0] != "-" else "trade_out"
+        rows.append((number + QUOTE, account_id, at, type_, quote, CURRENCY, cash_text, None, None))
+        totals.add(account_id, quote, CURRENCY, type_, cash)
     if fee:
-        fee_text = negated(texts[11])
-        kind = "fee" if fee_text[0] == "-" else "rebate"
-        rows.append((number + FEE, account_id, at, kind, fill[12], fee_text, None, None))
-        totals.add(account_id, fill[12], kind, _minus(fee))
+        fee_text = negated(texts[_FEE])
+        type_ = "fee" if fee_text[0] == "-" else "rebate"
+        rows.append((number + FEE, account_id, at, type_, fee_currency, CURRENCY, fee_text, None, None))
+        totals.add(account_id, fee_currency, CURRENCY, type_, _minus(fee))
+    if more_fees is not None:
+        for leg, charge in enumerate(more_charges(more_fees), FEE + 1):
+            _charge(number + leg, account_id, at, charge.currency, charge.amount, totals, rows)
 
 
-def flow_transaction(fact_no: int, fact: Deposit | Withdrawal | ManualTransaction | Adjustment, totals: Totals, rows: list[TransactionRow]) -> None:
-    """The one movement of a deposit or withdrawal, or of what was saved by hand."""
-    if isinstance(fact, Deposit | Withdrawal):
-        kind, amount = flow_type(fact), fact.amount if fact.kind == "deposit" else _minus(fact.amount)
-    else:
-        kind, amount = fact.type, fact.amount
+def _charge(number: int, account_id: str, at: int, currency: str, amount: Decimal, totals: Totals, rows: list[tuple[Any, ...]]) -> None:
+    """The transaction of a fee; none of a fee of zero."""
     if amount:
-        rows.append((fact_no * LEGS + AMOUNT, fact.account_id, fact.occurred_at, kind, fact.currency, canonical(amount), fact.description, fact.reference))
-        totals.add(fact.account_id, fact.currency, kind, amount)
+        type_, moved = "fee" if amount > 0 else "rebate", _minus(amount)
+        rows.append((number, account_id, at, type_, currency, CURRENCY, canonical(moved), None, None))
+        totals.add(account_id, currency, CURRENCY, type_, moved)
+
+
+def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tuple[Any, ...]]) -> None:
+    """What a deposit, a withdrawal, a later fee or an entry by hand moves; other kinds move nothing."""
+    number = fact_no * LEGS
+    if isinstance(fact, Fee):
+        _charge(number + FEE, fact.account_id, fact.occurred_at, fact.currency, fact.amount, totals, rows)
+        return
+    if isinstance(fact, Deposit | Withdrawal):
+        type_, amount = flow_type(fact), fact.amount if fact.kind == "deposit" else _minus(fact.amount)
+    elif isinstance(fact, ManualTransaction | Adjustment):
+        type_, amount = fact.type, fact.amount
+    else:
+        return
+    if amount:
+        rows.append((number + AMOUNT, fact.account_id, fact.occurred_at, type_, fact.currency, CURRENCY, canonical(amount), fact.description, fact.reference))
+        totals.add(fact.account_id, fact.currency, CURRENCY, type_, amount)
+    if isinstance(fact, Deposit | Withdrawal) and fact.fee is not None:
+        _charge(number + FEE, fact.account_id, fact.occurred_at, str(fact.fee_currency), fact.fee, totals, rows)
 
 
 def transactions_of(fact_no: int, fact: AnyFact) -> list[TransactionRow]:
     """What a fact moves, its reversal left out."""
-    rows: list[TransactionRow] = []
+    rows: list[tuple[Any, ...]] = []
     if isinstance(fact, Fill):
         fill_transactions(fact_no, fact, fact.texts(), Totals(), rows)
-    elif isinstance(fact, Deposit | Withdrawal | ManualTransaction | Adjustment):
-        flow_transaction(fact_no, fact, Totals(), rows)
-    return rows
+    else:
+        flow_transactions(fact_no, fact, Totals(), rows)
+    return [TransactionRow._make(row) for row in rows]
 
 
 def reversed_row(row: TransactionRow) -> TransactionRow:
     """What undoes a transaction."""
-    number, account_id, at, kind, currency, amount, description, reference = row
-    return number + REVERSAL, account_id, at, kind, currency, negated(amount), description, reference
+    return row._replace(number=row.number + REVERSAL, amount=negated(row.amount))
 
 
 def rows_after(connection: Connection, fact_no: int) -> Iterator[TransactionRow]:
     """The rows of the facts after a number, in their order."""
-    return iter(connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,)))
+    rows = connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,))
+    return map(TransactionRow._make, rows)
 
 
 def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[TransactionRow]:
@@ -136,9 +190,9 @@ def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[
     the fact had never been, whichever void came first."""
     rows: list[TransactionRow] = []
     for row in connection.execute(f"{_ROWS} WHERE transaction_no BETWEEN ? AND ?", (fact_no * LEGS, fact_no * LEGS + REVERSAL - 1)):
-        opposite = reversed_row(row)
+        opposite = reversed_row(TransactionRow._make(row))
         rows.append(opposite)
-        totals.add(opposite[1], opposite[4], opposite[3], Decimal(opposite[5]))
+        totals.add(opposite.account_id, opposite.currency, opposite.kind, opposite.type, Decimal(opposite.amount))
     return rows
 
 
@@ -159,7 +213,3 @@ def parse_transaction_id(text: str) -> tuple[str, str, str, int] | None:
         return None
     account_id = parts[1].replace("%3A", ":").replace("%25", "%")
     return parts[0], account_id, parts[2], leg + (REVERSAL if name.endswith(".void") else 0)
-
-
-#: The order of facts, then the leg: total, and independent of arrival.
-OLDEST_FIRST = "t.occurred_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.record_id, f.kind, t.leg"

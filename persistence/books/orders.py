@@ -3,56 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from persistence.books import facts
 from persistence.domain.facts import Fill
 from persistence.domain.money import EXACT, ONE, canonical
-from persistence.domain.order import OrderState
+from persistence.domain.order_state import OrderKey, OrderState
 from persistence.engine.contract import Connection
 
-_STATE = (
-    "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, placed, "
-    "reserve, quantity_given, ended_status, created_at, updated_at, executed_at"
-)
+_NAMES = tuple(field.name for field in fields(OrderState))
+_STATE = ", ".join(_NAMES)
 _ROW = f"{_STATE}, status, reserved, reserved_currency"
-_PLACEHOLDERS = ", ".join("?" * (_ROW.count(",") + 1))
+_PLACEHOLDERS = ", ".join("?" * (len(_NAMES) + 3))
 _ASSIGNMENTS = ", ".join(f"{name.strip()} = ?" for name in _ROW.split(","))
+_TYPES = {field.name: field.type for field in fields(OrderState)}
+_NUMBERS = tuple(i for i, name in enumerate(_NAMES) if "Decimal" in str(_TYPES[name]))
+_FLAGS = tuple(i for i, name in enumerate(_NAMES) if _TYPES[name] == "bool")
+#: The oldest order first; orders of one instant by their key.
+OLDEST_FIRST = "created_at, order_id, instrument, side"
+
 OrderRow = tuple[Any, ...]
+#: Where all orders of one account and order id are kept together.
+OrderId = tuple[str, str]
 
 
 class Stored(NamedTuple):
     """An order's row as this commit found it."""
 
     order_no: int
-    account_id: str
     state: OrderState
     reserved: Decimal
     reserved_currency: str | None
 
 
-def find_states(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
-    """The rows of these (order id, account), where there are any."""
-    rows = connection.lookup(f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders WHERE order_id = ? AND account_id = ?", keys)
-    return {(r[3], r[4]): Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2]) for r in rows}
+def find_states(connection: Connection, ids: Sequence[OrderId]) -> dict[OrderId, dict[OrderKey, Stored]]:
+    """The rows of these (order id, account), by what tells the orders of one id apart."""
+    sql = f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders WHERE order_id = ? AND account_id = ?"
+    found: dict[OrderId, dict[OrderKey, Stored]] = {}
+    for stored in map(_stored, connection.lookup(sql, ids)):
+        found.setdefault((stored.state.order_id, stored.state.account_id), {})[stored.state.key] = stored
+    return found
 
 
-def all_states(connection: Connection) -> Iterator[tuple[tuple[str, str], Stored]]:
+def all_states(connection: Connection) -> Iterator[tuple[OrderId, dict[OrderKey, Stored]]]:
     """Every order's row, by (order id, account)."""
-    for r in connection.execute(f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"):
-        yield (r[3], r[4]), Stored(r[0], r[4], _state(r[3:]), Decimal(r[1]), r[2])
+    sql = f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"
+    key, group = None, dict[OrderKey, Stored]()
+    for stored in map(_stored, connection.execute(sql)):
+        found = (stored.state.order_id, stored.state.account_id)
+        if key is not None and found != key:
+            yield key, group
+            group = {}
+        key = found
+        group[stored.state.key] = stored
+    if key is not None:
+        yield key, group
 
 
-def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow | None:
+def events_wait(connection: Connection) -> bool:
+    """True if some event fits no order of its id yet."""
+    return connection.execute("SELECT 1 FROM order_events WHERE waiting = 1 LIMIT 1").get is not None
+
+
+def waiting_ids(connection: Connection, ids: Sequence[OrderId]) -> set[OrderId]:
+    """Which of these (order id, account) have an event that fits no order yet."""
+    sql = "SELECT order_id, account_id FROM order_events WHERE order_id = ? AND account_id = ? AND waiting = 1"
+    return {(order_id, account_id) for order_id, account_id in connection.lookup(sql, ids)}
+
+
+def mark_waiting(connection: Connection, order_id: OrderId, waiting: set[str]) -> None:
+    """Note which events of an order id fit no order of it."""
+    for event_id, marked in connection.execute("SELECT event_id, waiting FROM order_events WHERE order_id = ? AND account_id = ?", order_id).fetchall():
+        if bool(marked) != (event_id in waiting):
+            sql = "UPDATE order_events SET waiting = ? WHERE order_id = ? AND account_id = ? AND event_id = ?"
+            connection.execute(sql, (int(event_id in waiting), *order_id, event_id))
+
+
+def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow:
     """The row of an order of which one fill is all there is; the texts of the fill serve as they are."""
-    quantity, at, asked = texts[5], texts[13], texts[18]
+    (
+        account_id, _, order_id, symbol, side, quantity, _, cash, multiplier, base, quote, settle, inverse, instrument, _, _, _, _, at, _, _, order_type,
+        asked, order_price, _, _,
+    ) = texts  # fmt: skip
     weight = quantity if fill.multiplier is ONE or fill.multiplier == ONE else canonical(EXACT.multiply(fill.quantity, fill.multiplier))
-    status = "filled" if asked is None or fill.quantity >= fill.order_quantity else "partially_filled"  # type: ignore[operator]
-    return (
-        texts[2], texts[0], texts[3], texts[4], texts[17], asked or quantity, texts[19], texts[9], texts[10], texts[8], quantity, texts[7], weight,
-        1, 0, 0, 0 if asked is None else 1, None, at, at, at, status, "0", None,
+    notional = canonical(EXACT.multiply(fill.quantity, fill.price)) if settle is not None and fill.traded.is_quanto else "0"
+    row = (
+        order_id, account_id, instrument, symbol, side, order_type, asked or quantity, order_price, None, base, quote, settle, inverse, multiplier, quantity,
+        cash, weight, notional, 1, 0, 0, 0 if asked is None else 1, 0, None, at, at, at,
     )  # fmt: skip
+    status = "filled" if asked is None else _state(row).status
+    return (*row, status, "0", None)
 
 
 class StateWriter:
@@ -77,37 +118,27 @@ class StateWriter:
             self._updates.append((*_row(state), known.order_no))
 
     def write(self, connection: Connection) -> None:
-        facts.write_all(
-            connection,
-            [
-                (f"INSERT INTO orders ({_ROW}) VALUES ({_PLACEHOLDERS})", self._inserts),
-                (f"UPDATE orders SET {_ASSIGNMENTS} WHERE order_no = ?", self._updates),
-                ("DELETE FROM orders WHERE order_no = ?", self._deletes),
-            ],
-        )
+        connection.executemany("DELETE FROM orders WHERE order_no = ?", self._deletes)
+        connection.executemany(f"UPDATE orders SET {_ASSIGNMENTS} WHERE order_no = ?", self._updates)
+        connection.insert_many(f"INSERT INTO orders ({_ROW}) VALUES ({_PLACEHOLDERS})", self._inserts)
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    order_no, reserved, currency, *state = row
+    return Stored(order_no, _state(state), Decimal(reserved), currency)
 
 
 def _state(row: Sequence[Any]) -> OrderState:
     values = list(row)
-    for i in (5, 6, 9, 10, 11, 12):
+    for i in _NUMBERS:
         values[i] = None if values[i] is None else Decimal(values[i])
-    for i in (14, 15, 16):
+    for i in _FLAGS:
         values[i] = bool(values[i])
     return OrderState(*values)
 
 
 def _row(state: OrderState) -> OrderRow:
     reserved, currency = state.reserved()
-    return (
-        state.order_id, state.account_id, state.symbol, state.side, state.order_type, _text(state.quantity), _text(state.price), state.base,
-        state.quote, canonical(state.multiplier), canonical(state.filled), canonical(state.cash), canonical(state.weight), state.fills_count,
-        int(state.placed), int(state.reserve), int(state.quantity_given), state.ended_status, state.created_at, state.updated_at,
-        state.executed_at, state.status, canonical(reserved), currency,
-    )  # fmt: skip
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else canonical(number)
-
-
-OLDEST_FIRST = "created_at, order_id"
+    values = [getattr(state, name) for name in _NAMES]
+    texts = (canonical(v) if type(v) is Decimal else int(v) if type(v) is bool else v for v in values)
+    return (*texts, state.status, canonical(reserved), currency)

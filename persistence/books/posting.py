@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistence.books import accounts, events, facts, gaps, job_requests, movements, orders, quarantine
 from persistence.books.facts import ERASED, LIVE, VOIDED, Identity, Known
+from persistence.books.orders import OrderId
 from persistence.domain.errors import AccountDeleted, Conflict, Invalid
-from persistence.domain.facts import Adjustment, AnyFact, Deposit, EquitySnapshot, Fill, ManualTransaction, OrderEvent, Void, Withdrawal
+from persistence.domain.facts import Adjustment, AnyFact, Fee, Fill, ManualTransaction, OrderEvent, Void, sort_key
 from persistence.domain.jobs import JobRequest
-from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.order import OrderState
+from persistence.domain.money import EXACT, ZERO
+from persistence.domain.order_state import OrderKey, OrderState, derive_orders
 from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
 from persistence.engine.contract import Connection
 
@@ -23,6 +24,25 @@ RawOf = Callable[[int], bytes]
 Item = AnyFact | Refusal | JobRequest
 #: Errors of one fact, not of its batch: it breaks a constraint, holds text that is not Unicode, or a number that cannot be added exactly.
 UNRECORDABLE = (Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
+
+
+#: Where every fact has its account and its own id: read by place, because it is read for each.
+ACCOUNT_ID, RECORD_ID = 0, 1
+
+
+class _IdentityRow(NamedTuple):
+    """A row of `facts`, in the order of its insert."""
+
+    fact_no: int
+    kind: str
+    account_id: str
+    record_id: str
+    sort_key: bytes
+    occurred_at: int
+    sequence: int | None
+    producer: str | None
+    digest: bytes
+    recorded_at: int
 
 
 class Posting:
@@ -35,11 +55,13 @@ class Posting:
         self._raw_of = raw_of
         self._by_hand = by_hand
         self._totals = movements.Totals()
+        #: What is set aside, by account and currency.
         self._reserved: dict[tuple[str, str], Decimal] = {}
         self._dirty: dict[str, int] = {}
         self._recheck: dict[str, int] = {}
-        self._orders: dict[tuple[str, str], list[tuple[Fill, tuple[Any, ...]]]] = {}
-        self._derive: set[tuple[str, str]] = set()
+        #: New fills by (order id, account), and the order ids that have to be derived from all of their facts.
+        self._orders: dict[OrderId, list[tuple[Fill, tuple[Any, ...]]]] = {}
+        self._derive: set[OrderId] = set()
 
     def run(self, batch: Sequence[Item]) -> list[Outcome]:
         outcomes: list[Outcome] = [APPLIED] * len(batch)
@@ -52,6 +74,7 @@ class Posting:
         self._apply_voids(numbered)
         self._update_orders()
         self._move_balances()
+        self._dirty.pop("", None)  # rates are of no account
         accounts.mark_dirty(self._connection, self._dirty)
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
@@ -100,7 +123,7 @@ class Posting:
                 outcomes[index] = APPLIED if job_requests.file_request(self._connection, item, self._now) else DUPLICATE
                 continue
             fact: AnyFact = item  # type: ignore[assignment]  # narrowing by `type() is`, which is what makes it quick
-            key = (fact[1], fact[0], fact.kind)
+            key: Identity = (fact[RECORD_ID], fact[ACCOUNT_ID], fact.kind)  # type: ignore[assignment]  # every fact begins with both
             if key not in found:
                 found[key] = (index, fact)
                 continue
@@ -144,15 +167,16 @@ class Posting:
         connection, now = self._connection, self._now
         number = facts.next_fact_no(connection)
         numbered: list[tuple[int, AnyFact, Any]] = []
-        rows: dict[Identity, tuple[Any, ...]] = {}
-        sha256 = hashlib.sha256
+        rows: dict[Identity, _IdentityRow] = {}
+        sha256, make = hashlib.sha256, _IdentityRow._make
         for key, (_, fact) in fresh.items():
             if type(fact) is Fill:
                 texts = fact.texts()
-                digest, instant = sha256(fact.content_of(texts).encode()).digest(), texts[13]
+                digest, instant = sha256(fact.content_of(texts).encode()).digest(), fact.executed_at
             else:
                 texts, digest, instant = None, fact.digest, fact.instant
-            rows[key] = (number, key[2], key[1], key[0], instant, fact[-1], fact[-2], digest, now)
+            record_id, account_id, kind = key
+            rows[key] = make((number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now))
             numbered.append((number, fact, texts))
             number += 1
         # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
@@ -169,7 +193,7 @@ class Posting:
         self,
         known: dict[Identity, Known],
         fresh: dict[Identity, tuple[int, AnyFact]],
-        rows: dict[Identity, tuple[Any, ...]],
+        rows: dict[Identity, _IdentityRow],
         numbered: list[tuple[int, AnyFact, Any]],
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
@@ -186,12 +210,12 @@ class Posting:
                 # An explicit save records anew what went with its account.
                 self._connection.execute(
                     "UPDATE facts SET occurred_at = ?, sequence = ?, producer = ?, digest = ?, state = 0, recorded_at = ? WHERE fact_no = ?",
-                    (row[4], row[5], row[6], row[7], self._now, record.fact_no),
+                    (row.occurred_at, row.sequence, row.producer, row.digest, self._now, record.fact_no),
                 )
                 new.append((record.fact_no, fact, texts))
                 events.record(self._connection, events.RECORDED_ANEW, self._now, {"fact_no": record.fact_no})
-                self._changed_in_place(fact[0], fact.instant)
-            elif record.digest == row[7]:
+                self._changed_in_place(fact.account_id, fact.instant)
+            elif record.digest == row.digest:
                 outcomes[index] = DUPLICATE
                 if _pair(fact) < _pair(record):
                     self._take_earlier_pair(record, fact)
@@ -205,9 +229,9 @@ class Posting:
         the conflict."""
         if not rivals:
             return
-        known = facts.find_known(self._connection, [(f[1], f[0], f.kind) for _, f in rivals])
+        known = facts.find_known(self._connection, [(f.record_id, f.account_id, f.kind) for _, f in rivals])
         for index, fact in rivals:
-            record = known.get((fact[1], fact[0], fact.kind))
+            record = known.get((fact.record_id, fact.account_id, fact.kind))
             if record is not None and record.digest == fact.digest:
                 outcomes[index] = DUPLICATE
                 if _pair(fact) < _pair(record):
@@ -222,7 +246,7 @@ class Posting:
         events.record(self._connection, events.PLACE_CHANGED, self._now, content)
         if record.state == ERASED:
             return
-        self._changed_in_place(fact[0], fact.instant)
+        self._changed_in_place(fact.account_id, fact.instant)
         order = facts.order_of_fact(self._connection, fact.kind, record.fact_no)
         if order is not None:
             self._derive.add(order)
@@ -231,81 +255,88 @@ class Posting:
 
     def _record(self, numbered: list[tuple[int, AnyFact, Any]], *, content: bool = True) -> None:
         """The content of each fact, its transactions, and which orders it touches."""
-        fills: list[tuple[Any, ...]] = []
-        flows: list[tuple[Any, ...]] = []
-        events: list[tuple[Any, ...]] = []
-        snapshots: list[tuple[Any, ...]] = []
-        voids: list[tuple[Any, ...]] = []
-        entries: list[tuple[Any, ...]] = []
-        moved: list[movements.TransactionRow] = []
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        moved: list[tuple[Any, ...]] = []
+        fills = rows.setdefault(facts.FILLS.table, [])
         totals, dirty, touched = self._totals, self._dirty, self._orders
         for number, fact, texts in numbered:
             if type(fact) is Fill:
                 fills.append((number, *texts))
                 movements.fill_transactions(number, fact, texts, totals, moved)
-                touched.setdefault((fact[2], fact[0]), []).append((fact, texts))
-                instant = texts[13]
+                if fact.order_id is not None:
+                    touched.setdefault((fact.order_id, fact.account_id), []).append((fact, texts))
+                instant = fact.executed_at
             else:
-                instant = fact.instant
-                match fact:
-                    case Deposit() | Withdrawal():
-                        amount = canonical(fact.amount)
-                        flows.append(facts.flow_row(number, fact, amount))
-                        movements.flow_transaction(number, fact, totals, moved)
-                    case OrderEvent():
-                        events.append(facts.order_event_row(number, fact))
-                        self._derive.add((fact.order_id, fact.account_id))
-                    case EquitySnapshot():
-                        snapshots.append(facts.snapshot_row(number, fact))
-                    case Void():
-                        voids.append(facts.void_row(number, fact))
-                    case ManualTransaction() | Adjustment():
-                        entries.append(facts.entry_row(number, fact))
-                        movements.flow_transaction(number, fact, totals, moved)
-                        self._reserve(fact.account_id, fact.currency, fact.reserved)
-            account_id = fact[0]
+                kept = facts.CONTENT_OF[fact.kind]
+                rows.setdefault(kept.table, []).append(kept.row(number, fact))
+                movements.flow_transactions(number, fact, totals, moved)
+                instant = self._touched_by(fact)
+            account_id: str = fact[ACCOUNT_ID]  # type: ignore[assignment]
             least = dirty.get(account_id)
             if least is None or instant < least:
                 dirty[account_id] = instant
-        if not content:
-            self._connection.insert_many(movements.INSERT, moved)
-            return
-        facts.write_all(
-            self._connection,
-            [
-                (facts.INSERT_FILL, fills), (facts.INSERT_FLOW, flows), (facts.INSERT_ORDER_EVENT, events), (facts.INSERT_SNAPSHOT, snapshots),
-                (facts.INSERT_VOID, voids), (facts.INSERT_ENTRY, entries), (movements.INSERT, moved),
-            ],
-        )  # fmt: skip
+        if content:
+            facts.write_all(self._connection, [(kept.insert, rows[kept.table]) for kept in facts.CONTENTS if rows.get(kept.table)])
+        self._connection.insert_many(movements.INSERT, moved)
+
+    def _touched_by(self, fact: AnyFact) -> int:
+        """Which orders a fact belongs to, what it sets aside, and the least instant that it changes."""
+        if isinstance(fact, OrderEvent):
+            self._derive.add((fact.order_id, fact.account_id))
+        elif isinstance(fact, ManualTransaction | Adjustment):
+            self._reserve(fact.account_id, fact.currency, fact.reserved)
+        elif isinstance(fact, Fee):
+            # In the balance it counts at its own instant, in the trade at that of its fill.
+            sql = "SELECT executed_at FROM fills l JOIN facts f USING (fact_no) WHERE f.record_id = ? AND f.account_id = ? AND f.kind = 'fill'"
+            executed_at = self._connection.execute(sql, (fact.fill_id, fact.account_id)).get
+            return fact.instant if executed_at is None else min(fact.instant, int(executed_at))
+        return fact.instant
 
     # -- what no longer counts ---------------------------------------------------------------------------------------
 
     def _apply_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
         connection = self._connection
-        for number, fact, _ in numbered:
-            if type(fact) is not Void:
-                continue
-            key = (fact.target_id, fact.account_id, fact.target_kind)
-            target = facts.find_known(connection, [key]).get(key)
+        voids = [(number, fact) for number, fact, _ in numbered if isinstance(fact, Void)]
+        targets = facts.find_known(connection, [(void.target_id, void.account_id, void.target_kind) for _, void in voids])
+        for number, void in voids:
+            target = targets.get((void.target_id, void.account_id, void.target_kind))
             if target is not None and target.state != ERASED:
                 connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (target.fact_no, number))
-                if target.state == LIVE:
-                    self._void(target.fact_no, fact.target_kind)
+                self._void(target.fact_no, void.target_kind)
+            if void.target_kind == Fill.kind:
+                # A fill's further fees go with it, whether it came already or not.
+                later = "SELECT fact_no FROM fees WHERE account_id = ? AND fill_id = ? ORDER BY fact_no"
+                for (fee_no,) in connection.execute(later, (void.account_id, void.target_id)).fetchall():
+                    self._void(fee_no, Fee.kind)
+        self._void_fees_of_voided_fills(numbered)
         if connection.execute("SELECT 1 FROM voids WHERE target_fact_no IS NULL LIMIT 1").get is None:
             return
-        sql = "SELECT fact_no FROM voids WHERE account_id = ? AND target_id = ? AND target_kind = ? AND target_fact_no IS NULL"
+        sql = (
+            "SELECT account_id, target_id, target_kind, fact_no FROM voids "
+            "WHERE account_id = ? AND target_id = ? AND target_kind = ? AND target_fact_no IS NULL"
+        )
+        numbers = {(fact.account_id, fact.record_id, fact.kind): number for number, fact, _ in numbered}
+        for account_id, target_id, kind, void_no in connection.lookup(sql, list(numbers)).fetchall():
+            number = numbers[account_id, target_id, kind]
+            connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (number, void_no))
+            self._void(number, kind)
+
+    def _void_fees_of_voided_fills(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+        fees = {(fact.account_id, fact.fill_id) for _, fact, _ in numbered if isinstance(fact, Fee)}
+        if not fees:
+            return
+        sql = "SELECT account_id, target_id FROM voids WHERE account_id = ? AND target_id = ? AND target_kind = 'fill'"
+        voided = set(self._connection.lookup(sql, sorted(fees)))
         for number, fact, _ in numbered:
-            waiting = connection.execute(sql, (fact[0], fact[1], fact.kind)).fetchall()
-            if waiting:
-                connection.executemany("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", [(number, void_no) for (void_no,) in waiting])
-                # Another void of this very commit may have done it already.
-                if connection.execute("SELECT state FROM facts WHERE fact_no = ?", (number,)).get == LIVE:
-                    self._void(number, fact.kind)
+            if isinstance(fact, Fee) and (fact.account_id, fact.fill_id) in voided:
+                self._void(number, Fee.kind)
 
     def _void(self, fact_no: int, kind: str) -> None:
-        """Mark a live fact as voided and undo what it moved."""
+        """Mark a fact as voided and undo what it moved; nothing where that was done before."""
         connection = self._connection
-        account_id, instant = connection.execute("SELECT account_id, occurred_at FROM facts WHERE fact_no = ?", (fact_no,)).get
+        account_id, instant, state = connection.execute("SELECT account_id, occurred_at, state FROM facts WHERE fact_no = ?", (fact_no,)).get
+        if state != LIVE:
+            return
         connection.execute("UPDATE facts SET state = ? WHERE fact_no = ?", (VOIDED, fact_no))
         connection.executemany(movements.INSERT, movements.reversal_rows(connection, fact_no, self._totals))
         if kind == Adjustment.kind:
@@ -320,28 +351,42 @@ class Posting:
 
     def _update_orders(self) -> None:
         """Every order that a fact of this commit belongs to. One plain fill needs only its order's row; anything else is
-        derived again from the order's facts."""
-        keys = list({**self._orders, **dict.fromkeys(self._derive)}) if self._derive else list(self._orders)
-        if not keys:
+        derived again from the facts of its order id."""
+        ids = list({**self._orders, **dict.fromkeys(self._derive)}) if self._derive else list(self._orders)
+        if not ids:
             return
-        stored = orders.find_states(self._connection, keys)
+        connection = self._connection
+        stored = orders.find_states(connection, ids)
+        waiting = orders.waiting_ids(connection, ids) if orders.events_wait(connection) else set()
         writer = orders.StateWriter()
-        for key in keys:
-            known = stored.get(key)
-            fills = self._orders.get(key, [])
-            if key not in self._derive:
-                if known is None and len(fills) == 1 and (row := orders.single_fill_row(*fills[0])) is not None:
-                    writer.insert(row)
+        for order_id in ids:
+            known = stored.get(order_id, {})
+            fills = self._orders.get(order_id, [])
+            if order_id not in self._derive and order_id not in waiting:
+                if not known and len(fills) == 1:
+                    writer.insert(orders.single_fill_row(*fills[0]))
                     continue
-                if known is not None and all(known.state.add(fill) for fill, _ in fills):
-                    self._write_order(writer, known, known.state)
+                if len(known) == 1 and all(self._counts_in(known, fill) for fill, _ in fills):
+                    for order in known.values():
+                        self._write_order(writer, order, order.state)
                     continue
-            self._write_order(writer, known, OrderState.derive(facts.facts_of_order(self._connection, *key)))
-        writer.write(self._connection)
+            derived = derive_orders(facts.facts_of_order(connection, *order_id))
+            if order_id in self._derive or order_id in waiting:
+                orders.mark_waiting(connection, order_id, derived.waiting)
+            states = {state.key: state for state in derived.orders}
+            for key in {**known, **states}:
+                self._write_order(writer, known.get(key), states.get(key))
+        writer.write(connection)
+
+    @staticmethod
+    def _counts_in(known: dict[OrderKey, orders.Stored], fill: Fill) -> bool:
+        """Add a fill to its order; False where the other facts have to be read again."""
+        order = known.get(OrderKey(fill.instrument, fill.settle is not None, fill.side))
+        return order is not None and order.state.add(fill)
 
     def _write_order(self, writer: orders.StateWriter, known: orders.Stored | None, state: OrderState | None) -> None:
         if known is not None and known.reserved_currency is not None:
-            self._reserve(known.account_id, known.reserved_currency, EXACT.minus(known.reserved))
+            self._reserve(known.state.account_id, known.reserved_currency, EXACT.minus(known.reserved))
         if state is not None:
             amount, currency = state.reserved()
             if currency is not None:
@@ -350,9 +395,11 @@ class Posting:
 
     def _move_balances(self) -> None:
         self._totals.write(self._connection)
-        moved = self._totals.by_currency()
-        keys = list({**moved, **self._reserved})
-        accounts.move_balances(self._connection, [(*key, moved.get(key, ZERO), self._reserved.get(key, ZERO)) for key in keys], self._now)
+        moved = self._totals.by_balance()
+        reserved = {(account_id, currency, movements.CURRENCY): amount for (account_id, currency), amount in self._reserved.items()}
+        keys = {**moved, **reserved}
+        changes = [accounts.BalanceChange(*key, moved.get(key, ZERO), reserved.get(key, ZERO)) for key in keys]
+        accounts.move_balances(self._connection, changes, self._now)
 
     def _note_sequences(self, batch: Sequence[Item]) -> None:
         """Every delivery counts as arrived, whatever became of it: a quarantined record closes its gap."""
@@ -380,7 +427,9 @@ class Posting:
     # -- refusals ----------------------------------------------------------------------------------------------------
 
     def _conflict(self, index: int, fact: AnyFact) -> Refusal:
-        detail = f"{fact.kind} {fact[1]} of account {fact[0]} is recorded with other content; a mistake is corrected by a void and a new record under a new id"
+        of = f" of account {fact.account_id}" if fact.account_id else ""
+        remedy = "a mistake is corrected by a void and a new record under a new id"
+        detail = f"{fact.kind} {fact.record_id}{of} is recorded with other content; {remedy}"
         return self._refuse(index, fact, Reason.CONFLICT, detail)
 
     def _refuse(self, index: int, fact: AnyFact, reason: Reason, detail: str) -> Refusal:
@@ -394,7 +443,7 @@ def refusal_of(item: Item, reason: Reason, detail: str, raw_of: RawOf | None, in
     if isinstance(item, JobRequest):
         return Refusal(b"" if raw_of is None else raw_of(index), str(reason), detail, "job", None, item.request_id, item.producer, item.sequence)
     raw = raw_of(index) if raw_of is not None else json.dumps(item.record(), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return Refusal(raw, str(reason), detail, item.kind, item[0], item[1], item.producer, item.sequence)
+    return Refusal(raw, str(reason), detail, item.kind, item.account_id or None, item.record_id, item.producer, item.sequence)
 
 
 def _pair(delivery: AnyFact | Known) -> tuple[int, str]:

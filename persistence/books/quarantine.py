@@ -25,4 +25,4 @@ def hold(connection: Connection, refusal: Refusal, fact_no: int | None, now: int
 
 def storable(text: str | None) -> str | None:
     """Text that the store takes: what is no text (a lone surrogate) shows as a question mark; the raw bytes keep it."""
-    return None if text is None else text[:2_000].encode("utf-8", "replace").decode("utf-8")
+    return None if text is None else text[:2_000].replace("\0", "?").encode("utf-8", "replace").decode("utf-8")

@@ -1,10 +1,12 @@
 """The words of the books: entities, values and facts, and the contracts of their repositories.
 
     money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
-    facts/          Fill, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Void: what arrives and is recorded
+    facts/          Fill, Fee, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Rate, BalanceReport, Void: what arrives and is recorded
+    symbols.py      Instrument: what a symbol names, or why it names nothing
+    conventions.py  Conventions: the settings that fill the defaults of records
     account.py      Account and the contract of its repository
     transaction.py  Transaction, TransactionType: one signed movement of money
-    order.py        Order: what was asked for and what its fills made of it
+    order.py        Order: what was asked for and what its fills made of it; order_state.py derives it from facts
     performance.py  PerformanceMetrics: one row per account and day
     outcome.py      what became of a delivery: applied, duplicate, quarantined
 
@@ -28,16 +30,20 @@ from persistence.domain.errors import (
 from persistence.domain.facts import (
     Adjustment,
     AnyFact,
+    BalanceReport,
     Category,
+    Charge,
     Deposit,
     EquitySnapshot,
     EventStatus,
     Fact,
+    Fee,
     Fill,
     ManualTransaction,
     OrderEvent,
     OrderSide,
     OrderType,
+    Rate,
     Void,
     Withdrawal,
 )
@@ -48,9 +54,10 @@ from persistence.domain.performance import PerformanceMetrics, PerformanceReposi
 from persistence.domain.transaction import Transaction, TransactionRepository, TransactionType
 
 __all__ = [
-    "Account", "AccountDeleted", "AccountRepository", "Adjustment", "AnyFact", "Balance", "BooksError", "Category", "CommitUnknown", "Conflict",
-    "Conventions", "Currency", "CurrencyMismatch", "Deposit", "EquitySnapshot", "EventStatus", "Fact", "Fill", "Immutable", "InsufficientFunds",
+    "Account", "AccountDeleted", "AccountRepository", "Adjustment", "AnyFact", "Balance", "BalanceReport", "BooksError", "Category", "Charge", "CommitUnknown",
+    "Conflict",
+    "Conventions", "Currency", "CurrencyMismatch", "Deposit", "EquitySnapshot", "EventStatus", "Fact", "Fee", "Fill", "Immutable", "InsufficientFunds",
     "Invalid", "ManualTransaction", "Money", "Order", "OrderEvent", "OrderRepository", "OrderSide", "OrderStatus", "OrderType", "Outcome",
-    "PerformanceMetrics", "PerformanceRepository", "Refusal", "Transaction", "TransactionRepository", "TransactionType", "Unavailable", "Void",
+    "PerformanceMetrics", "PerformanceRepository", "Rate", "Refusal", "Transaction", "TransactionRepository", "TransactionType", "Unavailable", "Void",
     "Withdrawal", "WrongDatabase",
 ]  # fmt: skip

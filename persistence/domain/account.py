@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from persistence.domain.money import Balance, Currency, Money
 from persistence.domain.transaction import Transaction, TransactionType
@@ -26,6 +27,8 @@ class Account:
     updated_at: datetime | None = None
     pending: list[Transaction] = field(default_factory=list)
     saved_state: tuple[str, bool] | None = field(default=None, repr=False)
+    #: Contracts by their symbol, as the books hold them: positions, not money. Read only.
+    contracts: dict[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.name = self.name or self.account_id

@@ -6,84 +6,96 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from persistence.domain import instants
 from persistence.domain.errors import Invalid
-from persistence.domain.money import ONE, Number, canonical, exact
+from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
+from persistence.domain.symbols import QUOTE_CURRENCIES, Given, Instrument, cut_symbol, instrument_of, is_pair
 
-#: Venues quote against these; the longest one that ends a symbol splits it (`BTCUSDT` is BTC and USDT).
-QUOTE_CURRENCIES = (
-    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDE", "USD", "DAI", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "TRY", "BRL",
-    "BTC", "ETH", "BNB", "SOL", "XRP", "DOGE", "TRX",
-)  # fmt: skip
-
-#: Worth one dollar each where a record gives no rate.
+#: Worth one dollar each unless somebody said otherwise.
 USD_LIKE = ("USD", "USDT", "USDC")
+#: Instruments that are remembered: more than any account trades.
+REMEMBERED = 4_096
 
 Moment = datetime | int
 
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """What fills the defaults of records: which currencies end a symbol, which are dollars, and each account's zone."""
+    """What fills the defaults of records: which currencies end a symbol, which are dollars, and each account's zone.
+
+    `pairs` maps notations to instruments: `{"XBTUSD": "XBT/USD", "BTC-PERP": "BTC/USDT:USDT"}`.
+    """
 
     quote_currencies: tuple[str, ...] = QUOTE_CURRENCIES
     usd_like: frozenset[str] = frozenset(USD_LIKE)
     time_zone: str = "UTC"
     account_time_zones: Mapping[str, str] = field(default_factory=dict, hash=False)
+    pairs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    #: Instruments by symbol and what else records said of them: symbols repeat.
+    known: dict[tuple[object, ...], Instrument] = field(default_factory=dict, hash=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for notation, target in self.pairs.items():
+            if not is_pair(target):
+                raise Invalid(f"symbols.pairs: {notation} is {target!r}; write BASE/QUOTE, or a contract as BASE/QUOTE:SETTLE")
 
     def zone_of(self, account_id: str) -> ZoneInfo:
         return ZoneInfo(self.account_time_zones.get(account_id, self.time_zone))
 
+    def instrument(
+        self,
+        symbol: str,
+        base: str | None = None,
+        quote: str | None = None,
+        settle: str | None = None,
+        contract: bool | None = None,
+        inverse: bool | None = None,
+        has_multiplier: bool = False,
+    ) -> Instrument:
+        """What a record trades, by its symbol and what it says besides. Raises `Invalid` where that can be read in two ways or none."""
+        key = (symbol, base, quote, settle, contract, inverse, has_multiplier)
+        found = self.known.get(key)
+        if found is None:
+            for name, given in (("base", base), ("quote", quote), ("settle", settle)):
+                if given is not None:
+                    code(given, name)
+            said = Given(base, quote, settle, contract, inverse, has_multiplier)
+            found = instrument_of(identifier(symbol, "symbol"), said, self.quote_currencies, self.pairs)
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[key] = found
+        return found
+
     def split(self, symbol: str) -> tuple[str, str] | None:
-        """(base, quote) of `BTC/USDT`, `BTC-USDT` or `BTCUSDT`; None where that cannot be told."""
-        return _split(symbol, self.quote_currencies)
-
-    def usd_rate(self, currency: str) -> Decimal | None:
-        return ONE if currency in self.usd_like else None
-
-
-@lru_cache(maxsize=4096)
-def _split(symbol: str, quotes: tuple[str, ...]) -> tuple[str, str] | None:
-    for separator in ("/", "-"):
-        if separator in symbol:
-            base, _, quote = symbol.partition(separator)
-            return (base, quote) if base and quote and separator not in quote else None
-    fitting = [q for q in quotes if symbol.endswith(q) and len(symbol) > len(q)]
-    quote = max(fitting, key=len, default="")
-    return (symbol[: -len(quote)], quote) if quote else None
-
-
-@lru_cache(maxsize=4096)
-def _checked_pair(symbol: str, quotes: tuple[str, ...]) -> tuple[str, str]:
-    pair = _split(symbol, quotes)
-    if pair is None:
-        raise _unsplittable(symbol)
-    return code(pair[0], "base"), code(pair[1], "quote")
-
-
-def _unsplittable(symbol: str) -> Invalid:
-    return Invalid(f'the symbol {symbol!r} ends with no configured quote currency; give "base" and "quote", or write it as BASE/QUOTE')
+        """(base, quote) of a spot symbol; None where it does not say them."""
+        try:
+            return cut_symbol(symbol, self.quote_currencies)
+        except Invalid:
+            return None
 
 
 DEFAULT_CONVENTIONS = Conventions()
 
 
 def identifier(value: str, name: str) -> str:
-    """The same id, once it is 1 to 128 printable characters. Raises `Invalid`."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 128 or not value.isprintable():
-        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}…"
-        raise Invalid(f"{name} is {shown}; an id is 1 to 128 printable characters")
+    """The same id, once it is 1 to 128 printable characters, none of them a blank at either end. Raises `Invalid`."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 128 or not value.isprintable() or value != value.strip():
+        raise Invalid(f"{name} is {_shown(value)}; an id is 1 to 128 printable characters, without blanks at its ends")
     return value
 
 
 def code(value: str, name: str) -> str:
     """The same currency code, once it is 1 to 32 printable characters without spaces. Raises `Invalid`."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 32 or not value.isprintable() or " " in value:
-        raise Invalid(f'{name} is {value!r:.60}; a currency is 1 to 32 printable characters without spaces, such as "USDT"')
+    if not isinstance(value, str) or not 1 <= len(value) <= 32 or not value.isprintable() or any(c.isspace() for c in value):
+        raise Invalid(f'{name} is {_shown(value)}; a currency is 1 to 32 printable characters without spaces, such as "USDT"')
     return str(value)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def positive(value: Number, name: str) -> Decimal:
@@ -91,18 +103,6 @@ def positive(value: Number, name: str) -> Decimal:
     if number <= 0:
         raise Invalid(f"{name} is {canonical(number)}; it must be above zero")
     return number
-
-
-def base_and_quote(symbol: str, base: str | None, quote: str | None, conventions: Conventions) -> tuple[str, str]:
-    """Raises `Invalid` where the symbol cannot be split and the record names neither."""
-    if base and quote:
-        return code(base, "base"), code(quote, "quote")
-    if base is None and quote is None:
-        return _checked_pair(symbol, conventions.quote_currencies)
-    pair = conventions.split(symbol)
-    if pair is None:
-        raise _unsplittable(symbol)
-    return code(base or pair[0], "base"), code(quote or pair[1], "quote")
 
 
 #: 2000-01-01 to 2100-01-01: an integer outside is most likely in another unit.
@@ -124,5 +124,35 @@ def text_or_empty(number: Decimal | None) -> str:
     return "" if number is None else canonical(number)
 
 
-def rate(given: Number | None, currency: str, conventions: Conventions, name: str) -> Decimal | None:
-    return conventions.usd_rate(currency) if given is None else positive(given, name)
+def usd_rate(given: Number | None, currency: str, name: str) -> Decimal | None:
+    """The USD value of one unit that a record gives; 0 says worthless, None says nothing. Raises `Invalid`."""
+    if given is None:
+        return None
+    number = exact(given, name)
+    if number < ZERO:
+        raise Invalid(f"{name} is {canonical(number)}; a rate is not below zero")
+    if currency == "USD" and number != ONE:
+        raise Invalid(f"{name} is {canonical(number)}; a dollar is worth one dollar: leave it out, or name the other currency")
+    return number
+
+
+def cash_of(instrument: Instrument, quantity: Decimal, price: Decimal, multiplier: Decimal, given: Decimal | None) -> Decimal:
+    """The cash of a fill, with the sign of its price: the venue's own amount, else quantity × price × multiplier. Raises `Invalid`."""
+    if given is None:
+        if instrument.inverse or instrument.is_quanto:
+            what, quotient = ("inverse", f", {canonical(quantity)} × {canonical(multiplier)} / {canonical(price)}") if instrument.inverse else ("quanto", "")
+            raise Invalid(
+                f"quote_quantity is missing; {instrument.name} is {what}, so its cash is the venue's own amount in {instrument.settle}{quotient}: "
+                "give quote_quantity"
+            )
+        return EXACT.multiply(EXACT.multiply(quantity, price), multiplier)
+    if _sign(given) != _sign(price):
+        raise Invalid(
+            f"quote_quantity is {canonical(given)} where price is {canonical(price)}; it has the sign of the price on either side: "
+            "the side says which way the money goes"
+        )
+    return given
+
+
+def _sign(number: Decimal) -> int:
+    return (number > 0) - (number < 0)

@@ -16,20 +16,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from numbers import Integral, Rational, Real
 from typing import ClassVar
 
 from persistence.domain.errors import CurrencyMismatch, InsufficientFunds, Invalid
 
-#: Wide enough for any sum or product of accepted numbers (40 digits, exponents within 30, three factors); a result that
+#: Wide enough for any sum or product of accepted numbers (31 digits before the point, 60 after it, three factors); a result that
 #: still did not fit would raise, because the context traps every rounding.
 EXACT = Context(prec=2_000, Emin=-100_000, Emax=100_000, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 
 #: Quotients for display (an average price) are taken to this many significant digits.
 SHOWN = Context(prec=28)
 
-#: Limits of the wire contract: more digits than any venue prints, and an exponent that keeps every product printable.
+#: Limits of the wire contract: more digits than any venue prints, and sizes that keep every product printable.
 MAX_DIGITS = 40
-MAX_EXPONENT = 30
+MAX_PLACES = 60
+#: Numbers have at most so many digits before the point.
+MAX_WHOLE_DIGITS = 31
 
 Number = Decimal | int | str | float
 
@@ -41,35 +44,50 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0
 
 
 def exact(value: Number, name: str = "amount") -> Decimal:
-    """The exact decimal that a number or its text means.
+    """The exact decimal that a number or its text means; a float means its shortest text, numpy's numbers their value.
 
-    Raises `Invalid` for NaN, infinities, booleans, text that is no plain number, more than 40 digits, or an exponent beyond ±30.
+    Raises `Invalid` for NaN, infinities, booleans, text that is no plain number, and numbers beyond the limits.
     """
-    if isinstance(value, bool) or not isinstance(value, Decimal | int | str | float):
-        raise Invalid(f'{name} is {_shown(value)}; it must be a number: a decimal string such as "0.015"')
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         if value.bit_length() > 140:
             raise Invalid(f"{name} has more than {MAX_DIGITS} digits; send at most {MAX_DIGITS}")
-        number = Decimal(value)
-    elif isinstance(value, Decimal):
-        number = value
-    else:
-        text = value if isinstance(value, str) else repr(value)
-        if len(text) > 100 or not _PLAIN_NUMBER.fullmatch(text):
-            raise Invalid(f'{name} is {_shown(value)}; it must be a plain finite number such as "0.015"')
-        number = Decimal(text)
-    return within_limits(number, name)
+        return within_limits(Decimal(int(value)), name)
+    if isinstance(value, Decimal):
+        return within_limits(value, name)
+    text = _text_of(value)
+    if text is None:
+        raise Invalid(f'{name} is {_shown(value)}; it must be a number: a decimal string such as "0.015"')
+    if len(text) > 120 or not _PLAIN_NUMBER.fullmatch(text):
+        raise Invalid(f'{name} is {_shown(value)}; it must be a plain finite number such as "0.015"')
+    return within_limits(Decimal(text), name)
+
+
+def _text_of(value: object) -> str | None:
+    """The text of a number that is neither an int nor a Decimal; None for what is no number."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float.__repr__(value)  # a subclass may say its name along with its value
+    if isinstance(value, Integral):
+        return str(int(value))
+    return None if isinstance(value, Rational) or not isinstance(value, Real) else float.__repr__(float(value))
 
 
 def within_limits(number: Decimal, name: str = "amount") -> Decimal:
-    """The same number, once it is finite, has at most 40 digits and an exponent within ±30. Raises `Invalid`."""
+    """The same number, once it is finite, below 10^31, of at most 40 digits and 60 places after the point. Raises `Invalid`."""
     _, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
         raise Invalid(f"{name} is {number}; it must be a finite number")
+    if not number:
+        return ZERO
     if len(digits) > MAX_DIGITS:
         raise Invalid(f"{name} has {len(digits)} digits; at most {MAX_DIGITS} are taken, nothing is rounded")
-    if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
-        raise Invalid(f"{name} is {_shown(number)} with the exponent {exponent}; exponents from -{MAX_EXPONENT} to {MAX_EXPONENT} are taken")
+    if exponent < -MAX_PLACES:
+        raise Invalid(f"{name} is {_shown(number)} with {-exponent} places after the point; at most {MAX_PLACES} are taken, nothing is rounded")
+    if number.adjusted() >= MAX_WHOLE_DIGITS:
+        raise Invalid(f"{name} is {_shown(number)}; numbers below 10^31 are taken")
     return number
 
 
@@ -143,6 +161,27 @@ class Currency(str):
 
     def __repr__(self) -> str:
         return f"Currency({str.__repr__(self)})"
+
+
+class ContractCode(Currency):
+    """What a contract's balance is counted in: the contract, by its symbol. A contract named BTC is not the coin."""
+
+    __slots__ = ()
+
+    def __new__(cls, code: str) -> ContractCode:
+        return str.__new__(cls, code)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ContractCode) and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(("contract", str.__str__(self)))
+
+    def __repr__(self) -> str:
+        return f"ContractCode({str.__repr__(self)})"
 
 
 WELL_KNOWN = tuple(Currency(code) for code in Currency.__annotations__)

@@ -11,7 +11,7 @@ class ClosedTrade(NamedTuple):
     """A round trip. Money in USD; `pnl` is net of fees and None where a rate was missing; `estimated` where one was not given
     by the record. `closing_fact_no` is the fill that closed it."""
 
-    symbol: str
+    position: str
     direction: str
     opened_at: int
     closed_at: int
@@ -89,8 +89,10 @@ class NewFact(NamedTuple):
     kind: str
     record_id: str
     instant: int
-    symbol: str | None
+    #: The key of the position that it changes, if it changes one.
+    position: str | None
     needs_rate: bool
+    voided: bool = False
 
 
 class Revision(NamedTuple):
@@ -111,6 +113,19 @@ class Withheld(NamedTuple):
     account_id: str
     date: Date
     reason: str
+
+
+_CONTRACT = "contract "
+
+
+def holding_key(name: str, kind: str) -> str:
+    """The key of a holding or a position: a currency's code or BASE/QUOTE, and a contract apart from both (a code has no blank)."""
+    return name if kind == "currency" else _CONTRACT + name
+
+
+def name_and_kind(key: str) -> tuple[str, str]:
+    """What `holding_key` made a key of."""
+    return (key.removeprefix(_CONTRACT), "contract") if key.startswith(_CONTRACT) else (key, "currency")
 
 
 FIGURE_COLUMNS = ("total_value_usd", "pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_drawdown", "win_rate", "profit_factor", "trades_count")

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 
+from persistence.domain.choice import Choice
 from persistence.domain.errors import Invalid
 from persistence.domain.money import Currency, Money
 
 
-class TransactionType(StrEnum):
+class TransactionType(Choice):
     """Its type decides a transaction's direction: a withdrawal of 100 debits 100. Two-way types move by the sign of their amount."""
 
     DEPOSIT = "deposit"

@@ -15,7 +15,7 @@ class Dialect(NamedTuple):
 
     #: A JSON array of the arguments, as `persistence.domain.texts.canonical_text` writes it.
     json_array: str
-    #: The JSON array of one argument over the rows of a group, in the order they are read in.
+    #: The JSON array of the first argument over the rows of a group, ordered by the second.
     json_group: str
     #: Bytes as lower-case hexadecimal text.
     hex: str
@@ -23,8 +23,8 @@ class Dialect(NamedTuple):
     def array(self, *columns: str) -> str:
         return self.json_array.format(", ".join(columns))
 
-    def array_of_rows(self, column: str) -> str:
-        return self.json_group.format(column)
+    def array_of_rows(self, column: str, order: str) -> str:
+        return self.json_group.format(column, order)
 
     def hexadecimal(self, column: str) -> str:
         return self.hex.format(column)

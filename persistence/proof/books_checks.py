@@ -5,14 +5,14 @@ which command shows more. Checks read one consistent snapshot and change nothing
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby, islice
 
 from persistence.books import facts, movements, orders
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.order import OrderState
+from persistence.domain.order_state import OrderKey, OrderState, derive_orders
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -54,14 +54,13 @@ def quarantine_is_whole(connection: Connection) -> Iterator[Finding]:
 def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
     """Every sum by account, currency and type is that of its transactions, to the last decimal."""
     summed = {
-        (a, c, t): (Decimal(amount), count)
-        for a, c, t, amount, count in connection.execute(
-            "SELECT account_id, currency, type, decimal_sum(amount), count(*) FROM transactions GROUP BY account_id, currency, type"
+        (a, c, k, t): (Decimal(amount), count)
+        for a, c, k, t, amount, count in connection.execute(
+            "SELECT account_id, currency, kind, type, decimal_sum(amount), count(*) FROM transactions GROUP BY account_id, currency, kind, type"
         )
     }
-    stored = {
-        (a, c, t): (Decimal(amount), n) for a, c, t, amount, n in connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals")
-    }
+    sql = "SELECT account_id, currency, kind, type, amount, count FROM transaction_totals"
+    stored = {(a, c, k, t): (Decimal(amount), n) for a, c, k, t, amount, n in connection.execute(sql)}
     for key in sorted({*summed, *stored}):
         expected, found = summed.get(key, (ZERO, 0)), stored.get(key, (ZERO, 0))
         if expected != found:
@@ -70,17 +69,18 @@ def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
 
 def balances_are_explained(connection: Connection) -> Iterator[Finding]:
     """available + reserved = Σ transactions, for every account and currency."""
-    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transactions GROUP BY account_id, currency")
+    yield from _balances(connection, "SELECT account_id, currency, kind, decimal_sum(amount) FROM transactions GROUP BY account_id, currency, kind")
 
 
 def balances_follow_sums(connection: Connection) -> Iterator[Finding]:
     """The same from the sums that are kept, which costs nothing however many transactions there are."""
-    yield from _balances(connection, "SELECT account_id, currency, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency")
+    yield from _balances(connection, "SELECT account_id, currency, kind, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency, kind")
 
 
 def _balances(connection: Connection, sums: str) -> Iterator[Finding]:
-    explained = {(a, c): Decimal(amount) for a, c, amount in connection.execute(sums)}
-    stored = {(a, c): EXACT.add(Decimal(f), Decimal(r)) for a, c, f, r in connection.execute("SELECT account_id, currency, available, reserved FROM balances")}
+    explained = {(a, c, k): Decimal(amount) for a, c, k, amount in connection.execute(sums)}
+    sql = "SELECT account_id, currency, kind, available, reserved FROM balances"
+    stored = {(a, c, k): EXACT.add(Decimal(free), Decimal(held)) for a, c, k, free, held in connection.execute(sql)}
     for key in sorted({*explained, *stored}):
         expected, found = explained.get(key, ZERO), stored.get(key, ZERO)
         if expected != found:
@@ -105,31 +105,35 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
 
 
 def orders_match_their_facts(connection: Connection) -> Iterator[Finding]:
-    """Every order is what its live facts make of it, and every live fact of an order has one."""
+    """Every order is what the live facts of its id make of it, and every live fact of an order has one."""
     # Both streams come in the order of the identity, so one pass over each compares them.
     derived = facts.facts_by_order(connection)
     stored = orders.all_states(connection)
     left, right = next(derived, None), next(stored, None)
     while left is not None or right is not None:
-        key = min(side[0] for side in (left, right) if side is not None)
-        expected, found = None, None
-        if left is not None and left[0] == key:
-            expected, left = OrderState.derive(left[1]), next(derived, None)
-        if right is not None and right[0] == key:
+        order_id = min(side[0] for side in (left, right) if side is not None)
+        expected: list[OrderState] = []
+        found: dict[OrderKey, orders.Stored] = {}
+        if left is not None and left[0] == order_id:
+            expected, left = derive_orders(left[1]).orders, next(derived, None)
+        if right is not None and right[0] == order_id:
             found, right = right[1], next(stored, None)
-        yield from order_finding(key, expected, found)
+        yield from order_findings(order_id, expected, found)
 
 
-def order_finding(key: tuple[str, str], expected: OrderState | None, found: orders.Stored | None) -> Iterator[Finding]:
-    """Whether an order is stored as its facts make it."""
-    if expected != (found.state if found else None) or (found and expected and expected.reserved() != (found.reserved, found.reserved_currency)):
-        where, look = f"order {key[0]} of {key[1]}", f"jarvis orders --account {key[1]}"
-        yield Finding("orders match their facts", where, _order(expected), _order(found and found.state), look)
+def order_findings(order_id: orders.OrderId, expected: Sequence[OrderState], found: Mapping[OrderKey, orders.Stored]) -> Iterator[Finding]:
+    """Whether the orders of an id are stored as its facts make them."""
+    states = {state.key: state for state in expected}
+    for key in sorted({*states, *found}):
+        state, stored = states.get(key), found.get(key)
+        if state is None or stored is None or state != stored.state or state.reserved() != (stored.reserved, stored.reserved_currency):
+            where, look = f"order {order_id[0]} of {order_id[1]}, {key.side} {key.instrument}", f"jarvis orders --account {order_id[1]}"
+            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None), look)
 
 
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
     """One content row per identity that is not erased, in the table of its kind."""
-    for kind, table in _CONTENT.items():
+    for kind, table in ((kind, content.table) for kind, content in facts.CONTENT_OF.items()):
         sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
         for record_id, account_id in connection.execute(sql, (kind,)):
             yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", "jarvis verify --chain")
@@ -137,22 +141,22 @@ def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
 
 def content_and_movements_follow(connection: Connection, after: int = 0) -> Iterator[Finding]:
     """Of every fact (after a number): its content has the digest of its identity, and its transactions are those it makes."""
-    stored = groupby(movements.rows_after(connection, after), key=lambda row: row[0] // movements.LEGS)
+    stored = groupby(movements.rows_after(connection, after), key=lambda row: row.number // movements.LEGS)
     number, rows = next(stored, (None, iter(())))
     for recorded in facts.recorded_by_number(connection, after):
         fact, fact_no = recorded.fact, recorded.fact_no
         while number is not None and number < fact_no:
             number, rows = next(stored, (None, iter(())))  # of facts without content: said by other checks
         found = list(rows) if number == fact_no else []
-        where = f"{fact.kind} {fact[1]} of {fact[0]} (fact {fact_no})"
-        if recorded.identity != (fact[1], fact[0], fact.kind) or recorded.digest != fact.digest:
+        where = f"{fact.kind} {fact.record_id} of {fact.account_id} (fact {fact_no})"
+        if recorded.identity != (fact.record_id, fact.account_id, fact.kind) or recorded.digest != fact.digest:
             said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
             yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", "jarvis verify --chain")
         expected = movements.transactions_of(fact_no, fact)
         if recorded.state == facts.VOIDED:
             expected += [movements.reversed_row(row) for row in expected]
         if found != expected:
-            look = f"jarvis transactions --account {fact[0]}; jarvis rebuild --check"
+            look = f"jarvis transactions --account {fact.account_id}; jarvis rebuild --check"
             yield Finding("transactions follow from their facts", where, _movements(expected), _movements(found), look)
 
 
@@ -169,20 +173,18 @@ def movements_match_their_facts(connection: Connection) -> Iterator[Finding]:
 
 
 def voids_count(connection: Connection) -> Iterator[Finding]:
-    """A fact is voided where a void names it, and only there."""
+    """A fact is voided where a void names it, a later fee also where one names its fill; and only there."""
     sql = (
         "SELECT f.kind, f.record_id, f.account_id, f.state FROM facts f WHERE f.state < 2 AND f.state <> CASE WHEN "
-        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind) THEN 1 ELSE 0 END"
+        "EXISTS (SELECT 1 FROM voids v WHERE v.account_id = f.account_id AND v.target_id = f.record_id AND v.target_kind = f.kind) "
+        "OR EXISTS (SELECT 1 FROM fees e JOIN voids v ON v.account_id = e.account_id AND v.target_id = e.fill_id AND v.target_kind = 'fill' "
+        "WHERE e.fact_no = f.fact_no) THEN 1 ELSE 0 END"
     )
     for kind, record_id, account_id, state in connection.execute(sql):
         expected, found = ("live", "voided") if state else ("voided", "live")
         yield Finding("voids count", f"{kind} {record_id} of {account_id}", expected, found, "jarvis rebuild --check")
 
 
-_CONTENT = {
-    "fill": "fills", "deposit": "flows", "withdrawal": "flows", "order": "order_events", "metrics": "equity_snapshots", "void": "voids",
-    "transaction": "entries", "adjustment": "entries",
-}  # fmt: skip
 #: Checks of the engine's own: that tables, indexes and references fit. Where the live books are kept by another one, a copy is checked.
 FILE_CHECKS: tuple[FileCheck, ...] = (file_is_sound, references_hold)
 CHECKS: tuple[Check, ...] = (
@@ -201,4 +203,4 @@ def _order(state: OrderState | None) -> str:
 
 
 def _movements(rows: list[movements.TransactionRow]) -> str:
-    return ", ".join(f"{row[3]} {row[5]} {row[4]}" for row in rows) or "none"
+    return ", ".join(f"{row.type} {row.amount} {row.currency}" for row in rows) or "none"

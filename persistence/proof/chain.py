@@ -124,7 +124,7 @@ def _next_block(connection: Connection, last: Block, now: int) -> Block | None:
     places = recorded_places(connection)
     entries = [_entry(FACT, number, text) for number, text in fact_texts(connection, last.facts_to + 1, facts_to, places)]
     since = [(number, kind, json.loads(content)) for number, kind, content in connection.execute(
-        "SELECT event_no, kind, content FROM chain_events WHERE event_no BETWEEN ? AND ?", (last.events_to + 1, events_to)
+        "SELECT event_no, kind, content FROM chain_events WHERE event_no BETWEEN ? AND ? ORDER BY event_no", (last.events_to + 1, events_to)
     )]  # fmt: skip
     for _, kind, content in since:
         if kind == RECORDED_ANEW and content["fact_no"] <= last.facts_to:

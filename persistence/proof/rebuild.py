@@ -14,7 +14,7 @@ from persistence.books.posting import Posting
 from persistence.domain.errors import Damaged, Unavailable
 from persistence.domain.facts import Fill, Void
 from persistence.domain.finding import Finding
-from persistence.domain.order import OrderState
+from persistence.domain.order_state import OrderState, derive_orders
 from persistence.engine.contract import Connection, Database
 from persistence.engine.sqlite import attached
 from persistence.engine.sqlite.attached import Derived
@@ -24,18 +24,19 @@ FACTS_AT_ONCE = 1_000
 NAME = "what is derived equals a rebuild"
 #: (table, key, what else is compared); what records arrival is not.
 _DERIVED = tuple(Derived(*row) for row in (
-    ("transactions", "transaction_no", "account_id, occurred_at, type, currency, amount, description, reference"),
-    ("transaction_totals", "account_id, currency, type", "amount, count"),
-    ("balances", "account_id, currency", "available, reserved"),
+    ("transactions", "transaction_no", "account_id, occurred_at, type, currency, kind, amount, description, reference"),
+    ("transaction_totals", "account_id, currency, kind, type", "amount, count"),
+    ("balances", "account_id, currency, kind", "available, reserved"),
     (
-        "orders", "order_id, account_id",
+        "orders", "order_id, account_id, instrument, side",
         (
-            "symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, placed, reserve, quantity_given, "
-            "ended_status, created_at, updated_at, executed_at, status, reserved, reserved_currency"
+            "symbol, order_type, quantity, price, cost, base, quote, settle, inverse, multiplier, filled, cash, weight, notional, fills_count, placed, "
+            "reserve, quantity_given, amended, ended_status, created_at, updated_at, executed_at, status, reserved, reserved_currency"
         ),
     ),
     ("facts", "fact_no", "state"),
     ("voids", "fact_no", "target_fact_no"),
+    ("order_events", "fact_no", "waiting"),
 ))  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def _rebuild(connection: Connection, now: int) -> None:
         connection.execute(f"DELETE FROM {table}")
     connection.execute("UPDATE facts SET state = 0 WHERE state = 1")
     connection.execute("UPDATE voids SET target_fact_no = NULL")
+    connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
     posting = Posting(connection, now, None)
     voids = []
     recorded = facts.recorded_by_number(connection)
@@ -72,11 +74,14 @@ def _derive_orders(connection: Connection) -> list[OrderState]:
     found_orders = facts.facts_by_order(connection)
     while group := list(islice(found_orders, FACTS_AT_ONCE)):
         writer = orders.StateWriter()
-        for _, found in group:
-            state = OrderState.derive(found)
-            writer.put(None, state)
-            if state is not None and state.reserved()[1] is not None:
-                reserving.append(state)
+        for order_id, found in group:
+            derived = derive_orders(found)
+            if derived.waiting:
+                orders.mark_waiting(connection, order_id, derived.waiting)
+            for state in derived.orders:
+                writer.put(None, state)
+                if state.reserved()[1] is not None:
+                    reserving.append(state)
         writer.write(connection)
     return reserving
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from persistence.books.events import PLACE_CHANGED, RECORDED_ANEW, of_kind
+from persistence.books.facts import CONTENTS
 from persistence.books.movements import LEGS, REVERSAL
 from persistence.domain.texts import canonical_text
 from persistence.engine.contract import Connection
@@ -26,19 +27,20 @@ class _Statements(NamedTuple):
 @cache
 def _statements(dialect: Dialect) -> _Statements:
     fact = dialect.array(*_FACT, dialect.hexadecimal("f.digest"), "f.recorded_at")
-    leg = dialect.array("t.leg", "t.type", "t.currency", "t.amount", "t.occurred_at", "t.description", "t.reference")
+    leg = dialect.array("t.leg", "t.type", "t.currency", "t.kind", "t.amount", "t.occurred_at", "t.description", "t.reference")
     # The transactions of a fact lie side by side; the index by account would be the longer way, so it is kept from being used.
     legs = (
-        f"SELECT {dialect.array_of_rows(leg)} FROM transactions t WHERE t.transaction_no BETWEEN f.fact_no * {LEGS} AND f.fact_no * {LEGS} + {REVERSAL - 1} "
+        f"SELECT {dialect.array_of_rows(leg, 't.leg')} FROM transactions t "
+        f"WHERE t.transaction_no BETWEEN f.fact_no * {LEGS} AND f.fact_no * {LEGS} + {REVERSAL - 1} "
         "AND t.account_id || '' = f.account_id"
     )
     held = dialect.array("quarantine_no", dialect.hexadecimal("raw_digest"), "reason", "detail", "kind", "account_id", "record_id", "received_at")
     event = dialect.array("event_no", "kind", "happened_at", "content")
     return _Statements(
-        f"SELECT f.fact_no, {fact}, ({legs}) FROM facts f WHERE f.fact_no BETWEEN ? AND ?",
-        f"SELECT f.fact_no, {fact}, NULL FROM facts f WHERE f.fact_no BETWEEN ? AND ?",
-        f"SELECT quarantine_no, {held} FROM quarantine WHERE quarantine_no BETWEEN ? AND ?",
-        f"SELECT event_no, {event} FROM chain_events WHERE event_no BETWEEN ? AND ?",
+        f"SELECT f.fact_no, {fact}, ({legs}) FROM facts f WHERE f.fact_no BETWEEN ? AND ? ORDER BY f.fact_no",
+        f"SELECT f.fact_no, {fact}, NULL FROM facts f WHERE f.fact_no BETWEEN ? AND ? ORDER BY f.fact_no",
+        f"SELECT quarantine_no, {held} FROM quarantine WHERE quarantine_no BETWEEN ? AND ? ORDER BY quarantine_no",
+        f"SELECT event_no, {event} FROM chain_events WHERE event_no BETWEEN ? AND ? ORDER BY event_no",
     )
 
 
@@ -47,7 +49,7 @@ _SEQUENCE_AT, _PRODUCER_AT = _FACT.index("f.sequence"), _FACT.index("f.producer"
 #: The text of a time that is finer than a microsecond, where the engine gave one: the content's digest leaves it out.
 _FINER_TIMES = " UNION ALL ".join(
     f"SELECT fact_no, given_time FROM {table} WHERE fact_no BETWEEN ?1 AND ?2 AND given_time IS NOT NULL"
-    for table in ("fills", "flows", "order_events", "equity_snapshots", "voids")
+    for table in sorted(content.table for content in CONTENTS if "given_time" in content.columns)
 )
 
 

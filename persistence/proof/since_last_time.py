@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from persistence.books import events, facts, orders
 from persistence.books.movements import LEGS, REVERSAL
 from persistence.domain.finding import Finding
 from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.order import OrderState
+from persistence.domain.order_state import derive_orders
 from persistence.engine.contract import Connection, Database
 from persistence.proof import chain
-from persistence.proof.books_checks import balances_follow_sums, content_and_movements_follow, order_finding, reserved_is_explained
+from persistence.proof.books_checks import balances_follow_sums, content_and_movements_follow, order_findings, reserved_is_explained
 from persistence.proof.chain_checks import check_chain
 
 
@@ -42,12 +42,12 @@ def remember(database: Database, copy: Database, now: int) -> None:
     """Keep what a verification without findings saw of a copy: its place, and the sums that new transactions are added to."""
     with copy.get_connection() as connection:
         seen = reach_of(connection)
-        totals = connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals").fetchall()
+        totals = connection.execute("SELECT account_id, currency, kind, type, amount, count FROM transaction_totals").fetchall()
     with database.transaction() as connection:
         connection.execute("DELETE FROM verifications")
         connection.execute("DELETE FROM verified_totals")
         connection.execute("INSERT INTO verifications (verified_at, facts_to, events_to, block_no) VALUES (?, ?, ?, ?)", (now, *seen))
-        connection.executemany("INSERT INTO verified_totals (account_id, currency, type, amount, count) VALUES (?, ?, ?, ?, ?)", totals)
+        connection.executemany("INSERT INTO verified_totals (account_id, currency, kind, type, amount, count) VALUES (?, ?, ?, ?, ?, ?)", totals)
 
 
 def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]:
@@ -61,14 +61,18 @@ def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]
 
 
 _NEW_SUMS = (
-    "SELECT account_id, currency, type, amount, count FROM ("
-    f"SELECT account_id, currency, type, decimal_sum(amount) AS amount, count(*) AS count FROM transactions WHERE transaction_no >= (?1 + 1) * {LEGS} "
-    "GROUP BY account_id, currency, type UNION ALL "
-    # Reversals of older facts, by the first void that names them.
-    "SELECT t.account_id, t.currency, t.type, t.amount, 1 FROM voids v JOIN transactions t "
-    f"ON t.transaction_no BETWEEN v.target_fact_no * {LEGS} + {REVERSAL} AND v.target_fact_no * {LEGS} + {LEGS - 1} "
-    "WHERE v.fact_no > ?1 AND v.target_fact_no <= ?1 AND NOT EXISTS (SELECT 1 FROM voids o WHERE o.account_id = v.account_id "
-    "AND o.target_id = v.target_id AND o.target_kind = v.target_kind AND o.fact_no < v.fact_no))"
+    "SELECT account_id, currency, kind, type, amount, count FROM ("
+    "SELECT account_id, currency, kind, type, decimal_sum(amount) AS amount, count(*) AS count FROM transactions "
+    f"WHERE transaction_no >= (?1 + 1) * {LEGS} GROUP BY account_id, currency, kind, type UNION ALL "
+    # Reversals of older facts that were voided since: by the first void that names them, or their fill.
+    "SELECT t.account_id, t.currency, t.kind, t.type, t.amount, 1 FROM ("
+    "SELECT v.target_fact_no AS fact_no FROM voids v WHERE v.fact_no > ?1 AND v.target_fact_no <= ?1 UNION "
+    "SELECT e.fact_no FROM voids v JOIN fees e ON e.account_id = v.account_id AND e.fill_id = v.target_id "
+    "WHERE v.fact_no > ?1 AND v.target_kind = 'fill' AND e.fact_no <= ?1) AS voided "
+    "JOIN facts f ON f.fact_no = voided.fact_no LEFT JOIN fees e ON e.fact_no = f.fact_no JOIN transactions t "
+    f"ON t.transaction_no BETWEEN f.fact_no * {LEGS} + {REVERSAL} AND f.fact_no * {LEGS} + {LEGS - 1} "
+    "WHERE NOT EXISTS (SELECT 1 FROM voids o WHERE o.fact_no <= ?1 AND o.account_id = f.account_id "
+    "AND ((o.target_id = f.record_id AND o.target_kind = f.kind) OR (o.target_id = e.fill_id AND o.target_kind = 'fill')))) AS sums"
 )
 
 
@@ -78,20 +82,19 @@ def _sums_moved_with_transactions(connection: Connection, verified: Verified) ->
     # A fact that is saved by hand again keeps its old number, so its account waits for the next full verification.
     for _, content in events.of_kind(connection, events.RECORDED_ANEW, verified.events_to):
         deleted.add(connection.execute("SELECT account_id FROM facts WHERE fact_no = ?", (content["fact_no"],)).get)
-    expected: dict[tuple[str, str, str], tuple[Decimal, int]] = {}
+    expected: dict[tuple[str, str, str, str], tuple[Decimal, int]] = {}
 
-    def add(rows: Iterator[tuple[str, str, str, str, int]]) -> None:
-        for account_id, currency, kind, amount, count in rows:
+    def add(rows: Iterable[tuple[str, str, str, str, str, int]]) -> None:
+        for account_id, currency, kind, type_, amount, count in rows:
             if account_id not in deleted:
-                before = expected.get((account_id, currency, kind), (ZERO, 0))
-                expected[account_id, currency, kind] = EXACT.add(before[0], Decimal(amount)), before[1] + count
+                before = expected.get((account_id, currency, kind, type_), (ZERO, 0))
+                expected[account_id, currency, kind, type_] = EXACT.add(before[0], Decimal(amount)), before[1] + count
 
     if verified.facts_to:
-        add(connection.execute("SELECT account_id, currency, type, amount, count FROM verified_totals"))
+        add(connection.execute("SELECT account_id, currency, kind, type, amount, count FROM verified_totals"))
     add(connection.execute(_NEW_SUMS, (verified.facts_to,)))
-    stored = {
-        (a, c, t): (Decimal(amount), n) for a, c, t, amount, n in connection.execute("SELECT account_id, currency, type, amount, count FROM transaction_totals")
-    }
+    sql = "SELECT account_id, currency, kind, type, amount, count FROM transaction_totals"
+    stored = {(a, c, k, t): (Decimal(amount), n) for a, c, k, t, amount, n in connection.execute(sql)}
     for key in sorted({*expected, *stored}):
         wanted, found = expected.get(key, (ZERO, 0)), stored.get(key, (ZERO, 0))
         if wanted != found and key[0] not in deleted:
@@ -102,11 +105,12 @@ def _sums_moved_with_transactions(connection: Connection, verified: Verified) ->
 def _new_orders(connection: Connection, verified: Verified) -> Iterator[Finding]:
     """The orders that new facts, or voids of older ones, belong to."""
     sql = (
-        "SELECT order_id, account_id FROM fills WHERE fact_no > ?1 UNION SELECT order_id, account_id FROM order_events WHERE fact_no > ?1 UNION "
-        "SELECT f.order_id, f.account_id FROM voids v JOIN fills f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?1 UNION "
+        "SELECT order_id, account_id FROM fills WHERE fact_no > ?1 AND order_id IS NOT NULL UNION "
+        "SELECT order_id, account_id FROM order_events WHERE fact_no > ?1 UNION "
+        "SELECT f.order_id, f.account_id FROM voids v JOIN fills f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?1 AND f.order_id IS NOT NULL UNION "
         "SELECT e.order_id, e.account_id FROM voids v JOIN order_events e ON e.fact_no = v.target_fact_no WHERE v.fact_no > ?1"
     )
-    keys: list[Any] = connection.execute(sql, (verified.facts_to,)).fetchall()
-    for key in keys:
-        stored = orders.find_states(connection, [key]).get(key)
-        yield from order_finding(key, OrderState.derive(facts.facts_of_order(connection, *key)), stored)
+    ids: list[orders.OrderId] = connection.execute(sql, (verified.facts_to,)).fetchall()
+    stored = orders.find_states(connection, ids)
+    for order_id in ids:
+        yield from order_findings(order_id, derive_orders(facts.facts_of_order(connection, *order_id)).orders, stored.get(order_id, {}))

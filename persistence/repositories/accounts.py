@@ -10,6 +10,7 @@ from typing import Any
 from persistence.books import events, facts
 from persistence.books.accounts import lift_tombstone
 from persistence.books.ledger import Ledger
+from persistence.books.movements import CONTRACT, CURRENCY
 from persistence.domain.account import Account, AccountRepository
 from persistence.domain.conventions import identifier
 from persistence.domain.facts import Adjustment, AnyFact
@@ -125,19 +126,26 @@ class SQLiteAccountRepository(AccountRepository):
 
 
 def balance_of(connection: Connection, account_id: str) -> Balance:
+    """What an account holds of currencies."""
     available, reserved = {}, {}
-    for currency, free, held in connection.execute("SELECT currency, available, reserved FROM balances WHERE account_id = ?", (account_id,)):
+    sql = "SELECT currency, available, reserved FROM balances WHERE account_id = ? AND kind = ? ORDER BY currency"
+    for currency, free, held in connection.execute(sql, (account_id, CURRENCY)):
         available[Currency(currency)], reserved[Currency(currency)] = Decimal(free), Decimal(held)
     balance = Balance(available, reserved)
     balance.mark_saved()
     return balance
 
 
+def _contracts_of(connection: Connection, account_id: str) -> dict[str, Decimal]:
+    sql = "SELECT currency, available FROM balances WHERE account_id = ? AND kind = ? ORDER BY currency"
+    return {symbol: Decimal(held) for symbol, held in connection.execute(sql, (account_id, CONTRACT))}
+
+
 def _entity(connection: Connection, row: Sequence[Any]) -> Account:
     account_id, name, active, opened, created, updated = row
     return Account(
         account_id, name, balance_of(connection, account_id), bool(active), None if opened is None else to_datetime(opened),
-        to_datetime(created), to_datetime(updated), saved_state=(name, bool(active)),
+        to_datetime(created), to_datetime(updated), saved_state=(name, bool(active)), contracts=_contracts_of(connection, account_id),
     )  # fmt: skip
 
 

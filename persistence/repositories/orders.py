@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
@@ -18,16 +18,18 @@ from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Conflict, Immutable, Invalid
 from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
+from persistence.domain.money import ONE
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
+from persistence.domain.symbols import Instrument, notations
 from persistence.engine.contract import NO_LIMIT, Connection, Database
 
 _COLUMNS = (
-    "order_id, account_id, symbol, side, order_type, quantity, price, base, quote, multiplier, filled, cash, weight, fills_count, status, "
-    "created_at, updated_at, executed_at, reserve"
+    "order_id, account_id, instrument, symbol, side, order_type, quantity, price, cost, base, quote, settle, inverse, multiplier, filled, cash, weight, "
+    "notional, fills_count, status, created_at, updated_at, executed_at, reserve"
 )
 #: The terms of the partial index on open orders, word for word.
 _OPEN = "status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'"
-_NEWEST_FIRST = "created_at DESC, order_id DESC"
+_NEWEST_FIRST = "created_at DESC, order_id DESC, instrument DESC, side DESC"
 
 
 class SQLiteOrderRepository(OrderRepository):
@@ -49,9 +51,23 @@ class SQLiteOrderRepository(OrderRepository):
                 self._save(connection, ledger, order)
                 order.executions, order.saved_terms, order.saved_status = [], order.terms, order.status
 
-    def find_by_id(self, order_id: str, account_id: str | None = None) -> Order | None:
+    def find_by_id(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> Order | None:
         where, params = ("order_id = ?", (order_id,)) if account_id is None else ("order_id = ? AND account_id = ?", (order_id, account_id))
-        return next(iter(self._select(where, params, "account_id", 1)), None)
+        found = self._select(where, params, "account_id, instrument, side", None)
+        return self._the_one(order_id, [o for o in found if o.account_id == found[0].account_id], symbol, side)
+
+    def _the_one(self, order_id: str, found: list[Order], symbol: str | None, side: OrderSide | str | None) -> Order | None:
+        """The order of an id that symbol and side say. Raises `Conflict`, naming them, where they fit several."""
+        wanted = None if side is None else OrderSide(side)
+        fitting = [o for o in found if (symbol is None or symbol in self._names(o)) and wanted in (None, o.side)]
+        if len(fitting) > 1:
+            named = ", ".join(f"{o.side} {o.instrument}" for o in fitting)
+            raise Conflict(f"order {order_id} of account {fitting[0].account_id} stands for {len(fitting)} orders: {named}; give symbol and side")
+        return fitting[0] if fitting else None
+
+    def _names(self, order: Order) -> set[str]:
+        names = {order.symbol, str(order.instrument)}
+        return names if order.settle is not None else names.union(notations(str(order.base), str(order.quote)))
 
     def find_all(self, limit: int | None = 1000) -> list[Order]:
         return self._select("TRUE", (), _NEWEST_FIRST, limit)
@@ -59,18 +75,18 @@ class SQLiteOrderRepository(OrderRepository):
     def find_by_account(self, account_id: str, limit: int | None = 1000) -> list[Order]:
         return self._select("account_id = ?", (account_id,), _NEWEST_FIRST, limit)
 
-    def exists(self, order_id: str) -> bool:
-        return self.find_by_id(order_id) is not None
+    def exists(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> bool:
+        return self.find_by_id(order_id, account_id, symbol=symbol, side=side) is not None
 
-    def delete(self, order_id: str) -> bool:
+    def delete(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> bool:
         with self._database.transaction() as connection:
-            order = self.find_by_id(order_id)
+            order = self.find_by_id(order_id, account_id, symbol=symbol, side=side)
             if order is None:
                 return False
             if order.fills_count:
                 raise Immutable(f"order {order_id} has {order.fills_count} fills that moved money; record a Void of each, then delete it")
-            events = facts.facts_of_order(connection, order_id, order.account_id)
-            Ledger(self._database).record([_void_of(event, "order deleted") for event in events if isinstance(event, OrderEvent)])
+            events = self._events_of(connection, order)
+            Ledger(self._database).record([_void_of(event, "order deleted", connection.now) for event in events])
             return True
 
     def get_pending_orders(self, account_id: str) -> list[Order]:
@@ -84,21 +100,32 @@ class SQLiteOrderRepository(OrderRepository):
         return self._select(f"account_id = ? AND status = ?{opened}", (account_id, str(status)), _NEWEST_FIRST, limit)
 
     def find_by_symbol(self, account_id: str, symbol: str, limit: int | None = 1000) -> list[Order]:
-        return self._select("account_id = ? AND symbol = ?", (account_id, symbol), _NEWEST_FIRST, limit)
+        """By any notation of its instrument."""
+        pair = self._conventions.split(symbol)
+        instrument = symbol if pair is None else "/".join(pair)
+        where = "account_id = ? AND (instrument = ? OR symbol = ? OR instrument = ?)"
+        return self._select(where, (account_id, instrument, symbol, self._conventions.pairs.get(symbol, symbol)), _NEWEST_FIRST, limit)
 
-    def get_fills(self, account_id: str, order_id: str) -> list[Fill]:
+    def get_fills(self, account_id: str, order_id: str, *, symbol: str | None = None, side: OrderSide | str | None = None) -> list[Fill]:
+        order = self.find_by_id(order_id, account_id, symbol=symbol, side=side)
+        if order is None:
+            return []
         with self._database.get_connection() as connection:
             found = facts.facts_of_order(connection, order_id, account_id)
-        return sorted((f for f in found if isinstance(f, Fill)), key=lambda f: f.place)
+        return sorted((f for f in found if isinstance(f, Fill) and _key_of(f) == _key(order)), key=lambda f: f.place)
 
     def get_statistics(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> OrderStatistics:
         where, params = period("account_id", "executed_at", account_id, start, end)
         with self._database.get_connection() as connection:
-            sql = f"SELECT count(*), coalesce(sum(fills_count), 0) FROM orders {where} AND fills_count > 0"
+            sql = f"SELECT count(*), CAST(coalesce(sum(fills_count), 0) AS BIGINT) FROM orders {where} AND fills_count > 0"
             orders, fills = connection.execute(sql, params).get
-            volume = connection.execute(f"SELECT quote, decimal_sum(cash) FROM orders {where} AND fills_count > 0 GROUP BY quote ORDER BY quote", params)
+            volume = connection.execute(
+                f"SELECT coalesce(settle, quote), decimal_sum(cash) FROM orders {where} AND fills_count > 0 GROUP BY 1 ORDER BY 1", params
+            )
             volumes = {quote: Decimal(text) for quote, text in volume}
-            symbols = dict(connection.execute(f"SELECT symbol, count(*) FROM orders {where} AND fills_count > 0 GROUP BY symbol ORDER BY symbol", params))
+            symbols = dict(
+                connection.execute(f"SELECT instrument, count(*) FROM orders {where} AND fills_count > 0 GROUP BY instrument ORDER BY instrument", params)
+            )
         return OrderStatistics(orders, fills, volumes, symbols)
 
     def stream(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Order]:
@@ -119,63 +146,102 @@ class SQLiteOrderRepository(OrderRepository):
             return [_entity(row) for row in connection.execute(sql, (*params, NO_LIMIT if limit is None else limit))]
 
     def _save(self, connection: Connection, ledger: Ledger, order: Order) -> None:
-        known = self.find_by_id(order.order_id, order.account_id)
+        instrument = self._instrument(order)
+        known = self._known(order, instrument)
         recorded = facts.facts_of_order(connection, order.order_id, order.account_id) if known else []
         implied: list[AnyFact] = []
-        if known is not None and order.saved_terms is None and not _same_terms(known, order):
+        if known is not None and order.saved_terms is None and not _same_terms(known, order, instrument):
             raise Conflict(f"another order {order.order_id} is in the books with other terms; load and change that one, or choose another id")
         if known is None and order.fills_count > len(order.executions):
             raise Conflict(f"the fills of order {order.order_id} went with its account; build the order anew to save it")
         if known is None or (order.saved_terms is not None and order.terms != order.saved_terms):
-            placed = [f for f in recorded if isinstance(f, OrderEvent) and f.status == EventStatus.PLACED]
-            implied += [_void_of(event, "terms changed by a save") for event in placed]
+            placed = [f for f in recorded if isinstance(f, OrderEvent) and f.status == EventStatus.PLACED and _key_of(f) == _key(order)]
+            implied += [_void_of(event, "terms changed by a save", connection.now) for event in placed]
             implied.append(self._placed(order, connection))
         executed = [e for e in order.executions if not _is_recorded(connection, e.fill_id, order.account_id, Fill.kind)]
         if known is not None and known.fills_count + len(executed) != order.fills_count:
             raise Conflict(f"order {order.order_id} was executed by somebody else meanwhile; load it again")
         implied += [self._fill(order, execution) for execution in executed]
         if order.status in (OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED) and (known is None or known.status != order.status):
-            at = to_instant(order.updated_at or datetime.now(UTC))
+            at = connection.now if order.updated_at is None else to_instant(order.updated_at)
             implied.append(
                 OrderEvent(
                     event_id=_unused_event_id(connection, f"{order.order_id}:{order.status}", order.account_id),
-                    order_id=order.order_id, account_id=order.account_id, status=str(order.status),
+                    order_id=order.order_id, account_id=order.account_id, status=str(order.status), symbol=order.symbol, side=order.side,
                     occurred_at=max(at, to_instant(order.created_at or to_datetime(at))),
                 )
             )  # fmt: skip
         ledger.record(implied)
-        found = self.find_by_id(order.order_id, order.account_id)
+        found = self._known(order, instrument)
         by_hand = order.status in (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED) and order.status != order.saved_status
         if found is not None and found.status != order.status and not executed and by_hand:
             raise Invalid(f"order {order.order_id} is {found.status} in the books; call execute(executed_price=…) instead of setting its status")
+        if found is not None:
+            order.instrument = found.instrument
+
+    def _instrument(self, order: Order) -> Instrument | None:
+        """What an entity trades; None where its symbol does not say it, which recording it will refuse."""
+        try:
+            return self._conventions.instrument(order.symbol, order.base, order.quote, order.settle, order.contract, order.inverse, order.multiplier != ONE)
+        except Invalid:
+            return None
+
+    def _known(self, order: Order, instrument: Instrument | None) -> Order | None:
+        """The order in the books that an entity stands for."""
+        if instrument is None or order.side is None:
+            return None
+        where = "order_id = ? AND account_id = ? AND instrument = ? AND side = ? AND coalesce(settle, '') = ?"
+        params = (order.order_id, order.account_id, instrument.name, str(order.side), instrument.settle or "")
+        return next(iter(self._select(where, params, "order_no", 1)), None)
+
+    def _events_of(self, connection: Connection, order: Order) -> list[OrderEvent]:
+        """The placed events of an order, and of its id all others if it is the only order of it."""
+        found = facts.facts_of_order(connection, order.order_id, order.account_id)
+        events = [f for f in found if isinstance(f, OrderEvent)]
+        alone = len({_key_of(f) for f in found if isinstance(f, Fill) or f.status == EventStatus.PLACED}) == 1
+        return [e for e in events if alone or (e.status == EventStatus.PLACED and _key_of(e) == _key(order))]
 
     def _placed(self, order: Order, connection: Connection) -> OrderEvent:
         return OrderEvent(
             event_id=_unused_event_id(connection, f"{order.order_id}:placed", order.account_id),
             order_id=order.order_id, account_id=order.account_id, status=EventStatus.PLACED,
-            occurred_at=order.created_at or datetime.now(UTC), symbol=order.symbol, side=order.side,
-            order_type=None if order.order_type is None else str(order.order_type), quantity=order.quantity, price=order.price, base=order.base,
-            quote=order.quote, multiplier=order.multiplier, reserve=order.reserve, conventions=self._conventions,
+            occurred_at=order.created_at or connection.now, symbol=order.symbol, side=order.side,
+            order_type=None if order.order_type is None else str(order.order_type), quantity=order.quantity, price=order.price, cost=order.cost,
+            base=order.base, quote=order.quote, settle=order.settle, contract=order.contract, inverse=order.inverse, multiplier=order.multiplier,
+            reserve=order.reserve, conventions=self._conventions,
         )  # fmt: skip
 
-    def _fill(self, order: Order, execution: Any) -> Fill:
+    def _fill(self, order: Order, execution: Execution) -> Fill:
         if order.side is None or not order.symbol:
             raise Invalid(f"order {order.order_id} has no symbol and side yet, so its execution cannot be recorded")
         return Fill(
             fill_id=execution.fill_id, account_id=order.account_id, order_id=order.order_id, symbol=order.symbol, side=order.side,
             quantity=execution.quantity, price=execution.price, fee=execution.fee, fee_currency=execution.fee_currency,
-            executed_at=execution.executed_at, base=order.base, quote=order.quote, multiplier=order.multiplier, conventions=self._conventions,
+            quote_quantity=execution.quote_quantity, executed_at=execution.executed_at, base=order.base, quote=order.quote, settle=order.settle,
+            contract=order.contract, inverse=order.inverse, multiplier=order.multiplier, conventions=self._conventions,
         )  # fmt: skip
+
+
+def _key(order: Order) -> tuple[str | None, str | None, str]:
+    return order.instrument, order.settle, str(order.side)
+
+
+def _key_of(fact: Fill | OrderEvent) -> tuple[str | None, str | None, str]:
+    return fact.instrument, fact.settle, str(fact.side)
 
 
 def _restore(order: Order, before: tuple[list[Execution], tuple[object, ...] | None, OrderStatus | None]) -> None:
     order.executions, order.saved_terms, order.saved_status = before
 
 
-def _same_terms(known: Order, order: Order) -> bool:
+def _same_terms(known: Order, order: Order, instrument: Instrument | None) -> bool:
     """Whether a new entity describes the recorded order; what it leaves to the symbol counts as the same."""
-    pair = order.base or known.base, order.quote or known.quote
-    return known.terms == (order.symbol, order.side, order.order_type, order.quantity, order.price, *pair, order.multiplier, order.reserve)
+    if instrument is None:
+        return False
+    asked = order.order_type, order.quantity, order.price, order.cost, order.multiplier, order.reserve
+    return asked == (known.order_type, known.quantity, known.price, known.cost, known.multiplier, known.reserve) and instrument[1:] == (
+        known.base, known.quote, known.settle, bool(known.inverse),
+    )  # fmt: skip
 
 
 def _unused_event_id(connection: Connection, stem: str, account_id: str) -> str:
@@ -189,39 +255,30 @@ def _is_recorded(connection: Connection, record_id: str, account_id: str, kind: 
     return any(record.state != facts.ERASED for record in known.values())
 
 
-def _void_of(event: OrderEvent, reason: str) -> Void:
-    return Void(void_id=f"{event.event_id}:void", account_id=event.account_id, kind=event.kind, id=event.event_id, reason=reason, occurred_at=datetime.now(UTC))
+def _void_of(event: OrderEvent, reason: str, now: int) -> Void:
+    return Void(void_id=f"{event.event_id}:void", account_id=event.account_id, kind=event.kind, id=event.event_id, reason=reason, occurred_at=now)
 
 
 def _entity(row: Sequence[Any]) -> Order:
     (
-        order_id,
-        account_id,
-        symbol,
-        side,
-        kind,
-        quantity,
-        price,
-        base,
-        quote,
-        multiplier,
-        filled,
-        cash,
-        weight,
-        fills,
-        status,
-        created,
-        updated,
-        executed,
-        reserve,
-    ) = row
+        order_id, account_id, instrument, symbol, side, kind, quantity, price, cost, base, quote, settle, inverse, multiplier, filled, cash, weight, notional,
+        fills, status, created, updated, executed, reserve,
+    ) = row  # fmt: skip
     order = Order(
-        order_id, account_id, symbol or "", None if side is None else OrderSide(side), None, None if quantity is None else Decimal(quantity),
-        None if price is None else Decimal(price), base=base, quote=quote, multiplier=Decimal(multiplier), created_at=to_datetime(created),
+        order_id, account_id, symbol, OrderSide(side), None, _number(quantity), _number(price), cost=_number(cost), base=base, quote=quote, settle=settle,
+        contract=settle is not None or None, inverse=bool(inverse) or None, multiplier=Decimal(multiplier), created_at=to_datetime(created),
     )  # fmt: skip
     order.set_order_type(kind)
+    order.instrument = instrument
     order.status, order.filled_quantity, order.cash, order.weight = OrderStatus(status), Decimal(filled), Decimal(cash), Decimal(weight)
-    order.fills_count, order.reserve = fills, bool(reserve)
+    order.notional, order.fills_count, order.reserve = Decimal(notional), fills, bool(reserve)
     order.updated_at, order.executed_at = to_datetime(updated), None if executed is None else to_datetime(executed)
     order.saved_terms, order.saved_status = order.terms, order.status
     return order
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+__all__ = ["SQLiteOrderRepository"]

@@ -60,7 +60,7 @@ class Filter:
                 terms.append(term)
                 params.append(to_instant(moment))
         if self.numbers is not None:
-            terms.append(f"quarantine_no IN ({', '.join('?' * len(self.numbers))})")
+            terms.append(f"quarantine_no IN ({', '.join('?' * len(self.numbers)) or 'NULL'})")
             params += self.numbers
         return " AND ".join(terms) or "TRUE", tuple(params)
 

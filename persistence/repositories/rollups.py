@@ -10,7 +10,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
-from persistence.books.account_history import _ROW, AccountBooks
+from persistence.books.account_history import _ROW, AccountBooks, ContractValue
 from persistence.domain.money import canonical
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, DirtyMark, Figures, Progress, Revision, RollupRow, Withheld
 from persistence.engine.contract import Connection, Database
@@ -34,6 +34,7 @@ class Changes:
     positions: dict[tuple[str, Date], str | None] = field(default_factory=dict)
     closes: dict[tuple[str, Date], tuple[Decimal, Decimal] | None] = field(default_factory=dict)
     rates: dict[tuple[str, Date], Decimal | None] = field(default_factory=dict)
+    contract_values: dict[tuple[str, Date], ContractValue | None] = field(default_factory=dict)
     flow_rates: list[tuple[int, Date, Decimal]] = field(default_factory=list)
     rows: list[RollupRow] = field(default_factory=list)
     removed_rows: list[Date] = field(default_factory=list)
@@ -86,7 +87,7 @@ class SQLiteRollupRepository:
 _SETS = ", ".join(f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:])
 _PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
 _INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
-_DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "flow_rates", "withheld_days")
+_DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "contract_values", "flow_rates", "withheld_days")
 
 
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
@@ -96,11 +97,13 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_trades(connection, account_id, changes)
     positions = {k: None if v is None else (v,) for k, v in changes.positions.items()}
-    _write_by_key(connection, account_id, "position_closes", "symbol", ("state",), positions)
+    _write_by_key(connection, account_id, "position_closes", "position", ("state",), positions)
     closes = {k: None if v is None else (canonical(v[0]), canonical(v[1])) for k, v in changes.closes.items()}
     _write_by_key(connection, account_id, "currency_closes", "currency", ("moved", "closing"), closes)
     rates = {k: None if v is None else (canonical(v),) for k, v in changes.rates.items()}
     _write_by_key(connection, account_id, "currency_rates", "currency", ("rate",), rates)
+    worth = {k: None if v is None else (canonical(v.value), v.settle) for k, v in changes.contract_values.items()}
+    _write_by_key(connection, account_id, "contract_values", "contract", ("value", "settle"), worth)
     if changes.replaced_rows is not None:
         days = tuple(d.isoformat() for d in changes.replaced_rows)
         connection.execute("DELETE FROM rollup_rows WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
@@ -135,7 +138,7 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
     connection.execute(
         "UPDATE accounts SET dirty_since = CASE WHEN dirty_count <> ?2 THEN (SELECT min(occurred_at) FROM ("
         "SELECT occurred_at FROM facts WHERE fact_no > ?3 AND account_id = ?1 UNION ALL "
-        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1)) END "
+        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1) AS moved) END "
         "WHERE account_id = ?1",
         (account_id, changes.mark.dirty_count, changes.progress.seen_fact_no),
     )
@@ -147,17 +150,17 @@ def _write_trades(connection: Connection, account_id: str, changes: Changes) -> 
         connection.execute("DELETE FROM trades WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first, last))
         connection.execute("DELETE FROM flow_rates WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first, last))
     connection.executemany(
-        "DELETE FROM trades WHERE account_id = ? AND date = ? AND symbol = ?", [(account_id, d.isoformat(), symbol) for d, symbol in changes.replaced_trades]
+        "DELETE FROM trades WHERE account_id = ? AND date = ? AND position = ?", [(account_id, d.isoformat(), key) for d, key in changes.replaced_trades]
     )
     trades = [
         (
-            account_id, d.isoformat(), symbol, number, t.direction, t.opened_at, t.closed_at, t.closing_fact_no, t.fills, canonical(t.peak),
+            account_id, d.isoformat(), position, number, t.direction, t.opened_at, t.closed_at, t.closing_fact_no, t.fills, canonical(t.peak),
             None if t.pnl is None else canonical(t.pnl), None if t.fees is None else canonical(t.fees), int(t.estimated),
         )
-        for d, symbol, number, t in changes.trades
+        for d, position, number, t in changes.trades
     ]  # fmt: skip
     connection.executemany(
-        "INSERT INTO trades (account_id, date, symbol, number, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated) "
+        "INSERT INTO trades (account_id, date, position, number, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         trades,
     )

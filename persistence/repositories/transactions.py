@@ -10,19 +10,21 @@ from typing import Any
 
 from persistence import exports
 from persistence.books.ledger import Ledger
-from persistence.books.movements import LEGS, OLDEST_FIRST, REVERSAL, parse_transaction_id, transaction_id
-from persistence.books.order_of_facts import period
+from persistence.books.movements import CONTRACT, CURRENCY, LEGS, REVERSAL, parse_transaction_id, transaction_id
+from persistence.books.order_of_facts import newest_first, oldest_first, period
 from persistence.domain.conventions import identifier
 from persistence.domain.errors import Immutable, Invalid
 from persistence.domain.facts import ManualTransaction
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Currency, Money, within_limits
+from persistence.domain.money import EXACT, ZERO, ContractCode, Currency, Money, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
 from persistence.engine.contract import NO_LIMIT, Connection, Database
 
-_COLUMNS = "t.transaction_no, t.account_id, t.occurred_at, t.type, t.currency, t.amount, t.description, t.reference, f.kind, f.record_id"
+_COLUMNS = "t.transaction_no, t.account_id, t.occurred_at, t.type, t.currency, t.kind, t.amount, t.description, t.reference, f.kind, f.record_id"
 _FROM = "FROM transactions t JOIN facts f ON f.fact_no = t.fact_no"
-_NEWEST_FIRST = "t.occurred_at DESC, coalesce(f.sequence, -1) DESC, coalesce(f.producer, '') DESC, f.record_id DESC, f.kind DESC, t.leg DESC"
+#: The order of facts, then the leg: total, and independent of arrival.
+_OLDEST_FIRST = f"{oldest_first('t.occurred_at')}, t.leg"
+_NEWEST_FIRST = f"{newest_first('t.occurred_at')}, t.leg DESC"
 _FREQUENT = ("trade_in", "trade_out", "fee", "rebate")
 
 
@@ -66,19 +68,21 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def find_by_currency(self, account_id: str, currency: Currency, limit: int | None = 1000) -> list[Transaction]:
         with self._database.get_connection() as connection:
-            held = connection.execute("SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? LIMIT 1", (account_id, str(currency))).get
+            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
+            held = connection.execute(sql, (account_id, str(currency), kind_of(currency))).get
         if held is None:
             return []
-        return self._select("WHERE t.account_id = ? AND t.currency = ?", (account_id, str(currency)), f"ORDER BY {_NEWEST_FIRST}", limit)
+        where = "WHERE t.account_id = ? AND t.currency = ? AND t.kind = ?"
+        return self._select(where, (account_id, str(currency), kind_of(currency)), f"ORDER BY {_NEWEST_FIRST}", limit)
 
     def find_by_period(self, account_id: str, start: datetime, end: datetime, limit: int | None = None) -> list[Transaction]:
         where = "WHERE t.account_id = ? AND t.occurred_at >= ? AND t.occurred_at < ?"
-        return self._select(where, (account_id, to_instant(start), to_instant(end)), f"ORDER BY {OLDEST_FIRST}", limit)
+        return self._select(where, (account_id, to_instant(start), to_instant(end)), f"ORDER BY {_OLDEST_FIRST}", limit)
 
     def stream(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Transaction]:
         where, params = period("t.account_id", "t.occurred_at", account_id, start, end)
         with self._database.get_connection() as connection:
-            for row in connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY {OLDEST_FIRST}", params):
+            for row in connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY {_OLDEST_FIRST}", params):
                 yield _entity(row)
 
     def count(self, account_id: str) -> int:
@@ -88,8 +92,8 @@ class SQLiteTransactionRepository(TransactionRepository):
     def get_sum_by_type(self, account_id: str, transaction_type: TransactionType, currency: Currency) -> Money:
         with self._database.get_connection() as connection:
             text = connection.execute(
-                "SELECT amount FROM transaction_totals WHERE account_id = ? AND currency = ? AND type = ?",
-                (account_id, str(currency), str(transaction_type)),
+                "SELECT amount FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? AND type = ?",
+                (account_id, str(currency), kind_of(currency), str(transaction_type)),
             ).get
         signed = Money(Decimal(text or "0"), currency)
         return -signed if transaction_type in DEBITS and signed else signed
@@ -104,11 +108,13 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def get_sums(self, account_id: str) -> dict[tuple[TransactionType, Currency], Decimal]:
         with self._database.get_connection() as connection:
-            rows: list[Any] = connection.execute("SELECT type, currency, amount FROM transaction_totals WHERE account_id = ?", (account_id,)).fetchall()
+            rows: list[Any] = connection.execute(
+                "SELECT type, currency, kind, amount FROM transaction_totals WHERE account_id = ? ORDER BY currency, kind, type", (account_id,)
+            ).fetchall()
         found = {}
-        for name, currency, text in rows:
-            kind, amount = TransactionType(name), Decimal(text)
-            found[kind, Currency(currency)] = EXACT.minus(amount) if kind in DEBITS else amount
+        for name, currency, kind, text in rows:
+            type_, amount = TransactionType(name), Decimal(text)
+            found[type_, code_of(currency, kind)] = EXACT.minus(amount) if type_ in DEBITS else amount
         return found
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:
@@ -134,6 +140,16 @@ def manual_fact(transaction: Transaction, account_id: str) -> ManualTransaction:
         str(transaction.transaction_type), str(movement.currency), movement.amount, ZERO,
         transaction.description or None, transaction.reference or None, to_instant(transaction.occurred_at), None, None,
     )  # fmt: skip
+
+
+def kind_of(currency: Currency | str) -> str:
+    """What a code counts: money, or a contract."""
+    return CONTRACT if isinstance(currency, ContractCode) else CURRENCY
+
+
+def code_of(currency: str, kind: str) -> Currency:
+    """The code of a balance: of a currency, or of a contract."""
+    return ContractCode(currency) if kind == CONTRACT else Currency(currency)
 
 
 def _find(connection: Connection, text: str) -> Transaction | None:
@@ -163,12 +179,12 @@ def _is_recorded_leg(connection: Connection, transaction: Transaction) -> bool:
 
 
 def _entity(row: Sequence[Any]) -> Transaction:
-    number, account_id, at, name, currency, text, description, reference, kind, record_id = row
+    number, account_id, at, name, currency, balance_kind, text, description, reference, kind, record_id = row
     leg = number % LEGS
     type_ = TransactionType(name)
     amount = Decimal(text)
     reverses = transaction_id(kind, account_id, record_id, leg - REVERSAL) if leg >= REVERSAL else None
     return Transaction(
-        type_, Money(EXACT.minus(amount) if type_ in DEBITS else amount, Currency(currency)), description or "",
+        type_, Money(EXACT.minus(amount) if type_ in DEBITS else amount, code_of(currency, balance_kind)), description or "",
         transaction_id(kind, account_id, record_id, leg), to_datetime(at), reference, reverses,
     )  # fmt: skip

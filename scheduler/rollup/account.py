@@ -167,7 +167,7 @@ class _Pass:
         if known is None or mark.dirty_since is None:
             return []
         end = start_of_day(known.rolled_to + ONE_DAY, self._options.zone)
-        return self._books.new_facts(mark.dirty_since, end, known.seen_fact_no) if mark.dirty_since < end else []
+        return self._books.new_facts(mark.dirty_since, end, known.seen_fact_no, self._options.usd_like) if mark.dirty_since < end else []
 
     def _restart(self, mark: DirtyMark, known: Progress | None, valuation: str, late: Sequence[NewFact], beginning: Date) -> tuple[Date | None, str]:
         """From which day everything has to be read anew, if at all, and why."""
@@ -248,7 +248,7 @@ class _Pass:
     def _revision(self, day: Date, before: Figures | None, after: Figures | None, late: list[NewFact], cause: str) -> Revision:
         zone = self._options.zone
         causes = [f for f in late if day_of(f.instant, zone) <= day]
-        named = [{"kind": f.kind, "id": f.record_id, "instant": f.instant} for f in causes[:FACTS_NAMED]]
+        named = [{"kind": f"void of {f.kind}" if f.voided else f.kind, "id": f.record_id, "instant": f.instant} for f in causes[:FACTS_NAMED]]
         if len(causes) > FACTS_NAMED:
             named.append({"more": len(causes) - FACTS_NAMED})
         return Revision(self._books.account_id, day, self._now, _named(before), _named(after), "late facts" if causes else cause, named)

@@ -8,9 +8,10 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
-from persistence.books.account_facts import FlowRecord
+from persistence.books.account_facts import FillRow, FlowRecord
 from persistence.books.account_history import AccountBooks
 from persistence.database import DatabaseManager
+from persistence.domain.facts import Charge
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import ONE
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, RollupRow, Withheld
@@ -78,21 +79,23 @@ def _fills(books: AccountBooks, options: RollupOptions, start: int, end: int) ->
     """The fills of a day with what each realised, by the cost basis of the options."""
     today = list(books.fills(start, end))
     gains: dict[int, Decimal | None] = {}
-    for symbol in {row[2] for row in today}:
-        history = (_trade_fill(row) for row in books.fills(books.opened_at(symbol, start), end) if row[2] == symbol)
+    for position in sorted({row.position for row in today}):
+        history = (_trade_fill(row, options) for row in books.fills(books.opened_at(position, start), end) if row.position == position)
         gains.update((r.fact_no, r.usd) for r in realised(history, options.cost_basis))
     return [
         {
-            "fill_id": row[16], "instant": row[1], "symbol": row[2], "side": row[3], "quantity": row[4], "price": row[5], "cash": row[6], "fee": row[10],
-            "fee_currency": row[11], "realised_usd": gains.get(row[0]),
+            "fill_id": row.fill_id, "instant": row.instant, "symbol": row.symbol, "side": row.side, "quantity": row.quantity, "price": row.price,
+            "cash": row.cash, "fee": row.fee, "fee_currency": row.fee_currency, "realised_usd": gains.get(row.fact_no),
         }
         for row in today
     ]  # fmt: skip
 
 
-def _trade_fill(row: tuple[Any, ...]) -> TradeFill:
-    number, at, symbol, side, quantity, price, cash, multiplier, base, quote, fee, fee_currency, quote_rate, fee_rate = row[:14]
+def _trade_fill(row: FillRow, options: RollupOptions) -> TradeFill:
+    cash_currency = row.settle or row.quote
+    rate = Decimal(row.quote_rate) if row.quote_rate is not None else ONE if cash_currency in options.usd_like else None
+    fee = () if row.fee in (None, "0") else (Charge(row.fee_currency, Decimal(str(row.fee)), None if row.fee_rate is None else Decimal(row.fee_rate)),)
     return TradeFill(
-        number, at, symbol, side == "buy", Decimal(quantity), Decimal(price), Decimal(cash), ONE if multiplier == "1" else Decimal(multiplier), base, quote,
-        Decimal(fee), fee_currency, None if quote_rate is None else Decimal(quote_rate), None if fee_rate is None else Decimal(fee_rate),
+        row.fact_no, row.instant, row.position, row.side == "buy", Decimal(row.quantity), Decimal(row.price), Decimal(row.cash),
+        ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base, cash_currency, fee, rate, row.settle is not None, bool(row.inverse),
     )  # fmt: skip

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date as Date
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
-from persistence.books.account_facts import FlowRecord
-from persistence.books.account_history import AccountBooks
+from persistence.books.account_facts import FillRow, FlowRecord
+from persistence.books.account_history import AccountBooks, ContractValue
+from persistence.domain.facts import Charge
+from persistence.domain.facts.fill import more_charges
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ONE, ZERO
 from persistence.domain.rollup import ClosedTrade, NewFact
@@ -23,8 +25,11 @@ from scheduler.rollup.days import ONE_DAY, Calendar, day_of
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.trades import Position, TradeFill
 
+#: Quotients are taken to this many digits.
+_QUOTIENT = Context(prec=50)
+
 #: Kinds that move money, and so the holdings of their day.
-_MOVING = {"fill", "deposit", "withdrawal", "transaction", "adjustment"}
+_MOVING = {"fill", "fee", "deposit", "withdrawal", "transaction", "adjustment"}
 
 
 class Replay:
@@ -42,7 +47,7 @@ class Replay:
         self._prices: dict[str, TradeFill] = {}
         #: Trades that differ from the stored ones: whole days, or the days of single symbols.
         self._replaced: tuple[Date, Date] | None = None
-        self._replaced_symbols: set[tuple[Date, str]] = set()
+        self._replaced_positions: set[tuple[Date, str]] = set()
         self._trades: dict[Date, list[ClosedTrade]] = defaultdict(list)
         self._trade_days: list[Date] = []
         #: Flows without a rate of their own → what they were valued at.
@@ -51,6 +56,8 @@ class Replay:
         self.changed_trade_days: set[Date] = set()
         self.rates_of_day: dict[Date, dict[str, Decimal]] = {}
         self.closings_of_day: dict[Date, dict[str, Decimal]] = {}
+        self.contract_values_of_day: dict[Date, dict[str, ContractValue]] = {}
+        self._later_fees: Mapping[int, list[Charge]] = {}
 
     # -- whole days --------------------------------------------------------------------------------------------------
 
@@ -64,25 +71,25 @@ class Replay:
         flow_at = 0
         day: Date | None = None
         touched: set[str] = set()
+        self._later_fees = books.later_fees(start, end)
         for row in books.fills(start, end):
-            place = (row[1], row[14], row[15], row[16])
-            today = calendar.day_of(row[1])
-            while flow_at < len(flows) and flows[flow_at].place < place:
+            today = calendar.day_of(row.instant)
+            while flow_at < len(flows) and flows[flow_at].place < row.place:
                 day = self._turn(day, day_of(flows[flow_at].instant, zone), touched)
                 self._value_flow(flows[flow_at], first)
                 flow_at += 1
             day = self._turn(day, today, touched)
             fill = self._fill(row, first)
-            position = self._positions.get(fill.symbol)
+            position = self._positions.get(fill.position)
             if position is None:
-                position = self._positions[fill.symbol] = Position.restore(fill.symbol, books.position_before(fill.symbol, first))
-            touched.add(fill.symbol)
+                position = self._positions[fill.position] = Position.restore(fill.position, books.position_before(fill.position, first))
+            touched.add(fill.position)
             self._trades[today] += position.apply(fill, options)
         for flow in flows[flow_at:]:
             day = self._turn(day, day_of(flow.instant, zone), touched)
             self._value_flow(flow, first)
         self._turn(day, last + ONE_DAY, touched)
-        self._store_trades((d, s) for d in self._trades if d >= first for s in {t.symbol for t in self._trades[d]})
+        self._store_trades((d, key) for d in self._trades if d >= first for key in sorted({t.position for t in self._trades[d]}))
         if stored_beyond:
             self._clear_stored(first, last)
         self._trade_days = sorted(d for d, trades in self._trades.items() if trades)
@@ -95,11 +102,13 @@ class Replay:
             return today
         self._settle_prices()
         self._today = today
-        for symbol in touched:
-            self._changes.positions[symbol, day] = self._positions[symbol].text()
+        for key in touched:
+            self._changes.positions[key, day] = self._positions[key].text()
         touched.clear()
         for currency, rate in self.rates_of_day.get(day, {}).items():
             self._changes.rates[currency, day] = rate
+        for contract, value in self.contract_values_of_day.get(day, {}).items():
+            self._changes.contract_values[contract, day] = value
         self._progress(day)
         return today
 
@@ -109,6 +118,8 @@ class Replay:
             self._changes.positions.setdefault(key, None)
         for key in self._books.rates_kept(first, last):
             self._changes.rates.setdefault(key, None)
+        for key in self._books.contract_values_kept(first, last):
+            self._changes.contract_values.setdefault(key, None)
 
     # -- late facts --------------------------------------------------------------------------------------------------
 
@@ -117,20 +128,20 @@ class Replay:
         zone = self._options.zone
         waiting: dict[Date, set[str]] = defaultdict(set)
         for fact in facts:
-            if fact.symbol is not None:
-                waiting[day_of(fact.instant, zone)].add(fact.symbol)
+            if fact.position is not None:
+                waiting[day_of(fact.instant, zone)].add(fact.position)
         rate_days = {day_of(f.instant, zone) for f in facts}
         active: dict[str, Position] = {}
         day = min(waiting, default=None)
         while day is not None and day <= last:
-            for symbol in waiting.pop(day, ()):
-                if symbol not in active:
-                    active[symbol] = Position.restore(symbol, self._books.position_before(symbol, day))
+            for key in waiting.pop(day, ()):
+                if key not in active:
+                    active[key] = Position.restore(key, self._books.position_before(key, day))
             self._replay_day(day, active)
             day = self._next_day(day, waiting, bool(active))
         for day in sorted(rate_days):
             self._rates_of(day)
-        moving = sorted({day_of(f.instant, zone) for f in facts if f.kind.removeprefix("void of ") in _MOVING})
+        moving = sorted({day_of(f.instant, zone) for f in facts if f.kind in _MOVING})
         self._move_closings({d: self._books.movements(start_of_day(d, zone), end_of_day(d, zone) + 1) for d in moving}, stored=True)
         self._positions.update(active)
 
@@ -145,30 +156,32 @@ class Replay:
     def _replay_day(self, day: Date, active: dict[str, Position]) -> None:
         """One day of the active symbols; those that end it as they ended it before are no longer active."""
         zone = self._options.zone
-        closed: dict[str, list[ClosedTrade]] = {symbol: [] for symbol in active}
+        closed: dict[str, list[ClosedTrade]] = {key: [] for key in active}
         touched = set()
-        for row in self._books.fills(start_of_day(day, zone), end_of_day(day, zone) + 1):
-            if row[2] in active:
-                touched.add(row[2])
-                closed[row[2]] += active[row[2]].apply(self._fill(row, day), self._options)
-        for symbol, trades in closed.items():
-            if trades != self._books.trades_of(day, symbol):
-                self._replaced_symbols.add((day, symbol))
-                self._changes.replaced_trades.append((day, symbol))
+        start, end = start_of_day(day, zone), end_of_day(day, zone) + 1
+        self._later_fees = self._books.later_fees(start, end)
+        for row in self._books.fills(start, end):
+            if (key := row.position) in active:
+                touched.add(key)
+                closed[key] += active[key].apply(self._fill(row, day), self._options)
+        for key, trades in closed.items():
+            if trades != self._books.trades_of(day, key):
+                self._replaced_positions.add((day, key))
+                self._changes.replaced_trades.append((day, key))
                 self._trades[day] += trades
                 self.changed_trade_days.add(day)
-                self._store_trades([(day, symbol)])
-        for symbol in list(active):
-            state = active[symbol].text()
-            before = self._books.position_before(symbol, day + ONE_DAY)
-            kept = self._books.position_on(symbol, day)
-            if symbol in touched:
+                self._store_trades([(day, key)])
+        for key in list(active):
+            state = active[key].text()
+            before = self._books.position_before(key, day + ONE_DAY)
+            kept = self._books.position_on(key, day)
+            if key in touched:
                 if kept != state:
-                    self._changes.positions[symbol, day] = state
+                    self._changes.positions[key, day] = state
             elif kept is not None:
-                self._changes.positions[symbol, day] = None
+                self._changes.positions[key, day] = None
             if state == before:
-                del active[symbol]
+                del active[key]
         self._trade_days = sorted(self._trades)
 
     def _rates_of(self, day: Date) -> None:
@@ -176,16 +189,21 @@ class Replay:
         zone = self._options.zone
         start, end = start_of_day(day, zone), end_of_day(day, zone) + 1
         told: list[tuple[Any, list[tuple[str, Decimal]]]] = []
+        values: dict[str, ContractValue] = {}
+        self._later_fees = self._books.later_fees(start, end)
         for row in self._books.fills(start, end):
             fill = self._fill(row, day)
-            told.append(((row[1], row[14], row[15], row[16]), _told(fill, row[12] is not None, row[13] is not None)))
+            told.append((row.place, _told(fill, gives_quote=row.quote_rate is not None, given=_given_charges(row, self._later_fees))))
+            if fill.is_contract:
+                values[fill.position] = _contract_value(fill)
         told += [(f.place, [(f.currency, f.rate)]) for f in self._books.flows(start - 1, end - 1, capital=False) if f.given and f.rate is not None]
         found: dict[str, Decimal] = {}
         for _, pairs in sorted(told):
             found.update((c, r) for c, r in pairs if c not in self._options.usd_like)
-        for currency in self._books.currencies():
-            if currency not in found and self._books.rate_on(currency, day):
-                self._changes.rates[currency, day] = None
+        for key in self._books.holdings():
+            if key not in found and self._books.rate_on(key, day):
+                self._changes.rates[key, day] = None
+        self._changes.contract_values.update({(contract, day): value for contract, value in values.items()})
         self._changes.rates.update({(currency, day): rate for currency, rate in found.items()})
 
     # -- trades ------------------------------------------------------------------------------------------------------
@@ -195,7 +213,7 @@ class Replay:
         first, last = self._replaced or (Date.max, Date.min)
         all_replaced = after is not None and first <= after + ONE_DAY and until <= last
         for day, trade in () if all_replaced else self._books.trades(after, until):
-            if not first <= day <= last and (day, trade.symbol) not in self._replaced_symbols:
+            if not first <= day <= last and (day, trade.position) not in self._replaced_positions:
                 yield trade
         at = 0 if after is None else bisect_right(self._trade_days, after)
         while at < len(self._trade_days) and self._trade_days[at] <= until:
@@ -203,36 +221,53 @@ class Replay:
             at += 1
 
     def _store_trades(self, keys: Iterable[tuple[Date, str]]) -> None:
-        for day, symbol in keys:
-            ours = [t for t in self._trades[day] if t.symbol == symbol]
-            self._changes.trades += [(day, symbol, number, trade) for number, trade in enumerate(ours, 1)]
+        for day, key in keys:
+            ours = [t for t in self._trades[day] if t.position == key]
+            self._changes.trades += [(day, key, number, trade) for number, trade in enumerate(ours, 1)]
 
     # -- rates -------------------------------------------------------------------------------------------------------
 
-    def _fill(self, row: tuple[Any, ...], first: Date) -> TradeFill:
+    def _fill(self, row: FillRow, first: Date) -> TradeFill:
         """The fill of a row, its missing rates filled in by the latest that are known."""
-        number, at, symbol, side, quantity, price, cash, multiplier, base, quote, fee, fee_currency, quote_rate, fee_rate, _, _, _ = row
+        cash_currency = row.settle or row.quote
         estimated = False
-        rate = ONE if quote_rate == "1" else None if quote_rate is None else Decimal(quote_rate)
+        rate = ONE if row.quote_rate == "1" else None if row.quote_rate is None else Decimal(row.quote_rate)
         if rate is None:
-            rate, estimated = self._latest(quote, first), True
-        other = None if fee_rate is None else Decimal(fee_rate)
-        if other is None and fee != "0" and fee_currency != quote and (fee_currency != base or multiplier != "1"):
-            other, estimated = self._latest(fee_currency, first), True
+            rate = self._latest(cash_currency, first)
+            estimated = cash_currency not in self._options.usd_like
+        charges, guessed = self._charges(row, cash_currency, first)
+        estimated = estimated or guessed
         self.estimates = self.estimates or estimated
         fill = TradeFill(
-            number, at, symbol, side == "buy", Decimal(quantity), Decimal(price), Decimal(cash), ONE if multiplier == "1" else Decimal(multiplier), base,
-            quote, ZERO if fee == "0" else Decimal(fee), fee_currency, rate, other, estimated,
+            row.fact_no, row.instant, row.position, row.side == "buy", Decimal(row.quantity), Decimal(row.price), Decimal(row.cash),
+            ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base, cash_currency, charges, rate, row.settle is not None, bool(row.inverse),
+            estimated,
         )  # fmt: skip
         if self._replaced is not None:
-            if quote_rate is not None and rate is not None and rate is not ONE:
-                self._learn(quote, rate)
-            if fee_rate is not None and other is not None and fee_currency != quote:
-                self._learn(fee_currency, other)
-            if rate is not None:
+            if row.quote_rate is not None and rate is not None and rate is not ONE:
+                self._learn(cash_currency, rate)
+            for charge in _given_charges(row, self._later_fees):
+                if charge.usd_rate is not None and charge.currency != cash_currency:
+                    self._learn(charge.currency, charge.usd_rate)
+            if fill.is_contract:
+                self.contract_values_of_day.setdefault(self._today, {})[fill.position] = _contract_value(fill)
+            elif rate is not None:
                 # The price as a rate is worked out when the day ends, or when somebody asks for it.
-                self._prices[base] = fill
+                self._prices[row.base] = fill
         return fill
+
+    def _charges(self, row: FillRow, cash_currency: str, first: Date) -> tuple[tuple[Charge, ...], bool]:
+        """The fees of a fill, later ones included, each with a rate where it needs one; and whether one was estimated."""
+        if row.fee in (None, "0") and row.more_fees is None and row.fact_no not in self._later_fees:
+            return (), False
+        charges, estimated = [], False
+        for charge in _given_charges(row, self._later_fees):
+            rate = charge.usd_rate
+            if rate is None and charge.currency != cash_currency and (row.settle is not None or charge.currency != row.base):
+                rate = self._latest(charge.currency, first)
+                estimated = estimated or charge.currency not in self._options.usd_like
+            charges.append(charge._replace(usd_rate=rate))
+        return tuple(charges), estimated
 
     def _settle_prices(self) -> None:
         for currency, fill in list(self._prices.items()):
@@ -262,7 +297,7 @@ class Replay:
             return
         rate = self._latest(flow.currency, first)
         self.flow_rates[flow.fact_no] = rate
-        self.estimates = True
+        self.estimates = self.estimates or flow.currency not in self._options.usd_like
         if rate is not None:
             self._changes.flow_rates.append((flow.fact_no, day_of(flow.instant, self._options.zone), rate))
 
@@ -291,7 +326,7 @@ class Replay:
         currencies = {c for movements in moved.values() for c in movements}
         kept: dict[str, dict[Date, Decimal]] = {}
         if stored:
-            currencies |= set(self._books.currencies())
+            currencies |= set(self._books.holdings())
             kept = {c: self._books.moved_in(c, earliest, until) for c in currencies}
         for currency in sorted(currencies):
             amounts = dict(kept.get(currency, {}))
@@ -320,16 +355,29 @@ class Replay:
         return self._books.closing_before(currency, day)
 
 
-def _told(fill: TradeFill, gives_quote: bool, gives_fee: bool) -> list[tuple[str, Decimal]]:
-    """The USD rates that a fill tells of: its own, and its price as the rate of its base."""
+def _told(fill: TradeFill, *, gives_quote: bool, given: Iterable[Charge]) -> list[tuple[str, Decimal]]:
+    """The USD rates that a fill tells of: its own, and the price of a spot fill as the rate of its base."""
     found = []
     if gives_quote and fill.quote_rate is not None:
         found.append((fill.quote, fill.quote_rate))
-    if gives_fee and fill.fee_rate is not None and fill.fee_currency != fill.quote:
-        found.append((fill.fee_currency, fill.fee_rate))
-    if fill.quote_rate is not None:
+    found += [(charge.currency, charge.usd_rate) for charge in given if charge.usd_rate is not None and charge.currency != fill.quote]
+    if fill.quote_rate is not None and not fill.is_contract:
         found.append((fill.base, _price_rate(fill)))
     return found
+
+
+def _given_charges(row: FillRow, later: Mapping[int, list[Charge]]) -> list[Charge]:
+    """The fees of a fill as they were given, with those that came later."""
+    found = [] if row.fee in (None, "0") else [Charge(row.fee_currency, Decimal(str(row.fee)), None if row.fee_rate is None else Decimal(row.fee_rate))]
+    if row.more_fees is not None:
+        found += more_charges(row.more_fees)
+    return found + later.get(row.fact_no, [])
+
+
+def _contract_value(fill: TradeFill) -> ContractValue:
+    """What one contract is worth by a fill of it: its cash per contract, of an inverse one with the sign reversed."""
+    each = _QUOTIENT.divide(fill.cash, fill.quantity)
+    return ContractValue(EXACT.minus(each) if fill.inverse else each, fill.quote)
 
 
 def _price_rate(fill: TradeFill) -> Decimal:

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from persistence.books.account_facts import FlowRecord
-from persistence.books.account_history import AccountBooks
+from persistence.books.account_history import AccountBooks, ContractValue
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.rollup import Figures, NewFact, RollupRow
+from persistence.domain.rollup import Figures, NewFact, RollupRow, name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
@@ -61,11 +61,10 @@ class Touched:
         """By late facts, and all of [first, last]."""
         touched = cls(first, last, anew, trade_days=set(replay.changed_trade_days))
         for fact in facts:
-            kind = fact.kind.removeprefix("void of ")
             day = day_of(fact.instant, options.zone)
-            if kind == "metrics":
+            if fact.kind == "metrics":
                 touched.snapshot_days.add(day)
-            if kind in ("metrics", "deposit", "withdrawal"):
+            if fact.kind in ("metrics", "deposit", "withdrawal"):
                 touched.instants.append(fact.instant)
                 touched.instant_days.add(day)
         return touched
@@ -150,30 +149,44 @@ class RowBuilder:
 
     def _valued_closes(self, touched: Touched) -> dict[Date, Close]:
         """The books at the end of each day on which something moved, at the latest rates known then."""
-        holdings = {c: self._books.closing_before(c, touched.first) for c in self._books.currencies()}
-        rates = {c: self._books.rate_before(c, touched.first) for c in holdings}
+        holdings = {key: self._books.closing_before(key, touched.first) for key in self._books.holdings()}
+        currencies = [key for key in holdings if name_and_kind(key)[1] == "currency"]
+        rates = {c: self._books.rate_before(c, touched.first) for c in currencies}
+        contracts = {k: self._books.contract_value_before(k, touched.first) for k in holdings if k not in rates}
         found = {}
-        days = sorted({d for d in (*self._replay.closings_of_day, *self._replay.rates_of_day) if touched.first <= d <= touched.last})
+        replay = self._replay
+        days = sorted({d for d in (*replay.closings_of_day, *replay.rates_of_day, *replay.contract_values_of_day) if touched.first <= d <= touched.last})
         for day in days:
-            rates.update(self._replay.rates_of_day.get(day, {}))
-            moved = self._replay.closings_of_day.get(day)
+            rates.update(replay.rates_of_day.get(day, {}))
+            contracts.update(replay.contract_values_of_day.get(day, {}))
+            moved = replay.closings_of_day.get(day)
             if moved is None:
                 continue
             holdings.update(moved)
             if not self._options.observes(day):
                 continue
-            unknown = sorted(c for c, held in holdings.items() if held and c not in self._options.usd_like and rates.get(c) is None)
+            held = {key: amount for key, amount in holdings.items() if amount}
+            unknown = sorted({c for key in held if (c := self._valued_in(key, contracts)) not in self._options.usd_like and rates.get(c) is None})
             if unknown:
                 self._changes.withheld.append((day, f"no USD rate is known for {', '.join(unknown)}: send fills or flows that carry one, or snapshots"))
                 continue
-            found[day] = Close(end_of_day(day, self._options.zone), None, self._worth(holdings, rates))
+            found[day] = Close(end_of_day(day, self._options.zone), None, self._worth(held, rates, contracts))
         return found
 
-    def _worth(self, holdings: Mapping[str, Decimal], rates: Mapping[str, Decimal | None]) -> Decimal:
+    @staticmethod
+    def _valued_in(key: str, contracts: Mapping[str, ContractValue | None]) -> str:
+        """The currency whose rate values a holding: its own, or the one that a contract settles in."""
+        value = contracts.get(key)
+        return key if value is None else value.settle
+
+    def _worth(self, held: Mapping[str, Decimal], rates: Mapping[str, Decimal | None], contracts: Mapping[str, ContractValue | None]) -> Decimal:
         total = ZERO
-        for currency, held in holdings.items():
+        for key, amount in held.items():
+            value = contracts.get(key)
+            worth = amount if value is None else EXACT.multiply(amount, value.value)
+            currency = self._valued_in(key, contracts)
             rate = None if currency in self._options.usd_like else rates.get(currency)
-            total = EXACT.add(total, held if rate is None else EXACT.multiply(held, rate))
+            total = EXACT.add(total, worth if rate is None else EXACT.multiply(worth, rate))
         return total
 
     def _is_touched(self, touched: Touched, previous: RollupRow | None, date: Date, close: Close) -> bool:
@@ -256,7 +269,7 @@ class RowBuilder:
         for trade in self._replay.trades(previous and previous.date, date):
             if trade.pnl is None:
                 raise MissingRate(
-                    f"the {trade.symbol} trade closed by fact {trade.closing_fact_no} has no USD rate for its quote or fee: "
+                    f"the {name_and_kind(trade.position)[0]} trade closed by fact {trade.closing_fact_no} has no USD rate for its quote or fee: "
                     "void the fill and send it again under a new id with quote_usd_rate and fee_usd_rate"
                 )
             sums = sums.with_trade(trade.pnl)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO
+from persistence.domain.rollup import name_and_kind
 from persistence.domain.transaction import TransactionType
 from scheduler.rollup.days import ONE_DAY, day_of
 from scheduler.rollup.options import RollupOptions
@@ -73,11 +74,11 @@ def statement(books: AccountBooks, options: RollupOptions, day: Date) -> list[St
     start, end = start_of_day(day, options.zone), end_of_day(day, options.zone) + 1
     by_currency = books.movements_by_type(start, end)
     found = []
-    for currency in books.currencies():
-        opening, closing = holding(books, options, currency, day - ONE_DAY), holding(books, options, currency, day)
-        moved = by_currency.get(currency, [])
+    for key in books.holdings():
+        opening, closing = holding(books, options, key, day - ONE_DAY), holding(books, options, key, day)
+        moved = by_currency.get(key, [])
         if opening or closing or moved:
-            found.append(line(currency, opening, moved, closing))
+            found.append(line(name_and_kind(key)[0], opening, moved, closing))
     return found
 
 

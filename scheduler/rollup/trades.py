@@ -1,15 +1,18 @@
-"""Fills to trades: a trade is a flat-to-flat round trip in one symbol of one account.
+"""Fills to trades: a trade is a flat-to-flat round trip in one instrument of one account.
 
 It opens when the position leaves zero and closes when it returns to zero or crosses it, so partial fills and scaling out
 neither raise the count nor game the win rate, and its profit is cash out less cash in, whatever the cost basis.
 
 | fee currency | the position moves by | cash in quote | in USD besides |
 | --- | --- | --- | --- |
-| quote | ± quantity | ∓ cash - fee | |
+| of the cash | ± quantity | ∓ cash - fee | |
 | base (spot) | ± quantity - fee | ∓ cash | |
 | another | ± quantity | ∓ cash | - fee × its rate at the fill |
 
-Profit is the cash × the quote's rate at the closing fill, less the fees in other currencies. At a zero crossing the closing
+The cash of a contract is in the currency that it settles in; of an inverse one its sign is reversed. A fill may have several fees, and
+some that came later: each counts as if it had come with the fill.
+
+Profit is the cash × its currency's rate at the closing fill, less the fees in other currencies. At a zero crossing the closing
 part takes |position| / |move| of cash and fee, to 50 digits, and the rest opens the next trade.
 """
 
@@ -20,7 +23,8 @@ from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, ONE, ZERO, canonical
+from persistence.domain.facts import Charge
+from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import ClosedTrade
 from scheduler.rollup.options import RollupOptions
 
@@ -34,18 +38,19 @@ class TradeFill(NamedTuple):
 
     fact_no: int
     instant: int
-    symbol: str
+    position: str
     is_buy: bool
     quantity: Decimal
     price: Decimal
     cash: Decimal
     multiplier: Decimal
     base: str
+    #: The currency of the cash.
     quote: str
-    fee: Decimal
-    fee_currency: str
+    charges: tuple[Charge, ...]
     quote_rate: Decimal | None
-    fee_rate: Decimal | None
+    is_contract: bool = False
+    inverse: bool = False
     estimated: bool = False
 
 
@@ -76,12 +81,12 @@ class _Lot:
 
 
 class Position:
-    """One symbol's position and the trade that is open in it."""
+    """The position in an instrument and the trade that is open in it."""
 
-    __slots__ = ("cash", "direction", "estimated", "fees", "fills", "lots", "opened_at", "other_fees", "peak", "quantity", "symbol")
+    __slots__ = ("cash", "direction", "estimated", "fees", "fills", "lots", "opened_at", "other_fees", "peak", "position", "quantity")
 
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
+    def __init__(self, position: str) -> None:
+        self.position = position
         self.quantity = ZERO
         self.lots: list[_Lot] = []
         self._reset()
@@ -125,7 +130,7 @@ class Position:
             self.peak = size
 
     def _close(self, fill: TradeFill) -> ClosedTrade:
-        trade = _closed(self.symbol, self.direction, self.opened_at, fill, self.fills, self.peak, self.cash, self.other_fees, self.fees, self.estimated)
+        trade = _closed(self.position, self.direction, self.opened_at, fill, self.fills, self.peak, self.cash, self.other_fees, self.fees, self.estimated)
         self._reset()
         return trade
 
@@ -138,7 +143,7 @@ class Position:
                 return []
             # Only a residue was sold: it opens and closes at once.
             lots, self.lots = self.lots, []
-            return [_closed(self.symbol, 1 if fill.is_buy else -1, lots[0].opened_at, fill, 1, lots[0].quantity, *lots[0].part, fill.estimated)]
+            return [_closed(self.position, 1 if fill.is_buy else -1, lots[0].opened_at, fill, 1, lots[0].quantity, *lots[0].part, fill.estimated)]
         direction = 1 if held > 0 else -1
         crosses = bool(left) and (left > 0) != (held > 0)
         rest: _Part | None = None
@@ -146,7 +151,7 @@ class Position:
             part, rest = part.split(abs(held), abs(move))
         taken, opened_at = self._consume(sum((lot.quantity for lot in self.lots), ZERO) if flat or crosses else abs(move))
         trade = _closed(
-            self.symbol, direction, opened_at, fill, 2, min(abs(held), abs(move)), _add(taken.cash, part.cash), _sum_known(taken.other_fees, part.other_fees),
+            self.position, direction, opened_at, fill, 2, min(abs(held), abs(move)), _add(taken.cash, part.cash), _sum_known(taken.other_fees, part.other_fees),
             _sum_known(taken.fees, part.fees), self.estimated or fill.estimated,
         )  # fmt: skip
         if rest is not None:
@@ -191,8 +196,8 @@ class Position:
         ], separators=(",", ":"))  # fmt: skip
 
     @classmethod
-    def restore(cls, symbol: str, text: str) -> Position:
-        position = cls(symbol)
+    def restore(cls, key: str, text: str) -> Position:
+        position = cls(key)
         if text:
             quantity, position.direction, cash, other, fees, position.fills, position.opened_at, peak, estimated, lots = json.loads(text)
             position.quantity, position.cash, position.peak, position.estimated = Decimal(quantity), Decimal(cash), Decimal(peak), bool(estimated)
@@ -203,27 +208,35 @@ class Position:
 
 def _effect(fill: TradeFill) -> tuple[Decimal, _Part]:
     """How a fill moves the position, and what it brings."""
-    move, cash = (fill.quantity, EXACT.minus(fill.cash)) if fill.is_buy else (EXACT.minus(fill.quantity), fill.cash)
-    fee = fill.fee
-    if not fee:
+    move = fill.quantity if fill.is_buy else EXACT.minus(fill.quantity)
+    cash = EXACT.minus(fill.cash) if fill.is_buy != fill.inverse else fill.cash
+    if not fill.charges:
         return move, _Part(cash, ZERO, ZERO)
-    if fill.fee_currency == fill.quote:
-        return move, _Part(_subtract(cash, fee), ZERO, None if fill.quote_rate is None else _multiply(fee, fill.quote_rate))
-    if fill.fee_currency == fill.base and fill.multiplier == ONE:
-        return _subtract(move, fee), _Part(cash, ZERO, None if fill.quote_rate is None else _multiply(_multiply(fee, fill.price), fill.quote_rate))
-    other = None if fill.fee_rate is None else _multiply(fee, fill.fee_rate)
-    return move, _Part(cash, other, other)
+    other: Decimal | None = ZERO
+    fees: Decimal | None = ZERO
+    for currency, fee, rate in fill.charges:
+        if currency == fill.quote:
+            cash, usd = _subtract(cash, fee), None if fill.quote_rate is None else _multiply(fee, fill.quote_rate)
+        elif currency == fill.base and not fill.is_contract:
+            move = _subtract(move, fee)
+            usd = None if fill.quote_rate is None else _multiply(_multiply(fee, fill.price), fill.quote_rate)
+        else:
+            usd = None if rate is None else _multiply(fee, rate)
+            other = _sum_known(other, usd)
+        fees = _sum_known(fees, usd)
+    return move, _Part(cash, other, fees)
 
 
 def _is_dust(quantity: Decimal, fill: TradeFill, options: RollupOptions) -> bool:
     if not options.dust_notional_usd or fill.quote_rate is None:
         return False
-    worth = _multiply(_multiply(_multiply(abs(quantity), abs(fill.price)), fill.multiplier), fill.quote_rate)
-    return worth < options.dust_notional_usd
+    # The cash of a unit is what one is worth, of contracts of every kind, too.
+    worth = _multiply(abs(quantity), _multiply(abs(fill.cash), fill.quote_rate))
+    return worth < _multiply(options.dust_notional_usd, fill.quantity)
 
 
 def _closed(
-    symbol: str,
+    position: str,
     direction: int,
     opened_at: int,
     fill: TradeFill,
@@ -236,7 +249,7 @@ def _closed(
 ) -> ClosedTrade:
     known = fill.quote_rate is not None and other_fees is not None
     pnl = _subtract(_multiply(cash, fill.quote_rate), other_fees) if known else None  # type: ignore[arg-type]
-    return ClosedTrade(symbol, "long" if direction > 0 else "short", opened_at, fill.instant, fill.fact_no, fills, peak, pnl, fees, estimated)
+    return ClosedTrade(position, "long" if direction > 0 else "short", opened_at, fill.instant, fill.fact_no, fills, peak, pnl, fees, estimated)
 
 
 def _sum_known(a: Decimal | None, b: Decimal | None) -> Decimal | None:
@@ -263,12 +276,12 @@ class Realised(NamedTuple):
 
 
 def realised(fills: Iterable[TradeFill], cost_basis: str) -> Iterator[Realised]:
-    """Realised profit per fill of one symbol that starts flat, fees aside (they are expensed at the fill): what was closed, at
+    """Realised profit per fill of one instrument that starts flat, fees aside (they are expensed at the fill): what was closed, at
     this fill's cash less its cost by weighted average (`wac`) or oldest first (`fifo`)."""
     lots: list[tuple[Decimal, Decimal]] = []  # (signed quantity, signed cost)
     for fill in fills:
         move, _ = _effect(fill)
-        cash = EXACT.minus(fill.cash) if fill.is_buy else fill.cash
+        cash = EXACT.minus(fill.cash) if fill.is_buy != fill.inverse else fill.cash
         gained = ZERO
         while move and lots and (lots[0][0] > 0) != (move > 0):
             quantity, cost = lots[0]

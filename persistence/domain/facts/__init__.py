@@ -13,15 +13,17 @@ passes; `_make` takes what the wire contract has checked already.
 
 from persistence.domain.facts.base import SEPARATOR, Category, EventStatus, Fact, OrderSide, OrderType
 from persistence.domain.facts.entry import Adjustment, ManualTransaction
-from persistence.domain.facts.fill import Fill
-from persistence.domain.facts.flow import Deposit, Withdrawal
+from persistence.domain.facts.fill import Charge, Fill
+from persistence.domain.facts.flow import Deposit, Fee, Withdrawal
+from persistence.domain.facts.observation import BalanceReport, Rate
 from persistence.domain.facts.order_event import OrderEvent
+from persistence.domain.facts.place import KINDS, sort_key
 from persistence.domain.facts.snapshot import EquitySnapshot
 from persistence.domain.facts.void import VOIDABLE, Void
 
-AnyFact = Fill | Deposit | Withdrawal | OrderEvent | EquitySnapshot | Void | ManualTransaction | Adjustment
+AnyFact = Fill | Fee | Deposit | Withdrawal | OrderEvent | EquitySnapshot | Rate | BalanceReport | Void | ManualTransaction | Adjustment
 
 __all__ = [
-    "SEPARATOR", "VOIDABLE", "Adjustment", "AnyFact", "Category", "Deposit", "EquitySnapshot", "EventStatus", "Fact", "Fill", "ManualTransaction",
-    "OrderEvent", "OrderSide", "OrderType", "Void", "Withdrawal",
+    "KINDS", "SEPARATOR", "VOIDABLE", "Adjustment", "AnyFact", "BalanceReport", "Category", "Charge", "Deposit", "EquitySnapshot", "EventStatus", "Fact",
+    "Fee", "Fill", "ManualTransaction", "OrderEvent", "OrderSide", "OrderType", "Rate", "Void", "Withdrawal", "sort_key",
 ]  # fmt: skip

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
+from persistence.domain.choice import Choice
+from persistence.domain.facts.place import sort_key
 from persistence.domain.money import canonical
 
 SEPARATOR = "\x1f"
 
 
-class OrderSide(StrEnum):
+class OrderSide(Choice):
     BUY = "buy"
     SELL = "sell"
 
 
 class OrderType(StrEnum):
-    """The usual ones; the books take any other name an engine uses."""
+    """The usual ones; the books take any other name an engine uses, in lower case."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -31,7 +34,7 @@ class OrderType(StrEnum):
     TRAILING_STOP = "trailing_stop"
 
 
-class Category(StrEnum):
+class Category(Choice):
     """Why money came or went. Only `external` and `transfer` are flows of capital; the rest is profit or loss."""
 
     EXTERNAL = "external"
@@ -44,11 +47,19 @@ class Category(StrEnum):
     OTHER = "other"
 
 
-class EventStatus(StrEnum):
+class EventStatus(Choice):
+    """A step in an order's life. `canceled`, `open` and `new` are other spellings of cancelled and placed."""
+
     PLACED = "placed"
+    AMENDED = "amended"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    FILLED = "filled"
+
+    @classmethod
+    def _synonyms(cls) -> dict[str, Self]:
+        return super()._synonyms() | {"canceled": cls.CANCELLED, "open": cls.PLACED, "new": cls.PLACED}
 
 
 class Fact:
@@ -76,9 +87,9 @@ class Fact:
         return self.kind, self.account_id, self.record_id
 
     @property
-    def place(self) -> tuple[int, int, str, str]:
+    def place(self) -> tuple[int, int, str, bytes]:
         """Where the fact stands in the order of facts: total, and independent of arrival."""
-        return self.instant, -1 if self.sequence is None else self.sequence, self.producer or "", self.record_id
+        return self.instant, -1 if self.sequence is None else self.sequence, self.producer or "", sort_key(self.kind, self.record_id)
 
     @abstractmethod
     def content(self) -> str:
@@ -88,7 +99,7 @@ class Fact:
         """The fact in the NDJSON form of the contract, from which the same fact can be made again."""
         fields: dict[str, Any] = {}
         for name, value in self._asdict().items():  # type: ignore[attr-defined]
-            if value is not None and name not in ("extra", "reported", "given_time"):
+            if value is not None and name not in self._NOT_ON_THE_WIRE:
                 fields[self._WIRE_NAMES.get(name, name)] = canonical(value) if isinstance(value, Decimal) else value
         if finer := getattr(self, "given_time", None):
             fields[next(name for name in ("executed_at", "observed_at", "occurred_at") if name in fields)] = finer
@@ -96,6 +107,8 @@ class Fact:
             fields |= json.loads(text)
         return {"type": self.kind, **fields}
 
+    #: Fields that are derived, or that the record says in its own way.
+    _NOT_ON_THE_WIRE: ClassVar[tuple[str, ...]] = ("extra", "reported", "given_time", "instrument")
     #: Fields that the contract calls by another name.
     _WIRE_NAMES: ClassVar[dict[str, str]] = {}
 
@@ -110,14 +123,24 @@ class Fact:
 
 
 def _restored(cls: Any, *values: Any) -> Any:
+    return cls._make(read_values(cls, values))
+
+
+def read_values(cls: Any, values: Iterable[Any]) -> list[Any]:
+    """The fields of a fact from texts of its numbers and integers for its flags, as rows and pickles hold them."""
     fields = list(values)
-    for i in _numbers(cls):
+    numbers, flags = _typed_fields(cls)
+    for i in numbers:
         if fields[i] is not None:
             fields[i] = Decimal(fields[i])
-    return cls._make(fields)
+    for i in flags:
+        fields[i] = bool(fields[i])
+    return fields
 
 
 @lru_cache
-def _numbers(cls: Any) -> tuple[int, ...]:
+def _typed_fields(cls: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a fact's numbers and its flags stand."""
     hints = get_type_hints(cls)
-    return tuple(i for i, name in enumerate(cls._fields) if hints[name] in (Decimal, Decimal | None))
+    kinds = [hints[name] for name in cls._fields]
+    return tuple(i for i, k in enumerate(kinds) if k in (Decimal, Decimal | None)), tuple(i for i, k in enumerate(kinds) if k is bool)

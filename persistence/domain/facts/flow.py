@@ -1,13 +1,13 @@
-"""Deposits and withdrawals."""
+"""Deposits and withdrawals, and fees that come after their fill."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, code, identifier, instant_of, positive, rate, text_or_empty
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, code, identifier, instant_of, positive, text_or_empty, usd_rate
 from persistence.domain.facts.base import SEPARATOR, Category, Fact
-from persistence.domain.money import Number, canonical
+from persistence.domain.money import Number, canonical, exact
 
 
 class _FlowFields(NamedTuple):
@@ -18,6 +18,8 @@ class _FlowFields(NamedTuple):
     category: str
     occurred_at: int
     usd_rate: Decimal | None
+    fee: Decimal | None
+    fee_currency: str | None
     description: str | None
     reference: str | None
     extra: str | None
@@ -27,7 +29,7 @@ class _FlowFields(NamedTuple):
 
 
 class _Flow(_FlowFields, Fact):
-    """Money that came to an account or left it; the amount is always positive, the kind says which way."""
+    """Money that came to an account or left it; the amount is always positive, the kind says which way. `fee` is taken besides."""
 
     __slots__ = ()
 
@@ -41,6 +43,8 @@ class _Flow(_FlowFields, Fact):
         occurred_at: Moment,
         category: Category | str = Category.EXTERNAL,
         usd_rate: Number | None = None,
+        fee: Number | None = None,
+        fee_currency: str | None = None,
         description: str | None = None,
         reference: str | None = None,
         extra: str | None = None,
@@ -51,7 +55,7 @@ class _Flow(_FlowFields, Fact):
         currency = code(currency, "currency")
         return cls._make((
             identifier(account_id, "account_id"), identifier(flow_id, f"{cls.kind}_id"), currency, positive(amount, "amount"),
-            str(Category(category)), instant_of(occurred_at), rate(usd_rate, currency, conventions, "usd_rate"),
+            str(Category(category)), instant_of(occurred_at), rate_of(usd_rate, currency), *fee_of(fee, fee_currency, currency),
             description or None, reference or None, extra, None, producer, sequence,
         ))  # fmt: skip
 
@@ -66,7 +70,8 @@ class _Flow(_FlowFields, Fact):
     def content(self) -> str:
         return SEPARATOR.join((
             self.kind, self.account_id, self.flow_id, self.currency, canonical(self.amount), self.category, str(self.occurred_at),
-            text_or_empty(self.usd_rate), self.description or "", self.reference or "", self.extra or "",
+            text_or_empty(self.usd_rate), text_or_empty(self.fee), self.fee_currency or "", self.description or "", self.reference or "",
+            self.extra or "",
         ))  # fmt: skip
 
 
@@ -94,3 +99,69 @@ class Withdrawal(_Flow):
     @property
     def withdrawal_id(self) -> str:
         return self.flow_id
+
+
+class _FeeFields(NamedTuple):
+    account_id: str
+    fee_id: str
+    fill_id: str
+    currency: str
+    amount: Decimal
+    occurred_at: int
+    usd_rate: Decimal | None
+    extra: str | None
+    given_time: str | None
+    producer: str | None
+    sequence: int | None
+
+
+class Fee(_FeeFields, Fact):
+    """A further fee of a fill, part of its trade; negative is a rebate. It may come before its fill, and counts without it, too."""
+
+    __slots__ = ()
+    kind = "fee"
+
+    def __new__(
+        cls,
+        *,
+        fee_id: str,
+        account_id: str,
+        fill_id: str,
+        currency: str,
+        amount: Number,
+        occurred_at: Moment,
+        usd_rate: Number | None = None,
+        extra: str | None = None,
+        producer: str | None = None,
+        sequence: int | None = None,
+    ) -> Self:
+        currency = code(currency, "currency")
+        return cls._make((
+            identifier(account_id, "account_id"), identifier(fee_id, "fee_id"), identifier(fill_id, "fill_id"), currency, exact(amount, "amount"),
+            instant_of(occurred_at), rate_of(usd_rate, currency), extra, None, producer, sequence,
+        ))  # fmt: skip
+
+    @property
+    def record_id(self) -> str:
+        return self.fee_id
+
+    @property
+    def instant(self) -> int:
+        return self.occurred_at
+
+    def content(self) -> str:
+        return SEPARATOR.join((
+            "fee", self.account_id, self.fee_id, self.fill_id, self.currency, canonical(self.amount), str(self.occurred_at),
+            text_or_empty(self.usd_rate), self.extra or "",
+        ))  # fmt: skip
+
+
+def fee_of(fee: Number | None, fee_currency: str | None, currency: str) -> tuple[Decimal | None, str | None]:
+    """The fee of a deposit or withdrawal and its currency, by default that of the amount; (None, None) where none is given."""
+    if fee is None or not (amount := exact(fee, "fee")):
+        return None, None
+    return amount, code(fee_currency, "fee_currency") if fee_currency else currency
+
+
+def rate_of(given: Number | None, currency: str) -> Decimal | None:
+    return usd_rate(given, currency, "usd_rate")

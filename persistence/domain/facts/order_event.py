@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, base_and_quote, code, identifier, instant_of, positive, text_or_empty
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, identifier, instant_of, positive, text_or_empty
 from persistence.domain.errors import Invalid
 from persistence.domain.facts.base import SEPARATOR, EventStatus, Fact, OrderSide, OrderType
+from persistence.domain.facts.fill import order_type_of
 from persistence.domain.money import ONE, Number, canonical, exact
+from persistence.domain.symbols import Instrument
 
 
 class _OrderEventFields(NamedTuple):
@@ -22,10 +24,15 @@ class _OrderEventFields(NamedTuple):
     order_type: str | None
     quantity: Decimal | None
     price: Decimal | None
+    cost: Decimal | None
+    closes_position: bool
     reserve: bool
     base: str | None
     quote: str | None
+    settle: str | None
+    inverse: bool
     multiplier: Decimal
+    instrument: str | None
     extra: str | None
     given_time: str | None
     producer: str | None
@@ -33,10 +40,16 @@ class _OrderEventFields(NamedTuple):
 
 
 class OrderEvent(_OrderEventFields, Fact):
-    """A step in an order's life that is no execution: placed, cancelled, rejected or expired."""
+    """A step in an order's life that is no execution: placed, amended, cancelled, rejected, expired or filled.
+
+    `placed` says what was asked for: a quantity; for a market order its `cost` in quote instead; or `closes_position`, whose quantity
+    is what is filled. An amendment gives those of quantity, price and cost that are others from its instant on. An event other than
+    `placed` belongs to each order of its id that its symbol and side fit; what it leaves out fits all.
+    """
 
     __slots__ = ()
     kind = "order"
+    _NOT_ON_THE_WIRE: ClassVar = (*Fact._NOT_ON_THE_WIRE, "inverse", "reserve", "closes_position", "multiplier")
 
     def __new__(
         cls,
@@ -51,37 +64,41 @@ class OrderEvent(_OrderEventFields, Fact):
         order_type: OrderType | str | None = None,
         quantity: Number | None = None,
         price: Number | None = None,
+        cost: Number | None = None,
+        closes_position: bool = False,
         reserve: bool = False,
         base: str | None = None,
         quote: str | None = None,
+        settle: str | None = None,
+        contract: bool | None = None,
+        inverse: bool | None = None,
         multiplier: Number = 1,
         extra: str | None = None,
         producer: str | None = None,
         sequence: int | None = None,
         conventions: Conventions = DEFAULT_CONVENTIONS,
     ) -> Self:
-        status = str(EventStatus(status))
+        status, kind = EventStatus(status), order_type_of(order_type)
+        side = None if side is None else OrderSide(side)
+        quantity, price, cost = _known(quantity, "quantity"), None if price is None else exact(price, "price"), _known(cost, "cost")
+        multiplier = positive(multiplier, "multiplier")
+        found = Instrument("", "", "")
         if status == EventStatus.PLACED:
-            missing = [n for n, v in (("symbol", symbol), ("side", side), ("order_type", order_type), ("quantity", quantity)) if v is None]
+            missing = [n for n, v in (("symbol", symbol), ("side", side), ("order_type", kind)) if v is None]
             if missing or symbol is None:
                 raise Invalid(f"a placed order needs {', '.join(missing)}")
-            if order_type == OrderType.LIMIT and price is None:
-                raise Invalid("a limit order needs its price")
-            pair = conventions.split(symbol)
-            base, quote = base or (pair and pair[0]), quote or (pair and pair[1])
-            base, quote = base and code(base, "base"), quote and code(quote, "quote")
-            if reserve and not (base and quote):
-                base_and_quote(symbol, base, quote, conventions)
-            if reserve and side == OrderSide.BUY and price is None:
-                raise Invalid(f"reserve is refused for a {order_type} buy without a price: its cost is unknown; leave reserve out")
+            found = conventions.instrument(symbol, base, quote, settle, contract, inverse, multiplier != ONE)
+            _refuse_terms(found, str(kind), side, quantity, price, cost, closes_position=closes_position, reserve=reserve)
         else:
-            symbol = side = order_type = quantity = price = base = quote = None
-            reserve, multiplier = False, ONE
+            kind, reserve, closes_position, multiplier = None, False, False, ONE
+            if status != EventStatus.AMENDED:
+                quantity = price = cost = None
+            elif quantity is None and price is None and cost is None:
+                raise Invalid("an amended order needs what is amended: any of quantity, price and cost")
         return cls._make((
-            identifier(account_id, "account_id"), identifier(event_id, "event_id"), identifier(order_id, "order_id"), status, instant_of(occurred_at),
-            None if symbol is None else identifier(symbol, "symbol"), None if side is None else str(OrderSide(side)),
-            None if order_type is None else str(order_type), None if quantity is None else positive(quantity, "quantity"),
-            None if price is None else exact(price, "price"), bool(reserve), base, quote, positive(multiplier, "multiplier"),
+            identifier(account_id, "account_id"), identifier(event_id, "event_id"), identifier(order_id, "order_id"), str(status),
+            instant_of(occurred_at), None if symbol is None else identifier(symbol, "symbol"), None if side is None else str(side), kind, quantity, price, cost,
+            bool(closes_position), bool(reserve), found.base or None, found.quote or None, found.settle, found.inverse, multiplier, found.name or None,
             extra, None, producer, sequence,
         ))  # fmt: skip
 
@@ -93,9 +110,46 @@ class OrderEvent(_OrderEventFields, Fact):
     def instant(self) -> int:
         return self.occurred_at
 
+    def record(self) -> dict[str, Any]:
+        found = super().record()
+        if self.settle is not None:
+            found |= {"contract": True, "inverse": self.inverse, "multiplier": canonical(self.multiplier)}
+        return found | {name: True for name in ("reserve", "closes_position") if getattr(self, name)}
+
     def content(self) -> str:
         return SEPARATOR.join((
             "order", self.account_id, self.event_id, self.order_id, self.status, str(self.occurred_at), self.symbol or "", self.side or "",
-            self.order_type or "", text_or_empty(self.quantity), text_or_empty(self.price), "1" if self.reserve else "", self.base or "",
-            self.quote or "", canonical(self.multiplier), self.extra or "",
+            self.order_type or "", text_or_empty(self.quantity), text_or_empty(self.price), text_or_empty(self.cost),
+            "1" if self.closes_position else "", "1" if self.reserve else "", self.base or "", self.quote or "", self.settle or "",
+            "1" if self.inverse else "", canonical(self.multiplier), self.extra or "",
         ))  # fmt: skip
+
+
+def _refuse_terms(
+    instrument: Instrument,
+    kind: str,
+    side: OrderSide | None,
+    quantity: Decimal | None,
+    price: Decimal | None,
+    cost: Decimal | None,
+    *,
+    closes_position: bool,
+    reserve: bool,
+) -> None:
+    """Raises `Invalid` for terms that say too little or too much of what was asked for."""
+    if quantity is None and cost is None and not closes_position:
+        raise Invalid("a placed order needs quantity; a market order may give its cost instead, and one that closes a position closes_position: true")
+    if quantity is not None and cost is not None:
+        raise Invalid("quantity and cost are both given; an order is placed by one of them")
+    if cost is not None and kind != OrderType.MARKET:
+        raise Invalid(f"a {kind} order is placed by quantity; only a market order may be placed by its cost")
+    if kind == OrderType.LIMIT and price is None:
+        raise Invalid("a limit order needs its price")
+    if reserve and instrument.is_contract:
+        raise Invalid("reserve is refused for a contract: its margin is not quantity × price; leave reserve out")
+    if reserve and side == OrderSide.BUY and price is None and cost is None:
+        raise Invalid(f"reserve is refused for a {kind} buy without a price: its cost is unknown; leave reserve out")
+
+
+def _known(number: Number | None, name: str) -> Decimal | None:
+    return None if number is None else positive(number, name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from persistence.domain.conventions import Moment, identifier, instant_of
 from persistence.domain.errors import Invalid
 from persistence.domain.facts.base import SEPARATOR, Fact
 
 #: What a void may name. A void itself is not among them: publish the record again under a new id instead.
-VOIDABLE = ("fill", "deposit", "withdrawal", "order", "metrics", "transaction", "adjustment")
+VOIDABLE = ("fill", "fee", "deposit", "withdrawal", "order", "metrics", "balance", "rate", "transaction", "adjustment")
 
 
 class _VoidFields(NamedTuple):
@@ -36,21 +36,33 @@ class Void(_VoidFields, Fact):
         cls,
         *,
         void_id: str,
-        account_id: str,
         kind: str,
         id: str,
         reason: str,
         occurred_at: Moment,
+        account_id: str | None = None,
         extra: str | None = None,
         producer: str | None = None,
         sequence: int | None = None,
     ) -> Self:
         if kind not in VOIDABLE:
             raise Invalid(f"a void cannot name the kind {kind!r}; it can name {', '.join(VOIDABLE)}")
+        if kind == "rate":
+            if account_id:
+                raise Invalid(f"account_id is {account_id!r:.60}; a rate is of no account, so the void of one leaves it out")
+            account = ""
+        else:
+            account = identifier(account_id, "account_id")  # type: ignore[arg-type]  # refused where it is missing
         return cls._make((
-            identifier(account_id, "account_id"), identifier(void_id, "void_id"), kind, identifier(id, "id"), reason, instant_of(occurred_at),
+            account, identifier(void_id, "void_id"), kind, identifier(id, "id"), reason, instant_of(occurred_at),
             extra, None, producer, sequence,
         ))  # fmt: skip
+
+    def record(self) -> dict[str, Any]:
+        found = super().record()
+        if not self.account_id:
+            del found["account_id"]
+        return found
 
     @property
     def record_id(self) -> str:

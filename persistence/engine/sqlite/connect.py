@@ -29,7 +29,7 @@ _ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
 class SQLiteConnection(apsw.Connection):
     """A connection of the driver with the verbs of the contract."""
 
-    dialect = Dialect("json_array({})", "json_group_array({})", "lower(hex({}))")
+    dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))")
     now = 0
 
     def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> apsw.Cursor:

@@ -3,12 +3,15 @@
 -- Views at the end present both for people. Only built-in SQL here, so that any SQLite tool can read the file.
 
 -- What was recorded, one row per identity, for ever. `state`: 0 live, 1 voided, 2 erased with its account (a tombstone:
--- the identity stays so that a late delivery is recognised). `fact_no` is the order of arrival, an internal key.
+-- the identity stays so that a late delivery is recognised). `fact_no` is the order of arrival, an internal key. `sort_key` orders kind
+-- and id within an instant, as people count. A rate is of no account: its `account_id` is empty.
 CREATE TABLE facts (
     fact_no     INTEGER PRIMARY KEY,
-    kind        TEXT    NOT NULL CHECK (kind = 'fill' OR kind IN ('deposit', 'withdrawal', 'order', 'metrics', 'void', 'transaction', 'adjustment')),
-    account_id  TEXT    NOT NULL CHECK (account_id <> ''),
+    kind        TEXT    NOT NULL CHECK (kind = 'fill' OR kind IN (
+                    'fee', 'deposit', 'withdrawal', 'order', 'metrics', 'rate', 'balance', 'void', 'transaction', 'adjustment')),
+    account_id  TEXT    NOT NULL,
     record_id   TEXT    NOT NULL CHECK (record_id <> ''),
+    sort_key    BLOB    NOT NULL,
     occurred_at INTEGER NOT NULL,
     sequence    INTEGER,
     producer    TEXT,
@@ -48,17 +51,19 @@ CREATE TABLE account_tombstones (
     deleted_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What an account holds of a currency, or of a contract by its symbol: a contract named BTC is not the coin.
 CREATE TABLE balances (
     account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     currency   TEXT    NOT NULL CHECK (currency <> ''),
+    kind       TEXT    NOT NULL CHECK (kind = 'currency' OR kind = 'contract'),
     available  TEXT    NOT NULL CHECK (available <> '' AND available NOT GLOB '*[^-.0-9]*'),
     reserved   TEXT    NOT NULL CHECK (reserved <> '' AND reserved NOT GLOB '*[^-.0-9]*'),
     updated_at INTEGER NOT NULL,
-    PRIMARY KEY (account_id, currency)
+    PRIMARY KEY (account_id, currency, kind)
 ) STRICT, WITHOUT ROWID;
 
--- Every movement of money. `transaction_no` = 16 × fact_no + leg. Legs: 0 amount, 1 base, 2 quote, 3 fee; + 8 for the
--- reversal of that leg when its fact is voided. `amount` is signed as the balance moves.
+-- Every movement of money. `transaction_no` = 16 × fact_no + leg. Legs: 0 amount, 1 base, 2 quote, 3 to 7 fees; + 8 for
+-- the reversal of that leg when its fact is voided. `amount` is signed as the balance moves.
 CREATE TABLE transactions (
     transaction_no INTEGER PRIMARY KEY,
     fact_no        INTEGER GENERATED ALWAYS AS (transaction_no >> 4) VIRTUAL,
@@ -67,6 +72,7 @@ CREATE TABLE transactions (
     occurred_at    INTEGER NOT NULL,
     type           TEXT    NOT NULL CHECK (type <> ''),
     currency       TEXT    NOT NULL CHECK (currency <> ''),
+    kind           TEXT    NOT NULL CHECK (kind = 'currency' OR kind = 'contract'),
     amount         TEXT    NOT NULL CHECK (amount <> '' AND amount <> '0' AND amount NOT GLOB '*[^-.0-9]*'),
     description    TEXT,
     reference      TEXT
@@ -86,17 +92,20 @@ END;
 CREATE TABLE transaction_totals (
     account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     currency   TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
     type       TEXT    NOT NULL,
     amount     TEXT    NOT NULL CHECK (amount <> '' AND amount NOT GLOB '*[^-.0-9]*'),
     count      INTEGER NOT NULL,
-    PRIMARY KEY (account_id, currency, type)
+    PRIMARY KEY (account_id, currency, kind, type)
 ) STRICT, WITHOUT ROWID;
 
+-- Executions. `settle` is empty for spot; `instrument` is what is traded: BASE/QUOTE, or the contract. `fee` is empty while it is not known;
+-- `more_fees` holds the second to the fifth as JSON.
 CREATE TABLE fills (
     fact_no        INTEGER PRIMARY KEY REFERENCES facts,
     account_id     TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     fill_id        TEXT    NOT NULL,
-    order_id       TEXT    NOT NULL,
+    order_id       TEXT,
     symbol         TEXT    NOT NULL,
     side           TEXT    NOT NULL CHECK (side = 'buy' OR side = 'sell'),
     quantity       TEXT    NOT NULL CHECK (quantity > '0' AND quantity NOT GLOB '*[^.0-9]*'),
@@ -105,11 +114,15 @@ CREATE TABLE fills (
     multiplier     TEXT    NOT NULL,
     base           TEXT    NOT NULL,
     quote          TEXT    NOT NULL,
-    fee            TEXT    NOT NULL CHECK (fee <> '' AND fee NOT GLOB '*[^-.0-9]*'),
+    settle         TEXT,
+    inverse        INTEGER NOT NULL CHECK (inverse BETWEEN 0 AND 1),
+    instrument     TEXT    NOT NULL,
+    fee            TEXT    CHECK (fee <> '' AND fee NOT GLOB '*[^-.0-9]*'),
     fee_currency   TEXT    NOT NULL,
+    fee_usd_rate   TEXT,
+    more_fees      TEXT,
     executed_at    INTEGER NOT NULL,
     quote_usd_rate TEXT,
-    fee_usd_rate   TEXT,
     liquidity      TEXT,
     order_type     TEXT,
     order_quantity TEXT,
@@ -122,6 +135,24 @@ CREATE INDEX fills_by_order ON fills (order_id, account_id);
 -- A day's fills of an account, exports of a period.
 CREATE INDEX fills_by_time ON fills (account_id, executed_at);
 
+-- Fees that came after their fill. `amount` is signed: negative is a rebate.
+CREATE TABLE fees (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    fee_id      TEXT    NOT NULL,
+    fill_id     TEXT    NOT NULL,
+    currency    TEXT    NOT NULL,
+    amount      TEXT    NOT NULL CHECK (amount <> '' AND amount NOT GLOB '*[^-.0-9]*'),
+    occurred_at INTEGER NOT NULL,
+    usd_rate    TEXT,
+    extra       TEXT,
+    given_time  TEXT
+) STRICT;
+-- A fill's further fees, when it is voided or its trade is read.
+CREATE INDEX fees_by_fill ON fees (account_id, fill_id);
+-- Fees of a period, for exports.
+CREATE INDEX fees_by_time ON fees (account_id, occurred_at);
+
 -- Deposits and withdrawals. `amount` is positive, `direction` says which way.
 CREATE TABLE flows (
     fact_no     INTEGER PRIMARY KEY REFERENCES facts,
@@ -133,6 +164,8 @@ CREATE TABLE flows (
     category    TEXT    NOT NULL,
     occurred_at INTEGER NOT NULL,
     usd_rate    TEXT,
+    fee         TEXT,
+    fee_currency TEXT,
     description TEXT,
     reference   TEXT,
     extra       TEXT,
@@ -141,25 +174,34 @@ CREATE TABLE flows (
 -- A day's flows of an account.
 CREATE INDEX flows_by_time ON flows (account_id, occurred_at);
 
+-- Steps in the life of orders. `waiting` marks one that fits no order of its id yet.
 CREATE TABLE order_events (
-    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
-    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    event_id    TEXT    NOT NULL,
-    order_id    TEXT    NOT NULL,
-    status      TEXT    NOT NULL CHECK (status IN ('placed', 'cancelled', 'rejected', 'expired')),
-    occurred_at INTEGER NOT NULL,
-    symbol      TEXT,
-    side        TEXT CHECK (side IN ('buy', 'sell')),
-    order_type  TEXT,
-    quantity    TEXT,
-    price       TEXT,
-    reserve     INTEGER NOT NULL DEFAULT 0 CHECK (reserve IN (0, 1)),
-    base        TEXT,
-    quote       TEXT,
-    multiplier  TEXT    NOT NULL DEFAULT '1',
-    extra       TEXT,
-    given_time  TEXT
+    fact_no         INTEGER PRIMARY KEY REFERENCES facts,
+    account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    event_id        TEXT    NOT NULL,
+    order_id        TEXT    NOT NULL,
+    status          TEXT    NOT NULL CHECK (status IN ('placed', 'amended', 'cancelled', 'rejected', 'expired', 'filled')),
+    occurred_at     INTEGER NOT NULL,
+    symbol          TEXT,
+    side            TEXT CHECK (side IN ('buy', 'sell')),
+    order_type      TEXT,
+    quantity        TEXT,
+    price           TEXT,
+    cost            TEXT,
+    closes_position INTEGER NOT NULL DEFAULT 0 CHECK (closes_position IN (0, 1)),
+    reserve         INTEGER NOT NULL DEFAULT 0 CHECK (reserve IN (0, 1)),
+    base            TEXT,
+    quote           TEXT,
+    settle          TEXT,
+    inverse         INTEGER NOT NULL DEFAULT 0 CHECK (inverse IN (0, 1)),
+    multiplier      TEXT    NOT NULL DEFAULT '1',
+    instrument      TEXT,
+    extra           TEXT,
+    given_time      TEXT,
+    waiting         INTEGER NOT NULL DEFAULT 0 CHECK (waiting IN (0, 1))
 ) STRICT;
+-- Does an event wait for the order that arrives now?
+CREATE INDEX order_events_waiting ON order_events (order_id, account_id) WHERE waiting = 1;
 -- An order's events, when it is derived again.
 CREATE INDEX order_events_by_order ON order_events (order_id, account_id);
 -- Those of an account, for its deletion.
@@ -179,10 +221,40 @@ CREATE TABLE equity_snapshots (
 -- The last snapshot of a day.
 CREATE INDEX equity_snapshots_by_time ON equity_snapshots (account_id, observed_at);
 
--- `target_fact_no` is empty until the target arrives.
+-- What a currency was worth in USD, as somebody said. Of no account.
+CREATE TABLE rates (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    rate_id     TEXT    NOT NULL,
+    currency    TEXT    NOT NULL,
+    usd_rate    TEXT    NOT NULL CHECK (usd_rate <> '' AND usd_rate NOT GLOB '*[^.0-9]*'),
+    observed_at INTEGER NOT NULL,
+    source      TEXT,
+    extra       TEXT,
+    given_time  TEXT
+) STRICT;
+-- The newest rate of a currency at an instant.
+CREATE INDEX rates_by_time ON rates (currency, observed_at);
+-- Rates of a period, for exports.
+CREATE INDEX rates_all_by_time ON rates (observed_at);
+
+-- What a venue says an account holds. It books nothing.
+CREATE TABLE balance_reports (
+    fact_no     INTEGER PRIMARY KEY REFERENCES facts,
+    account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    report_id   TEXT    NOT NULL,
+    currency    TEXT    NOT NULL,
+    total       TEXT    NOT NULL CHECK (total <> '' AND total NOT GLOB '*[^-.0-9]*'),
+    observed_at INTEGER NOT NULL,
+    extra       TEXT,
+    given_time  TEXT
+) STRICT;
+-- Reports of a period.
+CREATE INDEX balance_reports_by_time ON balance_reports (account_id, observed_at);
+
+-- `target_fact_no` is empty until the target arrives. The void of a rate is of no account: its `account_id` is empty.
 CREATE TABLE voids (
     fact_no        INTEGER PRIMARY KEY REFERENCES facts,
-    account_id     TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    account_id     TEXT    NOT NULL,
     void_id        TEXT    NOT NULL,
     target_kind    TEXT    NOT NULL,
     target_id      TEXT    NOT NULL,
@@ -213,26 +285,33 @@ CREATE TABLE entries (
 ) STRICT;
 CREATE INDEX entries_by_time ON entries (account_id, occurred_at);
 
--- What the live facts of an order make of it. `quantity_given` is 0 where only its fills say how much it was.
+-- What the live facts of an order make of it. `quantity_given` is 0 where only its fills say how much it was. `weight` is
+-- Σ quantity × multiplier, `notional` Σ quantity × price of quanto contracts.
 CREATE TABLE orders (
     order_no          INTEGER PRIMARY KEY,
     order_id          TEXT    NOT NULL,
     account_id        TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    symbol            TEXT,
-    side              TEXT CHECK (side = 'buy' OR side = 'sell'),
+    instrument        TEXT    NOT NULL,
+    symbol            TEXT    NOT NULL,
+    side              TEXT    NOT NULL CHECK (side = 'buy' OR side = 'sell'),
     order_type        TEXT,
     quantity          TEXT,
     price             TEXT,
-    base              TEXT,
-    quote             TEXT,
+    cost              TEXT,
+    base              TEXT    NOT NULL,
+    quote             TEXT    NOT NULL,
+    settle            TEXT,
+    inverse           INTEGER NOT NULL CHECK (inverse BETWEEN 0 AND 1),
     multiplier        TEXT    NOT NULL,
     filled            TEXT    NOT NULL CHECK (filled NOT GLOB '*[^.0-9]*'),
     cash              TEXT    NOT NULL CHECK (cash NOT GLOB '*[^-.0-9]*'),
     weight            TEXT    NOT NULL CHECK (weight NOT GLOB '*[^.0-9]*'),
+    notional          TEXT    NOT NULL,
     fills_count       INTEGER NOT NULL CHECK (fills_count >= 0),
     placed            INTEGER NOT NULL CHECK (placed BETWEEN 0 AND 1),
     reserve           INTEGER NOT NULL CHECK (reserve BETWEEN 0 AND 1),
     quantity_given    INTEGER NOT NULL CHECK (quantity_given BETWEEN 0 AND 1),
+    amended           INTEGER NOT NULL CHECK (amended BETWEEN 0 AND 1),
     ended_status      TEXT,
     created_at        INTEGER NOT NULL,
     updated_at        INTEGER NOT NULL,
@@ -241,8 +320,8 @@ CREATE TABLE orders (
     reserved          TEXT    NOT NULL DEFAULT '0',
     reserved_currency TEXT
 ) STRICT;
--- An order by its id.
-CREATE UNIQUE INDEX orders_identity ON orders (order_id, account_id);
+-- The orders of an id.
+CREATE UNIQUE INDEX orders_identity ON orders (order_id, account_id, instrument, side, coalesce(settle, ''));
 -- An account's orders, the newest first, filtered by status or symbol on the way.
 CREATE INDEX orders_by_time ON orders (account_id, created_at);
 -- The few open orders among millions of finished ones.
@@ -394,7 +473,7 @@ CREATE TABLE rollup_rows (
 CREATE TABLE trades (
     account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     date            TEXT    NOT NULL,
-    symbol          TEXT    NOT NULL,
+    position        TEXT    NOT NULL,
     number          INTEGER NOT NULL,
     direction       TEXT    NOT NULL CHECK (direction IN ('long', 'short')),
     opened_at       INTEGER NOT NULL,
@@ -405,19 +484,20 @@ CREATE TABLE trades (
     pnl             TEXT,
     fees            TEXT,
     estimated       INTEGER NOT NULL CHECK (estimated IN (0, 1)),
-    PRIMARY KEY (account_id, date, symbol, number)
+    PRIMARY KEY (account_id, date, position, number)
 ) STRICT, WITHOUT ROWID;
 
--- The position in a symbol at the end of each day on which it moved; `state` is "" when flat.
+-- The position in an instrument at the end of each day on which it moved; `state` is "" when flat.
 CREATE TABLE position_closes (
     account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    symbol     TEXT NOT NULL,
+    position   TEXT NOT NULL,
     date       TEXT NOT NULL,
     state      TEXT NOT NULL,
-    PRIMARY KEY (account_id, symbol, date)
+    PRIMARY KEY (account_id, position, date)
 ) STRICT, WITHOUT ROWID;
 
--- What an account held of a currency at the end of each day on which it moved.
+-- What an account held of a currency or a contract at the end of each day on which it moved. A contract's key is `contract SYMBOL`, here
+-- and in trades and positions: no currency's code has a blank.
 CREATE TABLE currency_closes (
     account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
     currency   TEXT NOT NULL,
@@ -434,6 +514,16 @@ CREATE TABLE currency_rates (
     date       TEXT NOT NULL,
     rate       TEXT NOT NULL,
     PRIMARY KEY (account_id, currency, date)
+) STRICT, WITHOUT ROWID;
+
+-- What one contract was worth at the end of a day on which it was traded, in the currency that it settles in.
+CREATE TABLE contract_values (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    contract   TEXT NOT NULL,
+    date       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    settle     TEXT NOT NULL,
+    PRIMARY KEY (account_id, contract, date)
 ) STRICT, WITHOUT ROWID;
 
 -- The rate that a flow without one was valued at: the latest that was known.
@@ -518,10 +608,11 @@ CREATE TABLE verifications (
 CREATE TABLE verified_totals (
     account_id TEXT    NOT NULL,
     currency   TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
     type       TEXT    NOT NULL,
     amount     TEXT    NOT NULL,
     count      INTEGER NOT NULL,
-    PRIMARY KEY (account_id, currency, type)
+    PRIMARY KEY (account_id, currency, kind, type)
 ) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -531,26 +622,29 @@ CREATE TABLE verified_totals (
 CREATE VIEW v_transactions AS
 SELECT CASE WHEN f.kind = 'transaction' AND t.leg = 0 THEN f.record_id
             ELSE f.kind || ':' || replace(replace(t.account_id, '%', '%25'), ':', '%3A') || ':' || f.record_id || ':'
-                 || CASE t.leg & 7 WHEN 0 THEN 'amount' WHEN 1 THEN 'base' WHEN 2 THEN 'quote' ELSE 'fee' END
+                 || CASE t.leg & 7 WHEN 0 THEN 'amount' WHEN 1 THEN 'base' WHEN 2 THEN 'quote' WHEN 3 THEN 'fee' ELSE 'fee' || ((t.leg & 7) - 2) END
                  || CASE WHEN t.leg >= 8 THEN '.void' ELSE '' END END AS transaction_id,
        t.account_id,
        strftime('%Y-%m-%dT%H:%M:%S', t.occurred_at / 1000000, 'unixepoch') || printf('.%06dZ', t.occurred_at % 1000000) AS occurred_at,
-       t.type, t.currency, t.amount, CAST(t.amount AS REAL) AS amount_number,
+       t.type, t.currency, t.kind, t.amount, CAST(t.amount AS REAL) AS amount_number,
        f.kind AS fact_kind, f.record_id AS fact_id, t.leg >= 8 AS is_reversal, f.state = 1 AS is_voided, t.description, t.reference,
        t.transaction_no
 FROM transactions t JOIN facts f ON f.fact_no = t.fact_no;
 
 CREATE VIEW v_fills AS
-SELECT l.fill_id, l.account_id, l.order_id, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.base, l.quote, l.multiplier, l.fee,
-       l.fee_currency,
+SELECT l.fill_id, l.account_id, l.order_id, l.instrument, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.base, l.quote, l.settle, l.inverse, l.multiplier, l.fee,
+       l.fee_currency, l.more_fees,
        strftime('%Y-%m-%dT%H:%M:%S', l.executed_at / 1000000, 'unixepoch') || printf('.%06dZ', l.executed_at % 1000000) AS executed_at,
        l.quote_usd_rate, l.fee_usd_rate, l.liquidity, l.order_type, l.extra, f.producer, f.sequence, f.state = 1 AS is_voided,
        CAST(l.quantity AS REAL) AS quantity_number, CAST(l.price AS REAL) AS price_number, l.fact_no
 FROM fills l JOIN facts f USING (fact_no);
 
 CREATE VIEW v_orders AS
-SELECT order_id, account_id, symbol, side, order_type, status, quantity, price, filled,
-       CASE WHEN CAST(weight AS REAL) > 0 THEN CAST(cash AS REAL) / CAST(weight AS REAL) END AS average_price_number,
+SELECT order_id, account_id, instrument, symbol, side, order_type, status, quantity, price, cost, filled,
+       CASE WHEN fills_count = 0 THEN NULL
+            WHEN inverse = 1 THEN CAST(weight AS REAL) / CAST(cash AS REAL)
+            WHEN settle IS NOT NULL AND settle <> base AND settle <> quote THEN CAST(notional AS REAL) / CAST(filled AS REAL)
+            ELSE CAST(cash AS REAL) / CAST(weight AS REAL) END AS average_price_number,
        cash, weight, fills_count, reserved, reserved_currency,
        strftime('%Y-%m-%dT%H:%M:%S', created_at / 1000000, 'unixepoch') || printf('.%06dZ', created_at % 1000000) AS created_at,
        strftime('%Y-%m-%dT%H:%M:%S', updated_at / 1000000, 'unixepoch') || printf('.%06dZ', updated_at % 1000000) AS updated_at,
@@ -558,7 +652,7 @@ SELECT order_id, account_id, symbol, side, order_type, status, quantity, price, 
 FROM orders;
 
 CREATE VIEW v_balances AS
-SELECT b.account_id, a.name AS account_name, b.currency, b.available, b.reserved,
+SELECT b.account_id, a.name AS account_name, b.currency, b.kind, b.available, b.reserved,
        CAST(b.available AS REAL) + CAST(b.reserved AS REAL) AS total_number,
        strftime('%Y-%m-%dT%H:%M:%S', b.updated_at / 1000000, 'unixepoch') || printf('.%06dZ', b.updated_at % 1000000) AS updated_at
 FROM balances b JOIN accounts a USING (account_id);
@@ -570,7 +664,8 @@ SELECT account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, so
 FROM performance_metrics;
 
 CREATE VIEW v_trades AS
-SELECT account_id, date, symbol, direction,
+SELECT account_id, date, CASE WHEN position LIKE 'contract %' THEN substr(position, 10) ELSE position END AS instrument,
+       position LIKE 'contract %' AS is_contract, direction,
        strftime('%Y-%m-%dT%H:%M:%S', opened_at / 1000000, 'unixepoch') || printf('.%06dZ', opened_at % 1000000) AS opened_at,
        strftime('%Y-%m-%dT%H:%M:%S', closed_at / 1000000, 'unixepoch') || printf('.%06dZ', closed_at % 1000000) AS closed_at,
        fills, peak, pnl, fees, CAST(pnl AS REAL) AS pnl_number, estimated, closing_fact_no

@@ -1,0 +1,121 @@
+"""The types of the fields of records: each refuses what the contract does not take, with the rule and the remedy."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from datetime import date as Date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from persistence.domain.conventions import EARLIEST, LATEST, instant_of
+from persistence.domain.errors import Invalid
+from persistence.domain.instants import EPOCH, MICROSECOND
+from persistence.domain.money import ZERO, canonical, exact
+
+_SHORT_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.(\d{1,40}))?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: What `str.isprintable` says, no blank at either end, in the dialect of the validator, which checks it without calling Python.
+_PRINTABLE = r"^[^\p{C}\p{Z}](?:(?: |[^\p{C}\p{Z}])*[^\p{C}\p{Z}])?$"
+_NUMBER_SCHEMA = {"type": ["string", "number"], "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$", "examples": ["0.015"]}
+_TIME_SCHEMA = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": EARLIEST, "exclusiveMaximum": LATEST}],
+    "description": "RFC 3339 with an offset, or integer microseconds since 1970",
+}
+
+
+def _number(value: Any) -> Decimal:
+    # Nearly all numbers are short plain strings, which need none of the careful checks.
+    if type(value) is str and _SHORT_DECIMAL.fullmatch(value):
+        return Decimal(value)
+    try:
+        return exact(value, "it")
+    except Invalid as error:
+        raise PydanticCustomError("number", "{reason}", {"reason": str(error)}) from None
+
+
+def _not_negative(value: Any) -> Decimal:
+    number = _number(value)
+    if number < ZERO:
+        raise PydanticCustomError("rate", "it is {value}; a rate is not below zero", {"value": canonical(number)})
+    return number
+
+
+def _positive(value: Any) -> Decimal:
+    number = _number(value)
+    if number <= ZERO:
+        raise PydanticCustomError("positive", "it is {value}; it must be above zero", {"value": canonical(number)})
+    return number
+
+
+class Time(NamedTuple):
+    """An instant, and its text where that is finer than a microsecond."""
+
+    instant: int
+    given: str | None
+
+
+def _time(value: Any) -> Time:
+    try:
+        if type(value) is str:
+            match = _RFC_3339.fullmatch(value)
+            if match is None:
+                raise Invalid(f"it is {value!r:.60}; a time is RFC 3339 with an offset, such as 2026-11-22T10:15:30.123456Z, or integer microseconds")
+            fraction = match[1]
+            instant = (
+                _leap_second(value) if value[17:19] == "60" else (datetime.fromisoformat(value if value[-1] != "z" else value.upper()) - EPOCH) // MICROSECOND
+            )
+            if not 0 <= instant < LATEST:
+                raise Invalid(f"it is {value}; times from 1970 to 2100 are taken")
+            if value[17:19] == "60":
+                return Time(instant, value)
+            return Time(instant, value if fraction is not None and len(fraction) > 6 and fraction[6:].strip("0") else None)
+        return Time(instant_of(value), None)
+    except ValueError as error:  # Invalid is one
+        raise PydanticCustomError("time", "{reason}", {"reason": str(error)}) from None
+
+
+def _leap_second(value: str) -> int:
+    """The last microsecond of the minute that a leap second ends. Raises `ValueError` where no minute of UTC's day ends."""
+    moment = datetime.fromisoformat(f"{value[:17]}59{value[19:].upper()}").astimezone(UTC).replace(microsecond=999_999)
+    if (moment.hour, moment.minute) != (23, 59):
+        raise ValueError(f"it is {value}; second 60 is for the end of a day in UTC")
+    return (moment - EPOCH) // MICROSECOND
+
+
+def _date(value: Any) -> Date:
+    try:
+        if type(value) is not str or len(value) != 10:
+            raise ValueError
+        day = Date.fromisoformat(value)
+        if not 1970 <= day.year < 2100:
+            raise ValueError
+        return day
+    except ValueError:
+        raise PydanticCustomError("date", "it is {value}; a date is YYYY-MM-DD between 1970 and 2100", {"value": repr(value)[:60]}) from None
+
+
+Number = Annotated[Decimal, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
+Positive = Annotated[Decimal, PlainValidator(_positive), WithJsonSchema({**_NUMBER_SCHEMA, "description": "above zero"})]
+UsdRate = Annotated[Decimal, PlainValidator(_not_negative), WithJsonSchema({**_NUMBER_SCHEMA, "description": "not below zero"})]
+Moment = Annotated[Time, PlainValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
+Day = Annotated[Date, PlainValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+def _text_schema(longest: int, pattern: str, least: int = 1) -> WithJsonSchema:
+    """What the schema says of a text, in the part of regular expressions that every language shares."""
+    return WithJsonSchema({"type": "string", "minLength": least, "maxLength": longest, "pattern": pattern})
+
+
+_ENDS_WITHOUT_BLANKS = r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$"
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE), _text_schema(128, _ENDS_WITHOUT_BLANKS)]
+Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[^\p{C}\p{Z}]+$"), _text_schema(32, r"^[^\s\u0000-\u001f\u007f-\u009f]+$")]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE), _text_schema(64, _ENDS_WITHOUT_BLANKS)]
+Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$"), _text_schema(2_000, r"^[^\u0000-\u0008\u000b-\u001f]*$", least=0)]
+
+Side = Literal["buy", "sell"]
+StatusName = Literal["placed", "amended", "cancelled", "rejected", "expired", "filled", "canceled", "open", "new"]
+CategoryName = Literal["external", "transfer", "funding", "interest", "dividend", "bonus", "fee", "other"]

@@ -1,0 +1,42 @@
+"""Requests for jobs, as they arrive."""
+
+from __future__ import annotations
+
+import json
+from datetime import date as Date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
+
+from persistence.domain.jobs import JobRequest
+from workers.fields import Day, Id
+
+
+class JobRecord(BaseModel):
+    """A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    job: Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"]
+    request_id: Annotated[Id | None, Field(description="the same id again is the same run; default: the message's id")] = None
+    account_id: Annotated[Id | None, Field(description="only this account")] = None
+    date: Annotated[Day | None, Field(description="read this day anew")] = None
+    start: Annotated[Day | None, Field(alias="from", description="read everything from this day on anew")] = None
+    end: Annotated[Day | None, Field(alias="to", description="up to this day")] = None
+    rebuild: Annotated[StrictBool, Field(description="derive everything anew from the recorded facts")] = False
+    producer: Id | None = None
+    sequence: Annotated[StrictInt | None, Field(ge=0, le=2**63 - 1)] = None
+
+    @model_validator(mode="after")
+    def _only_for_rollups(self) -> Self:
+        if self.job != "rollup" and self._arguments():
+            raise PydanticCustomError("job", "{job} takes no arguments; account_id, date, from, to and rebuild are for rollup", {"job": self.job})
+        return self
+
+    def _arguments(self) -> dict[str, Any]:
+        given = {"account_id": self.account_id, "date": self.date, "start": self.start, "end": self.end, "rebuild": self.rebuild}
+        return {name: value.isoformat() if isinstance(value, Date) else value for name, value in given.items() if value}
+
+    def request(self, message_id: str) -> JobRequest:
+        return JobRequest(self.request_id or message_id, self.job, json.dumps(self._arguments(), sort_keys=True), self.producer, self.sequence)
