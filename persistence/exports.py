@@ -210,8 +210,10 @@ def to_file(
     raw: bool = False,
 ) -> int:
     """The same into a file, which appears whole or not at all, at that very path: links are replaced, not followed."""
+    target = Path(path).expanduser()
     try:
-        with replaced(path) as file:
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with replaced(target) as file:
             out = TextIOWrapper(file, encoding="utf-8", newline="")
             count = write(database, name, account_id, form, out, start, end, raw=raw)
             out.flush()

@@ -41,6 +41,7 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
                     }
                     for c in a.balance.currencies
                 },
+                "contracts": {code: {"total": canonical(held)} for code, held in a.contracts.items()},
             }
             for a in found
         ])  # fmt: skip
@@ -48,13 +49,13 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
     rows = []
     for a in found:
         name = a.account_id if a.name == a.account_id else f"{a.account_id} ({a.name})"
-        for i, currency in enumerate(a.balance.currencies or [""]):
-            free, held, total = ("", "", "") if not currency else (
-                canonical(a.balance.available(currency).amount), canonical(a.balance.reserved(currency).amount), canonical(a.balance.total(currency).amount)
-            )  # fmt: skip
-            first = i == 0
-            rows.append((name if first else "", ("active" if a.is_active else "closed") if first else "", currency, free, held, total))
-    print_rows("Accounts", ("account", "state", "currency", "available", "reserved", "total"), rows, right=("available", "reserved", "total"))
+        held = [
+            (c, "currency", *(canonical(m.amount) for m in (a.balance.available(c), a.balance.reserved(c), a.balance.total(c)))) for c in a.balance.currencies
+        ] + [(code, "contract", "", "", canonical(quantity)) for code, quantity in a.contracts.items()]
+        for i, values in enumerate(held or [("",) * 5]):
+            rows.append((*((name, "active" if a.is_active else "closed") if i == 0 else ("", "")), *values))
+    columns = ("account", "state", "currency", "kind", "available", "reserved", "total")
+    print_rows("Accounts", columns, rows, right=columns[4:])
 
 
 def delete(

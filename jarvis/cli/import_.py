@@ -24,17 +24,18 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     source: Source,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when anything was quarantined.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Exit 0 although something was quarantined.")] = False,
 ) -> None:
     """Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing.
 
-    A malformed line goes to quarantine with its number, the rest is recorded.
+    A malformed line goes to quarantine with its number, the rest is recorded, and the exit code is 1. A file that begins with no
+    record at all is not taken: exit code 2, nothing recorded.
     """
     tune_interpreter()
-    database = CONTEXT.database()
-    database.initialize()
     conventions = CONTEXT.settings.conventions
     with lines_of(source) as (lines, progress):
+        database = CONTEXT.database()
+        database.initialize()
         counts = import_lines(Ledger(database), lines, partial(item_of_line, conventions=conventions), progress)
     seal(database, instants.now())
     database.close()
@@ -43,5 +44,5 @@ def import_(
     if counts.quarantined > len(counts.problems):
         say(f"… and {counts.quarantined - len(counts.problems):,} more: jarvis quarantine list")
     say(f"imported {counts.lines:,} records: {counts.applied:,} applied, {counts.duplicate:,} duplicates, {counts.quarantined:,} quarantined")
-    if strict and counts.quarantined:
+    if counts.quarantined and not keep_going:
         raise typer.Exit(Exit.FINDINGS)

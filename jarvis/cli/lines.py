@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
@@ -13,31 +16,93 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line; .gz too; - reads standard input.")]
+Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line, gzipped or plain; - reads standard input.")]
+
+_GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: Other packed files by their first bytes, and what unpacks them to standard output.
+_PACKED = {b"PK\x03\x04": ("a ZIP archive", "unzip -p"), b"\x28\xb5\x2f\xfd": ("packed by zstd", "zstd -dc"), b"\xfd7zXZ": ("packed by xz", "xz -dc"),
+           b"BZh": ("packed by bzip2", "bzip2 -dc")}  # fmt: skip
+_DATABASE = b"SQLite format 3"
 
 
 @contextmanager
 def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[int], None]]]:
-    """The lines of a file, plain or gzipped, or of standard input, and where to report progress."""
+    """The lines of a file, plain or gzipped, or of standard input, and where to report progress.
+
+    Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
+    """
     if source == "-":
-        yield iter(sys.stdin.buffer), lambda _: None
+        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda _: None
         return
-    path = Path(source)
+    path = Path(source).expanduser()
     if not path.is_file():
         raise typer.BadParameter(f"{source} is no file; name an NDJSON file, or - for standard input", param_hint="FILE")
-    opened = cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else open(path, "rb")  # noqa: SIM115
-    with opened as file:
+    with open(path, "rb") as file:
+        unpacked = _unpacked(file)
+        lines = _records(unpacked, source)
         if not sys.stderr.isatty():
-            yield _readable(file, path), lambda _: None
+            yield lines, lambda _: None
             return
         columns = (SpinnerColumn(), TextColumn(path.name), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("reading", total=None if path.suffix == ".gz" else path.stat().st_size)
-            yield _readable(file, path), lambda size: bar.advance(task, size)
+            task = bar.add_task("reading", total=path.stat().st_size if unpacked is file else None)
+            yield lines, lambda size: bar.advance(task, size)
 
 
-def _readable(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The file's content, whatever it is called."""
+    head = cast(io.BufferedReader, file).peek(len(_GZIP))[: len(_GZIP)]
+    return cast(BinaryIO, gzip.open(file, "rb")) if head == _GZIP else file
+
+
+def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines, the first ones looked at already."""
+    lines = _readable(file, name)
+    opening: list[bytes] = []
+    for line in lines:
+        opening.append(line if opening else line.removeprefix(_BYTE_ORDER_MARK))
+        if opening[-1].strip():
+            break
+    if opening and (first := opening[-1].strip()) and (problem := _no_record(first, "FILE" if name == "-" else name)):
+        raise typer.BadParameter(f"line {len(opening)} is no JSON object: {problem}. Nothing was taken.", param_hint="FILE")
+    return chain(opening, lines)
+
+
+def _readable(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
         yield from file
     except (EOFError, gzip.BadGzipFile) as error:
-        raise OSError(f"{path} is damaged: {error}; what came before was taken, and taking it again is harmless") from error
+        raise OSError(f"{name} is damaged: {error}; what came before was taken, and taking it again is harmless") from error
+
+
+def _no_record(line: bytes, name: str) -> str:
+    """What a file looks like whose first line this is, and what helps; "" for a JSON object."""
+    for head, (what, unpack) in _PACKED.items():
+        if line.startswith(head):
+            return f"the file is {what}; try `{unpack} {name} | jarvis import -`"
+    if line.startswith(_DATABASE):
+        return "the file is a SQLite database; `jarvis restore` takes a backup, and `jarvis export --format ndjson` writes records"
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line[:64]:
+        return f"the file looks like UTF-16; try `iconv -f UTF-16 -t UTF-8 {name} | jarvis import -`"
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return "the file is no UTF-8 text; name an NDJSON file"
+    if text.startswith("["):
+        return f"the file looks like a JSON array; try `jq -c '.[]' {name} | jarvis import -`"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return _no_json(text, name)
+    return "" if isinstance(value, dict) else f'it is the JSON value {text[:40]}; a line is one record, such as {{"type": "deposit", …}}'
+
+
+def _no_json(text: str, name: str) -> str:
+    if text.startswith("{"):
+        return f"the file looks like pretty-printed JSON, or its first record is cut off; try `jq -c . {name} | jarvis import -`"
+    if text.startswith("<"):
+        return "the file looks like HTML or XML; name an NDJSON file"
+    if any(text.count(separator) >= 2 for separator in ",;\t"):
+        return 'the file looks like CSV; make each row a JSON object with a "type", one a line (`jarvis demo --records FILE` writes such a file)'
+    return f'it begins with {text[:40]!r}; name an NDJSON file: one record a line, such as {{"type": "deposit", …}}'

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def orders(
     account: Account,
     status: Annotated[str | None, typer.Option(help="Only these: pending, partially_filled, filled, cancelled, rejected, expired.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this instrument, in any notation.")] = None,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
@@ -31,10 +31,11 @@ def orders(
     repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
-    if status is not None:
-        found = [o for o in repository.find_by_status(account, OrderStatus(status), limit) if symbol is None or o.symbol == symbol]
-    elif symbol is not None:
-        found = repository.find_by_symbol(account, symbol, limit)
+    if symbol is not None:
+        found = repository.find_by_symbol(account, symbol, limit if status is None else None)
+        found = [o for o in found if status is None or o.status == status][:limit]
+    elif status is not None:
+        found = repository.find_by_status(account, OrderStatus(status), limit)
     else:
         found = repository.find_by_account(account, limit)
 
@@ -43,10 +44,10 @@ def orders(
 
     rows = [
         (
-            o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.symbol, o.side and str(o.side), str(o.status), number(o.quantity),
+            o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
             number(o.filled_quantity), number(o.price), number(o.average_price),
         )
         for o in found
     ]  # fmt: skip
-    columns = ("created_at", "order_id", "symbol", "side", "status", "quantity", "filled", "price", "average_price")
+    columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price")
     print_rows("Orders", columns, rows, right=("quantity", "filled", "price", "average_price"), as_json=as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -136,8 +136,11 @@ class AccountFacts(AccountReader):
         """The instant of the fill that `count` others precede from `start` on."""
         return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1 OFFSET ?", start, count)  # type: ignore[no-any-return]
 
-    def flows(self, after: int, until: int, *, capital: bool = True) -> list[FlowRecord]:
-        """Live deposits and withdrawals of (after, until] in the order of facts; those that are no capital too, unless `capital`."""
+    def flows(self, after: int, until: int, usd_like: Collection[str], *, capital: bool = True) -> list[FlowRecord]:
+        """Live deposits and withdrawals of (after, until] in the order of facts; those that are no capital too, unless `capital`.
+
+        What is like USD is worth 1 where the record gives no rate.
+        """
         rows = self._all(
             "SELECT l.fact_no, l.occurred_at, l.currency, l.amount, l.usd_rate, r.rate, l.direction, coalesce(f.sequence, -1), coalesce(f.producer, ''), "
             f"f.sort_key, l.flow_id, {_CAPITAL} FROM flows l JOIN facts f USING (fact_no) "
@@ -151,6 +154,8 @@ class AccountFacts(AccountReader):
                 continue
             signed = Decimal(amount) if direction == "deposit" else -Decimal(amount)
             place = (at, sequence, producer, sort_key)
+            if given is None and currency in usd_like:
+                given = "1"
             found.append(FlowRecord(number, at, currency, signed, _number(given or estimate), given is not None, record_id, direction, place, bool(is_capital)))
         return found
 

@@ -21,7 +21,7 @@ _TYPES = {field.name: field.type for field in fields(OrderState)}
 _NUMBERS = tuple(i for i, name in enumerate(_NAMES) if "Decimal" in str(_TYPES[name]))
 _FLAGS = tuple(i for i, name in enumerate(_NAMES) if _TYPES[name] == "bool")
 #: The oldest order first; orders of one instant by their key.
-OLDEST_FIRST = "created_at, order_id, instrument, side"
+OLDEST_FIRST = "created_at, order_id, instrument, side, coalesce(settle, '')"
 
 OrderRow = tuple[Any, ...]
 #: Where all orders of one account and order id are kept together.

@@ -29,7 +29,7 @@ _COLUMNS = (
 )
 #: The terms of the partial index on open orders, word for word.
 _OPEN = "status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'"
-_NEWEST_FIRST = "created_at DESC, order_id DESC, instrument DESC, side DESC"
+_NEWEST_FIRST = "created_at DESC, order_id DESC, instrument DESC, side DESC, coalesce(settle, '') DESC"
 
 
 class SQLiteOrderRepository(OrderRepository):
@@ -53,7 +53,7 @@ class SQLiteOrderRepository(OrderRepository):
 
     def find_by_id(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> Order | None:
         where, params = ("order_id = ?", (order_id,)) if account_id is None else ("order_id = ? AND account_id = ?", (order_id, account_id))
-        found = self._select(where, params, "account_id, instrument, side", None)
+        found = self._select(where, params, "account_id, instrument, side, coalesce(settle, '')", None)
         return self._the_one(order_id, [o for o in found if o.account_id == found[0].account_id], symbol, side)
 
     def _the_one(self, order_id: str, found: list[Order], symbol: str | None, side: OrderSide | str | None) -> Order | None:

@@ -48,7 +48,7 @@ def explain(database: DatabaseManager, account_id: str, options: RollupOptions, 
         previous = books.row_before(date)
         progress = books.progress()
         start, end = start_of_day(date, options.zone), end_of_day(date, options.zone)
-        flows = _flows(books, options, previous, row) if row is not None else books.flows(start - 1, end)
+        flows = _flows(books, options, previous, row) if row is not None else books.flows(start - 1, end, options.usd_like)
         trades = list(books.trades(previous and previous.date, date))
         return Explanation(
             account_id, date, source, progress and progress.valuation, dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
@@ -59,8 +59,8 @@ def explain(database: DatabaseManager, account_id: str, options: RollupOptions, 
 def _flows(books: AccountBooks, options: RollupOptions, previous: RollupRow | None, row: RollupRow) -> list[FlowRecord]:
     """The flows of the row's interval."""
     if previous is not None:
-        return books.flows(previous.close_at, row.close_at)
-    found = books.flows(-1, row.close_at)
+        return books.flows(previous.close_at, row.close_at, options.usd_like)
+    found = books.flows(-1, row.close_at, options.usd_like)
     first = None if row.close_fact_no is None else books.first_snapshot(start_of_day(row.date, options.zone), row.close_at + 1)
     opened_at = row.close_at if first is None else first.instant
     if options.opening_value is not None or any(f.amount > 0 and f.instant <= opened_at for f in found):

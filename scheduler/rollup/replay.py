@@ -67,7 +67,7 @@ class Replay:
         start, end = start_of_day(first, zone), end_of_day(last, zone) + 1
         self._replaced = self._changes.replaced_days = first, last
         calendar = Calendar(zone)
-        flows = books.flows(start - 1, end - 1, capital=False)
+        flows = books.flows(start - 1, end - 1, options.usd_like, capital=False)
         flow_at = 0
         day: Date | None = None
         touched: set[str] = set()
@@ -196,7 +196,11 @@ class Replay:
             told.append((row.place, _told(fill, gives_quote=row.quote_rate is not None, given=_given_charges(row, self._later_fees))))
             if fill.is_contract:
                 values[fill.position] = _contract_value(fill)
-        told += [(f.place, [(f.currency, f.rate)]) for f in self._books.flows(start - 1, end - 1, capital=False) if f.given and f.rate is not None]
+        told += [
+            (f.place, [(f.currency, f.rate)])
+            for f in self._books.flows(start - 1, end - 1, self._options.usd_like, capital=False)
+            if f.given and f.rate is not None
+        ]
         found: dict[str, Decimal] = {}
         for _, pairs in sorted(told):
             found.update((c, r) for c, r in pairs if c not in self._options.usd_like)
@@ -297,7 +301,7 @@ class Replay:
             return
         rate = self._latest(flow.currency, first)
         self.flow_rates[flow.fact_no] = rate
-        self.estimates = self.estimates or flow.currency not in self._options.usd_like
+        self.estimates = True
         if rate is not None:
             self._changes.flow_rates.append((flow.fact_no, day_of(flow.instant, self._options.zone), rate))
 

@@ -239,7 +239,7 @@ class RowBuilder:
             first = self._books.first_snapshot(start_of_day(date, self._options.zone), close.instant + 1)
             assert first is not None
             opening, is_opening = Valuation(first.instant, first.usd), first.fact_no == close.fact_no
-        funded = any(f.amount > 0 for f in self._books.flows(_EVER, opening.instant))
+        funded = any(f.amount > 0 for f in self._books.flows(_EVER, opening.instant, self._options.usd_like))
         if funded:
             return self._first_interval(ZERO, _EVER, after)
         flows = self._flows(opening.instant, close.instant)
@@ -255,7 +255,7 @@ class RowBuilder:
         return [Valuation(s.instant, s.usd) for s in found if self._options.observes(day_of(s.instant, self._options.zone))]
 
     def _flows(self, after: int, until: int) -> list[Flow]:
-        return [Flow(f.instant, EXACT.multiply(f.amount, self._rate_of(f))) for f in self._books.flows(after, until)]
+        return [Flow(f.instant, EXACT.multiply(f.amount, self._rate_of(f))) for f in self._books.flows(after, until, self._options.usd_like)]
 
     def _rate_of(self, flow: FlowRecord) -> Decimal:
         rate = self._replay.flow_rates.get(flow.fact_no, flow.rate)

@@ -86,14 +86,16 @@ def test_exports_to_stdout_or_a_file(fed):
 
 def test_a_malformed_line_is_quarantined_with_its_number_and_the_rest_is_recorded(run):
     lines = f"{json.dumps(GOOD)}\nnonsense\n\n" + json.dumps({**GOOD, "deposit_id": "d2", "amount": "NaN"}) + "\n"
-    done = run("import", "-", stdin=lines)
+    done = run("import", "-", code=1, stdin=lines)
     assert "quarantined: line 2: not JSON" in done.stderr
     assert "quarantined: line 4: deposit: amount: it is 'NaN'" in done.stderr
     assert "imported 3 records: 1 applied, 0 duplicates, 2 quarantined" in done.stderr
     held = json.loads(run("quarantine", "list", "--json").stdout)
     assert [(h["reason"], h["record_id"]) for h in held] == [("malformed", None), ("malformed", "d2")]
-    run("import", "-", "--strict", code=0, stdin=json.dumps(GOOD))
-    run("import", "-", "--strict", code=1, stdin="other nonsense")
+    run("import", "-", code=0, stdin=json.dumps(GOOD))
+    run("import", "-", code=1, stdin=json.dumps(GOOD) + "\nnonsense")
+    run("import", "-", "--keep-going", code=0, stdin=json.dumps(GOOD) + "\nother nonsense")
+    assert "no JSON object" in run("import", "-", code=2, stdin="other nonsense")
 
 
 def test_publish_names_bad_lines_sends_the_good_ones_and_exits_1(run, broker_server):
@@ -280,7 +282,7 @@ def test_ids_of_every_make_are_shown_as_they_are(run):
         {**GOOD, "account_id": "a[b]"},
         {**GOOD, "amount": "\x1b]0;no\x07"},
     ]
-    run("import", "-", stdin="\n".join(json.dumps(r, ensure_ascii=False) for r in hostile))
+    run("import", "-", code=1, stdin="\n".join(json.dumps(r, ensure_ascii=False) for r in hostile))
     listed = run("quarantine", "list").stdout
     assert "[/b]" in listed
     assert "d[x]" in listed
@@ -290,7 +292,7 @@ def test_ids_of_every_make_are_shown_as_they_are(run):
 
 
 def test_what_is_named_wrongly_is_told_and_what_is_left_out_is_counted(run):
-    run("import", "-", stdin="\n".join(json.dumps({**GOOD, "deposit_id": f"d{n}", "amount": "-1"}) for n in range(3)))
+    run("import", "-", code=1, stdin="\n".join(json.dumps({**GOOD, "deposit_id": f"d{n}", "amount": "-1"}) for n in range(3)))
     assert "and 2 more" in run("quarantine", "list", "-n", "1").stderr
     assert "there are held, replayed, discarded" in " ".join(run("quarantine", "list", "--state", "nope", code=2).stderr.replace("│", " ").split())
     assert "there are malformed" in " ".join(run("quarantine", "list", "--for", "nope", code=2).stderr.replace("│", " ").split())

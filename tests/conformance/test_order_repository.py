@@ -114,7 +114,7 @@ def test_an_order_without_fills_can_be_deleted_one_with_fills_cannot(engine):
 
 def test_queries_by_account_status_and_symbol_give_the_newest_first(engine):
     engine.ledger.post([placed(n, order_id=f"o{n}", symbol=("BTC/USDT", "ETH/USDT")[n % 2], occurred_at=NEW_YEAR + n * SECOND) for n in range(4)])
-    engine.ledger.post([fill(1, order_id="o3", quantity="3", executed_at=NEW_YEAR + 9 * SECOND), ended(1, order_id="o0")])
+    engine.ledger.post([fill(1, order_id="o3", symbol="ETHUSDT", quantity="3", executed_at=NEW_YEAR + 9 * SECOND), ended(1, order_id="o0")])
 
     assert [o.order_id for o in engine.orders.find_by_account("acc")] == ["o3", "o2", "o1", "o0"]
     assert [o.order_id for o in engine.orders.find_by_account("acc", limit=1)] == ["o3"]
@@ -149,11 +149,23 @@ def test_a_voided_fill_no_longer_counts_in_its_order(engine):
     assert not engine.orders.exists("o1"), "an order of which nothing is left has never been"
 
 
-def test_only_its_end_may_be_known_of_an_order(engine):
+def test_an_end_whose_order_is_not_known_yet_waits_for_it(engine):
     engine.ledger.post([ended(1)])
+    assert not engine.orders.exists("o1")
 
-    found = engine.orders.find_by_id("o1")
-    assert (found.status, found.symbol, found.side, found.quantity) == (OrderStatus.CANCELLED, "", None, None)
+    engine.ledger.post([placed()])
+    assert engine.orders.find_by_id("o1").status == OrderStatus.CANCELLED
+
+
+def test_the_orders_of_one_id_are_told_apart_by_symbol_and_side(engine):
+    engine.ledger.post([placed(1), placed(2, side="sell"), placed(3, symbol="ETH-USDT")])
+
+    for asking in (engine.orders.find_by_id, engine.orders.exists, engine.orders.delete):
+        with pytest.raises(Conflict, match="buy BTC/USDT, sell BTC/USDT, buy ETH/USDT; give symbol and side"):
+            asking("o1")
+    assert engine.orders.find_by_id("o1", symbol="BTCUSDT", side="SELL").side == "sell"
+    assert engine.orders.delete("o1", symbol="ETHUSDT")
+    assert not engine.orders.exists("o1", symbol="ETH/USDT")
 
 
 def test_an_order_loaded_long_ago_does_not_undo_what_was_placed_meanwhile(engine):
@@ -210,8 +222,7 @@ def test_an_order_whose_account_was_deleted_says_so_instead_of_losing_its_fills(
     assert not engine.accounts.exists("acc")
 
 
-def test_a_fill_in_another_pair_than_its_order_gives_the_same_order_either_way(engine):
-    engine.ledger.post([placed(symbol="WEIRD", base=None, quote=None)])
+def test_fills_of_one_id_in_two_pairs_are_two_orders_whatever_their_symbols_say(engine):
     engine.ledger.post([fill(2, symbol="WEIRD", base="X", quote="USDT", executed_at=NEW_YEAR + 2 * SECOND)])
     engine.ledger.post([fill(1, symbol="WEIRD", base="Y", quote="EUR", executed_at=NEW_YEAR + SECOND)])
-    assert engine.orders.find_by_id("o1").base == "Y"
+    assert [(o.instrument, o.filled_quantity) for o in engine.orders.find_by_account("acc")] == [("X/USDT", 1), ("Y/EUR", 1)]

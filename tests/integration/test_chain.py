@@ -83,7 +83,7 @@ TAMPERING = {
     "UPDATE facts SET digest = zeroblob(32) WHERE fact_no = 21": "fact 21 (fill f15 of acc, with its transactions): changed",
     "UPDATE facts SET sequence = 5 WHERE fact_no = 22": "fact 22 (fill f16 of acc, with its transactions): changed",
     "DELETE FROM transactions WHERE transaction_no = 30 * 16 + 2": "fact 30 (fill f24 of acc, with its transactions): changed",
-    "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, amount) VALUES (40 * 16 + 4, 'acc', 1, 'fee', 'USDT', '-1')": (
+    "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, kind, amount) VALUES (40 * 16 + 4, 'acc', 1, 'fee', 'USDT', 'currency', '-1')": (
         "fact 40 (fill f34 of acc, with its transactions): changed"
     ),
     "UPDATE fills SET given_time = '2026-01-01T00:00:00.000000002Z' WHERE fill_id = 'ffine'": "fact 206 (fill ffine of acc, with its transactions): changed",

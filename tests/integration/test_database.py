@@ -289,7 +289,7 @@ def test_integrity_checks_find_what_was_tampered_with(database, ledger):
         "sums match transactions": "UPDATE transaction_totals SET amount = '1' WHERE type = 'deposit'",
         "orders match their facts": "UPDATE orders SET filled = '7'",
         "every fact has its content": "UPDATE fills SET price = '101'",
-        "movements match their facts": "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, amount) VALUES (999999, 'acc', 1, 'fee', 'USDT', '-1')",
+        "movements match their facts": "INSERT INTO transactions (transaction_no, account_id, occurred_at, type, currency, kind, amount) VALUES (999999, 'acc', 1, 'fee', 'USDT', 'currency', '-1')",
         "reserved is explained": "UPDATE balances SET reserved = '1' WHERE currency = 'BTC'",
     }  # fmt: skip
     for check, sql in tampering.items():

@@ -34,7 +34,7 @@ def movements(database, account_id="acc"):
         ({"quote_quantity": "99.99"}, [("trade_in", "1 BTC"), ("trade_out", "-99.99 USDT"), ("fee", "-0.1 USDT")]),
         ({"price": "0"}, [("trade_in", "1 BTC"), ("fee", "-0.1 USDT")]),
         ({"price": "-37.63", "fee": 0}, [("trade_in", "1 BTC"), ("trade_in", "37.63 USDT")]),
-        ({"multiplier": "0.01", "quantity": "5", "fee": 0}, [("trade_in", "5 BTC"), ("trade_out", "-5 USDT")]),
+        ({"multiplier": "0.01", "quantity": "5", "fee": 0}, [("trade_in", "5 BTC/USDT"), ("trade_out", "-5 USDT")]),
         ({"quantity": "0.000000000000000001", "price": "0.000000000001", "fee": 0}, [("trade_in", "0.000000000000000001 BTC"), ("trade_out", "-0.000000000000000000000000000001 USDT")]),
     ],
 )  # fmt: skip

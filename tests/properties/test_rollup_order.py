@@ -31,8 +31,8 @@ DERIVED = {
         "date, close_at, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, warnings, observations, mean, squares, "
         "downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades"
     ),
-    "trades": "date, symbol, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",
-    "position_closes": "symbol, date, state",
+    "trades": "date, position, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",
+    "position_closes": "position, date, state",
     "currency_closes": "currency, date, moved, closing",
     "currency_rates": "currency, date, rate",
     "withheld_days": "date",

@@ -11,25 +11,26 @@ from books import NEW_YEAR, deposit, fill, placed, snapshot, void
 
 from persistence.domain import Conventions, EquitySnapshot, Invalid
 from persistence.domain.instants import end_of_day, start_of_day, to_text
-from persistence.domain.order import Order, OrderState
+from persistence.domain.order import Order
+from persistence.domain.order_state import derive_orders
 
 
 def test_content_is_the_same_however_it_is_written():
     plain = fill(quantity="1.50", price="100", executed_at=NEW_YEAR)
     spelled = fill(
         quantity=1.5, price="1E+2", executed_at=datetime(2026, 1, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), fee_currency="USDT", multiplier="1.0", base="BTC",
-        quote="USDT", quote_quantity="150.0", quote_usd_rate=1, producer="other", sequence=7,
+        quote="USDT", quote_quantity="150.0", producer="other", sequence=7,
     )  # fmt: skip
     assert plain.digest == spelled.digest
     assert fill(fee="0.2").digest != fill(fee="0.1").digest
 
 
 def test_the_canonical_form_is_fixed_to_the_byte():
-    text = "deposit\x1facc\x1fd1\x1fUSDT\x1f1000\x1fexternal\x1f1767225600000000\x1f1\x1f\x1f\x1f"
+    text = "deposit\x1facc\x1fd1\x1fUSDT\x1f1000\x1fexternal\x1f1767225600000000\x1f\x1f\x1f\x1f\x1f\x1f"
     assert deposit(amount="1000.00").content() == text
     assert deposit().digest == hashlib.sha256(text.encode()).digest()
     assert fill().content() == (
-        "fill\x1facc\x1ff1\x1fo1\x1fBTC/USDT\x1fbuy\x1f1\x1f100\x1f100\x1f1\x1fBTC\x1fUSDT\x1f0.1\x1fUSDT\x1f1767225600000000\x1f1\x1f1\x1f\x1f\x1f\x1f\x1f"
+        "fill\x1facc\x1ff1\x1fo1\x1fBTC/USDT\x1fbuy\x1f1\x1f100\x1f100\x1f1\x1fBTC\x1fUSDT\x1f\x1f\x1f0.1\x1fUSDT\x1f\x1f\x1f1767225600000000\x1f\x1f\x1f\x1f\x1f\x1f"
     )
 
 
@@ -107,14 +108,14 @@ def test_reserve_is_refused_where_the_cost_is_unknown():
 
 def test_an_order_is_what_its_facts_make_of_it():
     facts = [fill(1, quantity="1", price="90"), fill(2, quantity="0.5", price="120"), placed(quantity="3", reserve=True)]
-    state = OrderState.derive(facts)
+    [state] = derive_orders(facts).orders
     assert (state.filled, state.cash, state.status) == (1.5, 150, "partially_filled")
     assert state.reserved() == (150, "USDT"), "the remainder at the order's price"
-    sell = OrderState.derive([placed(quantity="3", side="sell", reserve=True)])
+    [sell] = derive_orders([placed(quantity="3", side="sell", reserve=True)]).orders
     assert sell.reserved() == (3, "BTC")
-    assert OrderState.derive([fill(1, order_quantity="4"), fill(2, order_quantity="5")]).quantity == 5
-    assert OrderState.derive([fill(1)]).status == "filled"
-    assert OrderState.derive([]) is None
+    assert [o.quantity for o in derive_orders([fill(1, order_quantity="4"), fill(2, order_quantity="5")]).orders] == [5]
+    assert [o.status for o in derive_orders([fill(1)]).orders] == ["filled"]
+    assert derive_orders([]).orders == []
 
 
 def test_an_execution_cannot_exceed_what_remains():

@@ -46,7 +46,7 @@ HOSTILE = [
     ({"quantity": float("nan")}, "plain finite number"),
     ({"quantity": float("inf")}, "plain finite number"),
     ({"quantity": "sNaN"}, "plain finite number"),
-    ({"price": "1e400"}, "exponents from -30 to 30"),
+    ({"price": "1e400"}, "numbers below 10"),
     ({"price": "1E+999999"}, "plain finite number"),
     ({"price": "9" * 10_000}, "plain finite number"),
     ({"price": "9" * 41}, "at most 40"),
@@ -101,12 +101,12 @@ def test_what_is_no_object_is_refused(record):
 
 
 def test_every_missing_field_is_named_at_once():
-    with pytest.raises(MalformedRecord, match="account_id: is missing; fill_id: is missing; order_id: is missing"):
+    with pytest.raises(MalformedRecord, match="account_id: is missing; fill_id: is missing; symbol: is missing"):
         fact_of("fill", {})
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are():
-    with pytest.raises(MalformedRecord, match="unknown; there are fill, deposit"):
+    with pytest.raises(MalformedRecord, match="unknown; there are fill, fee, deposit"):
         fact_of("trade", {})
 
 

@@ -14,6 +14,7 @@ import rollup_vectors as vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persistence.domain.facts import Charge
 from persistence.domain.instants import to_instant
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
@@ -95,8 +96,9 @@ def trade_fills(doc):
         quantity, price = Decimal(m["qty"]), Decimal(m["price"])
         yield m["id"], TradeFill(
             number, to_instant(datetime.fromisoformat(m["ts"])), m["instrument"], m["side"] == "buy", quantity, price, quantity * price * multiplier,
-            multiplier, instrument["base"], instrument["quote"], Decimal(m.get("fee") or 0), m.get("fee_ccy") or instrument["quote"],
-            Decimal(m.get("quote_usd") or 1), Decimal(m["fee_usd_rate"]) if m.get("fee_usd_rate") else Decimal(1),
+            multiplier, instrument["base"], instrument["quote"],
+            (Charge(m.get("fee_ccy") or instrument["quote"], Decimal(m.get("fee") or 0), Decimal(m.get("fee_usd_rate") or 1)),),
+            Decimal(m.get("quote_usd") or 1), is_contract=multiplier != 1,
         )  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def test_realised_profit_per_fill_is_that_of_the_reference(basis):
     fills = list(trade_fills(doc))
     gains = {}
     for symbol in doc["input"]["instruments"]:
-        of_symbol = [(name, fill) for name, fill in fills if fill.symbol == symbol]
+        of_symbol = [(name, fill) for name, fill in fills if fill.position == symbol]
         gains.update((name, r.usd) for (name, _), r in zip(of_symbol, realised((f for _, f in of_symbol), basis), strict=True))
     for want in doc["realised"]:
         assert abs(gains[want["id"]] - Decimal(want[basis])) < Decimal("1e-9"), want["id"]
@@ -120,7 +122,7 @@ def test_trades_per_close_add_up_to_the_round_trips(basis):
         options = RollupOptions(trade_grouping=grouping, cost_basis=basis)
         positions, total, count = {}, Decimal(0), 0
         for _, fill in trade_fills(doc):
-            for trade in positions.setdefault(fill.symbol, Position(fill.symbol)).apply(fill, options):
+            for trade in positions.setdefault(fill.position, Position(fill.position)).apply(fill, options):
                 total += trade.pnl
                 count += 1
         totals.append((round(total, 20), count))
