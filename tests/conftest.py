@@ -6,8 +6,8 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,11 @@ ROOM_BYTES = 512 << 20
 #: Names the folder for temporary files otherwise, to the processes of pytest-xdist too. Where it is set beforehand, nothing lies in memory.
 ON_DISK = "TESTS_FOLDER_ON_DISK"
 
+#: Every engine that keeps books, by what makes a database of it in a folder. A second one joins by one more entry.
+ENGINES: dict[str, Callable[..., DatabaseManager]] = {
+    "sqlite": lambda folder, durable: DatabaseManager(folder / "books.db", durable=durable),
+}
+
 
 def pytest_configure() -> None:
     """Temporary files of tests, and of the programs that they start, lie in memory where there is room for them."""
@@ -44,6 +49,12 @@ def pytest_collection_finish() -> None:
     """What was imported stays to the end: the collector of garbage looks through the rest alone, an eighth of all the time sooner."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `every_engine` has its databases from each engine in turn."""
+    if "made_by" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_engine"):
+        metafunc.parametrize("made_by", ENGINES, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +84,27 @@ def tmp_path(on_disk: bool, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def database(tmp_path: Path, on_disk: bool) -> Iterator[DatabaseManager]:
-    with closing(DatabaseManager(tmp_path / "books.db", durable=on_disk)) as manager:
+def made_by(request: pytest.FixtureRequest) -> str:
+    """The engine of the test's databases."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def database(made_by: str, tmp_path: Path, on_disk: bool) -> Iterator[DatabaseManager]:
+    with closing(ENGINES[made_by](tmp_path, durable=on_disk)) as manager:
         yield manager
+
+
+@pytest.fixture
+def another(made_by: str, on_disk: bool) -> Callable[[], AbstractContextManager[DatabaseManager]]:
+    """Makes a further database, for a block."""
+
+    @contextmanager
+    def made() -> Iterator[DatabaseManager]:
+        with tempfile.TemporaryDirectory(prefix="jt-") as folder, closing(ENGINES[made_by](Path(folder), durable=on_disk)) as manager:
+            yield manager
+
+    return made
 
 
 @pytest.fixture
