@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,14 @@ MAY_IMPORT = {
 }
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -78,7 +84,7 @@ def dependencies(path: Path) -> set[str]:
     """The modules of the house that a module imports, each by the name of its file."""
     known = {".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__") for p in MODULES}
     found = set()
-    for node in ast.parse(path.read_text()).body:  # what stands below TYPE_CHECKING is not run
+    for node in parsed(path).body:  # what stands below TYPE_CHECKING is not run
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -105,7 +111,7 @@ def test_no_circle_anywhere():
 
 def test_nothing_in_persistence_is_imported_inside_a_function():
     for path in (HOUSE / "persistence").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 hidden = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
                 assert not hidden, f"{path.relative_to(HOUSE)}:{hidden[0]} imports inside {node.name}; import at the top, or move what is shared below both"
@@ -140,7 +146,7 @@ SQL_PARTS = re.compile(
 
 def test_sql_is_made_of_constants_and_parameters():
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.JoinedStr):
                 continue
             text = "".join(v.value for v in node.values if isinstance(v, ast.Constant))
@@ -155,7 +161,7 @@ def test_sql_is_made_of_constants_and_parameters():
 def test_every_module_says_what_it_is_for(path):
     if path.name == "__main__.py" or path.stat().st_size == 0:
         return
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{path.relative_to(HOUSE)} has no docstring"
+    assert ast.get_docstring(parsed(path)), f"{path.relative_to(HOUSE)} has no docstring"
     lines = path.read_text().count("\n")
     assert lines <= 500, f"{path.relative_to(HOUSE)} has {lines} lines; give a part of it a room of its own"
 
@@ -166,7 +172,7 @@ MOST_METHODS = 32
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
 def test_a_class_is_read_on_one_screen(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ClassDef):
             methods = [n.name for n in node.body if isinstance(n, ast.FunctionDef)]
             assert len(methods) <= MOST_METHODS, f"{path.relative_to(HOUSE)}: {node.name} has {len(methods)} methods; split it by what they need"
