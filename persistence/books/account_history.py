@@ -72,12 +72,11 @@ class AccountBooks(AccountFacts):
             since, until, seen,
         ):  # fmt: skip
             found.append(NewFact(number, kind, record, at, None, rate is None and currency not in usd_like))
-        period = "WHERE account_id = ? AND {0} >= ? AND {0} < ? AND fact_no > ? ORDER BY 4, 1"
-        for columns, table, at_column in (
-            ("fact_no, 'metrics', snapshot_id", "equity_snapshots", "observed_at"),
-            ("fact_no, kind, entry_id", "entries", "occurred_at"),
+        for sql in (
+            "SELECT fact_no, 'metrics', snapshot_id, observed_at FROM equity_snapshots "
+            "WHERE account_id = ? AND observed_at >= ? AND observed_at < ? AND fact_no > ? ORDER BY 4, 1",
+            "SELECT fact_no, kind, entry_id, occurred_at FROM entries WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ? ORDER BY 4, 1",
         ):
-            sql = f"SELECT {columns}, {at_column} FROM {table} {period.format(at_column)}"
             found += [NewFact(number, kind, record, at, None, False) for number, kind, record, at in self._all(sql, since, until, seen)]
         for number, kind, record, at, instrument, settle in self._all(
             "SELECT f.fact_no, f.kind, f.record_id, f.occurred_at, l.instrument, l.settle FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no "

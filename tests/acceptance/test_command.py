@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command
 import pytest
 from parts import TAPE, wait_until
 from typer.testing import CliRunner
@@ -35,15 +36,7 @@ FILL = {
 @pytest.fixture
 def run(short_folder):
     def jarvis(*arguments, code=0, stdin=None, **environment):
-        done = subprocess.run(
-            [sys.executable, "-m", "jarvis", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=short_folder,
-            input=stdin,
-            timeout=100,
-            env={**os.environ, **environment},
-        )
+        done = command.run(*arguments, folder=short_folder, stdin=stdin, **environment)
         assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done
@@ -93,7 +86,7 @@ def test_a_malformed_line_is_quarantined_with_its_number_and_the_rest_is_recorde
     held = json.loads(run("quarantine", "list", "--json").stdout)
     assert [(h["reason"], h["record_id"]) for h in held] == [("malformed", None), ("malformed", "d2")]
     run("import", "-", code=0, stdin=json.dumps(GOOD))
-    run("import", "-", code=1, stdin=json.dumps(GOOD) + "\nnonsense")
+    run("import", "-", code=1, stdin=json.dumps(GOOD) + "\nmore nonsense")
     run("import", "-", "--keep-going", code=0, stdin=json.dumps(GOOD) + "\nother nonsense")
     assert "no JSON object" in run("import", "-", code=2, stdin="other nonsense")
 
@@ -150,9 +143,9 @@ def test_too_few_open_files_are_refused_at_the_start_with_the_remedy(run, proces
 
 
 def test_a_soft_limit_of_open_files_is_raised_as_far_as_allowed(run, broker_server):
-    command = ["sh", "-c", 'ulimit -S -n 16; exec "$0" -m jarvis worker run', sys.executable]
+    line = ["sh", "-c", 'ulimit -S -n 16; exec "$0" -m jarvis worker run', sys.executable]
     environment = {**os.environ, "JARVIS_BROKER__URL": broker_server.url}
-    worker = subprocess.Popen(command, cwd=run.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(line, cwd=run.folder, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: (run.folder / "data" / "jarvis_trading.db").exists(), "the worker is at work")
         limits = Path(f"/proc/{worker.pid}/limits")
@@ -213,9 +206,11 @@ def test_config_show_hides_secrets(run):
 
 
 def test_a_reader_that_goes_away_is_no_error(fed):
-    fed("import", str(TAPE))
-    command = f"{sys.executable} -m jarvis export transactions -a acc_tape | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=fed.folder)
+    # More than a pipe and the buffers at its ends hold.
+    fed("import", "-", stdin="\n".join(json.dumps({**FILL, "fill_id": f"f{n}", "order_id": f"o{n}"}) for n in range(3_000)))
+    assert len(fed("export", "transactions", "-a", "acc").stdout) > 400_000
+    line = f"{sys.executable} -m jarvis export transactions -a acc | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, cwd=fed.folder)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
@@ -258,7 +253,7 @@ def test_the_demo_keeps_its_books_only_in_a_new_folder(run):
 
 def test_quarantine_is_listed_shown_replayed_discarded_and_exported(fed):
     bad = [{**GOOD, "deposit_id": "d2", "amount": "NaN"}, {**GOOD, "amount": "7"}, {"type": "trade"}]
-    fed("import", "-", stdin="\n".join(json.dumps(r) for r in bad))
+    fed("import", "-", code=1, stdin="\n".join(json.dumps(r) for r in bad))
     assert [q["reason"] for q in json.loads(fed("quarantine", "list", "--json").stdout)] == ["malformed", "conflict", "unknown kind"]
     [conflict] = json.loads(fed("quarantine", "list", "--for", "conflict", "--json").stdout)
     shown = fed("quarantine", "show", str(conflict["number"])).stdout

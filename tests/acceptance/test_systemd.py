@@ -14,7 +14,7 @@ from jarvis.embedded_broker import server_binary
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.on_disk, pytest.mark.slow]
 
 
 def test_the_worker_s_unit_starts_records_is_watched_and_drains(tmp_path):

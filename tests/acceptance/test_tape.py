@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import command
 import pytest
 import redis
 from books import books, unexplained
@@ -41,8 +42,7 @@ def assert_exact(database: DatabaseManager) -> None:
 
 
 def jarvis(folder: Path, *arguments: str, check: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "JARVIS_DATABASE__PATH": str(folder / "books.db")}
-    done = subprocess.run([sys.executable, "-m", "jarvis", *arguments], capture_output=True, text=True, env=environment, cwd=folder, timeout=100)
+    done = command.run(*arguments, folder=folder, JARVIS_DATABASE__PATH=str(folder / "books.db"))
     assert done.returncode == check, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done
 
@@ -124,6 +124,7 @@ def test_published_to_a_running_daemon_it_gives_the_same_figures_and_leaves_noth
     assert "12,479 applied" in (short_folder / "log").read_text()
 
 
+@pytest.mark.on_disk
 def test_a_worker_killed_in_the_middle_of_it_loses_and_doubles_nothing(short_folder):
     with up(short_folder), closing(DatabaseManager(short_folder / "books.db")) as database:
         url = running_broker(short_folder)
@@ -143,6 +144,7 @@ def check_database(folder: Path) -> list:
         return check_books(database)
 
 
+@pytest.mark.on_disk
 @pytest.mark.slow
 def test_a_broker_killed_in_the_middle_of_it_comes_back_with_all_that_it_accepted(short_folder):
     with up(short_folder), closing(DatabaseManager(short_folder / "books.db")) as database:
@@ -159,6 +161,7 @@ def test_a_broker_killed_in_the_middle_of_it_comes_back_with_all_that_it_accepte
         assert_exact(database)
 
 
+@pytest.mark.on_disk
 def test_two_worker_processes_on_one_database_give_the_same_books(short_folder, monkeypatch):
     monkeypatch.setenv("JARVIS_WORKER__PROCESSES", "2")
     with up(short_folder), closing(DatabaseManager(short_folder / "books.db")) as database:

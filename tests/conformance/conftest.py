@@ -1,11 +1,10 @@
-"""The contracts of the repositories, held against every engine there is. A second engine joins by one more entry here."""
+"""The contracts of the repositories, held against every engine there is (`ENGINES` in the conftest.py above)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -38,13 +37,9 @@ def unit_of_work(engine: Engine) -> Callable[[], AbstractContextManager[object]]
     return engine.unit_of_work
 
 
-@pytest.fixture(params=["sqlite"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    assert request.param == "sqlite"
-    database = DatabaseManager(tmp_path / "books.db")
-    database.initialize()
-    yield Engine(
+@pytest.fixture
+def engine(database: DatabaseManager, ledger: Ledger) -> Engine:
+    return Engine(
         SQLiteAccountRepository(database), SQLiteTransactionRepository(database), SQLiteOrderRepository(database),
-        SQLitePerformanceRepository(database), Ledger(database), database.transaction,
+        SQLitePerformanceRepository(database), ledger, database.transaction,
     )  # fmt: skip
-    database.close()

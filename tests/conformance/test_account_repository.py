@@ -7,6 +7,8 @@ from books import deposit, fill, statuses
 
 from persistence.domain import Account, Currency, Invalid, Money, Transaction, TransactionType
 
+pytestmark = pytest.mark.every_engine
+
 
 def opened(engine, account_id="acc", **balances) -> Account:
     account = Account(account_id)

@@ -8,6 +8,8 @@ from books import NEW_YEAR, SECOND, ended, fill, placed, void
 
 from persistence.domain import Conflict, Currency, Immutable, Invalid, Money, Order, OrderSide, OrderStatus, OrderType
 
+pytestmark = pytest.mark.every_engine
+
 
 def order(number: int = 1, **changes) -> Order:
     values = {

@@ -11,6 +11,9 @@ from persistence.domain import Invalid, PerformanceMetrics
 DAY = date(2026, 3, 1)
 
 
+pytestmark = pytest.mark.every_engine
+
+
 def row(days: int = 0, **changes) -> PerformanceMetrics:
     values = {"account_id": "acc", "date": DAY + timedelta(days=days), "total_value_usd": 1000 + days, "pnl_daily": days, "pnl_total": 10 * days}
     return PerformanceMetrics(**{**values, **changes})

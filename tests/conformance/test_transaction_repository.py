@@ -14,6 +14,9 @@ from persistence.domain import Conflict, Currency, Immutable, Invalid, Money, Tr
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+pytestmark = pytest.mark.every_engine
+
+
 def test_a_saved_transaction_moves_the_balance_once_however_often_it_is_saved(engine):
     transaction = Transaction(TransactionType.WITHDRAWAL, Money(100, Currency.USDT))
     engine.transactions.save(transaction, "acc")

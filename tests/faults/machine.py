@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import errno
+import gc
 import json
 import os
 import random
@@ -39,7 +40,10 @@ def built() -> Path:
 
 
 def run(case: str, *, every: int = 1, seed: int = 1, bug: str = "") -> dict[str, int]:
-    """Run a case in a process below the shim. Returns its figures; `wrong` says how often something was lost, doubled or half done."""
+    """Run a case in a process below the shim. Returns its figures; `wrong` says how often something was lost, doubled or half done.
+
+    With a `bug` planted, once is enough.
+    """
     environment = {**os.environ, "LD_PRELOAD": str(built()), "PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE.parent}"}
     command = [sys.executable, "-m", "faults.machine", case, "--every", str(every), "--seed", str(seed), "--bug", bug]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -282,7 +286,7 @@ def forked(work: Callable[[], None], *, loud: bool = False) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def each_call_fails(case: Case, every: int, seed: int) -> dict[str, int]:
+def each_call_fails(case: Case, every: int, seed: int, *, until_wrong: bool = False) -> dict[str, int]:
     """For every call, in turn and each kind of fault: work until it fails, then look with a sound disk."""
     shim, chance = Shim(), random.Random(seed)
     figures = {"faults": 0, "survived": 0, "ended": 0, "wrong": 0}
@@ -319,6 +323,8 @@ def each_call_fails(case: Case, every: int, seed: int) -> dict[str, int]:
                 if problem:
                     figures["wrong"] += 1
                     print(f"call {at}, {errno.errorcode.get(error, error)}, {'for good' if for_good else 'once'}: status {status}", file=sys.stderr)
+                    if until_wrong:
+                        return figures
                 at += every
     return figures
 
@@ -341,7 +347,7 @@ def recorded(path: Path) -> Iterator[tuple[str, str, str, int, bytes]]:
         yield what, *names, offset, data
 
 
-def each_power_cut(case: Case, every: int, seed: int) -> dict[str, int]:
+def each_power_cut(case: Case, every: int, seed: int, *, until_wrong: bool = False) -> dict[str, int]:
     """At every call: what was synced is on disk; of the rest nothing, a random part, or torn sectors. Each image is opened and looked at."""
     shim, chance = Shim(), random.Random(seed)
     figures = {"images": 0, "wrong": 0}
@@ -356,30 +362,12 @@ def each_power_cut(case: Case, every: int, seed: int) -> dict[str, int]:
             case.work(folder, shim.note)
 
         assert forked(work) == 0
-        pending: dict[str, list[tuple[str, int, bytes]]] = {}
-        acknowledged: set[int] = set()
-        for number, (what, name, other, offset, data) in enumerate(recorded(log)):
-            match what:
-                case "n":
-                    acknowledged.add(offset)
-                case "w" | "t":
-                    pending.setdefault(name, []).append((what, offset, data))
-                case "s" if name in files or name in pending:  # a folder is no file
-                    files[name] = _applied(files.get(name, b""), pending.pop(name, []))
-                case "u":
-                    files.pop(name, None)
-                    pending.pop(name, None)
-                case "l":
-                    files[other], pending[other] = files.get(name, b""), list(pending.get(name, []))
-                case "r":
-                    if name in files or name in pending:
-                        files[other] = files.pop(name, b"")
-                        pending[other] = pending.pop(name, [])
-            if number % every and what != "n":
-                continue
+        states = _states(files, log, every)
+        # What has been lost by a planted mistake shows best at the end, when there is most to lose.
+        for number, acknowledged, synced, pending in reversed(list(states)) if until_wrong else states:
             for how in ("none", "part", "torn"):
-                image = {n: _applied(content, _survivors(pending.get(n, []), how, chance)) for n, content in files.items()}
-                image |= {n: _applied(b"", _survivors(ops, how, chance)) for n, ops in pending.items() if n not in files}
+                image = {n: _applied(content, _survivors(pending.get(n, []), how, chance)) for n, content in synced.items()}
+                image |= {n: _applied(b"", _survivors(ops, how, chance)) for n, ops in pending.items() if n not in synced}
                 crash = Path(scratch) / "crash"
                 shutil.rmtree(crash, ignore_errors=True)
                 for n, content in image.items():
@@ -387,10 +375,41 @@ def each_power_cut(case: Case, every: int, seed: int) -> dict[str, int]:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content)
                 figures["images"] += 1
-                if forked(lambda crash=crash, known=frozenset(acknowledged): case.check(crash, set(known)), loud=True) != 0:  # type: ignore[misc]
+                if forked(lambda crash=crash, known=acknowledged: case.check(crash, set(known)), loud=True) != 0:  # type: ignore[misc]
                     figures["wrong"] += 1
                     print(f"power cut after call {number}, {how}", file=sys.stderr)
+                    if until_wrong:
+                        return figures
     return figures
+
+
+#: What was done to a file and is not synced: writes and truncations in their order.
+Pending = dict[str, list[tuple[str, int, bytes]]]
+
+
+def _states(files: dict[str, bytes], log: Path, every: int) -> Iterator[tuple[int, frozenset[int], dict[str, bytes], Pending]]:
+    """(number of the call, what was acknowledged, what every file holds for sure, what it may hold besides) at every call."""
+    pending: Pending = {}
+    acknowledged: set[int] = set()
+    for number, (what, name, other, offset, data) in enumerate(recorded(log)):
+        match what:
+            case "n":
+                acknowledged.add(offset)
+            case "w" | "t":
+                pending.setdefault(name, []).append((what, offset, data))
+            case "s" if name in files or name in pending:  # a folder is no file
+                files[name] = _applied(files.get(name, b""), pending.pop(name, []))
+            case "u":
+                files.pop(name, None)
+                pending.pop(name, None)
+            case "l":
+                files[other], pending[other] = files.get(name, b""), list(pending.get(name, []))
+            case "r":
+                if name in files or name in pending:
+                    files[other] = files.pop(name, b"")
+                    pending[other] = pending.pop(name, [])
+        if number % every == 0 or what == "n":
+            yield number, frozenset(acknowledged), dict(files), {n: list(ops) for n, ops in pending.items()}
 
 
 def _applied(content: bytes, operations: list[tuple[str, int, bytes]]) -> bytes:
@@ -436,10 +455,12 @@ def main() -> None:
     import books  # noqa: F401
     import parts  # noqa: F401
 
+    import jarvis.restoring  # noqa: F401
     import persistence.copies.backups  # noqa: F401
 
+    gc.freeze()  # children share what is there by now
     case = CASES[options.case.removeprefix("power-")]()
-    figures = (each_power_cut if options.case.startswith("power-") else each_call_fails)(case, options.every, options.seed)
+    figures = (each_power_cut if options.case.startswith("power-") else each_call_fails)(case, options.every, options.seed, until_wrong=bool(options.bug))
     print(json.dumps(figures))
 
 

@@ -11,7 +11,10 @@ import pytest
 
 MAY_MOUNT = sys.platform == "linux" and os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
 
-pytestmark = pytest.mark.skipif(not MAY_MOUNT, reason="a small file system of its own needs the right to mount one")
+pytestmark = [
+    pytest.mark.on_disk,
+    pytest.mark.skipif(not MAY_MOUNT, reason="a small file system of its own needs the right to mount one"),
+]
 
 SETTING = """
 import subprocess, sys, time

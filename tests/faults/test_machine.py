@@ -9,7 +9,10 @@ import pytest
 
 from faults.machine import run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or shutil.which("gcc") is None, reason="the shim is for Linux, and gcc makes it")
+pytestmark = [
+    pytest.mark.on_disk,
+    pytest.mark.skipif(sys.platform != "linux" or shutil.which("gcc") is None, reason="the shim is for Linux, and gcc makes it"),
+]
 
 
 @pytest.mark.parametrize(("case", "every"), [("ingestion", 20), ("backup", 16), ("migration", 50), ("restore", 9)])

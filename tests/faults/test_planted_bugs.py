@@ -22,6 +22,8 @@ from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof.books_checks import check_books
 from workers.batching import BatchWriter, Submission
 
+pytestmark = pytest.mark.on_disk
+
 
 def a_backup_holds_what_was_committed(books: DatabaseManager, folder: Path) -> None:
     """Its last commit is still in the WAL."""

@@ -32,6 +32,8 @@ from scheduler.jobs import back_up, roll_up_accounts
 from scheduler.rollup.options import RollupPlan
 from scheduler.verification import Depth, verify
 
+pytestmark = pytest.mark.on_disk
+
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 

@@ -24,6 +24,8 @@ from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository
 from scheduler.verification import check_schema
 
+pytestmark = pytest.mark.on_disk
+
 
 def pragmas(database: DatabaseManager) -> dict[str, object]:
     with database.get_connection() as connection:

@@ -28,6 +28,8 @@ from workers.publisher import Publisher
 from workers.replay import replay
 from workers.wire import MalformedRecord
 
+pytestmark = pytest.mark.every_engine
+
 OPS = Path(__file__).parents[2] / "deploy" / "ops"
 
 
@@ -51,6 +53,9 @@ def test_a_request_is_filed_once_in_the_commit_of_its_batch(database, ledger):
     assert [o.status for o in ledger.post([request])] == ["duplicate"]
     [run] = SQLiteJobRunRepository(database).history()
     assert (run.job, run.state, run.request_id) == ("rollup", "requested", "r1")
+
+
+# -- through the programs, which open books of their own: SQLite's ---------------------------------------------------------------
 
 
 def test_a_message_is_filed_by_the_worker_and_run_by_the_scheduler(tmp_path, broker_server):

@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, SECOND, books, deposit, ended, exported, fill, placed, snapshot, statuses, unexplained, void, withdrawal
 
-from persistence.books.ledger import Ledger
-from persistence.database import DatabaseManager
-from persistence.domain import Refusal, Unavailable
+from persistence.domain import Refusal
 from persistence.domain.instants import to_text
 from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLiteQuarantineRepository, SQLiteTransactionRepository
+
+pytestmark = pytest.mark.every_engine
 
 
 def balance(database, currency, account_id="acc"):
@@ -169,12 +169,6 @@ def test_every_commit_marks_what_became_dirty_for_the_rollup(database, ledger):
     assert dirty() == (NEW_YEAR + 3, 2), "a duplicate changes nothing"
     ledger.post([void(1, "deposit", "d1", occurred_at=NEW_YEAR + SECOND)])
     assert dirty() == (NEW_YEAR + 3, 3)
-
-
-def test_an_unwritable_store_is_wrong_for_now_and_nothing_is_recorded(database, ledger):
-    with DatabaseManager(database.path).transaction(), pytest.raises(Unavailable, match="another program holds the database"):
-        Ledger(DatabaseManager(database.path, busy_timeout_ms=50)).post([deposit()])
-    assert statuses(ledger.post([deposit()])) == ["applied"]
 
 
 def test_an_empty_batch_is_nothing(ledger):

@@ -13,6 +13,8 @@ from persistence.repositories.quarantine import Filter
 from workers.messages import item_of_line
 from workers.replay import replay
 
+pytestmark = pytest.mark.every_engine
+
 RECORD = {"deposit_id": "d9", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": "2026-01-01T00:00:00Z"}
 
 

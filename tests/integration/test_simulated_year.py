@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from properties.test_rollup_order import derived
 
 from persistence.books.ledger import Ledger
-from persistence.database import DatabaseManager
 from persistence.domain.facts import Deposit, EquitySnapshot, Fill
 from persistence.domain.instants import to_instant
 from persistence.repositories.job_runs import SQLiteJobRunRepository
@@ -54,7 +53,8 @@ def facts_of_day(day: int, chance: random.Random) -> list:
     return found
 
 
-def test_a_year_of_downtime_crashes_and_stepping_clocks_ends_as_one_rebuild(tmp_path):
+@pytest.mark.every_engine
+def test_a_year_of_downtime_crashes_and_stepping_clocks_ends_as_one_rebuild(another):
     chance = random.Random(20)
     now = [START]
     rolled: Counter[tuple[str, int]] = Counter()
@@ -76,9 +76,7 @@ def test_a_year_of_downtime_crashes_and_stepping_clocks_ends_as_one_rebuild(tmp_
 
         return run
 
-    with closing(DatabaseManager(tmp_path / "year.db")) as database, closing(DatabaseManager(tmp_path / "rebuilt.db")) as rebuilt:
-        for each in (database, rebuilt):
-            each.initialize()
+    with another() as database, another() as rebuilt:
         entries = {n: e for n, e in timetable({}, PLAN.zones).items() if n.startswith("rollup")}
         jobs = {n: flaky(None if n == "rollup" else e.zone) for n, e in entries.items()}
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
+import pytest
 from books import deposit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import closing
 
 from persistence.books.ledger import Ledger
-from persistence.database import DatabaseManager
 from persistence.domain import Refusal
 from persistence.repositories import SQLiteGapRepository
+
+pytestmark = pytest.mark.every_engine
 
 
 def gaps(database):
@@ -22,8 +20,8 @@ def gaps(database):
 
 @settings(max_examples=100)
 @given(st.lists(st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 25)), max_size=8), max_size=6))
-def test_gaps_are_exactly_the_numbers_between_the_first_and_the_last_that_never_came(batches):
-    with tempfile.TemporaryDirectory() as folder, closing(DatabaseManager(Path(folder) / "books.db")) as database:
+def test_gaps_are_exactly_the_numbers_between_the_first_and_the_last_that_never_came(another, batches):
+    with another() as database:
         for batch in batches:
             Ledger(database).post([deposit(f"{p}{n}", producer=p, sequence=n) for p, n in batch])
         expected = []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from books import NEW_YEAR, SECOND, books, deposit, ended, fill, placed, snapshot, unexplained, void, withdrawal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,8 +62,8 @@ def facts(draw: st.DrawFn) -> list[Any]:
     return found
 
 
-def recorded(batches: list[list[Any]]) -> dict[str, str]:
-    with tempfile.TemporaryDirectory() as folder, closing(DatabaseManager(Path(folder) / "books.db")) as database:
+def recorded(another: Any, batches: list[list[Any]]) -> dict[str, str]:
+    with another() as database:
         ledger = Ledger(database)
         for batch in batches:
             ledger.post(batch)
@@ -72,17 +72,18 @@ def recorded(batches: list[list[Any]]) -> dict[str, str]:
         return books(database)
 
 
+@pytest.mark.every_engine
 @settings(max_examples=200)
 @given(facts(), st.randoms(use_true_random=False), st.integers(1, 5))
-def test_any_order_any_batches_and_any_duplicates_give_the_books_of_the_sorted_set(found: list[Any], random: Any, batches: int) -> None:
-    in_order = recorded([sorted(found, key=lambda f: (f.place, f.kind, f.account_id))])
+def test_any_order_any_batches_and_any_duplicates_give_the_books_of_the_sorted_set(another: Any, found: list[Any], random: Any, batches: int) -> None:
+    in_order = recorded(another, [sorted(found, key=lambda f: (f.place, f.kind, f.account_id))])
 
     shuffled = found + random.choices(found, k=random.randrange(4))
     random.shuffle(shuffled)
     cuts = sorted(random.randrange(len(shuffled) + 1) for _ in range(batches - 1))
     split = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
 
-    assert recorded(split) == in_order
+    assert recorded(another, split) == in_order
 
 
 def _post(path: str, part: list[Any]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +18,8 @@ from scheduler.rollup.account import roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.rollup_checks import check_rollups
+
+pytestmark = pytest.mark.every_engine
 
 START = to_instant(datetime(2026, 3, 24, tzinfo=UTC))
 HOUR = 3_600_000_000
@@ -89,15 +91,13 @@ def history(chance: random.Random, *, rates: bool) -> list:
     return facts
 
 
-def compare(folder: Path, seed: int, options: RollupOptions) -> None:
+def compare(another: Callable[[], AbstractContextManager[DatabaseManager]], seed: int, options: RollupOptions) -> None:
     chance = random.Random(seed)
     facts = history(chance, rates=chance.random() < 0.5)
     shuffled = chance.sample(facts, len(facts)) if chance.random() < 0.5 else sorted(facts, key=lambda f: f.instant + chance.randrange(3) ** 4 * DAY // 20)
     # A delivery of the same record under a smaller number counts instead of the first.
     doubled = [f._replace(producer="again", sequence=3) for f in chance.sample(facts, 5)]
-    with closing(DatabaseManager(folder / f"i{seed}.db")) as step_by_step, closing(DatabaseManager(folder / f"r{seed}.db")) as rebuilt:
-        step_by_step.initialize()
-        rebuilt.initialize()
+    with another() as step_by_step, another() as rebuilt:
         at = 0
         arrivals = [*shuffled, *doubled]
         now = START + DAY
@@ -123,24 +123,23 @@ def compare(folder: Path, seed: int, options: RollupOptions) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_rows_do_not_depend_on_the_order_of_arrival_nor_on_how_often_they_were_rolled_up(tmp_path, name):
+def test_rows_do_not_depend_on_the_order_of_arrival_nor_on_how_often_they_were_rolled_up(another, name):
     for seed in range(6):
-        compare(tmp_path, seed, OPTIONS[name])
+        compare(another, seed, OPTIONS[name])
 
 
 @pytest.mark.parametrize("name", ["the defaults", "a window", "the books"])
-def test_a_history_read_in_many_passes_comes_out_as_one_read_in_one(tmp_path, name, monkeypatch):
+def test_a_history_read_in_many_passes_comes_out_as_one_read_in_one(another, name, monkeypatch):
     monkeypatch.setattr("scheduler.rollup.account.FILLS_A_PASS", 7)
     for seed in range(100, 103):
-        compare(tmp_path, seed, OPTIONS[name])
+        compare(another, seed, OPTIONS[name])
 
 
-def test_the_day_after_is_the_same_whether_the_one_before_was_rolled_up_late(tmp_path):
+def test_the_day_after_is_the_same_whether_the_one_before_was_rolled_up_late(another):
     options = RollupOptions()
-    with closing(DatabaseManager(tmp_path / "a.db")) as daily, closing(DatabaseManager(tmp_path / "b.db")) as once:
+    with another() as daily, another() as once:
         facts = history(random.Random(5), rates=True)
         for database in (daily, once):
-            database.initialize()
             Ledger(database).post(facts)
         for day in range(1, DAYS + 2):
             now = START + day * DAY

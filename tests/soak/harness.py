@@ -38,6 +38,8 @@ from workers.publisher import Publisher, encode
 TESTS = Path(__file__).parents[1]
 AT = 1_767_225_600_000_000
 PATIENCE_SECONDS = 90.0
+#: Within so long a worker commits what it has acknowledged, should it do so in the wrong order.
+NOTHING_COMES_SECONDS = 3.0
 
 
 def stream(count: int, chance: random.Random) -> tuple[list[tuple[str, dict[str, Any]]], list[bytes]]:
@@ -269,9 +271,7 @@ def run(name: str, *, seed: int, records: int, times: int | None = None, module:
             result.longest_recovery = max(result.longest_recovery, _recovery(stage, distinct))
         # However slow the machine: what was not published yet is not lost.
         publishing.join()
-        deadline = time.monotonic() + patience
-        while (stage.recorded() < distinct or stage.left_in_redis()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        _settle(stage, distinct, patience)
         result.published = distinct
         found, left = stage.recorded(), stage.left_in_redis()
         result.lost, result.doubled = max(0, distinct - found), max(0, found - distinct)
@@ -323,6 +323,21 @@ def _insist(publish: Callable[[], object]) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _settle(stage: Stage, distinct: int, patience: float) -> None:
+    """Wait until all is recorded and nothing is left in Redis, or until nothing can come any more: what has been acknowledged is gone for good."""
+    deadline = time.monotonic() + patience
+    before, gone_since = -1, time.monotonic()
+    while time.monotonic() < deadline:
+        found, left = stage.recorded(), stage.left_in_redis()
+        if found >= distinct and not left:
+            return
+        if left or found != before:
+            before, gone_since = found, time.monotonic()
+        elif time.monotonic() - gone_since > NOTHING_COMES_SECONDS:
+            return
+        time.sleep(0.05)
 
 
 def _recovery(stage: Stage, distinct: int) -> float:

@@ -19,6 +19,8 @@ from scheduler.rollup.days import day_of
 from scheduler.timetable import TIMETABLE, Cron, Entry, timetable
 from workers.messages import JobRecord
 
+pytestmark = pytest.mark.every_engine
+
 MINUTE = 60 * 1_000_000
 DAY = 24 * 60 * MINUTE
 NOON = to_instant(datetime(2026, 3, 10, 12, tzinfo=UTC))
