@@ -45,9 +45,9 @@ def orders(
     rows = [
         (
             o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
-            number(o.filled_quantity), number(o.price), number(o.average_price),
+            number(o.filled_quantity), number(o.price), number(o.average_price), *((o.symbol,) if as_json else ()),
         )
         for o in found
     ]  # fmt: skip
-    columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price")
+    columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", *(("symbol",) if as_json else ()))
     print_rows("Orders", columns, rows, right=("quantity", "filled", "price", "average_price"), as_json=as_json)

@@ -126,7 +126,7 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
         (day, name_and_kind(t.position)[0], t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
         for day, t in found.trades
     ]
-    trade_columns = ("date", "symbol", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd")
+    trade_columns = ("date", "instrument", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd")
     print_rows("Trades closed since the previous row", trade_columns, trades, right=trade_columns[5:])
     fills = [
         (to_text(f["instant"]), f["fill_id"], f["symbol"], f["side"], f["quantity"], f["price"], f"{f['fee']} {f['fee_currency']}", _exact(f["realised_usd"]))
@@ -183,7 +183,8 @@ def _as_json(found: Any) -> dict[str, Any]:
     ]
     trades = [
         {
-            **t._asdict(), "date": d, "opened_at": to_text(t.opened_at), "closed_at": to_text(t.closed_at), "peak": canonical(t.peak), "pnl": _exact(t.pnl),
+            "date": d, **dict(zip(("instrument", "kind"), name_and_kind(t.position), strict=True)), **{k: v for k, v in t._asdict().items() if k != "position"},
+            "opened_at": to_text(t.opened_at), "closed_at": to_text(t.closed_at), "peak": canonical(t.peak), "pnl": _exact(t.pnl),
             "fees": _exact(t.fees),
         }
         for d, t in found.trades

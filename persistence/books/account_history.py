@@ -72,10 +72,10 @@ class AccountBooks(AccountFacts):
             since, until, seen,
         ):  # fmt: skip
             found.append(NewFact(number, kind, record, at, None, rate is None and currency not in usd_like))
+        later = "account_id = ? AND {} AND fact_no > ? ORDER BY 4, 1"
         for sql in (
-            "SELECT fact_no, 'metrics', snapshot_id, observed_at FROM equity_snapshots "
-            "WHERE account_id = ? AND observed_at >= ? AND observed_at < ? AND fact_no > ? ORDER BY 4, 1",
-            "SELECT fact_no, kind, entry_id, occurred_at FROM entries WHERE account_id = ? AND occurred_at >= ? AND occurred_at < ? AND fact_no > ? ORDER BY 4, 1",
+            "SELECT fact_no, 'metrics', snapshot_id, observed_at FROM equity_snapshots WHERE " + later.format("observed_at >= ? AND observed_at < ?"),
+            "SELECT fact_no, kind, entry_id, occurred_at FROM entries WHERE " + later.format("occurred_at >= ? AND occurred_at < ?"),
         ):
             found += [NewFact(number, kind, record, at, None, False) for number, kind, record, at in self._all(sql, since, until, seen)]
         for number, kind, record, at, instrument, settle in self._all(

@@ -190,16 +190,16 @@ def numbers_of(connection: Connection, kinds: Sequence[str], account_id: str | N
     A void belongs to the period of its target, and to its own where the target has not come.
     """
     placeholders = ", ".join("?" * len(kinds))
-    account = "" if account_id is None else "AND f.account_id = ? "
+    where = "" if account_id is None else "AND f.account_id = ? "
     bounds = (("{} >= ? ", start), ("{} < ? ", end))
     own = "".join(f"AND {term.format('f.occurred_at')}" for term, moment in bounds if moment is not None)
     targets = "".join(f"AND {term.format('coalesce(t.occurred_at, f.occurred_at)')}" for term, moment in bounds if moment is not None)
     params = (*kinds, *(() if account_id is None else (account_id,)), *(to_instant(moment) for _, moment in bounds if moment is not None))
     columns = "f.fact_no, f.occurred_at, f.sequence, f.producer, f.sort_key"
     sql = (
-        f"SELECT {columns} FROM facts f WHERE f.state <> 2 AND f.kind IN ({placeholders}) {account}{own}UNION ALL "
+        f"SELECT {columns} FROM facts f WHERE f.state <> 2 AND f.kind IN ({placeholders}) {where}{own}UNION ALL "
         f"SELECT {columns} FROM voids v JOIN facts f USING (fact_no) LEFT JOIN facts t ON t.fact_no = v.target_fact_no "
-        f"WHERE v.target_kind IN ({placeholders}) {account}{targets}"
+        f"WHERE v.target_kind IN ({placeholders}) {where}{targets}"
     )
     for (number,) in connection.execute(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
         yield int(number)

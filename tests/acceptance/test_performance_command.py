@@ -63,7 +63,7 @@ def test_a_figure_is_explained_down_to_its_fills(run):
         assert part in shown, part
     found = json.loads(run("performance", "explain", "acc", "2026-01-03", "--json").stdout)
     assert found["previous_close"] == {"date": "2026-01-02", "value": "1010.25"}
-    assert [(t["symbol"], t["pnl"], t["fees"]) for t in found["trades"]] == [("BTC/USDT", "9", "1")]
+    assert [(t["instrument"], t["pnl"], t["fees"]) for t in found["trades"]] == [("BTC/USDT", "9", "1")]
     assert [(f["fill_id"], f["realised_usd"]) for f in found["fills"]] == [("fill3", "10")]
     beside = json.loads(run("performance", "explain", "acc", "2026-01-02", "--json").stdout)["reported"]
     assert [(r["figure"], r["ours"], r["reported"], r["difference"]) for r in beside if r["figure"] == "pnl_daily"] == [("pnl_daily", "10.25", "10", "0.25")]
