@@ -13,11 +13,13 @@ from pydantic_core import PydanticCustomError
 
 from persistence.domain.conventions import EARLIEST, LATEST, instant_of
 from persistence.domain.errors import Invalid
-from persistence.domain.instants import EPOCH, MICROSECOND
+from persistence.domain.instants import EPOCH, MICROSECOND, to_datetime
 from persistence.domain.money import ZERO, canonical, exact
 
 _SHORT_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.(\d{1,40}))?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: No hour 24: newer Pythons would take it, older ones would not.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(\d{1,40}))?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 #: What `str.isprintable` says, no blank at either end, in the dialect of the validator, which checks it without calling Python.
 _PRINTABLE = r"^[^\p{C}\p{Z}](?:(?: |[^\p{C}\p{Z}])*[^\p{C}\p{Z}])?$"
 _NUMBER_SCHEMA = {"type": ["string", "number"], "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$", "examples": ["0.015"]}
@@ -57,6 +59,11 @@ class Time(NamedTuple):
     instant: int
     given: str | None
 
+    @property
+    def moment(self) -> datetime:
+        """The instant for the constructors of facts, which take an integer before the year 2000 for milliseconds."""
+        return to_datetime(self.instant)
+
 
 def _time(value: Any) -> Time:
     try:
@@ -88,7 +95,7 @@ def _leap_second(value: str) -> int:
 
 def _date(value: Any) -> Date:
     try:
-        if type(value) is not str or len(value) != 10:
+        if type(value) is not str or not _DAY.fullmatch(value):
             raise ValueError
         day = Date.fromisoformat(value)
         if not 1970 <= day.year < 2100:

@@ -16,7 +16,7 @@ from workers.fields import Day, Id
 class JobRecord(BaseModel):
     """A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     job: Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"]
     request_id: Annotated[Id | None, Field(description="the same id again is the same run; default: the message's id")] = None

@@ -230,7 +230,7 @@ class OrderRecord(AccountRecord):
 
     def fact(self, conventions: Conventions) -> OrderEvent:
         made = OrderEvent(
-            event_id=self.event_id, order_id=self.order_id, account_id=self.account_id, status=self.status, occurred_at=self.occurred_at.instant,
+            event_id=self.event_id, order_id=self.order_id, account_id=self.account_id, status=self.status, occurred_at=self.occurred_at.moment,
             symbol=self.symbol, side=self.side, order_type=self.order_type, quantity=self.quantity, price=self.price, cost=self.cost,
             closes_position=bool(self.closes_position), reserve=bool(self.reserve), base=self.base, quote=self.quote, settle=self.settle,
             contract=self.contract, inverse=self.inverse, multiplier=ONE if self.multiplier is None else self.multiplier, extra=self._unknown(),
@@ -267,7 +267,7 @@ class MetricsRecord(AccountRecord):
     def fact(self, conventions: Conventions) -> EquitySnapshot:
         figures = {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
         made = EquitySnapshot(
-            account_id=self.account_id, total_value_usd=self.total_value_usd, observed_at=self.observed_at and self.observed_at.instant,
+            account_id=self.account_id, total_value_usd=self.total_value_usd, observed_at=self.observed_at and self.observed_at.moment,
             date=self.date, snapshot_id=self.snapshot_id, reported=canonical_json(figures) if figures else None, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence, conventions=conventions,
         )  # fmt: skip
@@ -296,7 +296,7 @@ class RateRecord(Record):
 
     def fact(self, conventions: Conventions) -> Rate:
         made = Rate(
-            currency=self.currency, usd_rate=self.usd_rate, observed_at=self.observed_at.instant, source=self.source, extra=self._unknown(),
+            currency=self.currency, usd_rate=self.usd_rate, observed_at=self.observed_at.moment, source=self.source, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.observed_at.given) if self.observed_at.given else made
@@ -314,7 +314,7 @@ class BalanceRecord(AccountRecord):
 
     def fact(self, conventions: Conventions) -> BalanceReport:
         made = BalanceReport(
-            account_id=self.account_id, currency=self.currency, total=self.total, observed_at=self.observed_at.instant, extra=self._unknown(),
+            account_id=self.account_id, currency=self.currency, total=self.total, observed_at=self.observed_at.moment, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.observed_at.given) if self.observed_at.given else made
@@ -343,7 +343,7 @@ class VoidRecord(Record):
     def fact(self, conventions: Conventions) -> Void:
         made = Void(
             void_id=self.void_id, account_id=self.account_id, kind=self.target_kind, id=self.id, reason=self.reason,
-            occurred_at=self.occurred_at.instant, extra=self._unknown(), producer=self.producer, sequence=self.sequence,
+            occurred_at=self.occurred_at.moment, extra=self._unknown(), producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.occurred_at.given) if self.occurred_at.given else made
 
