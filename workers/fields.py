@@ -8,23 +8,21 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from persistence.domain.conventions import EARLIEST, LATEST, instant_of
+from persistence.domain.conventions import LATEST, instant_of
 from persistence.domain.errors import Invalid
-from persistence.domain.instants import EPOCH, MICROSECOND
+from persistence.domain.instants import EPOCH, MICROSECOND, to_datetime
 from persistence.domain.money import ZERO, canonical, exact
+from workers.schema_words import named
 
 _SHORT_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.(\d{1,40}))?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: No hour 24: newer Pythons would take it, older ones would not.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(\d{1,40}))?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 #: What `str.isprintable` says, no blank at either end, in the dialect of the validator, which checks it without calling Python.
 _PRINTABLE = r"^[^\p{C}\p{Z}](?:(?: |[^\p{C}\p{Z}])*[^\p{C}\p{Z}])?$"
-_NUMBER_SCHEMA = {"type": ["string", "number"], "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$", "examples": ["0.015"]}
-_TIME_SCHEMA = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": EARLIEST, "exclusiveMaximum": LATEST}],
-    "description": "RFC 3339 with an offset, or integer microseconds since 1970",
-}
 
 
 def _number(value: Any) -> Decimal:
@@ -57,6 +55,11 @@ class Time(NamedTuple):
     instant: int
     given: str | None
 
+    @property
+    def moment(self) -> datetime:
+        """The instant for the constructors of facts, which take an integer before the year 2000 for milliseconds."""
+        return to_datetime(self.instant)
+
 
 def _time(value: Any) -> Time:
     try:
@@ -88,7 +91,7 @@ def _leap_second(value: str) -> int:
 
 def _date(value: Any) -> Date:
     try:
-        if type(value) is not str or len(value) != 10:
+        if type(value) is not str or not _DAY.fullmatch(value):
             raise ValueError
         day = Date.fromisoformat(value)
         if not 1970 <= day.year < 2100:
@@ -98,23 +101,19 @@ def _date(value: Any) -> Date:
         raise PydanticCustomError("date", "it is {value}; a date is YYYY-MM-DD between 1970 and 2100", {"value": repr(value)[:60]}) from None
 
 
-Number = Annotated[Decimal, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
-Positive = Annotated[Decimal, PlainValidator(_positive), WithJsonSchema({**_NUMBER_SCHEMA, "description": "above zero"})]
-UsdRate = Annotated[Decimal, PlainValidator(_not_negative), WithJsonSchema({**_NUMBER_SCHEMA, "description": "not below zero"})]
-Moment = Annotated[Time, PlainValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
-Day = Annotated[Date, PlainValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+Number = Annotated[Decimal, PlainValidator(_number), named("number")]
+Positive = Annotated[Decimal, PlainValidator(_positive), named("positive")]
+UsdRate = Annotated[Decimal, PlainValidator(_not_negative), named("not_negative")]
+Moment = Annotated[Time, PlainValidator(_time), named("time")]
+Day = Annotated[Date, PlainValidator(_date), named("day")]
 
-
-def _text_schema(longest: int, pattern: str, least: int = 1) -> WithJsonSchema:
-    """What the schema says of a text, in the part of regular expressions that every language shares."""
-    return WithJsonSchema({"type": "string", "minLength": least, "maxLength": longest, "pattern": pattern})
-
-
-_ENDS_WITHOUT_BLANKS = r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$"
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE), _text_schema(128, _ENDS_WITHOUT_BLANKS)]
-Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[^\p{C}\p{Z}]+$"), _text_schema(32, r"^[^\s\u0000-\u001f\u007f-\u009f]+$")]
-Word = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE), _text_schema(64, _ENDS_WITHOUT_BLANKS)]
-Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$"), _text_schema(2_000, r"^[^\u0000-\u0008\u000b-\u001f]*$", least=0)]
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE), named("id")]
+Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[^\p{C}\p{Z}]+$"), named("code")]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE), named("word")]
+Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$"), named("text")]
+#: The id of a rate is CURRENCY:SOURCE:MICROSECONDS.
+RateCode = Annotated[Code, named("code", type="string", pattern="^[^:]*$")]
+RateSource = Annotated[Id, named("id", type="string", pattern="^[^:]*$")]
 
 Side = Literal["buy", "sell"]
 StatusName = Literal["placed", "amended", "cancelled", "rejected", "expired", "filled", "canceled", "open", "new"]

@@ -10,23 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_
 from pydantic_core import PydanticCustomError
 
 from persistence.domain.jobs import JobRequest
+from workers.conditions import JOB
 from workers.fields import Day, Id
 
 
 class JobRecord(BaseModel):
     """A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, json_schema_extra=JOB)
 
-    job: Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"]
+    job: Annotated[
+        Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"], Field(description="what to run")
+    ]
     request_id: Annotated[Id | None, Field(description="the same id again is the same run; default: the message's id")] = None
     account_id: Annotated[Id | None, Field(description="only this account")] = None
     date: Annotated[Day | None, Field(description="read this day anew")] = None
     start: Annotated[Day | None, Field(alias="from", description="read everything from this day on anew")] = None
     end: Annotated[Day | None, Field(alias="to", description="up to this day")] = None
     rebuild: Annotated[StrictBool, Field(description="derive everything anew from the recorded facts")] = False
-    producer: Id | None = None
-    sequence: Annotated[StrictInt | None, Field(ge=0, le=2**63 - 1)] = None
+    producer: Annotated[Id | None, Field(description="who asks, for noticing gaps")] = None
+    sequence: Annotated[StrictInt | None, Field(ge=0, le=2**63 - 1, description="+1 per record of that producer")] = None
 
     @model_validator(mode="after")
     def _only_for_rollups(self) -> Self:

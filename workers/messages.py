@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Invalid
@@ -135,16 +135,3 @@ def refusal(raw: bytes, kind: str, record: Any, detail: str) -> Refusal:
     known_kind = kind if kind and kind.isprintable() and len(kind) <= 64 else None
     reason = Reason.UNKNOWN_KIND if known_kind and kind not in RECORDS and kind != "job" else Reason.MALFORMED
     return Refusal(raw, str(reason), detail, known_kind, text("account_id"), text(id_field), text("producer"), number)
-
-
-# -- schemas --------------------------------------------------------------------------------------------------------------
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of every record, by kind."""
-    found = {}
-    models: list[tuple[str, type[BaseModel]]] = [*RECORDS.items(), ("job", JobRecord)]
-    for kind, model in models:
-        schema = model.model_json_schema()
-        found[kind] = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": kind, **{k: v for k, v in schema.items() if k != "title"}}
-    return found

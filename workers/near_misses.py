@@ -79,6 +79,16 @@ def refuse_near_misses(kind: str, unknown: Sequence[str], known: Sequence[str]) 
         raise Invalid("; ".join(said[:5]))
 
 
+def other_spellings(kind: str, known: Sequence[str]) -> dict[str, list[str]]:
+    """The names that are refused without a doubt, by the field that is meant: without case, `_` and `-`. One letter off is not among them."""
+    found = {"these themselves": [_plain(field) for field in known]}
+    for name, meant in OTHER_NAMES.get(kind, {}).items():
+        found.setdefault(meant, []).append(name)
+    for name, where in ELSEWHERE.get(kind, {}).items():
+        found.setdefault(where, []).append(name)
+    return found
+
+
 @lru_cache(maxsize=4_096)
 def _problem(kind: str, name: str, known: tuple[str, ...]) -> str | None:
     plain = _plain(name)
@@ -107,4 +117,4 @@ def _is_close(name: str, field: str) -> bool:
     return swapped or rest[1:] == others[1:] or rest[1:] == others or rest == others[1:]
 
 
-__all__ = ["OTHER_NAMES", "refuse_near_misses"]
+__all__ = ["OTHER_NAMES", "other_spellings", "refuse_near_misses"]

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from persistence.domain.conventions import Conventions, cash_of
@@ -17,7 +17,8 @@ from persistence.domain.errors import Invalid
 from persistence.domain.facts import VOIDABLE, AnyFact, BalanceReport, Charge, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
 from persistence.domain.facts.fill import MOST_FEES, charges
 from persistence.domain.money import EXACT, ONE, ZERO
-from workers.fields import CategoryName, Code, Day, Id, Moment, Number, Positive, Side, StatusName, Text, UsdRate, Word
+from workers import conditions as rules
+from workers.fields import CategoryName, Code, Day, Id, Moment, Number, Positive, RateCode, RateSource, Side, StatusName, Text, UsdRate, Word
 from workers.near_misses import refuse_near_misses
 from workers.wire import canonical_json
 
@@ -54,15 +55,15 @@ class Record(BaseModel):
 class AccountRecord(Record):
     """A record of an account."""
 
-    account_id: Id
+    account_id: Annotated[Id, Field(description="opened by the first record that names it")]
 
 
 class ChargeRecord(BaseModel):
     """One of several fees of a fill."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, json_schema_extra=rules.CHARGE)
 
-    currency: Code
+    currency: Annotated[Code, Field(description="of amount, by its code")]
     amount: Annotated[Number, Field(description="negative is a rebate")]
     usd_rate: Annotated[UsdRate | None, Field(description="USD per unit at this instant")] = None
 
@@ -70,37 +71,43 @@ class ChargeRecord(BaseModel):
         return Charge(self.currency, self.amount, _rate(self.usd_rate, self.currency, "fees.usd_rate"))
 
 
+CHARGE_SCHEMA = ChargeRecord.model_json_schema()
+
+
 class FillRecord(AccountRecord):
     """One execution. `quote_quantity` is the venue's own cash amount (default quantity × price × multiplier)."""
 
+    model_config = ConfigDict(json_schema_extra=rules.FILL)
     kind: ClassVar[str] = "fill"
     id_field: ClassVar[str] = "fill_id"
 
     fill_id: Annotated[Id, Field(description="unique over all symbols of the account: venue:symbol:trade_id")]
     symbol: Annotated[Id, Field(description="BTC/USDT, BTC-USDT or BTCUSDT; a contract as BTC/USDT:USDT")]
-    side: Side
-    quantity: Positive
-    price: Number
-    executed_at: Moment
+    side: Annotated[Side, Field(description="whether base was bought or sold")]
+    quantity: Annotated[Positive, Field(description="of base; of contracts, their number")]
+    price: Annotated[Number, Field(description="of one unit of base, in quote")]
+    executed_at: Annotated[Moment, Field(description="when it was executed")]
     order_id: Annotated[Id | None, Field(description="left out where there was no order")] = None
     fee: Annotated[Number | None, Field(description="negative is a rebate; null: not known yet, a fee record will say it")] = ZERO
     fee_currency: Annotated[Code | None, Field(description="default: the currency of the cash")] = None
     fees: Annotated[
-        list[ChargeRecord] | tuple[()] | None, Field(max_length=MOST_FEES, description="instead of fee: several; null or empty: not known yet")
+        list[ChargeRecord] | tuple[()] | None,
+        Field(max_length=MOST_FEES, description="instead of fee: several; null or empty: not known yet"),
+        WithJsonSchema({"anyOf": [{"type": "array", "maxItems": MOST_FEES, "items": CHARGE_SCHEMA}, {"type": "null"}]}),
     ] = ()
     quote_quantity: Annotated[Number | None, Field(description="has the sign of price; required for inverse and quanto contracts")] = None
-    base: Code | None = None
-    quote: Code | None = None
+    base: Annotated[Code | None, Field(description="what is traded, where the symbol does not say it")] = None
+    quote: Annotated[Code | None, Field(description="what the price is in, where the symbol does not say it")] = None
     settle: Annotated[Code | None, Field(description="the currency of a contract's cash")] = None
-    contract: StrictBool | None = None
+    contract: Annotated[StrictBool | None, Field(description="true where only this says that it is a contract")] = None
     inverse: Annotated[StrictBool | None, Field(description="the contract is counted in quote and settled in its base")] = None
     multiplier: Annotated[Positive | None, Field(description="the size of a contract; default 1")] = None
     quote_usd_rate: Annotated[UsdRate | None, Field(description="USD per unit of the cash's currency at this instant")] = None
     fee_usd_rate: Annotated[UsdRate | None, Field(description="USD per unit of the fee currency at this instant")] = None
-    liquidity: Literal["maker", "taker"] | None = None
-    order_type: Word | None = None
-    order_quantity: Positive | None = None
-    order_price: Number | None = None
+    liquidity: Annotated[Literal["maker", "taker"] | None, Field(description="whether the order stood in the book or met one that did")] = None
+    order_type: Annotated[Word | None, Field(description="market, limit …; in any case")] = None
+    order_quantity: Annotated[Positive | None, Field(description="the quantity of its order, where nobody publishes orders")] = None
+    order_price: Annotated[Number | None, Field(description="the price of its order, where nobody publishes orders")] = None
 
     def fact(self, conventions: Conventions) -> Fill:
         # The fields as they stand in the model's own dictionary, in the order they are declared in: this runs for every fill.
@@ -142,15 +149,17 @@ class FillRecord(AccountRecord):
 
 
 class _FlowRecord(AccountRecord):
-    currency: Code
-    amount: Positive
-    occurred_at: Moment
+    model_config = ConfigDict(json_schema_extra=rules.FLOW)
+
+    currency: Annotated[Code, Field(description="of amount, by its code")]
+    amount: Annotated[Positive, Field(description="above zero in both directions: the kind of record says which")]
+    occurred_at: Annotated[Moment, Field(description="when it came or went")]
     category: Annotated[CategoryName | None, Field(description="only external (the default) and transfer are flows, the rest is profit or loss")] = None
     usd_rate: Annotated[UsdRate | None, Field(description="USD per unit at this instant")] = None
     fee: Annotated[Number | None, Field(description="what the venue took besides the amount; negative is a rebate")] = None
     fee_currency: Annotated[Code | None, Field(description="default: currency")] = None
-    description: Text | None = None
-    reference: Text | None = None
+    description: Annotated[Text | None, Field(description="a note for people")] = None
+    reference: Annotated[Text | None, Field(description="the venue's own, such as the hash of a transaction")] = None
 
     def _values(self, flow_id: str) -> tuple[Any, ...]:
         fee = self.fee or None
@@ -166,7 +175,7 @@ class DepositRecord(_FlowRecord):
 
     kind: ClassVar[str] = "deposit"
     id_field: ClassVar[str] = "deposit_id"
-    deposit_id: Id
+    deposit_id: Annotated[Id, Field(description="unique over the deposits of the account")]
 
     def fact(self, conventions: Conventions) -> Deposit:
         return Deposit._make(self._values(self.deposit_id))
@@ -177,7 +186,7 @@ class WithdrawalRecord(_FlowRecord):
 
     kind: ClassVar[str] = "withdrawal"
     id_field: ClassVar[str] = "withdrawal_id"
-    withdrawal_id: Id
+    withdrawal_id: Annotated[Id, Field(description="unique over the withdrawals of the account")]
 
     def fact(self, conventions: Conventions) -> Withdrawal:
         return Withdrawal._make(self._values(self.withdrawal_id))
@@ -186,14 +195,15 @@ class WithdrawalRecord(_FlowRecord):
 class FeeRecord(AccountRecord):
     """A further fee of a fill, for one that was not known when it was published."""
 
+    model_config = ConfigDict(json_schema_extra=rules.FEE)
     kind: ClassVar[str] = "fee"
     id_field: ClassVar[str] = "fee_id"
 
-    fee_id: Id
-    fill_id: Id
-    currency: Code
+    fee_id: Annotated[Id, Field(description="unique over the fee records of the account")]
+    fill_id: Annotated[Id, Field(description="the fill that it belongs to, whichever comes first")]
+    currency: Annotated[Code, Field(description="of amount, by its code")]
     amount: Annotated[Number, Field(description="negative is a rebate")]
-    occurred_at: Moment
+    occurred_at: Annotated[Moment, Field(description="when it was taken")]
     usd_rate: Annotated[UsdRate | None, Field(description="USD per unit at this instant")] = None
 
     def fact(self, conventions: Conventions) -> Fee:
@@ -206,13 +216,14 @@ class FeeRecord(AccountRecord):
 class OrderRecord(AccountRecord):
     """A step in an order's life that is no execution."""
 
+    model_config = ConfigDict(json_schema_extra=rules.ORDER)
     kind: ClassVar[str] = "order"
     id_field: ClassVar[str] = "event_id"
 
-    event_id: Id
-    order_id: Id
+    event_id: Annotated[Id, Field(description="of this step, unique over the account: o-1:placed")]
+    order_id: Annotated[Id, Field(description="of the order, as its fills name it")]
     status: Annotated[StatusName, Field(description="canceled, open and new are taken as cancelled and placed")]
-    occurred_at: Moment
+    occurred_at: Annotated[Moment, Field(description="when it happened")]
     symbol: Annotated[Id | None, Field(description="required with placed; with others, only the orders that it names")] = None
     side: Annotated[Side | None, Field(description="required with placed; with others, only the orders of that side")] = None
     order_type: Annotated[Word | None, Field(description="required with placed")] = None
@@ -221,16 +232,16 @@ class OrderRecord(AccountRecord):
     cost: Annotated[Positive | None, Field(description="of a market order, in quote, instead of quantity")] = None
     closes_position: Annotated[StrictBool | None, Field(description="its quantity is what is filled")] = None
     reserve: Annotated[StrictBool | None, Field(description="set the order's cost aside in the balance while it is open; spot only")] = None
-    base: Code | None = None
-    quote: Code | None = None
-    settle: Code | None = None
-    contract: StrictBool | None = None
-    inverse: StrictBool | None = None
-    multiplier: Positive | None = None
+    base: Annotated[Code | None, Field(description="what is traded, where the symbol does not say it")] = None
+    quote: Annotated[Code | None, Field(description="what the price is in, where the symbol does not say it")] = None
+    settle: Annotated[Code | None, Field(description="the currency of a contract's cash")] = None
+    contract: Annotated[StrictBool | None, Field(description="true where only this says that it is a contract")] = None
+    inverse: Annotated[StrictBool | None, Field(description="the contract is counted in quote and settled in its base")] = None
+    multiplier: Annotated[Positive | None, Field(description="the size of a contract; default 1")] = None
 
     def fact(self, conventions: Conventions) -> OrderEvent:
         made = OrderEvent(
-            event_id=self.event_id, order_id=self.order_id, account_id=self.account_id, status=self.status, occurred_at=self.occurred_at.instant,
+            event_id=self.event_id, order_id=self.order_id, account_id=self.account_id, status=self.status, occurred_at=self.occurred_at.moment,
             symbol=self.symbol, side=self.side, order_type=self.order_type, quantity=self.quantity, price=self.price, cost=self.cost,
             closes_position=bool(self.closes_position), reserve=bool(self.reserve), base=self.base, quote=self.quote, settle=self.settle,
             contract=self.contract, inverse=self.inverse, multiplier=ONE if self.multiplier is None else self.multiplier, extra=self._unknown(),
@@ -239,24 +250,28 @@ class OrderRecord(AccountRecord):
         return made._replace(given_time=self.occurred_at.given) if self.occurred_at.given else made
 
 
+Reported = Annotated[Number | None, Field(description="as the engine computed it; kept as reported, beside what the rollup computes")]
+
+
 class MetricsRecord(AccountRecord):
     """The account's worth at an instant, and any figures the engine computed itself (kept as reported)."""
 
+    model_config = ConfigDict(json_schema_extra=rules.METRICS)
     kind: ClassVar[str] = "metrics"
     id_field: ClassVar[str] = "snapshot_id"
 
     snapshot_id: Annotated[Id | None, Field(description="default: the instant, or the date")] = None
-    total_value_usd: Number
-    observed_at: Moment | None = None
+    total_value_usd: Annotated[Number, Field(description="everything that the account holds, in USD")]
+    observed_at: Annotated[Moment | None, Field(description="when it was worth that")] = None
     date: Annotated[Day | None, Field(description="instead of observed_at: the last microsecond of that day in the account's zone")] = None
-    pnl_daily: Number | None = None
-    pnl_total: Number | None = None
-    sharpe_ratio: Number | None = None
-    sortino_ratio: Number | None = None
-    max_drawdown: Number | None = None
-    win_rate: Number | None = None
-    profit_factor: Number | None = None
-    trades_count: Annotated[StrictInt | None, Field(ge=0)] = None
+    pnl_daily: Reported = None
+    pnl_total: Reported = None
+    sharpe_ratio: Reported = None
+    sortino_ratio: Reported = None
+    max_drawdown: Reported = None
+    win_rate: Reported = None
+    profit_factor: Reported = None
+    trades_count: Annotated[StrictInt | None, Field(ge=0, lt=10**31, description="as the engine counted them; kept as reported")] = None
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
@@ -267,7 +282,7 @@ class MetricsRecord(AccountRecord):
     def fact(self, conventions: Conventions) -> EquitySnapshot:
         figures = {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
         made = EquitySnapshot(
-            account_id=self.account_id, total_value_usd=self.total_value_usd, observed_at=self.observed_at and self.observed_at.instant,
+            account_id=self.account_id, total_value_usd=self.total_value_usd, observed_at=self.observed_at and self.observed_at.moment,
             date=self.date, snapshot_id=self.snapshot_id, reported=canonical_json(figures) if figures else None, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence, conventions=conventions,
         )  # fmt: skip
@@ -280,13 +295,14 @@ _REPORTED = ("pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_dra
 class RateRecord(Record):
     """What one unit of a currency was worth in USD at an instant. Of no account; its id is CURRENCY:SOURCE:MICROSECONDS."""
 
+    model_config = ConfigDict(json_schema_extra=rules.RATE)
     kind: ClassVar[str] = "rate"
     id_field: ClassVar[str] = ""
 
-    currency: Annotated[Code, Field(description="without a colon")]
+    currency: Annotated[RateCode, Field(description="without a colon")]
     usd_rate: Annotated[UsdRate, Field(description="USD per unit; 0: worthless")]
-    observed_at: Moment
-    source: Annotated[Id | None, Field(description="who says so; without a colon")] = None
+    observed_at: Annotated[Moment, Field(description="when it was worth that")]
+    source: Annotated[RateSource | None, Field(description="who says so; without a colon")] = None
 
     @model_validator(mode="after")
     def _of_no_account(self) -> Self:
@@ -296,7 +312,7 @@ class RateRecord(Record):
 
     def fact(self, conventions: Conventions) -> Rate:
         made = Rate(
-            currency=self.currency, usd_rate=self.usd_rate, observed_at=self.observed_at.instant, source=self.source, extra=self._unknown(),
+            currency=self.currency, usd_rate=self.usd_rate, observed_at=self.observed_at.moment, source=self.source, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.observed_at.given) if self.observed_at.given else made
@@ -309,12 +325,12 @@ class BalanceRecord(AccountRecord):
     id_field: ClassVar[str] = ""
 
     currency: Annotated[Id, Field(description="a currency, or a contract's symbol")]
-    total: Number
-    observed_at: Moment
+    total: Annotated[Number, Field(description="as the venue says it, to its own digits")]
+    observed_at: Annotated[Moment, Field(description="when the account held it")]
 
     def fact(self, conventions: Conventions) -> BalanceReport:
         made = BalanceReport(
-            account_id=self.account_id, currency=self.currency, total=self.total, observed_at=self.observed_at.instant, extra=self._unknown(),
+            account_id=self.account_id, currency=self.currency, total=self.total, observed_at=self.observed_at.moment, extra=self._unknown(),
             producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.observed_at.given) if self.observed_at.given else made
@@ -323,16 +339,16 @@ class BalanceRecord(AccountRecord):
 class VoidRecord(Record):
     """The record of that identity counts as never having been. May arrive before it. The void of a rate leaves account_id out."""
 
+    model_config = ConfigDict(json_schema_extra=rules.VOID)
     # `kind` names the target on the wire, so the model's own kind has to hide behind another name.
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
     id_field: ClassVar[str] = "void_id"
 
     account_id: Annotated[Id | None, Field(description="left out for a rate, required for every other kind")] = None
-    void_id: Id
-    target_kind: Annotated[str, Field(alias="kind", json_schema_extra={"enum": list(VOIDABLE)})]
-    id: Id
-    reason: Text
-    occurred_at: Moment
+    void_id: Annotated[Id, Field(description="unique over the voids of the account")]
+    target_kind: Annotated[str, Field(alias="kind", description="of the record that never was", json_schema_extra={"enum": list(VOIDABLE)})]
+    id: Annotated[Id, Field(description="its own id: that of the fill, the deposit …")]
+    reason: Annotated[Text, Field(description="for people: why")]
+    occurred_at: Annotated[Moment, Field(description="when it was found")]
 
     @model_validator(mode="after")
     def _of_an_account(self) -> Self:
@@ -343,7 +359,7 @@ class VoidRecord(Record):
     def fact(self, conventions: Conventions) -> Void:
         made = Void(
             void_id=self.void_id, account_id=self.account_id, kind=self.target_kind, id=self.id, reason=self.reason,
-            occurred_at=self.occurred_at.instant, extra=self._unknown(), producer=self.producer, sequence=self.sequence,
+            occurred_at=self.occurred_at.moment, extra=self._unknown(), producer=self.producer, sequence=self.sequence,
         )  # fmt: skip
         return made._replace(given_time=self.occurred_at.given) if self.occurred_at.given else made
 

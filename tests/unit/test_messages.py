@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from persistence.domain.facts import Fact
 from persistence.domain.outcome import Refusal
-from workers.messages import fact_of, item_of_line, json_schemas
-from workers.schemas import schema_texts
+from workers.messages import fact_of, item_of_line
+from workers.schemas import json_schemas, schema_texts
 from workers.wire import MalformedRecord, canonical_json, decode_json, record_slices
 
 AT = "2026-11-22T10:15:30.123456Z"
