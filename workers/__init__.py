@@ -3,8 +3,9 @@
     messages.py   the wire contract: a pydantic model per record, and the facts they state
     publisher.py  what a Python trading engine imports
     broker.py     delivery from Redis: fetch, hold, acknowledge after the commit
+    envelope.py   which record a message carries, and what else it asks for
+    intake.py     what becomes of a message: its records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each
-    actors.py     record_fill, record_deposit, record_withdrawal, record_order, record_metrics, record_void
     app.py        create_worker(...): the only wiring of the worker process
 
 A message is acknowledged only after the commit that holds its facts. Whatever dies in between, it is delivered again, and

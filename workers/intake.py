@@ -1,4 +1,4 @@
-"""The actors of the contract: each checks the records of a message and hands their facts to the writer.
+"""What a worker does with a message: check its records and hand their facts to the writer.
 
 An actor returns at once; its message is acknowledged with the commit that holds its facts. A record that breaks a rule goes
 to quarantine alone, the rest of its message is recorded.
@@ -16,10 +16,11 @@ from dramatiq.middleware import CurrentMessage
 from persistence.books.posting import Item
 from persistence.domain.conventions import Conventions
 from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Reason, Refusal
+from persistence.domain.outcome import Refusal
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery
+from workers.envelope import refused
 from workers.job_records import JobRecord
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
 from workers.records import RECORDS
@@ -39,7 +40,7 @@ class Intake:
         raw_of = _raw_reader(delivery.payload)
         records = content if type(content) is list else [content]
         if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message")
+            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message"))
             return
         items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
         self._submit(Submission(items, delivery, raw_of))
@@ -48,7 +49,7 @@ class Intake:
         """File what a message asks the scheduler to run."""
         records = content if type(content) is list else [content]
         if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message")
+            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message"))
             return
         raw_of = _raw_reader(delivery.payload)
         items: list[Item] = []
@@ -60,11 +61,9 @@ class Intake:
                 items.append(refusal(raw_of(index), "job", record, str(error)))
         self._submit(Submission(items, delivery, raw_of))
 
-    def refuse(self, delivery: Delivery, detail: str) -> None:
+    def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
         """Put a whole message that cannot be read into quarantine."""
-        reason = Reason.UNKNOWN_KIND if detail.startswith("unknown kind") else Reason.MALFORMED
-        refusal = Refusal(delivery.payload, str(reason), f"{delivery.queue}: {detail}")
-        self._submit(Submission([refusal], delivery, lambda _: delivery.payload))
+        self._submit(Submission([refused(delivery.payload, error, delivery.queue)], delivery, lambda _: delivery.payload))
 
     def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
         try:
@@ -96,7 +95,7 @@ def _raw_reader(payload: bytes) -> Callable[[int], bytes]:
 
 
 def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[Any, Any]]:
-    """Declare every actor of the contract on the broker."""
+    """Declare every actor of the contract on a worker's broker, where it takes what `workers.actors` sends."""
 
     def declare(kind: str) -> dramatiq.Actor[Any, Any]:
         def record(content: Any) -> None:
