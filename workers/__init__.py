@@ -12,3 +12,24 @@
 A message is acknowledged only after the commit that holds its facts. Whatever dies in between, it is delivered again, and
 the identity of each fact makes the second time a duplicate.
 """
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+_MACHINERY = {__name__, "importlib", "_frozen_importlib", "_frozen_importlib_external"}
+
+
+def _importer() -> str:
+    """The module whose code imports this package."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _MACHINERY:
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+if _importer() == "dramatiq.cli":
+    # `dramatiq workers.app` would make up a broker, find no actors on it and call itself ready. A program that this command runs
+    # may import us all the same.
+    sys.exit("jarvis: the dramatiq command cannot run this worker (it acknowledges before the commit): run `jarvis worker run`")
