@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from jarvis.embedded_broker import running_broker
-from jarvis.settings import Settings
+from jarvis.errors import SettingsError
+from jarvis.settings import Settings, load_settings
 from persistence.domain.errors import Unavailable
 
 
@@ -17,3 +21,15 @@ def broker_url(settings: Settings) -> str:
     if url is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
     return url
+
+
+def broker_for_senders() -> tuple[str, str]:
+    """The URL and the namespace for a program that only imports `workers.actors`, which asks here through an entry point.
+
+    The settings are those of the command: of the folder JARVIS_CONFIG, else ./config, and of the environment. Raises `Unavailable`.
+    """
+    try:
+        settings = load_settings(Path(os.environ.get("JARVIS_CONFIG") or "config"))
+    except SettingsError as error:
+        raise Unavailable(f"the settings cannot be used: {'; '.join(error.problems)}") from None
+    return broker_url(settings), settings.broker.namespace

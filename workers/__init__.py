@@ -2,11 +2,34 @@
 
     messages.py   the wire contract: a pydantic model per record, and the facts they state
     publisher.py  what a Python trading engine imports
+    actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
     broker.py     delivery from Redis: fetch, hold, acknowledge after the commit
+    envelope.py   which record a message carries, and what else it asks for
+    intake.py     what becomes of a message: its records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each
-    actors.py     record_fill, record_deposit, record_withdrawal, record_order, record_metrics, record_void
     app.py        create_worker(...): the only wiring of the worker process
 
 A message is acknowledged only after the commit that holds its facts. Whatever dies in between, it is delivered again, and
 the identity of each fact makes the second time a duplicate.
 """
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+_MACHINERY = {__name__, "importlib", "_frozen_importlib", "_frozen_importlib_external"}
+
+
+def _importer() -> str:
+    """The module whose code imports this package."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _MACHINERY:
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+if _importer() == "dramatiq.cli":
+    # `dramatiq workers.app` would make up a broker, find no actors on it and call itself ready. A program that this command runs
+    # may import us all the same.
+    sys.exit("jarvis: the dramatiq command cannot run this worker (it acknowledges before the commit): run `jarvis worker run`")

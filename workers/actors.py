@@ -1,118 +1,107 @@
-"""The actors of the contract: each checks the records of a message and hands their facts to the writer.
+"""The actors of the contract, for programs that send with Dramatiq:
 
-An actor returns at once; its message is acknowledged with the commit that holds its facts. A record that breaks a rule goes
-to quarantine alone, the rest of its message is recorded.
+    from workers.actors import record_fill
+
+    record_fill.send({"fill_id": "binance:BTCUSDT:42", "account_id": "main", …})
+    record_fill.send(fill_id="binance:BTCUSDT:42", account_id="main", …)
+
+Importing them needs no database and no broker: nothing is connected, set or read before the first message is made. They are
+registered on no broker, so that a Dramatiq worker of the program's own never takes messages that are meant for ours; what our
+worker does with them is `workers.intake`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+import logging
+import threading
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, NoReturn
 
 import dramatiq
-from dramatiq.middleware import CurrentMessage
+import dramatiq.broker
+from dramatiq import Broker, Message
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.encoder import JSONEncoder
 
-from persistence.books.posting import Item
-from persistence.domain.conventions import Conventions
-from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Reason, Refusal
-from workers.batching import BatchWriter, Submission
-from workers.broker import LedgerBroker
-from workers.delivery import Delivery
+from persistence.domain.errors import BooksError, Invalid, Unavailable
 from workers.job_records import JobRecord
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
+from workers.messages import JOBS_ROUTE, ROUTES, Route
 from workers.records import RECORDS
-from workers.wire import MalformedRecord, record_slices
+
+#: Who knows the settings stands above this package, which may not import it: an entry point of this group gives a function
+#: that returns the URL and the namespace of the broker the settings mean.
+BROKER_OF_THE_SETTINGS = "jarvis.broker"
+
+_choosing = threading.Lock()
 
 
-class Intake:
-    """What stands between a message and the writer."""
+class RecordMessage(Message[None]):
+    """A message of the contract: JSON, whatever encoder the program has chosen for its own."""
 
-    def __init__(self, broker: LedgerBroker, writer: BatchWriter, conventions: Conventions) -> None:
-        self._broker = broker
-        self._writer = writer
-        self._conventions = conventions
+    def encode(self) -> bytes:
+        return JSONEncoder().encode(self.asdict())
 
-    def take(self, kind: str, content: Any, delivery: Delivery) -> None:
-        """Check every record of a message and submit what came of it."""
-        raw_of = _raw_reader(delivery.payload)
-        records = content if type(content) is list else [content]
-        if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message")
-            return
-        items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
-        self._submit(Submission(items, delivery, raw_of))
 
-    def take_job(self, content: Any, delivery: Delivery) -> None:
-        """File what a message asks the scheduler to run."""
-        records = content if type(content) is list else [content]
-        if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message")
-            return
-        raw_of = _raw_reader(delivery.payload)
-        items: list[Item] = []
-        for index, record in enumerate(records):
-            try:
-                # A redelivery has the same id, so it asks for the same run.
-                items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
-            except MalformedRecord as error:
-                items.append(refusal(raw_of(index), "job", record, str(error)))
-        self._submit(Submission(items, delivery, raw_of))
+class RecordActor(dramatiq.Actor[..., None]):
+    """An actor to send to. Its broker is the one the program set (`dramatiq.set_broker`), else the one of the settings."""
 
-    def refuse(self, delivery: Delivery, detail: str) -> None:
-        """Put a whole message that cannot be read into quarantine."""
-        reason = Reason.UNKNOWN_KIND if detail.startswith("unknown kind") else Reason.MALFORMED
-        refusal = Refusal(delivery.payload, str(reason), f"{delivery.queue}: {detail}")
-        self._submit(Submission([refusal], delivery, lambda _: delivery.payload))
+    def __init__(self, route: Route, says: str | None) -> None:
+        # Not Dramatiq's own, which wants a broker and registers there.
+        self.actor_name = route.actor
+        self.queue_name = route.queue
+        self.priority = 0
+        self.options: dict[str, Any] = {}
+        self.logger = logging.getLogger(f"{__name__}.{route.actor}")
+        self.fn = partial(_refuse_to_run, route.actor)
+        self.__doc__ = says
 
-    def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
+    @property
+    def broker(self) -> Broker:  # type: ignore[override]
+        """Raises `Unavailable` where there is none, `Invalid` where no worker of ours would find what is sent."""
+        # `dramatiq.get_broker()` would make one up: RabbitMQ, else a Redis on this machine.
+        with _choosing:
+            if dramatiq.broker.global_broker is None:
+                # Set, so that groups, pipelines and results do not make one up either.
+                dramatiq.set_broker(_broker_of_the_settings(self.actor_name))
+            broker = dramatiq.broker.global_broker
+        if isinstance(broker, StubBroker):  # of a program's tests
+            broker.declare_queue(self.queue_name)
+        elif not isinstance(broker, RedisBroker):
+            raise Invalid(
+                f"{self.actor_name} cannot be sent through a {type(broker).__name__}: the worker reads from Redis; "
+                "publish with workers.publisher.Publisher(url), which leaves Dramatiq's broker alone"
+            )
+        return broker
+
+    def message_with_options(self, *, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, **options: Any) -> Message[None]:
+        # A group or a pipeline of messages asks Dramatiq for its broker, so it has to be there by now.
+        _ = self.broker
+        return RecordMessage(**super().message_with_options(args=args, kwargs=kwargs, **options).asdict())
+
+
+def _refuse_to_run(actor_name: str, *_args: Any, **_fields: Any) -> NoReturn:
+    raise Invalid(f"{actor_name} records nothing in this process: {actor_name}.send(…) it, and the worker records it")
+
+
+def _broker_of_the_settings(actor_name: str) -> RedisBroker:
+    for found in entry_points(group=BROKER_OF_THE_SETTINGS):
         try:
-            return fact_of(kind, record, self._conventions)
-        except MalformedRecord as error:
-            return refusal(raw_of(index), kind, record, str(error))
-        except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended
-            return refusal(raw_of(index), kind, record, f"{kind}: {type(error).__name__}: {error}")
-
-    def _submit(self, submission: Submission) -> None:
-        # Marked first: the writer may have settled it before this thread runs again.
-        delivery = submission.delivery
-        assert isinstance(delivery, Delivery)
-        self._broker.submitted(delivery)
-        if not self._writer.submit(submission):
-            self._broker.give_back([delivery])
+            url, namespace = found.load()()
+        except BooksError as error:
+            raise Unavailable(f"{actor_name} has no broker: {error}; or set JARVIS_BROKER__URL, or call dramatiq.set_broker(RedisBroker(url=…))") from None
+        return RedisBroker(url=url, namespace=namespace)  # type: ignore[no-untyped-call]
+    raise Unavailable(f"{actor_name} has no broker: call dramatiq.set_broker(RedisBroker(url=…)) first, or install jarvis-trading, which reads broker.url")
 
 
-def _raw_reader(payload: bytes) -> Callable[[int], bytes]:
-    @lru_cache(maxsize=1)
-    def slices() -> list[bytes]:
-        return record_slices(payload)
-
-    def raw_of(index: int) -> bytes:
-        found = slices()
-        return found[index] if index < len(found) else payload
-
-    return raw_of
-
-
-def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[Any, Any]]:
-    """Declare every actor of the contract on the broker."""
-
-    def declare(kind: str) -> dramatiq.Actor[Any, Any]:
-        def record(content: Any) -> None:
-            delivery = CurrentMessage.get_current_message()
-            assert isinstance(delivery, Delivery)
-            intake.take(kind, content, delivery)
-
-        record.__doc__ = RECORDS[kind].__doc__
-        declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
-        return declared
-
-    def request(content: Any) -> None:
-        delivery = CurrentMessage.get_current_message()
-        assert isinstance(delivery, Delivery)
-        intake.take_job(content, delivery)
-
-    request.__doc__ = JobRecord.__doc__
-    jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
-    return [*(declare(kind) for kind in ROUTES), jobs]
+record_fill = RecordActor(ROUTES["fill"], RECORDS["fill"].__doc__)
+record_fee = RecordActor(ROUTES["fee"], RECORDS["fee"].__doc__)
+record_deposit = RecordActor(ROUTES["deposit"], RECORDS["deposit"].__doc__)
+record_withdrawal = RecordActor(ROUTES["withdrawal"], RECORDS["withdrawal"].__doc__)
+record_order = RecordActor(ROUTES["order"], RECORDS["order"].__doc__)
+record_metrics = RecordActor(ROUTES["metrics"], RECORDS["metrics"].__doc__)
+record_balance = RecordActor(ROUTES["balance"], RECORDS["balance"].__doc__)
+record_rate = RecordActor(ROUTES["rate"], RECORDS["rate"].__doc__)
+record_void = RecordActor(ROUTES["void"], RECORDS["void"].__doc__)
+request_job = RecordActor(JOBS_ROUTE, JobRecord.__doc__)

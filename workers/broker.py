@@ -53,7 +53,7 @@ SOCKET_SECONDS = 10
 class LedgerBroker(RedisBroker):
     """Dramatiq's Redis broker, holding every message until its facts are durable.
 
-    `on_malformed(delivery, detail)` takes what cannot be decoded; it must submit it for quarantine. At most
+    `on_malformed(delivery, error)` takes what cannot be read; it must submit it for quarantine. At most
     `max_in_flight` messages are fetched and not yet settled. `home` is where a worker of this name lives: one of another home is refused.
     """
 
@@ -67,7 +67,7 @@ class LedgerBroker(RedisBroker):
         worker_name: str = "worker",
         home: str = "1",
         max_in_flight: int = 4_000,
-        on_malformed: Callable[[Delivery, str], None] | None = None,
+        on_malformed: Callable[[Delivery, MalformedRecord], None] | None = None,
     ) -> None:
         # Retries in the client would repeat a fetch whose reply was lost, and so strand what it had claimed.
         once = Retry(NoBackoff(), 0)
@@ -269,11 +269,11 @@ class LedgerBroker(RedisBroker):
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
             return Delivery(message_of(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
         except Exception as error:
-            detail = str(error) if isinstance(error, MalformedRecord) else f"{type(error).__name__}: {error}"
+            refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
             unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread")
             delivery = Delivery(unread, queue, redis_id, payload)
             try:
-                self.on_malformed(delivery, detail)
+                self.on_malformed(delivery, refused)
             except Exception:
                 log.exception("a message could not be put into quarantine, it goes back to its queue", queue=queue)
                 self.give_back([delivery])
@@ -383,8 +383,8 @@ class LedgerBroker(RedisBroker):
                 log.warning("broker not reachable, trying again", error=str(error))
 
 
-def _refuse_to_lose(delivery: Delivery, detail: str) -> None:
-    raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {detail}")
+def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:
+    raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {error}")
 
 
 def without_password(url: str) -> str:

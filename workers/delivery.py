@@ -7,6 +7,8 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from persistence.domain.outcome import Reason
+from workers.envelope import content_of, refuse_what_would_be_dropped
 from workers.wire import MalformedRecord
 
 
@@ -22,16 +24,16 @@ class Delivery(MessageProxy):
 
 
 def message_of(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:
-    """The message of an envelope. Queue and id are what Redis says, whatever the JSON says."""
+    """The message of an envelope, its record the one argument. Queue and id are what Redis says, whatever the JSON says."""
     if type(envelope) is not dict:
         raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
-    actor, args = envelope.get("actor_name"), envelope.get("args")
+    actor = envelope.get("actor_name")
     if type(actor) is not str or actor not in actors:
-        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}")
-    if type(args) is not list or len(args) != 1 or envelope.get("kwargs"):
-        raise MalformedRecord("args must be a list of one element, a record or a list of records, and kwargs empty")
+        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}", Reason.UNKNOWN_KIND)
+    content = content_of(envelope)
+    refuse_what_would_be_dropped(envelope)
     message_id, text_id = envelope.get("message_id"), redis_id.decode("utf-8", "replace")
     return Message(
-        queue_name=queue, actor_name=actor, args=(args[0],), kwargs={}, options={"redis_message_id": text_id},
+        queue_name=queue, actor_name=actor, args=(content,), kwargs={}, options={"redis_message_id": text_id},
         message_id=message_id if type(message_id) is str else text_id, message_timestamp=0,
     )  # fmt: skip

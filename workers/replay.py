@@ -14,10 +14,9 @@ from persistence.domain import instants
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.outcome import Outcome, Reason
 from persistence.repositories.quarantine import Quarantined, SQLiteQuarantineRepository
-from workers.messages import JOBS_ROUTE, ROUTES, fact_of, job_of, kind_and_record
+from workers.envelope import KIND_OF_ACTOR, content_of
+from workers.messages import fact_of, job_of, kind_and_record
 from workers.wire import MalformedRecord, decode_json
-
-_KIND_OF_ACTOR = {route.actor: kind for kind, route in (*ROUTES.items(), ("job", JOBS_ROUTE))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _replay_one(
             try:
                 outcome = _worst(ledger.post(facts_of(held.raw, held.kind, conventions), keep_refusals=False))
             except MalformedRecord as error:
-                outcome = Outcome("quarantined", str(Reason.MALFORMED), str(error))
+                outcome = Outcome("quarantined", str(error.reason), str(error))
             recorded = outcome.status != "quarantined"
             said = str(outcome.status) if recorded else f"still {outcome.reason}: {outcome.detail}"
             repository.resolve(held.quarantine_no, "replayed" if recorded else "held", f"replay: {said}", now)
@@ -98,11 +97,13 @@ def _item_of(kind: str, record: Any, conventions: Conventions, message_id: str) 
 
 
 def _facts_of_message(envelope: dict[str, Any], conventions: Conventions) -> list[Item]:
-    actor, args = envelope["actor_name"], envelope["args"]
-    kind = _KIND_OF_ACTOR.get(actor) if type(actor) is str else None
-    if kind is None or type(args) is not list or len(args) != 1:
-        raise MalformedRecord(f"actor_name is {actor!r:.60}; there are {', '.join(_KIND_OF_ACTOR)}, each with one argument")
-    records = args[0] if type(args[0]) is list else args
+    actor = envelope["actor_name"]
+    kind = KIND_OF_ACTOR.get(actor) if type(actor) is str else None
+    if kind is None:
+        raise MalformedRecord(f"actor_name is {actor!r:.60}; there are {', '.join(KIND_OF_ACTOR)}", Reason.UNKNOWN_KIND)
+    # Whatever else it asked for has been read by whoever replays it.
+    content = content_of(envelope)
+    records = content if type(content) is list else [content]
     message_id = str(envelope.get("message_id"))
     return [_item_of(kind, record, conventions, message_id if len(records) == 1 else f"{message_id}:{i}") for i, record in enumerate(records)]
 

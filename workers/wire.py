@@ -11,10 +11,18 @@ from pydantic_core import from_json
 
 from persistence.domain.errors import Invalid
 from persistence.domain.money import canonical, exact
+from persistence.domain.outcome import Reason
+
+#: The keyword of `.send(record={…})`.
+RECORD_KEYWORD = "record"
 
 
 class MalformedRecord(Invalid):
-    """A record that breaks a rule of the contract, for ever."""
+    """A record or a message that breaks a rule of the contract, for ever. `reason` is the word it is quarantined under."""
+
+    def __init__(self, detail: str, reason: Reason = Reason.MALFORMED) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 def canonical_json(value: Any) -> str:
@@ -77,15 +85,18 @@ def decode_json(payload: bytes) -> Any:
 
 
 def record_slices(payload: bytes) -> list[bytes]:
-    """The bytes of each record in an envelope's `args[0]`, as they arrived; the whole payload where they cannot be told apart."""
+    """The bytes of each record in an envelope, as they arrived; the whole payload where they cannot be told apart."""
     text = payload.decode("utf-8", "surrogateescape")
     try:
         # Of a key that stands twice the last one counts, as for the JSON parser.
-        start = [at for key, at in _members(text) if key == "args"][-1]
-        first = _skip(text, start + 1)
+        members = dict(_members(text))
+        first = _skip(text, members["args"] + 1)
+        if text[first] == "]":
+            first = members["kwargs"]
+            first = dict(_members(text, first)).get(RECORD_KEYWORD, first)
         spans = _elements(text, first) if text[first] == "[" else [(first, _LENIENT.raw_decode(text, first)[1])]
         return [text[a:b].encode("utf-8", "surrogateescape") for a, b in spans]
-    except (ValueError, IndexError, RecursionError):
+    except (ValueError, LookupError, RecursionError):
         return [payload]
 
 
@@ -96,9 +107,9 @@ def _skip(text: str, at: int) -> int:
     return _BLANK.match(text, at).end()  # type: ignore[union-attr]
 
 
-def _members(text: str) -> Iterator[tuple[str, int]]:
-    """(key, where its value starts) of a JSON object's members."""
-    at = _skip(text, _skip(text, 0) + 1)
+def _members(text: str, at: int = 0) -> Iterator[tuple[str, int]]:
+    """(key, where its value starts) of the members of the JSON object at a place."""
+    at = _skip(text, _skip(text, at) + 1)
     while text[at] == '"':
         key, at = _LENIENT.raw_decode(text, at)
         at = _skip(text, _skip(text, at) + 1)

@@ -30,7 +30,7 @@ def client(server):
 
 def make_broker(server, name="w", **options):
     refused = []
-    broker = LedgerBroker(client=fakeredis.FakeRedis(server=server), worker_name=name, on_malformed=lambda d, why: refused.append((d, why)), **options)
+    broker = LedgerBroker(client=fakeredis.FakeRedis(server=server), worker_name=name, on_malformed=lambda d, error: refused.append((d, str(error))), **options)
     broker.refused = refused
     for route in ROUTES.values():
         broker.declare_queue(route.queue)

@@ -1,0 +1,104 @@
+"""The envelope: the record that a message of Dramatiq carries, and what else it may ask for.
+
+A record comes in one of three ways, those that `.send` of a stock client makes: as the only argument, as `record=…`, or as
+keywords that are its fields. Everything else would lose something in silence, so it is refused as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from persistence.domain.outcome import Refusal
+from workers.job_records import JobRecord
+from workers.messages import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES, refusal
+from workers.records import RECORDS
+from workers.wire import RECORD_KEYWORD, MalformedRecord, decode_json
+
+KIND_OF_ACTOR = {route.actor: kind for kind, route in (*ROUTES.items(), ("job", JOBS_ROUTE))}
+#: By actor, the names that a record gives its fields.
+_FIELDS_OF = {actor: {field.alias or name for name, field in RECORDS.get(kind, JobRecord).model_fields.items()} for actor, kind in KIND_OF_ACTOR.items()}
+
+_FIELDS = {"queue_name", "actor_name", "args", "kwargs", "options", "message_id", "message_timestamp"}
+#: Options by which Dramatiq sends something on once an actor has returned, or has failed. Their other options (retries, time
+#: limits, results) are about how a worker of Dramatiq goes about it and say nothing of the record.
+_SENDS_ON = {"pipe_target", "group_completion_callbacks", "group_completion_uuid", "on_success", "on_failure", "on_retry_exhausted"}
+_THREE_WAYS = 'a record is sent as .send({…}), .send(record={…}) or .send(field=…, …), in JSON "args": [{…}] and no kwargs'
+_WITHOUT = "send the record without it, and what else is wanted as a message of its own; `jarvis quarantine replay` records this one without it"
+
+
+def content_of(envelope: dict[str, Any]) -> Any:
+    """The record of an envelope, or its list of records. Raises `MalformedRecord` where it is not told in one of the three ways."""
+    args, kwargs = envelope.get("args"), envelope.get("kwargs")
+    if type(args) is not list:
+        raise MalformedRecord(f"args is {args!r:.60}; it must be a list: {_THREE_WAYS}")
+    if not kwargs and len(args) == 1:
+        return args[0]
+    if kwargs and type(kwargs) is not dict:
+        raise MalformedRecord(f"kwargs is {kwargs!r:.60}; it must be an object: {_THREE_WAYS}")
+    if not args and kwargs and RECORD_KEYWORD not in kwargs:
+        return kwargs
+    if not args and kwargs and len(kwargs) == 1:
+        return kwargs[RECORD_KEYWORD]
+    if not args and not kwargs:
+        raise MalformedRecord(f"the message carries no record; {_THREE_WAYS}")
+    names = f" ({', '.join(kwargs)!s:.60})" if kwargs else ""
+    raise MalformedRecord(
+        f"the message has {len(args)} positional and {len(kwargs or ())} keyword arguments{names}, of which some would be dropped; {_THREE_WAYS}"
+    )
+
+
+def refuse_what_would_be_dropped(envelope: dict[str, Any]) -> None:
+    """Raises `MalformedRecord` where an envelope asks for more than recording: nothing here sends another message on."""
+    if not envelope.keys() <= _FIELDS:
+        # A label of the engine's own says nothing of the record; a fee or a second record does.
+        of_a_record = _FIELDS_OF.get(envelope["actor_name"], ())
+        dropped = [name for name in sorted(envelope.keys() - _FIELDS) if name in of_a_record or type(envelope[name]) in (dict, list)]
+        if dropped:
+            raise MalformedRecord(f"beside args the message has {', '.join(dropped)!s:.60}, which would be dropped; {_WITHOUT}")
+    options = envelope.get("options")
+    if not options:
+        return
+    if type(options) is not dict:
+        raise MalformedRecord(f"options is {options!r:.60}; it must be an object")
+    for name, value in options.items():
+        if value and (name in _SENDS_ON or _is_message(value)):
+            raise MalformedRecord(f"the option {name!s:.60} asks to send {_shown(value)} on after this one, which nothing here does; {_WITHOUT}")
+
+
+def _is_message(value: Any) -> bool:
+    if type(value) is list:
+        return any(_is_message(element) for element in value if type(element) is dict)
+    return type(value) is dict and "actor_name" in value
+
+
+def _shown(value: Any) -> str:
+    """Whom an option wants to be sent to, where it can be told."""
+    found = value if type(value) is list else [value]
+    names = [str(v["actor_name"]) for v in found if type(v) is dict and "actor_name" in v]
+    return f"{', '.join(names)!r:.60}" if names else f"{value!r:.60}"
+
+
+def refused(payload: bytes, error: MalformedRecord, where: str) -> Refusal:
+    """A whole message on its way to quarantine, with whatever can be told of its kind and identity, for filters."""
+    kind, told = "", {}
+    try:
+        envelope = decode_json(payload) if len(payload) <= MAX_MESSAGE_BYTES else None
+    except MalformedRecord:
+        envelope = None
+    if type(envelope) is dict:
+        actor = envelope.get("actor_name")
+        kind = KIND_OF_ACTOR.get(actor, "") if type(actor) is str else ""
+        told = _told(envelope, kind)
+    return refusal(payload, kind, told, f"{where}: {error}")._replace(reason=str(error.reason))
+
+
+def _told(envelope: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The identity that everything in an envelope agrees on; two records in one message have none of their own."""
+    args, kwargs = envelope.get("args"), envelope.get("kwargs")
+    arguments = list(args) if type(args) is list else []
+    if type(kwargs) is dict:
+        arguments += [kwargs, kwargs.get(RECORD_KEYWORD)]
+    records = [r for argument in arguments for r in (argument if type(argument) is list else [argument]) if type(r) is dict]
+    names = ("account_id", "producer", "sequence", *((RECORDS[kind].id_field,) if kind in RECORDS else ()))
+    found = {name: [r[name] for r in records if name in r] for name in names}
+    return {name: values[0] for name, values in found.items() if values and all(v == values[0] for v in values)}

@@ -1,0 +1,117 @@
+"""What a worker does with a message: check its records and hand their facts to the writer.
+
+An actor returns at once; its message is acknowledged with the commit that holds its facts. A record that breaks a rule goes
+to quarantine alone, the rest of its message is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import dramatiq
+from dramatiq.middleware import CurrentMessage
+
+from persistence.books.posting import Item
+from persistence.domain.conventions import Conventions
+from persistence.domain.facts import AnyFact
+from persistence.domain.outcome import Refusal
+from workers.batching import BatchWriter, Submission
+from workers.broker import LedgerBroker
+from workers.delivery import Delivery
+from workers.envelope import refused
+from workers.job_records import JobRecord
+from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
+from workers.records import RECORDS
+from workers.wire import MalformedRecord, record_slices
+
+
+class Intake:
+    """What stands between a message and the writer."""
+
+    def __init__(self, broker: LedgerBroker, writer: BatchWriter, conventions: Conventions) -> None:
+        self._broker = broker
+        self._writer = writer
+        self._conventions = conventions
+
+    def take(self, kind: str, content: Any, delivery: Delivery) -> None:
+        """Check every record of a message and submit what came of it."""
+        raw_of = _raw_reader(delivery.payload)
+        records = content if type(content) is list else [content]
+        if len(records) > MAX_BATCH_RECORDS:
+            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message"))
+            return
+        items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
+        self._submit(Submission(items, delivery, raw_of))
+
+    def take_job(self, content: Any, delivery: Delivery) -> None:
+        """File what a message asks the scheduler to run."""
+        records = content if type(content) is list else [content]
+        if len(records) > MAX_BATCH_RECORDS:
+            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message"))
+            return
+        raw_of = _raw_reader(delivery.payload)
+        items: list[Item] = []
+        for index, record in enumerate(records):
+            try:
+                # A redelivery has the same id, so it asks for the same run.
+                items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
+            except MalformedRecord as error:
+                items.append(refusal(raw_of(index), "job", record, str(error)))
+        self._submit(Submission(items, delivery, raw_of))
+
+    def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
+        """Put a whole message that cannot be read into quarantine."""
+        self._submit(Submission([refused(delivery.payload, error, delivery.queue)], delivery, lambda _: delivery.payload))
+
+    def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
+        try:
+            return fact_of(kind, record, self._conventions)
+        except MalformedRecord as error:
+            return refusal(raw_of(index), kind, record, str(error))
+        except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended
+            return refusal(raw_of(index), kind, record, f"{kind}: {type(error).__name__}: {error}")
+
+    def _submit(self, submission: Submission) -> None:
+        # Marked first: the writer may have settled it before this thread runs again.
+        delivery = submission.delivery
+        assert isinstance(delivery, Delivery)
+        self._broker.submitted(delivery)
+        if not self._writer.submit(submission):
+            self._broker.give_back([delivery])
+
+
+def _raw_reader(payload: bytes) -> Callable[[int], bytes]:
+    @lru_cache(maxsize=1)
+    def slices() -> list[bytes]:
+        return record_slices(payload)
+
+    def raw_of(index: int) -> bytes:
+        found = slices()
+        return found[index] if index < len(found) else payload
+
+    return raw_of
+
+
+def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[Any, Any]]:
+    """Declare every actor of the contract on a worker's broker, where it takes what `workers.actors` sends."""
+
+    def declare(kind: str) -> dramatiq.Actor[Any, Any]:
+        def record(content: Any) -> None:
+            delivery = CurrentMessage.get_current_message()
+            assert isinstance(delivery, Delivery)
+            intake.take(kind, content, delivery)
+
+        record.__doc__ = RECORDS[kind].__doc__
+        declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
+        return declared
+
+    def request(content: Any) -> None:
+        delivery = CurrentMessage.get_current_message()
+        assert isinstance(delivery, Delivery)
+        intake.take_job(content, delivery)
+
+    request.__doc__ = JobRecord.__doc__
+    jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
+    return [*(declare(kind) for kind in ROUTES), jobs]
