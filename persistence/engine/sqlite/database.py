@@ -18,7 +18,7 @@ from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version
 from persistence.engine.sqlite.copying import copy_to
 from persistence.engine.sqlite.durable_mark import DurableMark, DurableMarkFile, furthest, reached, refuse_lost_commits
-from persistence.engine.sqlite.errors import REOPEN, reachable, translated
+from persistence.engine.sqlite.errors import REOPEN, reachable, taken, translated
 from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
@@ -151,7 +151,7 @@ class SQLiteDatabase:
 
     def rewrite(self) -> None:
         """Write every page anew, with its checksum. Nobody else may have the file open."""
-        with self.get_connection() as connection, translated(f"renew the checksums of {self.path}"):
+        with self.writable() as connection, translated(f"renew the checksums of {self.path}"):
             rewrite(connection, self._reserve, verify=self._verify_pages)
 
     def _look_at(self, connection: SQLiteConnection) -> None:
@@ -167,12 +167,15 @@ class SQLiteDatabase:
 
     @contextmanager
     def get_connection(self) -> Iterator[SQLiteConnection]:
-        """A connection of the pool, for reading; inside `transaction()` that transaction's own. Waits where all are taken."""
-        current = getattr(self._local, "connection", None)
+        """A connection of the pool that reads and refuses to write; inside `transaction()` or `snapshot()` of this thread that one's own.
+
+        Where all are taken it waits up to the busy timeout, then raises `Unavailable`.
+        """
+        current = getattr(self._local, "connection", None) or getattr(self._local, "snapshot", None)
         if current is not None:
             yield current
             return
-        with self._pool.connected() as connection, translated("read the books"):
+        with self._pool.connected(reading=True) as connection, translated("read the books"), _read_only(connection):
             try:
                 yield connection
             finally:
@@ -180,13 +183,30 @@ class SQLiteDatabase:
                     connection.execute("ROLLBACK")
 
     @contextmanager
+    def writable(self) -> Iterator[SQLiteConnection]:
+        """A connection of the pool that may write outside of a commit that counts: for maintenance of the file itself."""
+        with self._pool.connected() as connection, translated("write to the file"):
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[SQLiteConnection]:
-        """A connection that sees the books of one moment throughout the block. Long ones hold the WAL back: read a copy (`copied`) instead."""
+        """A connection that sees the books of one moment throughout the block, and so does whatever else this thread reads meanwhile.
+        Long ones hold the WAL back: read a copy (`copied`) instead."""
+        joins = getattr(self._local, "connection", None) is None and getattr(self._local, "snapshot", None) is not None
         with self.get_connection() as connection:
+            if joins:
+                yield connection
+                return
             connection.execute("SAVEPOINT snapshot")
+            outermost = not hasattr(self._local, "connection") or self._local.connection is None
             try:
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # the first read is what opens it
+                if outermost:
+                    self._local.snapshot = connection
                 yield connection
             finally:
+                if outermost:
+                    self._local.snapshot = None
                 # An I/O error has ended it already.
                 with suppress(apsw.SQLError):
                     connection.execute("RELEASE snapshot")
@@ -246,17 +266,17 @@ class SQLiteDatabase:
 
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
-        with self.get_connection() as connection:
+        with self.get_connection() as connection, taken():
             return rows_of(connection.execute(sql, params))
 
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
-        with self.transaction() as connection:
+        with self.transaction() as connection, taken():
             return connection.changed(sql, params)
 
     def execute_many(self, sql: str, params_list: Sequence[Bindings]) -> int:
         """Run one statement for each element in one commit. Returns how many rows were changed in all."""
-        with self.transaction() as connection:
+        with self.transaction() as connection, taken():
             return sum(connection.changed(sql, params) for params in params_list)
 
     # -- copies ------------------------------------------------------------------------------------------------------
@@ -267,7 +287,6 @@ class SQLiteDatabase:
         With `check` the copy is checked before it counts: raises `WrongDatabase` where it is damaged.
         """
         with translated(f"copy to {target}"), self.snapshot() as connection:
-            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
             copy_to(connection, str(target), check=check)
             return observe(connection)
 
@@ -401,6 +420,17 @@ class SQLiteDatabase:
                 connection.execute("ROLLBACK")
         except apsw.Error:
             self._pool.discard(connection)
+
+
+@contextmanager
+def _read_only(connection: SQLiteConnection) -> Iterator[None]:
+    """Say of a write on a connection lent for reading what it is: no fault of the file."""
+    try:
+        yield
+    except apsw.ReadOnlyError as error:
+        if connection.readonly("main"):
+            raise
+        raise Invalid("this connection is for reading; write inside `with database.transaction()`, or with execute_update") from error
 
 
 __all__ = ["SQLiteDatabase"]
