@@ -125,6 +125,7 @@ class Order(Shared):
         self.filled_quantity, self.cash, self.weight, self.fills_count = ZERO, ZERO, ZERO, 0
         self.notional = ZERO
         self.created_at, self.updated_at, self.executed_at = created_at or datetime.now(UTC), None, None
+        to_instant(self.created_at)
         self.reserve, self.executions, self.saved_terms, self.saved_status = reserve, [], None, None
 
     def check(self) -> None:

@@ -90,6 +90,7 @@ class SQLiteAccountRepository(AccountRepository):
                 found = stored or self.find_by_id(account.account_id)
                 if found is not None:
                     account.opened_at, account.created_at, account.updated_at = found.opened_at, found.created_at, found.updated_at
+                    account.contracts = found.contracts
 
     def _save(self, connection: Connection, account: Account, read: Unsaved, reason: str) -> Account | None:
         """Record what was read of an account. Returns the stored one where an entity that was never loaded meets it."""

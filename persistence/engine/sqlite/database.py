@@ -151,7 +151,8 @@ class SQLiteDatabase:
 
     def rewrite(self) -> None:
         """Write every page anew, with its checksum. Nobody else may have the file open."""
-        with self.writable() as connection, translated(f"renew the checksums of {self.path}"):
+        self._pool.drop_all()
+        with self.get_connection(writing=True) as connection, translated(f"renew the checksums of {self.path}"):
             rewrite(connection, self._reserve, verify=self._verify_pages)
 
     def _look_at(self, connection: SQLiteConnection) -> None:
@@ -166,27 +167,25 @@ class SQLiteDatabase:
     # -- reading and writing -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def get_connection(self) -> Iterator[SQLiteConnection]:
+    def get_connection(self, *, writing: bool = False) -> Iterator[SQLiteConnection]:
         """A connection of the pool that reads and refuses to write; inside `transaction()` or `snapshot()` of this thread that one's own.
 
-        Where all are taken it waits up to the busy timeout, then raises `Unavailable`.
+        Where all are taken it waits up to the busy timeout, then raises `Unavailable`. `writing` is for maintenance of the file itself:
+        what is recorded goes through `transaction()`.
         """
-        current = getattr(self._local, "connection", None) or getattr(self._local, "snapshot", None)
+        current = getattr(self._local, "connection", None) or (None if writing else getattr(self._local, "snapshot", None))
         if current is not None:
             yield current
             return
-        with self._pool.connected(reading=True) as connection, translated("read the books"), _read_only(connection):
+        with self._pool.connected(reading=not writing) as connection, translated("read the books"):
             try:
                 yield connection
+            except apsw.ReadOnlyError as error:
+                _refuse_to_write(connection, error)
+                raise
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-
-    @contextmanager
-    def writable(self) -> Iterator[SQLiteConnection]:
-        """A connection of the pool that may write outside of a commit that counts: for maintenance of the file itself."""
-        with self._pool.connected() as connection, translated("write to the file"):
-            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[SQLiteConnection]:
@@ -198,7 +197,7 @@ class SQLiteDatabase:
                 yield connection
                 return
             connection.execute("SAVEPOINT snapshot")
-            outermost = not hasattr(self._local, "connection") or self._local.connection is None
+            outermost = getattr(self._local, "connection", None) is None
             try:
                 connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # the first read is what opens it
                 if outermost:
@@ -244,6 +243,8 @@ class SQLiteDatabase:
                     yield
                     mark = self._counted(connection) if connection.total_changes() != changes else None
             except BaseException as error:
+                # Entities first: once the lock is free, another thread may save them.
+                self._undo(0)
                 self._roll_back(connection)
                 if isinstance(error.__cause__, REOPEN):
                     # A connection that was opened read-only stays read-only, even after the disk is writable again.
@@ -395,6 +396,7 @@ class SQLiteDatabase:
             connection.execute("COMMIT")
         except apsw.BusyError as error:
             # In WAL mode a commit that meets a lock has written nothing.
+            self._undo(0)
             self._roll_back(connection)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
         except apsw.Error as error:
@@ -422,14 +424,9 @@ class SQLiteDatabase:
             self._pool.discard(connection)
 
 
-@contextmanager
-def _read_only(connection: SQLiteConnection) -> Iterator[None]:
+def _refuse_to_write(connection: SQLiteConnection, error: apsw.ReadOnlyError) -> None:
     """Say of a write on a connection lent for reading what it is: no fault of the file."""
-    try:
-        yield
-    except apsw.ReadOnlyError as error:
-        if connection.readonly("main"):
-            raise
+    if connection.reading and not connection.readonly("main") and getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY:
         raise Invalid("this connection is for reading; write inside `with database.transaction()`, or with execute_update") from error
 
 

@@ -33,8 +33,8 @@ class FileOptions(NamedTuple):
 class ConnectionPool:
     """At most `size` connections to a file at a time. Thread-safe.
 
-    A connection that is lent for reading refuses to write. Both kinds are kept apart while they are idle, so that neither a commit nor
-    a read pays for turning one into the other while there is one of its own.
+    A connection that is lent for reading refuses to write. Turning one into the other expires its prepared statements, so both kinds are
+    kept apart, and one is turned only where no further one may be opened.
 
     `look_at` checks the first connection after each opening of the file, before anybody uses it.
     `wal_hook` gets the length of the log in pages after every commit.
@@ -59,7 +59,7 @@ class ConnectionPool:
         """A connection for the length of a block; where all are taken it waits as long as for another program's lock. `looked_at=False`
         skips `look_at`."""
         # Who waits may hold the others itself (a stream that nobody reads on), so waiting without end could be waiting for ever.
-        if not self._slots.acquire(timeout=self._options.busy_timeout_ms / 1_000):
+        if not self._slots.acquire(blocking=False) and not self._slots.acquire(timeout=self._options.busy_timeout_ms / 1_000):
             raise Unavailable(
                 f"all {self._size} connections are in use, and none came back within {self._options.busy_timeout_ms} ms; "
                 "close a stream or raise max_connections"
@@ -111,13 +111,14 @@ class ConnectionPool:
         for connection in connections:
             self.close(connection)
 
-    def take_idle(self, *, reading: bool = False) -> SQLiteConnection | None:
-        """A connection that nobody uses, without waiting for one: the last of its kind to come back, else any."""
+    def take_idle(self, *, reading: bool | None = None) -> SQLiteConnection | None:
+        """A connection that nobody uses, without waiting for one: the last to come back. With `reading` one of that kind, as long as
+        another may be opened instead."""
         with self._lock:
-            if not self._idle:
-                return None
-            at = next((n for n in range(len(self._idle) - 1, -1, -1) if self._idle[n].reading == reading), -1)
-            return self._idle.pop(at)
+            for at in range(len(self._idle) - 1, -1, -1):
+                if reading is None or self._idle[at].reading == reading:
+                    return self._idle.pop(at)
+            return self._idle.pop() if self._idle and len(self._opened) >= self._size else None
 
     def discard(self, connection: SQLiteConnection) -> None:
         """Close a connection as soon as it comes back."""
