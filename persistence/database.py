@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Self
 
 from persistence.copies import backups
 from persistence.copies.proving import unpacked
@@ -20,6 +21,14 @@ from persistence.proof.chain_checks import check_chain
 
 class DatabaseManager(SQLiteDatabase):
     """The books' file and a pool of connections to it: `SQLiteDatabase` with the life of a whole file on top."""
+
+    def __enter__(self) -> Self:
+        """Initialised; leaving the block closes it."""
+        self.initialize()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def initialize(self) -> None:
         """Create the file and its folder where missing, and bring the schema up to date, after a proved backup of older data.

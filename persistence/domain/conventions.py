@@ -93,6 +93,15 @@ def code(value: str, name: str) -> str:
     return str(value)
 
 
+def storable_text(value: str, name: str) -> str:
+    """The same text, once every store can keep it: no NUL, no half of a character. Raises `Invalid`."""
+    if not isinstance(value, str):
+        raise Invalid(f"{name} is {_shown(value)}; it must be text")
+    if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        raise Invalid(f"{name} is {_shown(value)}; a NUL or half a character (a lone surrogate) is no text: leave it out")
+    return value
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

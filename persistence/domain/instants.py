@@ -12,7 +12,9 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def to_instant(moment: datetime) -> int:
-    """Raises `Invalid` for a naive datetime: without an offset it names no instant."""
+    """Raises `Invalid` for a naive datetime, which names no instant without an offset, and for what is no datetime."""
+    if not isinstance(moment, datetime):
+        raise Invalid(f"{moment!r:.60} is no instant; give a datetime with an offset, such as datetime(2026, 1, 1, tzinfo=UTC)")
     if moment.tzinfo is None:
         raise Invalid(f"{moment.isoformat()} has no offset; give one, such as {moment.isoformat()}+00:00")
     return (moment - EPOCH) // MICROSECOND
@@ -30,6 +32,18 @@ def to_text(instant: int) -> str:
 def now() -> int:
     """The wall clock. Only entry points ask it; everything deeper is handed its time."""
     return to_instant(datetime.now(UTC))
+
+
+def day_of(value: date | str, name: str = "date") -> date:
+    """The day that a date or its ISO text names. Raises `Invalid`; a datetime names a day only in some time zone, so it is refused."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise Invalid(f"{name} is {value!r:.60}; write a day as 2026-01-31, or give a date") from error
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise Invalid(f"{name} is {value!r:.60}; give a date: date(2026, 1, 31), or of a datetime the .date() in the zone that is meant")
+    return value
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> int:

@@ -4,9 +4,12 @@
 | --- | --- |
 | `Money(a, c) + Money(b, c)`, `-`, unary `-`, `abs()` | Money, exact |
 | `Money(a, c) * n` (n: Decimal, int, str or float) | Money, exact |
-| `Money(a, c) < Money(b, c)`, `max`, `sorted` | by amount |
+| `Money(a, c) < Money(b, c)`, `max`, `sorted`, `sum` | by amount |
 | any of these with two currencies | `CurrencyMismatch` |
+| `round(m, 2)` | Money, half to even |
+| `f"{m:,.2f}"` | the amount in that form, then the currency |
 | division | not offered: it would have to round |
+| `float(m)` | refused: it would drop the currency and round in silence; `float(m.amount)` says so |
 
 A float stands for its shortest text (`0.1` is 0.1), so nothing here ever sees a binary fraction.
 """
@@ -15,11 +18,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from numbers import Integral, Rational, Real
-from typing import ClassVar
+from typing import ClassVar, Never
 
 from persistence.domain.errors import CurrencyMismatch, InsufficientFunds, Invalid
+from persistence.domain.sharing import Shared
 
 #: Wide enough for any sum or product of accepted numbers (31 digits before the point, 60 after it, three factors); a result that
 #: still did not fit would raise, because the context traps every rounding.
@@ -27,6 +31,8 @@ EXACT = Context(prec=2_000, Emin=-100_000, Emax=100_000, traps=[Inexact, Invalid
 
 #: Quotients for display (an average price) are taken to this many significant digits.
 SHOWN = Context(prec=28)
+#: Rounds to places after the point, however long the number.
+_ROUNDED = Context(prec=2_000, rounding=ROUND_HALF_EVEN, Emin=-100_000, Emax=100_000)
 
 #: Limits of the wire contract: more digits than any venue prints, and sizes that keep every product printable.
 MAX_DIGITS = 40
@@ -203,6 +209,12 @@ class Money:
     def __add__(self, other: Money) -> Money:
         return Money(EXACT.add(self.amount, self._same_currency(other)), self.currency)
 
+    def __radd__(self, other: object) -> Money:
+        """What `sum` needs: it begins with 0. Any other number has no currency, so it is refused."""
+        if type(other) is int and other == 0:
+            return self
+        raise Invalid(f"{_shown(other)} is not Money; write Money({_shown(other)}, Currency.{self.currency})")
+
     def __sub__(self, other: Money) -> Money:
         return Money(EXACT.subtract(self.amount, self._same_currency(other)), self.currency)
 
@@ -235,6 +247,29 @@ class Money:
     def __str__(self) -> str:
         return f"{canonical(self.amount)} {self.currency}"
 
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        # Without a form of its own a number may come out with an exponent, which str(money) never does.
+        form = spec if spec[-1].isalpha() or spec[-1] == "%" or "." in spec else f"{spec}f"
+        try:
+            return f"{format(Decimal(canonical(self.amount)), form)} {self.currency}"
+        except ValueError as error:
+            raise Invalid(f"{spec!r:.60} is no form for an amount; write one as for a number, such as {{money:,.2f}}") from error
+
+    def __round__(self, places: int = 0) -> Money:
+        if isinstance(places, bool) or not isinstance(places, int):
+            raise Invalid(f"{_shown(places)} is no number of places; give a whole one: round(money, 2)")
+        exponent = self.amount.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent <= places:
+            return self
+        if -places > MAX_WHOLE_DIGITS:
+            return Money(ZERO, self.currency)
+        return Money(self.amount.quantize(Decimal((0, (1,), -places)), context=_ROUNDED), self.currency)
+
+    def __float__(self) -> Never:
+        raise Invalid(f"{self} is no float: that would drop the currency and round; where that is meant, write float(money.amount)")
+
     def _same_currency(self, other: Money) -> Decimal:
         if not isinstance(other, Money):
             raise Invalid(f"{_shown(other)} is not Money; write Money({_shown(other)}, Currency.{self.currency})")
@@ -243,11 +278,15 @@ class Money:
         return other.amount
 
 
-class Balance:
+Figures = dict[Currency, tuple[Decimal, Decimal]]
+_NOTHING = (ZERO, ZERO)
+
+
+class Balance(Shared):
     """What an account holds: per currency `available`, `reserved`, and their sum `total`.
 
     A change of `available` is a change of `total`; `reserve` and `release` move between the two. A balance remembers what it
-    was when it was loaded or saved, so that a save writes the change and never undoes what others did meanwhile.
+    was when it was loaded or saved, so that a save writes the change and never undoes what others did meanwhile. Threads may share it.
     """
 
     __slots__ = ("_available", "_reserved", "saved")
@@ -255,13 +294,12 @@ class Balance:
     def __init__(self, available: dict[Currency, Decimal] | None = None, reserved: dict[Currency, Decimal] | None = None) -> None:
         self._available: dict[Currency, Decimal] = dict(available or {})
         self._reserved: dict[Currency, Decimal] = dict(reserved or {})
-        self.saved: dict[Currency, tuple[Decimal, Decimal]] = {}
+        self.saved: Figures = {}
 
     @property
     def currencies(self) -> list[Currency]:
         """The currencies that hold something, in code order."""
-        held = {c for c, a in self._available.items() if a} | {c for c, a in self._reserved.items() if a}
-        return sorted(held)
+        return sorted(c for c, figures in self.figures().items() if any(figures))
 
     def available(self, currency: Currency | str) -> Money:
         return Money(self._available.get(Currency(currency), ZERO), currency)
@@ -270,53 +308,65 @@ class Balance:
         return Money(self._reserved.get(Currency(currency), ZERO), currency)
 
     def total(self, currency: Currency | str) -> Money:
-        return self.available(currency) + self.reserved(currency)
+        with self.lock:
+            return self.available(currency) + self.reserved(currency)
 
     get_available, get_reserved, get_total = available, reserved, total
 
     def add_available(self, money: Money) -> None:
-        self._available[money.currency] = EXACT.add(self._available.get(money.currency, ZERO), money.amount)
+        """A negative amount takes away, below zero too."""
+        self._move(_checked(money), money.amount, ZERO)
 
     def subtract_available(self, money: Money) -> None:
         """Raises `InsufficientFunds` where less is available; the books themselves record what happened and refuse nothing."""
-        self._require(money)
-        self.add_available(-money)
+        with self.lock:
+            self._require(money)
+            self._move(money.currency, EXACT.minus(money.amount), ZERO)
 
     def reserve(self, money: Money) -> None:
         """Move from available to reserved. Raises `InsufficientFunds`."""
-        self._require(money)
-        self.add_available(-money)
-        self._reserved[money.currency] = EXACT.add(self._reserved.get(money.currency, ZERO), money.amount)
+        with self.lock:
+            self._require(money)
+            self._move(money.currency, EXACT.minus(money.amount), money.amount)
 
     def release(self, money: Money) -> None:
         """Move from reserved back to available. Raises `InsufficientFunds` where less is reserved."""
-        if self._reserved.get(money.currency, ZERO) < money.amount:
-            raise InsufficientFunds(f"cannot release {money}: only {self.reserved(money.currency)} is reserved")
-        self._reserved[money.currency] = EXACT.subtract(self._reserved[money.currency], money.amount)
-        self.add_available(money)
+        with self.lock:
+            currency = _not_negative(money)
+            if self._reserved.get(currency, ZERO) < money.amount:
+                raise InsufficientFunds(f"cannot release {money}: only {self.reserved(currency)} is reserved")
+            self._move(currency, money.amount, EXACT.minus(money.amount))
 
-    def changes(self) -> dict[Currency, tuple[Decimal, Decimal]]:
+    def figures(self) -> Figures:
+        """(available, reserved) per currency, of one moment."""
+        with self.lock:
+            return {c: (self._available.get(c, ZERO), self._reserved.get(c, ZERO)) for c in {*self._available, *self._reserved}}
+
+    def changes(self) -> Figures:
         """Per currency, what `total` and `reserved` changed by since the balance was loaded or saved; unchanged ones are left out."""
-        found = {}
-        for currency in sorted({*self._available, *self._reserved, *self.saved}):
-            available, reserved = self._available.get(currency, ZERO), self._reserved.get(currency, ZERO)
-            was_available, was_reserved = self.saved.get(currency, (ZERO, ZERO))
-            total = EXACT.subtract(EXACT.add(available, reserved), EXACT.add(was_available, was_reserved))
-            held = EXACT.subtract(reserved, was_reserved)
-            if total or held:
-                found[currency] = (total, held)
-        return found
+        with self.lock:
+            return changes_between(self.saved, self.figures())
 
     def mark_saved(self) -> None:
         """From here on, `changes` counts from the present figures."""
-        held = {*self._available, *self._reserved}
-        self.saved = {c: (self._available.get(c, ZERO), self._reserved.get(c, ZERO)) for c in held}
+        with self.lock:
+            self.saved = self.figures()
 
-    def forget_saved(self) -> None:
-        """From here on, the whole balance counts as changed (its account is new to the books)."""
-        self.saved = {}
+    def shift(self, held: Figures, saved: Figures) -> None:
+        """Move the figures, and those that count as saved, each by so much: what came meanwhile stays."""
+        with self.lock:
+            for currency, (available, reserved) in held.items():
+                self._move(currency, available, reserved)
+            self.saved = moved(self.saved, saved)
+
+    def _move(self, currency: Currency, available: Decimal, reserved: Decimal) -> None:
+        with self.lock:
+            self._available[currency] = EXACT.add(self._available.get(currency, ZERO), available)
+            if reserved:
+                self._reserved[currency] = EXACT.add(self._reserved.get(currency, ZERO), reserved)
 
     def _require(self, money: Money) -> None:
+        _not_negative(money)
         if self._available.get(money.currency, ZERO) < money.amount:
             raise InsufficientFunds(f"{money} is more than the {self.available(money.currency)} available; deposit first, or take less")
 
@@ -334,3 +384,37 @@ class Balance:
 
     def __repr__(self) -> str:
         return f"<Balance {self}>"
+
+
+def changes_between(before: Figures, after: Figures) -> Figures:
+    """Per currency, what total and reserved changed by; unchanged ones are left out."""
+    found = {}
+    for currency in sorted({*before, *after}):
+        (was_available, was_reserved), (available, reserved) = before.get(currency, _NOTHING), after.get(currency, _NOTHING)
+        total = EXACT.subtract(EXACT.add(available, reserved), EXACT.add(was_available, was_reserved))
+        held = EXACT.subtract(reserved, was_reserved)
+        if total or held:
+            found[currency] = (total, held)
+    return found
+
+
+def moved(figures: Figures, by: Figures, sign: int = 1) -> Figures:
+    """Figures and others added to them, or taken from them with a `sign` of -1."""
+    found = dict(figures)
+    for currency, (available, reserved) in by.items():
+        was = found.get(currency, _NOTHING)
+        found[currency] = EXACT.add(was[0], EXACT.multiply(available, Decimal(sign))), EXACT.add(was[1], EXACT.multiply(reserved, Decimal(sign)))
+    return found
+
+
+def _checked(money: Money) -> Currency:
+    if not isinstance(money, Money):
+        raise Invalid(f"{_shown(money)} is not Money; write Money({_shown(money)}, Currency.USDT), or in whichever currency it is")
+    return money.currency
+
+
+def _not_negative(money: Money) -> Currency:
+    currency = _checked(money)
+    if money.amount < 0:
+        raise Invalid(f"{money} is a negative amount; the method says which way it goes, so give it without the minus")
+    return currency

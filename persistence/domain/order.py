@@ -8,17 +8,21 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 from persistence.domain.choice import Choice
 from persistence.domain.conventions import positive
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import Fill, OrderSide, OrderType
+from persistence.domain.instants import to_instant
 from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
 from persistence.domain.order_state import NO_REMAINDER, average_price
+from persistence.domain.sharing import Shared
 
 __all__ = ["Execution", "Order", "OrderRepository", "OrderSide", "OrderStatistics", "OrderStatus", "OrderType"]
 
@@ -30,6 +34,10 @@ class OrderStatus(Choice):
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     EXPIRED = "expired"
+
+    @classmethod
+    def _synonyms(cls) -> dict[str, Self]:
+        return super()._synonyms() | {"canceled": cls.CANCELLED}
 
     @property
     def is_open(self) -> bool:
@@ -50,8 +58,8 @@ class Execution:
 
 
 @dataclass(slots=True, eq=False)
-class Order:
-    """An order: pending → partially filled → filled, or cancelled, rejected, expired.
+class Order(Shared):
+    """An order: pending → partially filled → filled, or cancelled, rejected, expired. Threads may share it.
 
     `cash`, `weight` and `notional` are Σ cash, Σ quantity × multiplier and Σ quantity × price of its fills; `average_price` is their
     quotient. A market order may be placed by its `cost` in quote instead of a quantity. `instrument` is what the books say it trades.
@@ -107,19 +115,29 @@ class Order:
         created_at: datetime | None = None,
     ) -> None:
         self.order_id, self.account_id, self.symbol = order_id, account_id, symbol
-        self.side = None if side is None else OrderSide(side)
-        self.order_type = _known_type(order_type)
-        self.quantity = None if quantity is None else positive(quantity, "quantity")
-        self.price = None if price is None else exact(price, "price")
+        self.side, self.order_type, self.quantity, self.price, self.cost = side, order_type, quantity, price, cost  # type: ignore[assignment]
+        self.multiplier, self.status = multiplier, OrderStatus.PENDING  # type: ignore[assignment]
+        self.check()
         if self.order_type == OrderType.LIMIT and self.price is None and self.quantity is not None:
             raise Invalid(f"the limit order {order_id} needs its price")
-        self.cost = None if cost is None else positive(cost, "cost")
-        self.base, self.quote, self.multiplier = base, quote, positive(multiplier, "multiplier")
+        self.base, self.quote = base, quote
         self.settle, self.contract, self.inverse, self.instrument = settle, contract, inverse, None
-        self.status, self.filled_quantity, self.cash, self.weight, self.fills_count = OrderStatus.PENDING, ZERO, ZERO, ZERO, 0
+        self.filled_quantity, self.cash, self.weight, self.fills_count = ZERO, ZERO, ZERO, 0
         self.notional = ZERO
         self.created_at, self.updated_at, self.executed_at = created_at or datetime.now(UTC), None, None
+        to_instant(self.created_at)
         self.reserve, self.executions, self.saved_terms, self.saved_status = reserve, [], None, None
+
+    def check(self) -> None:
+        """Make exact numbers and known words of whatever the fields were set to. Raises `Invalid`."""
+        if type(self.status) is not OrderStatus:
+            self.status = OrderStatus(self.status)
+        self.side = None if self.side is None else OrderSide(self.side)
+        self.order_type = _known_type(self.order_type)
+        self.quantity = None if self.quantity is None else positive(self.quantity, "quantity")
+        self.price = None if self.price is None else exact(self.price, "price")
+        self.cost = None if self.cost is None else positive(self.cost, "cost")
+        self.multiplier = positive(self.multiplier, "multiplier")
 
     @property
     def terms(self) -> tuple[object, ...]:
@@ -132,7 +150,7 @@ class Order:
     @property
     def remaining_quantity(self) -> Decimal:
         """What is left to fill; less than one part in 10^9 of the quantity is nothing."""
-        quantity = self.quantity or ZERO
+        quantity = ZERO if self.quantity is None else exact(self.quantity, "quantity")
         rest = EXACT.subtract(quantity, self.filled_quantity)
         return ZERO if rest <= EXACT.multiply(quantity, NO_REMAINDER) else rest
 
@@ -147,7 +165,7 @@ class Order:
 
     @property
     def is_open(self) -> bool:
-        return self.status.is_open
+        return OrderStatus(self.status).is_open
 
     def execute(
         self,
@@ -165,6 +183,15 @@ class Order:
 
         Raises `Invalid` on an order that is no longer open, and for more than what remains.
         """
+        moment = executed_at or datetime.now(UTC)
+        to_instant(moment)
+        with self.lock:
+            self.check()
+            return self._execute(executed_price, executed_quantity, fee, fee_currency, moment, quote_quantity)
+
+    def _execute(
+        self, executed_price: Number, executed_quantity: Number | None, fee: Number, fee_currency: str | None, moment: datetime, quote_quantity: Number | None
+    ) -> Execution:
         if not self.is_open:
             raise Invalid(f"order {self.order_id} is {self.status}; only a pending or partially filled order can be executed")
         if executed_quantity is None and self.quantity is None:
@@ -174,7 +201,7 @@ class Order:
             raise Invalid(f"{canonical(quantity)} is more than the {canonical(self.remaining_quantity)} that remains of order {self.order_id}")
         execution = Execution(
             f"{self.order_id}:{uuid.uuid4().hex[:16]}", quantity, exact(executed_price, "executed_price"), exact(fee, "fee"), fee_currency,
-            executed_at or datetime.now(UTC), None if quote_quantity is None else exact(quote_quantity, "quote_quantity"),
+            moment, None if quote_quantity is None else exact(quote_quantity, "quote_quantity"),
         )  # fmt: skip
         self.fills_count += 1
         self.filled_quantity = EXACT.add(self.filled_quantity, quantity)
@@ -201,17 +228,43 @@ class Order:
         self._end(OrderStatus.EXPIRED, occurred_at)
 
     def _end(self, status: OrderStatus, occurred_at: datetime | None) -> None:
-        if not self.is_open:
-            raise Invalid(f"order {self.order_id} is {self.status}; only a pending or partially filled order can become {status}")
-        self.status = status
-        self.updated_at = occurred_at or datetime.now(UTC)
+        moment = occurred_at or datetime.now(UTC)
+        to_instant(moment)
+        with self.lock:
+            if not self.is_open:
+                raise Invalid(f"order {self.order_id} is {self.status}; only a pending or partially filled order can become {status}")
+            self.status, self.updated_at = status, moment
+
+    def unsaved(self) -> Order:
+        """A copy of one moment for a save to work from, whatever other threads do to the order meanwhile."""
+        with self.lock:
+            self.check()
+            read = copy(self)
+            read.executions = list(self.executions)
+            return read
+
+    def count_as_saved(self, read: Order) -> None:
+        """Count what was read as saved; what came meanwhile stays unsaved."""
+        done = {e.fill_id for e in read.executions}
+        with self.lock:
+            self.executions = [e for e in self.executions if e.fill_id not in done]
+            self.saved_terms, self.saved_status, self.instrument = read.terms, read.status, read.instrument
+
+    def count_as_unsaved(self, read: Order) -> None:
+        """Take back what `count_as_saved` did: that save came to nothing."""
+        with self.lock:
+            self.executions = [*read.executions, *self.executions]
+            self.saved_terms, self.saved_status = read.saved_terms, read.saved_status
+
+
+_USUAL_TYPES = frozenset(OrderType)
 
 
 def _known_type(name: OrderType | str | None) -> OrderType | str | None:
-    try:
-        return None if name is None else OrderType(name.lower())
-    except ValueError:
-        return name.lower() if name else None
+    if name is not None and not isinstance(name, str):
+        raise Invalid(f"order_type is {name!r:.60}; it must be text, such as {', '.join(OrderType)}")
+    word = name.strip().lower() if name else ""
+    return None if not word else OrderType(word) if word in _USUAL_TYPES else word
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date as Date
 from datetime import datetime
 from decimal import Decimal
+from numbers import Integral
 from pathlib import Path
 
+from persistence.domain.conventions import identifier
 from persistence.domain.errors import Invalid
+from persistence.domain.instants import day_of
 from persistence.domain.money import Number, exact
 
 
@@ -54,7 +57,7 @@ class PerformanceMetrics:
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> None:
-        self.account_id, self.date, self.source = account_id, date, source
+        self.account_id, self.date, self.source = identifier(account_id, "account_id"), day_of(date), identifier(source, "source")
         self.total_value_usd = exact(total_value_usd, "total_value_usd")
         self.pnl_daily, self.pnl_total = exact(pnl_daily, "pnl_daily"), exact(pnl_total, "pnl_total")
         self.sharpe_ratio, self.sortino_ratio = _finite(sharpe_ratio, "sharpe_ratio"), _finite(sortino_ratio, "sortino_ratio")
@@ -63,16 +66,23 @@ class PerformanceMetrics:
         _within(self.max_drawdown, "max_drawdown", -1, 0)
         _within(self.win_rate, "win_rate", 0, 1)
         _within(self.profit_factor, "profit_factor", 0, float("inf"))
-        if trades_count < 0:
-            raise Invalid(f"trades_count is {trades_count}; a count is never below zero")
-        self.trades_count = trades_count
+        if isinstance(trades_count, bool) or not isinstance(trades_count, Integral) or not 0 <= trades_count < 2**63:
+            raise Invalid(f"trades_count is {trades_count!r:.60}; a count is a whole number, never below zero")
+        self.trades_count = int(trades_count)
         self.created_at, self.updated_at = created_at, updated_at
+
+    def checked(self) -> PerformanceMetrics:
+        """The same row with everything checked again: fields may have been set since. Raises `Invalid`."""
+        return replace(self)
 
 
 def _finite(value: float | None, name: str) -> float | None:
     if value is None:
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Invalid(f"{name} is {value!r:.60}; it must be a number that a float can hold, or None where it is undefined") from error
     if number != number or number in (float("inf"), float("-inf")):
         raise Invalid(f"{name} is {number}; what is undefined is None")
     return number

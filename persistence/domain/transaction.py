@@ -12,6 +12,7 @@ from pathlib import Path
 
 from persistence.domain.choice import Choice
 from persistence.domain.errors import Invalid
+from persistence.domain.instants import to_instant
 from persistence.domain.money import Currency, Money
 
 
@@ -61,6 +62,11 @@ class Transaction:
     reverses: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.amount, Money):
+            raise Invalid(f"amount is {self.amount!r:.60}; it must be Money, which says its currency: Money(100, Currency.USDT)")
+        if type(self.transaction_type) is not TransactionType:
+            object.__setattr__(self, "transaction_type", TransactionType(self.transaction_type))
+        to_instant(self.occurred_at)
         if not self.amount:
             raise Invalid(f"a {self.transaction_type} of {self.amount} moves nothing; leave it out")
         if self.amount.amount < 0 and not self.transaction_type.two_way and self.reverses is None:

@@ -11,15 +11,19 @@ from persistence.books import events, facts
 from persistence.books.accounts import lift_tombstone
 from persistence.books.ledger import Ledger
 from persistence.books.movements import CONTRACT, CURRENCY
-from persistence.domain.account import Account, AccountRepository
-from persistence.domain.conventions import identifier
-from persistence.domain.facts import Adjustment, AnyFact
+from persistence.domain.account import Account, AccountRepository, Unsaved
+from persistence.domain.conventions import storable_text
+from persistence.domain.errors import Conflict
+from persistence.domain.facts import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Balance, Currency, within_limits
+from persistence.domain.money import EXACT, ZERO, Balance, Currency, Figures, canonical, changes_between, within_limits
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.engine.contract import Connection, Database
 from persistence.proof.chain import seal_within
 from persistence.repositories.transactions import SQLiteTransactionRepository, manual_fact
+
+#: The id of what an account was opened with in a currency begins so.
+_OPENING = "opening:"
 
 
 class SQLiteAccountRepository(AccountRepository):
@@ -79,39 +83,59 @@ class SQLiteAccountRepository(AccountRepository):
     def _save_all(self, accounts: Iterable[Account], reason: str) -> None:
         with self._database.transaction() as connection:
             for account in accounts:
-                before = account.snapshot()
-                self._database.on_rollback(lambda account=account, before=before: account.restore(before))  # type: ignore[misc]
-                self._save(connection, account, reason)
-                self._settle(account)
+                read = account.unsaved()
+                stored = self._save(connection, account, read, storable_text(reason, "reason"))
+                account.count_as_saved(read, stored)
+                self._database.on_rollback(lambda account=account, read=read, stored=stored: account.count_as_unsaved(read, stored))  # type: ignore[misc]
+                found = stored or self.find_by_id(account.account_id)
+                if found is not None:
+                    account.opened_at, account.created_at, account.updated_at = found.opened_at, found.created_at, found.updated_at
+                    account.contracts = found.contracts
 
-    def _save(self, connection: Connection, account: Account, reason: str) -> None:
-        now = connection.now
-        identifier(account.account_id, "account_id")
-        if not self.exists(account.account_id):
+    def _save(self, connection: Connection, account: Account, read: Unsaved, reason: str) -> Account | None:
+        """Record what was read of an account. Returns the stored one where an entity that was never loaded meets it."""
+        now, account_id, ledger = connection.now, account.account_id, Ledger(self._database)
+        if not self.exists(account_id):
             # New to the books, or deleted since it was loaded: all that it carries is a change.
-            account.balance.forget_saved()
-            lift_tombstone(connection, account.account_id, now)
+            lift_tombstone(connection, account_id, now)
             connection.execute(
                 "INSERT INTO accounts (account_id, name, is_active, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (account.account_id, account.name, int(account.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
+                (account_id, read.name, int(read.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
             )
-        else:
-            # Only what was changed is written: a stale entity must not undo what others did.
-            name, active = account.saved_state or (None, None)
-            if account.name != name:
-                connection.execute("UPDATE accounts SET name = ?, updated_at = ? WHERE account_id = ?", (account.name, now, account.account_id))
-            if account.is_active != active:
-                self._set_active(account.account_id, account.is_active)
-        Ledger(self._database).record(_implied_facts(account, reason, now))
+            ledger.record(_implied_facts(account_id, read, _unexplained(read, {}), reason, now, opening=True))
+            return None
+        if read.saved_state is None:
+            return self._meet(connection, account_id, read)
+        # Only what was changed is written: a stale entity must not undo what others did.
+        name, active = read.saved_state
+        if read.name != name:
+            self._set_name(connection, account_id, read.name)
+        if read.is_active != active:
+            self._set_active(account_id, read.is_active)
+        ledger.record(_implied_facts(account_id, read, _unexplained(read, read.saved), reason, now))
+        return None
 
-    def _settle(self, account: Account) -> None:
-        """From here the entity counts its changes anew; a rollback restores what it was."""
-        account.pending = []
-        account.balance.mark_saved()
-        account.saved_state = account.name, account.is_active
-        found = self.find_by_id(account.account_id)
-        if found is not None:
-            account.opened_at, account.created_at, account.updated_at = found.opened_at, found.created_at, found.updated_at
+    def _meet(self, connection: Connection, account_id: str, read: Unsaved) -> Account | None:
+        """An entity that was never loaded says what the stored account was opened with, or nothing of its balance. Raises `Conflict`."""
+        identities = [(t.transaction_id, account_id, ManualTransaction.kind) for t in read.pending]
+        known = facts.find_known(connection, identities)
+        missing = [identity[0] for identity in identities if identity not in known or known[identity].state == facts.ERASED]
+        remedy = f"load it with find_by_id({account_id!r}) and change that one"
+        if missing:
+            raise Conflict(f"account {account_id} is in the books already, without transaction {missing[0]} of this new entity; {remedy}")
+        # What is recorded under these ids may still have other content.
+        Ledger(self._database).record([manual_fact(t, account_id) for t in read.pending])
+        said, opened = _unexplained(read, {}), _opened_with(connection, account_id)
+        if said and said != opened:
+            raise Conflict(f"account {account_id} is in the books already, opened with {_told(opened)}, and this new entity says {_told(said)}; {remedy}")
+        stored = self.find_by_id(account_id)
+        if stored is not None and stored.name == account_id != read.name:
+            self._set_name(connection, account_id, read.name)
+            return self.find_by_id(account_id)
+        return stored
+
+    def _set_name(self, connection: Connection, account_id: str, name: str) -> None:
+        connection.execute("UPDATE accounts SET name = ?, updated_at = ? WHERE account_id = ?", (name, connection.now, account_id))
 
     def _set_active(self, account_id: str, active: bool) -> bool:
         sql = "UPDATE accounts SET is_active = ?, updated_at = ? WHERE account_id = ?"
@@ -149,21 +173,42 @@ def _entity(connection: Connection, row: Sequence[Any]) -> Account:
     )  # fmt: skip
 
 
-def _implied_facts(account: Account, reason: str, now: int) -> list[AnyFact]:
-    """The transactions that were attached, and an adjustment for whatever else changed in the balance."""
-    found: list[AnyFact] = [manual_fact(t, account.account_id) for t in account.pending]
+def _unexplained(read: Unsaved, saved: Figures) -> Figures:
+    """What total and reserved changed by since they were `saved`, less what the attached transactions move."""
     explained: dict[Currency, Decimal] = {}
-    for transaction in account.pending:
+    for transaction in read.pending:
         movement = transaction.movement
         explained[movement.currency] = EXACT.add(explained.get(movement.currency, ZERO), movement.amount)
-    changes = account.balance.changes()
+    changes = changes_between(saved, read.figures)
+    found = {}
     for currency in sorted({*changes, *explained}):
         total, reserved = changes.get(currency, (ZERO, ZERO))
         rest = EXACT.subtract(total, explained.get(currency, ZERO))
         if rest or reserved:
-            for amount in (rest, reserved):
-                within_limits(amount)
-            found.append(
-                Adjustment(account.account_id, uuid.uuid4().hex, str(TransactionType.ADJUSTMENT), str(currency), rest, reserved, reason, None, now, None, None)
-            )
+            found[currency] = within_limits(rest), within_limits(reserved)
     return found
+
+
+def _implied_facts(account_id: str, read: Unsaved, unexplained: Figures, reason: str, now: int, *, opening: bool = False) -> list[AnyFact]:
+    """The transactions that were attached, and an adjustment for whatever else changed in the balance."""
+    found: list[AnyFact] = [manual_fact(t, account_id) for t in read.pending]
+    for currency, (total, reserved) in unexplained.items():
+        # What an account is opened with has one identity, so that it is told from a later change.
+        entry_id = f"{_OPENING}{currency}" if opening else uuid.uuid4().hex
+        found.append(Adjustment(account_id, entry_id, str(TransactionType.ADJUSTMENT), str(currency), total, reserved, reason, None, now, None, None))
+    return found
+
+
+def _opened_with(connection: Connection, account_id: str) -> Figures:
+    """What an account was opened with beside transactions, per currency in total and reserved."""
+    sql = (
+        "SELECT e.currency, e.amount, e.reserved FROM entries e JOIN facts f ON f.fact_no = e.fact_no "
+        "WHERE f.record_id = ? || e.currency AND e.account_id = ? AND f.kind = ? ORDER BY e.currency"
+    )
+    rows = connection.execute(sql, (_OPENING, account_id, Adjustment.kind))
+    return {Currency(currency): (Decimal(total), Decimal(reserved)) for currency, total, reserved in rows}
+
+
+def _told(opened: Figures) -> str:
+    told = [f"{canonical(total)} {currency}" + (f" ({canonical(reserved)} reserved)" if reserved else "") for currency, (total, reserved) in opened.items()]
+    return ", ".join(told) or "nothing"

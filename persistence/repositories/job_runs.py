@@ -11,6 +11,7 @@ from typing import Any
 from persistence.books.job_requests import file_request
 from persistence.domain.jobs import JobRequest
 from persistence.engine.contract import Database
+from persistence.repositories.asked import limit_of
 
 #: A claim without a heartbeat for this long belongs to a process that died.
 STALE_AFTER_MICROSECONDS = 90 * 1_000_000
@@ -153,4 +154,4 @@ class SQLiteJobRunRepository:
             "SELECT job, scheduled_for, state, attempts, owner, claimed_at, heartbeat_at, retry_at, finished_at, error, result, request_id, arguments "
             f"FROM job_runs {where} ORDER BY scheduled_for {order} LIMIT ?"
         )
-        return [JobRun(*row) for row in self._database.execute_query(sql, (*params, limit))]
+        return [JobRun(*row) for row in self._database.execute_query(sql, (*params, limit_of(limit)))]

@@ -14,14 +14,15 @@ from persistence.books import facts
 from persistence.books.ledger import Ledger
 from persistence.books.order_of_facts import period
 from persistence.books.orders import OLDEST_FIRST
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, identifier, storable_text
 from persistence.domain.errors import Conflict, Immutable, Invalid
 from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import ONE
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
 from persistence.domain.symbols import Instrument, notations
-from persistence.engine.contract import NO_LIMIT, Connection, Database
+from persistence.engine.contract import Connection, Database
+from persistence.repositories.asked import limit_of
 
 _COLUMNS = (
     "order_id, account_id, instrument, symbol, side, order_type, quantity, price, cost, base, quote, settle, inverse, multiplier, filled, cash, weight, "
@@ -46,10 +47,10 @@ class SQLiteOrderRepository(OrderRepository):
         ledger = Ledger(self._database)
         with self._database.transaction() as connection:
             for order in orders:
-                before = order.executions, order.saved_terms, order.saved_status
-                self._database.on_rollback(lambda order=order, before=before: _restore(order, before))  # type: ignore[misc]
-                self._save(connection, ledger, order)
-                order.executions, order.saved_terms, order.saved_status = [], order.terms, order.status
+                read = order.unsaved()
+                self._save(connection, ledger, read)
+                order.count_as_saved(read)
+                self._database.on_rollback(lambda order=order, read=read: order.count_as_unsaved(read))  # type: ignore[misc]
 
     def find_by_id(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> Order | None:
         where, params = ("order_id = ?", (order_id,)) if account_id is None else ("order_id = ? AND account_id = ?", (order_id, account_id))
@@ -96,12 +97,13 @@ class SQLiteOrderRepository(OrderRepository):
         return self.find_by_status(account_id, OrderStatus.FILLED, limit)
 
     def find_by_status(self, account_id: str, status: OrderStatus, limit: int | None = 1000) -> list[Order]:
-        opened = f" AND {_OPEN}" if OrderStatus(status).is_open else ""
-        return self._select(f"account_id = ? AND status = ?{opened}", (account_id, str(status)), _NEWEST_FIRST, limit)
+        wanted = OrderStatus(status)
+        opened = f" AND {_OPEN}" if wanted.is_open else ""
+        return self._select(f"account_id = ? AND status = ?{opened}", (account_id, str(wanted)), _NEWEST_FIRST, limit)
 
     def find_by_symbol(self, account_id: str, symbol: str, limit: int | None = 1000) -> list[Order]:
         """By any notation of its instrument."""
-        pair = self._conventions.split(symbol)
+        pair = self._conventions.split(storable_text(symbol, "symbol"))
         instrument = symbol if pair is None else "/".join(pair)
         where = "account_id = ? AND (instrument = ? OR symbol = ? OR instrument = ?)"
         return self._select(where, (account_id, instrument, symbol, self._conventions.pairs.get(symbol, symbol)), _NEWEST_FIRST, limit)
@@ -143,9 +145,11 @@ class SQLiteOrderRepository(OrderRepository):
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Order]:
         with self._database.get_connection() as connection:
             sql = f"SELECT {_COLUMNS} FROM orders WHERE {where} ORDER BY {order} LIMIT ?"
-            return [_entity(row) for row in connection.execute(sql, (*params, NO_LIMIT if limit is None else limit))]
+            return [_entity(row) for row in connection.execute(sql, (*params, limit_of(limit)))]
 
     def _save(self, connection: Connection, ledger: Ledger, order: Order) -> None:
+        identifier(order.order_id, "order_id")
+        identifier(order.account_id, "account_id")
         instrument = self._instrument(order)
         known = self._known(order, instrument)
         recorded = facts.facts_of_order(connection, order.order_id, order.account_id) if known else []
@@ -228,10 +232,6 @@ def _key(order: Order) -> tuple[str | None, str | None, str]:
 
 def _key_of(fact: Fill | OrderEvent) -> tuple[str | None, str | None, str]:
     return fact.instrument, fact.settle, str(fact.side)
-
-
-def _restore(order: Order, before: tuple[list[Execution], tuple[object, ...] | None, OrderStatus | None]) -> None:
-    order.executions, order.saved_terms, order.saved_status = before
 
 
 def _same_terms(known: Order, order: Order, instrument: Instrument | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date as Date
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ from typing import Any
 from persistence import exports
 from persistence.books import accounts, events
 from persistence.books.performance import DERIVED, row_digest
-from persistence.domain.instants import to_datetime
+from persistence.domain.errors import Invalid
+from persistence.domain.instants import day_of, to_datetime
 from persistence.domain.money import SHOWN, ZERO, canonical
 from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
 from persistence.engine.contract import Connection, Database
+from persistence.repositories.asked import limit_of
 
 _COLUMNS = (
     "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count, "
@@ -40,7 +41,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
         self.save_many([metrics])
 
     def save_many(self, metrics: Iterable[PerformanceMetrics]) -> None:
-        rows = list(metrics)
+        rows = [m.checked() for m in metrics]
         with self._database.transaction() as connection:
             now = connection.now
             _open_accounts(connection, rows, now)
@@ -63,10 +64,12 @@ class SQLitePerformanceRepository(PerformanceRepository):
                     _note(connection, m.account_id, m.date.isoformat(), now)
 
     def find_by_id(self, metrics_id: tuple[str, Date]) -> PerformanceMetrics | None:
+        if not isinstance(metrics_id, tuple) or len(metrics_id) != 2:
+            raise Invalid(f"{metrics_id!r:.60} is no id of a daily row; it takes the account and the day: find_by_id((account_id, date))")
         return self.find_by_date(*metrics_id)
 
     def find_by_date(self, account_id: str, date: Date) -> PerformanceMetrics | None:
-        return self._one("account_id = ? AND date = ?", (account_id, date.isoformat()))
+        return self._one("account_id = ? AND date = ?", (account_id, day_of(date).isoformat()))
 
     def find_range(self, account_id: str, start: Date, end: Date) -> list[PerformanceMetrics]:
         return list(self.stream(account_id, start, end))
@@ -78,20 +81,21 @@ class SQLitePerformanceRepository(PerformanceRepository):
     def stream(self, account_id: str, start: Date | None = None, end: Date | None = None) -> Iterator[PerformanceMetrics]:
         where, params = "account_id = ?", [account_id]
         if start is not None:
-            where, params = f"{where} AND date >= ?", [*params, start.isoformat()]
+            where, params = f"{where} AND date >= ?", [*params, day_of(start, "start").isoformat()]
         if end is not None:
-            where, params = f"{where} AND date <= ?", [*params, end.isoformat()]
+            where, params = f"{where} AND date <= ?", [*params, day_of(end, "end").isoformat()]
         with self._database.get_connection() as connection:
             for row in connection.execute(f"SELECT {_COLUMNS} FROM performance_metrics WHERE {where} ORDER BY date", tuple(params)):
                 yield _entity(row)
 
     def delete(self, account_id: str, date: Date) -> bool:
+        day = day_of(date).isoformat()
         with self._database.transaction() as connection:
-            by_hand = row_digest(connection, account_id, date.isoformat()) not in (None, DERIVED)
+            by_hand = row_digest(connection, account_id, day) not in (None, DERIVED)
             sql = "DELETE FROM performance_metrics WHERE account_id = ? AND date = ?"
-            found = self._database.execute_update(sql, (account_id, date.isoformat())) > 0
+            found = self._database.execute_update(sql, (account_id, day)) > 0
             if by_hand:
-                _note(connection, account_id, date.isoformat(), connection.now)
+                _note(connection, account_id, day, connection.now)
             return found
 
     def exists(self, account_id: str, date: Date) -> bool:
@@ -108,10 +112,11 @@ class SQLitePerformanceRepository(PerformanceRepository):
         return ZERO if newest is None else newest.pnl_total
 
     def get_average_metrics(self, account_id: str, days: int = 30) -> dict[str, Decimal | float | None]:
+        span = limit_of(days, "days", least=1)
         newest = self._one("account_id = ?", (account_id,), "date DESC")
         if newest is None:
             return dict.fromkeys(FIGURES)
-        rows = self.find_range(account_id, newest.date - timedelta(days=days - 1), newest.date)
+        rows = self.find_range(account_id, Date.fromordinal(max(1, newest.date.toordinal() - span + 1)), newest.date)
         return {name: _mean([getattr(row, name) for row in rows]) for name in FIGURES}
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:

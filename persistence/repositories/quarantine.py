@@ -9,12 +9,20 @@ from typing import Any
 
 from persistence.books import events, facts
 from persistence.books.quarantine import storable
-from persistence.domain.errors import Invalid
+from persistence.domain.choice import Choice
 from persistence.domain.facts import AnyFact
 from persistence.domain.instants import to_datetime, to_instant
-from persistence.engine.contract import NO_LIMIT, Database
+from persistence.engine.contract import Database
+from persistence.repositories.asked import limit_of
 
-STATES = ("held", "replayed", "discarded")
+
+class QuarantineState(Choice):
+    HELD = "held"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+STATES = tuple(str(state) for state in QuarantineState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class Filter:
     def where(self) -> tuple[str, tuple[Any, ...]]:
         terms: list[str] = []
         params: list[Any] = []
-        for column, value in (("state", self.state), ("kind", self.kind), ("reason", self.reason), ("account_id", self.account_id)):
+        state = None if self.state is None else str(QuarantineState(self.state))
+        for column, value in (("state", state), ("kind", self.kind), ("reason", self.reason), ("account_id", self.account_id)):
             if value is not None:
                 terms.append(f"{column} = ?")
                 params.append(value)
@@ -75,7 +84,7 @@ class SQLiteQuarantineRepository:
         self._database = database
 
     def count(self, state: str = "held") -> int:
-        return int(self._database.execute_query("SELECT count(*) FROM quarantine WHERE state = ?", (state,))[0][0])
+        return int(self._database.execute_query("SELECT count(*) FROM quarantine WHERE state = ?", (str(QuarantineState(state)),))[0][0])
 
     def numbers(self, wanted: Filter) -> list[int]:
         """The numbers of all records meant, taken at once: what arrives later is not among them."""
@@ -89,7 +98,7 @@ class SQLiteQuarantineRepository:
         where, params = (wanted or Filter()).where()
         with self._database.get_connection() as connection:
             sql = f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY quarantine_no LIMIT ?"
-            for row in connection.execute(sql, (*params, NO_LIMIT if limit is None else limit)):
+            for row in connection.execute(sql, (*params, limit_of(limit))):
                 yield _entity(row)
 
     def recorded_version(self, held: Quarantined) -> AnyFact | None:
@@ -101,9 +110,7 @@ class SQLiteQuarantineRepository:
 
     def resolve(self, number: int, state: str, resolution: str, now: int) -> bool:
         """Say what became of a held record; False where somebody else has done so already. `held` keeps it, with a remark."""
-        if state not in STATES:
-            raise Invalid(f"{state!r} is no state; there are {', '.join(STATES)}")
-        said = storable(resolution)
+        state, said = str(QuarantineState(state)), storable(resolution)
         before = self.find(number)
         if before is not None and (before.state, before.resolution) == (state, said):
             return True  # nothing new to say

@@ -12,13 +12,14 @@ from persistence import exports
 from persistence.books.ledger import Ledger
 from persistence.books.movements import CONTRACT, CURRENCY, LEGS, REVERSAL, parse_transaction_id, transaction_id
 from persistence.books.order_of_facts import newest_first, oldest_first, period
-from persistence.domain.conventions import identifier
+from persistence.domain.conventions import identifier, storable_text
 from persistence.domain.errors import Immutable, Invalid
 from persistence.domain.facts import ManualTransaction
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, ContractCode, Currency, Money, within_limits
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
-from persistence.engine.contract import NO_LIMIT, Connection, Database
+from persistence.engine.contract import Connection, Database
+from persistence.repositories.asked import limit_of
 
 _COLUMNS = "t.transaction_no, t.account_id, t.occurred_at, t.type, t.currency, t.kind, t.amount, t.description, t.reference, f.kind, f.record_id"
 _FROM = "FROM transactions t JOIN facts f ON f.fact_no = t.fact_no"
@@ -62,18 +63,20 @@ class SQLiteTransactionRepository(TransactionRepository):
         return self._select("WHERE t.account_id = ?", (account_id,), f"ORDER BY {_NEWEST_FIRST}", limit)
 
     def find_by_type(self, account_id: str, transaction_type: TransactionType, limit: int | None = 1000) -> list[Transaction]:
+        wanted = TransactionType(transaction_type)
         # The terms of the partial index, word for word, so that the planner may use it.
-        rare = "" if transaction_type in _FREQUENT else "".join(f" AND t.type <> '{name}'" for name in _FREQUENT)
-        return self._select(f"WHERE t.account_id = ? AND t.type = ?{rare}", (account_id, str(transaction_type)), f"ORDER BY {_NEWEST_FIRST}", limit)
+        rare = "" if wanted in _FREQUENT else "".join(f" AND t.type <> '{name}'" for name in _FREQUENT)
+        return self._select(f"WHERE t.account_id = ? AND t.type = ?{rare}", (account_id, str(wanted)), f"ORDER BY {_NEWEST_FIRST}", limit)
 
     def find_by_currency(self, account_id: str, currency: Currency, limit: int | None = 1000) -> list[Transaction]:
+        code = currency if isinstance(currency, Currency) else Currency(currency)
         with self._database.get_connection() as connection:
             sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
-            held = connection.execute(sql, (account_id, str(currency), kind_of(currency))).get
+            held = connection.execute(sql, (account_id, str(code), kind_of(code))).get
         if held is None:
             return []
         where = "WHERE t.account_id = ? AND t.currency = ? AND t.kind = ?"
-        return self._select(where, (account_id, str(currency), kind_of(currency)), f"ORDER BY {_NEWEST_FIRST}", limit)
+        return self._select(where, (account_id, str(code), kind_of(code)), f"ORDER BY {_NEWEST_FIRST}", limit)
 
     def find_by_period(self, account_id: str, start: datetime, end: datetime, limit: int | None = None) -> list[Transaction]:
         where = "WHERE t.account_id = ? AND t.occurred_at >= ? AND t.occurred_at < ?"
@@ -90,21 +93,22 @@ class SQLiteTransactionRepository(TransactionRepository):
             return int(connection.execute("SELECT coalesce(sum(count), 0) FROM transaction_totals WHERE account_id = ?", (account_id,)).get)
 
     def get_sum_by_type(self, account_id: str, transaction_type: TransactionType, currency: Currency) -> Money:
+        wanted, code = TransactionType(transaction_type), currency if isinstance(currency, Currency) else Currency(currency)
         with self._database.get_connection() as connection:
             text = connection.execute(
                 "SELECT amount FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? AND type = ?",
-                (account_id, str(currency), kind_of(currency), str(transaction_type)),
+                (account_id, str(code), kind_of(code), str(wanted)),
             ).get
-        signed = Money(Decimal(text or "0"), currency)
-        return -signed if transaction_type in DEBITS and signed else signed
+        signed = Money(Decimal(text or "0"), code)
+        return -signed if wanted in DEBITS and signed else signed
 
     def get_sum_by_currency(self, account_id: str, currency: Currency) -> Money:
-        sums = self.get_sums(account_id)
+        code = currency if isinstance(currency, Currency) else Currency(currency)
         total = ZERO
-        for (kind, held), amount in sums.items():
-            if held == currency:
+        for (kind, held), amount in self.get_sums(account_id).items():
+            if held == code:
                 total = EXACT.add(total, EXACT.minus(amount) if kind in DEBITS else amount)
-        return Money(total, currency)
+        return Money(total, code)
 
     def get_sums(self, account_id: str) -> dict[tuple[TransactionType, Currency], Decimal]:
         with self._database.get_connection() as connection:
@@ -125,7 +129,7 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Transaction]:
         with self._database.get_connection() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} {order} LIMIT ?", (*params, NO_LIMIT if limit is None else limit)).fetchall()
+            rows = connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} {order} LIMIT ?", (*params, limit_of(limit))).fetchall()
         return [_entity(row) for row in rows]
 
 
@@ -135,6 +139,8 @@ def manual_fact(transaction: Transaction, account_id: str) -> ManualTransaction:
         raise Invalid(f"transaction {transaction.transaction_id} is a reversal; record a Void of what it reverses instead")
     movement = transaction.movement
     within_limits(movement.amount)
+    for name in ("description", "reference"):
+        storable_text(getattr(transaction, name) or "", name)
     return ManualTransaction(
         identifier(account_id, "account_id"), identifier(transaction.transaction_id, "transaction_id"),
         str(transaction.transaction_type), str(movement.currency), movement.amount, ZERO,
@@ -153,6 +159,7 @@ def code_of(currency: str, kind: str) -> Currency:
 
 
 def _find(connection: Connection, text: str) -> Transaction | None:
+    storable_text(text, "transaction_id")
     by_hand = connection.execute(
         f"SELECT {_COLUMNS} FROM facts f JOIN transactions t ON t.transaction_no = f.fact_no * {LEGS} "
         "WHERE f.record_id = ? AND f.kind = 'transaction' ORDER BY f.account_id LIMIT 1",

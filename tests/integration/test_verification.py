@@ -88,7 +88,7 @@ def test_what_is_wrong_is_found_and_a_rebuild_mends_what_is_derived(kept, sql, c
 
 def test_a_rebuild_makes_a_broken_index_anew(kept, ledger):
     def schema(sql: str, rows: list = ()) -> list:
-        with kept.get_connection() as connection:
+        with kept.get_connection(writing=True) as connection:
             connection.pragma("writable_schema", True)
             found = [row for params in rows or [()] for row in connection.execute(sql, params).fetchall()]
         kept.close()
@@ -217,7 +217,7 @@ def test_no_row_of_the_database_alone_excuses_the_heads_in_the_backups(kept, tmp
 
 
 def test_a_rebuild_makes_what_breaks_a_rule_of_the_schema_anew(kept):
-    with kept.get_connection() as connection:
+    with kept.get_connection(writing=True) as connection:
         connection.pragma("ignore_check_constraints", True)
         connection.execute("UPDATE balances SET available = 'x' WHERE currency = 'USDT'")
         connection.pragma("ignore_check_constraints", False)

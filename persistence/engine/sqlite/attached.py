@@ -73,7 +73,7 @@ def differences(stored: SQLiteDatabase, path: str, tables: Sequence[Derived]) ->
 def taking_over(database: SQLiteDatabase, path: str, replaced: Sequence[Derived], updated: Sequence[Derived]) -> Iterator[SQLiteConnection]:
     """One commit in which some tables are replaced by another file's and single columns of others updated; the block may add to it."""
     # Attaching is for outside of transactions, and stays with the connection.
-    with database.get_connection() as connection, _attached(connection, path), database.transaction_on(connection):
+    with database.get_connection(writing=True) as connection, _attached(connection, path), database.transaction_on(connection):
         for table, key, rest in replaced:
             connection.execute(f"DELETE FROM main.{table}")
             names = f"{key}, {rest}"

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
+from numbers import Integral
 from typing import Any
 
 import apsw
 import apsw.sqlite_extra
 
+from persistence.domain.errors import Invalid
+from persistence.domain.instants import to_instant
+from persistence.domain.money import canonical
 from persistence.engine.dialect import Dialect
 from persistence.engine.sqlite.errors import reachable, translated
 
@@ -31,6 +37,13 @@ class SQLiteConnection(apsw.Connection):
 
     dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))")
     now = 0
+    #: Lent for reading: the driver refuses to write.
+    reading = False
+
+    def lend_for(self, *, reading: bool) -> None:
+        if self.reading != reading:
+            self.pragma("query_only", reading)
+            self.reading = reading
 
     def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> apsw.Cursor:
         return self.executemany(sql, keys)
@@ -71,7 +84,22 @@ def _register_checksums() -> None:
 
 def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) -> SQLiteConnection:
     _register_checksums()
-    return SQLiteConnection(path, flags=flags, vfs=CHECKSUMS)
+    connection = SQLiteConnection(path, flags=flags, vfs=CHECKSUMS)
+    connection.convert_binding = _bound
+    return connection
+
+
+def _bound(_cursor: apsw.Cursor, number: int, value: Any) -> Any:
+    """What the driver does not take itself, as the books hold it: numbers as text, instants in microseconds, days as text."""
+    if isinstance(value, Decimal):
+        return canonical(value)
+    if isinstance(value, datetime):
+        return to_instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Integral):
+        return int(value)
+    raise Invalid(f"parameter {number} is {value!r:.60}; give text, bytes, a number, a datetime with an offset, a date or None")
 
 
 def sqlite_version() -> str:

@@ -18,7 +18,7 @@ from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version
 from persistence.engine.sqlite.copying import copy_to
 from persistence.engine.sqlite.durable_mark import DurableMark, DurableMarkFile, furthest, reached, refuse_lost_commits
-from persistence.engine.sqlite.errors import REOPEN, reachable, translated
+from persistence.engine.sqlite.errors import REOPEN, reachable, taken, translated
 from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
@@ -151,7 +151,8 @@ class SQLiteDatabase:
 
     def rewrite(self) -> None:
         """Write every page anew, with its checksum. Nobody else may have the file open."""
-        with self.get_connection() as connection, translated(f"renew the checksums of {self.path}"):
+        self._pool.drop_all()
+        with self.get_connection(writing=True) as connection, translated(f"renew the checksums of {self.path}"):
             rewrite(connection, self._reserve, verify=self._verify_pages)
 
     def _look_at(self, connection: SQLiteConnection) -> None:
@@ -166,27 +167,45 @@ class SQLiteDatabase:
     # -- reading and writing -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def get_connection(self) -> Iterator[SQLiteConnection]:
-        """A connection of the pool, for reading; inside `transaction()` that transaction's own. Waits where all are taken."""
-        current = getattr(self._local, "connection", None)
+    def get_connection(self, *, writing: bool = False) -> Iterator[SQLiteConnection]:
+        """A connection of the pool that reads and refuses to write; inside `transaction()` or `snapshot()` of this thread that one's own.
+
+        Where all are taken it waits up to the busy timeout, then raises `Unavailable`. `writing` is for maintenance of the file itself:
+        what is recorded goes through `transaction()`.
+        """
+        current = getattr(self._local, "connection", None) or (None if writing else getattr(self._local, "snapshot", None))
         if current is not None:
             yield current
             return
-        with self._pool.connected() as connection, translated("read the books"):
+        with self._pool.connected(reading=not writing) as connection, translated("read the books"):
             try:
                 yield connection
+            except apsw.ReadOnlyError as error:
+                _refuse_to_write(connection, error)
+                raise
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
     @contextmanager
     def snapshot(self) -> Iterator[SQLiteConnection]:
-        """A connection that sees the books of one moment throughout the block. Long ones hold the WAL back: read a copy (`copied`) instead."""
+        """A connection that sees the books of one moment throughout the block, and so does whatever else this thread reads meanwhile.
+        Long ones hold the WAL back: read a copy (`copied`) instead."""
+        joins = getattr(self._local, "connection", None) is None and getattr(self._local, "snapshot", None) is not None
         with self.get_connection() as connection:
+            if joins:
+                yield connection
+                return
             connection.execute("SAVEPOINT snapshot")
+            outermost = getattr(self._local, "connection", None) is None
             try:
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # the first read is what opens it
+                if outermost:
+                    self._local.snapshot = connection
                 yield connection
             finally:
+                if outermost:
+                    self._local.snapshot = None
                 # An I/O error has ended it already.
                 with suppress(apsw.SQLError):
                     connection.execute("RELEASE snapshot")
@@ -224,6 +243,8 @@ class SQLiteDatabase:
                     yield
                     mark = self._counted(connection) if connection.total_changes() != changes else None
             except BaseException as error:
+                # Entities first: once the lock is free, another thread may save them.
+                self._undo(0)
                 self._roll_back(connection)
                 if isinstance(error.__cause__, REOPEN):
                     # A connection that was opened read-only stays read-only, even after the disk is writable again.
@@ -246,17 +267,17 @@ class SQLiteDatabase:
 
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
-        with self.get_connection() as connection:
+        with self.get_connection() as connection, taken():
             return rows_of(connection.execute(sql, params))
 
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
-        with self.transaction() as connection:
+        with self.transaction() as connection, taken():
             return connection.changed(sql, params)
 
     def execute_many(self, sql: str, params_list: Sequence[Bindings]) -> int:
         """Run one statement for each element in one commit. Returns how many rows were changed in all."""
-        with self.transaction() as connection:
+        with self.transaction() as connection, taken():
             return sum(connection.changed(sql, params) for params in params_list)
 
     # -- copies ------------------------------------------------------------------------------------------------------
@@ -267,7 +288,6 @@ class SQLiteDatabase:
         With `check` the copy is checked before it counts: raises `WrongDatabase` where it is damaged.
         """
         with translated(f"copy to {target}"), self.snapshot() as connection:
-            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the snapshot
             copy_to(connection, str(target), check=check)
             return observe(connection)
 
@@ -376,6 +396,7 @@ class SQLiteDatabase:
             connection.execute("COMMIT")
         except apsw.BusyError as error:
             # In WAL mode a commit that meets a lock has written nothing.
+            self._undo(0)
             self._roll_back(connection)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
         except apsw.Error as error:
@@ -401,6 +422,12 @@ class SQLiteDatabase:
                 connection.execute("ROLLBACK")
         except apsw.Error:
             self._pool.discard(connection)
+
+
+def _refuse_to_write(connection: SQLiteConnection, error: apsw.ReadOnlyError) -> None:
+    """Say of a write on a connection lent for reading what it is: no fault of the file."""
+    if connection.reading and not connection.readonly("main") and getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY:
+        raise Invalid("this connection is for reading; write inside `with database.transaction()`, or with execute_update") from error
 
 
 __all__ = ["SQLiteDatabase"]

@@ -34,7 +34,7 @@ def translated(doing: str) -> Iterator[None]:
     except apsw.FullError as error:
         raise Unavailable(f"could not {doing}: the disk is full; free some space, writing resumes by itself") from error
     except apsw.BusyError as error:
-        raise Unavailable(f"could not {doing}: another program holds the database; it is tried again") from error
+        raise Unavailable(f"could not {doing}: another program holds the database; the same call may succeed later") from error
     except apsw.ReadOnlyError as error:
         raise Unavailable(f"could not {doing}: the file or its file system is read-only; mount it writable, or give the file back to its owner") from error
     except apsw.CantOpenError as error:
@@ -52,6 +52,31 @@ def translated(doing: str) -> Iterator[None]:
         raise RuleBroken(f"the store refuses it: {error}") from error
     except apsw.Error as error:
         raise Invalid(f"could not {doing}: {type(error).__name__}: {error}") from error
+    except (OverflowError, UnicodeEncodeError) as error:
+        if isinstance(error, OverflowError) and "too big to convert" not in str(error):
+            raise
+        raise _refused(error) from error
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Raise what the driver says of a statement's parameters in Python's own errors as `Invalid`."""
+    try:
+        yield
+    except BooksError:
+        raise
+    except KeyError as error:
+        raise Invalid(f"the statement names the parameter {error}, which is not given") from error
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> Invalid:
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid(f"{error.object!r:.60} holds half a character (a lone surrogate); decode it anew, or leave it out")
+    if isinstance(error, OverflowError):
+        return Invalid("a whole number is beyond 64 bits; give smaller ones, and amounts as Decimal or text")
+    return Invalid(f"these parameters are not taken: {error}; give a tuple, or a dict for named ones")
 
 
 @contextmanager

@@ -33,6 +33,9 @@ class FileOptions(NamedTuple):
 class ConnectionPool:
     """At most `size` connections to a file at a time. Thread-safe.
 
+    A connection that is lent for reading refuses to write. Turning one into the other expires its prepared statements, so both kinds are
+    kept apart, and one is turned only where no further one may be opened.
+
     `look_at` checks the first connection after each opening of the file, before anybody uses it.
     `wal_hook` gets the length of the log in pages after every commit.
     """
@@ -42,6 +45,7 @@ class ConnectionPool:
         self._options = options
         self._look_at = look_at
         self._wal_hook = wal_hook
+        self._size = size
         self._slots = threading.BoundedSemaphore(size)
         self._idle: list[SQLiteConnection] = []
         self._opened: set[SQLiteConnection] = set()
@@ -51,11 +55,17 @@ class ConnectionPool:
         self._looked_at = False
 
     @contextmanager
-    def connected(self, *, looked_at: bool = True) -> Iterator[SQLiteConnection]:
-        """A connection for the length of a block; waits where all are taken. `looked_at=False` skips `look_at`."""
-        self._slots.acquire()
+    def connected(self, *, looked_at: bool = True, reading: bool = False) -> Iterator[SQLiteConnection]:
+        """A connection for the length of a block; where all are taken it waits as long as for another program's lock. `looked_at=False`
+        skips `look_at`."""
+        # Who waits may hold the others itself (a stream that nobody reads on), so waiting without end could be waiting for ever.
+        if not self._slots.acquire(blocking=False) and not self._slots.acquire(timeout=self._options.busy_timeout_ms / 1_000):
+            raise Unavailable(
+                f"all {self._size} connections are in use, and none came back within {self._options.busy_timeout_ms} ms; "
+                "close a stream or raise max_connections"
+            )
         try:
-            connection = self._take()
+            connection = self._take(reading)
             try:
                 if looked_at and not self._looked_at:
                     with translated(f"open {self._path}"):
@@ -101,10 +111,14 @@ class ConnectionPool:
         for connection in connections:
             self.close(connection)
 
-    def take_idle(self) -> SQLiteConnection | None:
-        """A connection that nobody uses, without waiting for one."""
+    def take_idle(self, *, reading: bool | None = None) -> SQLiteConnection | None:
+        """A connection that nobody uses, without waiting for one: the last to come back. With `reading` one of that kind, as long as
+        another may be opened instead."""
         with self._lock:
-            return self._idle.pop() if self._idle else None
+            for at in range(len(self._idle) - 1, -1, -1):
+                if reading is None or self._idle[at].reading == reading:
+                    return self._idle.pop(at)
+            return self._idle.pop() if self._idle and len(self._opened) >= self._size else None
 
     def discard(self, connection: SQLiteConnection) -> None:
         """Close a connection as soon as it comes back."""
@@ -123,10 +137,11 @@ class ConnectionPool:
         time.sleep(0.001)
         return tries < self._options.busy_timeout_ms
 
-    def _take(self) -> SQLiteConnection:
-        connection = self.take_idle()
+    def _take(self, reading: bool) -> SQLiteConnection:
+        connection = self.take_idle(reading=reading)
         if connection is not None:
             if not self.is_gone(connection) and not connection.readonly("main"):
+                connection.lend_for(reading=reading)
                 return connection
             # This connection's file was moved, or was not writable when it was opened; both would stay so.
             self.close(connection)
@@ -135,6 +150,7 @@ class ConnectionPool:
             connection = self._open()
         with self._lock:
             self._opened.add(connection)
+        connection.lend_for(reading=reading)
         return connection
 
     def _open(self) -> SQLiteConnection:

@@ -8,6 +8,8 @@ from typing import Any, overload
 
 import apsw
 
+from persistence.domain.errors import Invalid
+
 Bindings = Sequence[Any] | dict[str, Any]
 
 
@@ -23,6 +25,8 @@ class Row(tuple[Any, ...]):
     def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
     def __getitem__(self, key: str | int | slice) -> Any:
         if isinstance(key, str):
+            if key not in self._columns:
+                raise Invalid(f"there is no column {key!r:.60}; there are {', '.join(self._columns)}")
             return tuple.__getitem__(self, self._columns.index(key))
         return tuple.__getitem__(self, key)
 
