@@ -146,8 +146,9 @@ def test_only_the_front_door_reads_settings():
 
 #: Names that may be put into SQL: they come from this package, never from outside.
 SQL_PARTS = re.compile(
-    r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|instant_column|sql|name|names|key|placeholders|sets|head|source|rest|differs"
-    r"|schema|SHOWN|own|targets|columns|fact|leg|legs|held|event|LEGS \+ REVERSAL|REVERSAL - 1|LEGS - 1|dialect\..*|sets|movements\.\w+|orders\.\w+|content\.\w+|order_of_facts\.\w+|(old|new)est_first\(f?'\w\.\w+'\)|', '\.join\(.*\)|self\..*)$"
+    r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|instant_column|sql|name|names|numbers|key|placeholders|sets|head|source|rest"
+    r"|differs|schema|SHOWN|own|targets|fact|leg|legs|held|event|LEGS \+ REVERSAL|REVERSAL - 1|LEGS - 1|dialect\..*|movements\.\w+|orders\.\w+|content\.\w+"
+    r"|CONTENT_OF\[kind\]\.table|order_of_facts\.\w+|(old|new)est_first\(.*\)|', '\.join\(.*\)|self\..*)$"
 )
 
 

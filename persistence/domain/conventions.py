@@ -149,7 +149,10 @@ def cash_of(instrument: Instrument, quantity: Decimal, price: Decimal, multiplie
     """The cash of a fill, with the sign of its price: the venue's own amount, else quantity × price × multiplier. Raises `Invalid`."""
     if given is None:
         if instrument.inverse or instrument.is_quanto:
-            what, quotient = ("inverse", f", {canonical(quantity)} × {canonical(multiplier)} / {canonical(price)}") if instrument.inverse else ("quanto", "")
+            what, quotient = ("quanto", "")
+            if instrument.inverse:
+                what = "inverse"
+                quotient = f" (quantity × multiplier / price: {canonical(quantity)} × {canonical(multiplier)} / {canonical(price)})"
             raise Invalid(
                 f"quote_quantity is missing; {instrument.name} is {what}, so its cash is the venue's own amount in {instrument.settle}{quotient}: "
                 "give quote_quantity"

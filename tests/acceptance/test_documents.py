@@ -8,8 +8,11 @@ from pathlib import Path
 from books import deposit, fill
 from parts import wait_until
 
+from jarvis.settings import load_settings
+from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository
 from workers.app import create_worker
+from workers.messages import item_of_line
 
 HOUSE = Path(__file__).parents[2]
 
@@ -37,6 +40,31 @@ def test_publishing_as_the_documents_show_it_ends_in_the_books(broker_server, tm
         assert str(balance.total("BTC").amount) == "-0.97001", "0.015 + 0.015 bought, 1 sold, 0.00001 paid as a fee"
 
 
+def test_the_examples_of_contracts_fees_and_rates_mean_what_the_guide_says(database, ledger):
+    lines = [line for block in blocks("docs/publishing.md", "json example") for line in block.splitlines()]
+    outcomes = ledger.post([item_of_line(line.encode(), number) for number, line in enumerate(lines, 1)])
+    assert [o.detail for o in outcomes if o.status == "quarantined"] == []
+    assert [o.status for o in outcomes].count("duplicate") == 1, "the same fill from websocket and REST"
+
+    def held(account_id):
+        account = SQLiteAccountRepository(database).find_by_id(account_id)
+        amounts = {str(c): str(account.balance.total(c).amount) for c in account.balance.currencies}
+        return amounts | {code: f"{quantity} contracts" for code, quantity in account.contracts.items()}
+
+    assert held("perp") == {"USDT": "19.65", "BTC/USDT:USDT": "0 contracts"}
+    assert held("inverse") == {"BTC": "0.4", "BTC/USD:BTC": "0 contracts"}
+    assert held("option") == {"BTC": "-0.15", "BTC/USD:BTC-260327-90000-C": "0 contracts"}
+    assert held("fees") == {"BNB": "-0.002", "ETH": "0.5", "USDT": "-960.8"}
+    assert check_books(database) == []
+
+
+def test_the_notations_of_the_guide_are_settings(tmp_path):
+    [text] = blocks("docs/publishing.md", "yaml settings")
+    (tmp_path / "workers.yaml").write_text(text)
+    instrument = load_settings(tmp_path).conventions.instrument("PF_XBTUSD")
+    assert (instrument.base, instrument.quote, instrument.settle) == ("BTC", "USD", "USD")
+
+
 def test_every_query_for_analysts_runs(database, ledger):
     ledger.post([deposit(account_id="main"), fill(1, account_id="main")])
     [page] = blocks("docs/sql.md", "sql")
@@ -48,8 +76,6 @@ def test_every_query_for_analysts_runs(database, ledger):
 
 
 def test_the_settings_in_the_guide_are_those_of_the_house(tmp_path):
-    from jarvis.settings import load_settings
-
     [text] = blocks("docs/persistence.md", "yaml")
     (tmp_path / "database.yaml").write_text(text)
     assert load_settings(tmp_path).database == load_settings(HOUSE / "config").database

@@ -146,12 +146,19 @@ class ConnectionPool:
             # This connection's file was moved, or was not writable when it was opened; both would stay so.
             self.close(connection)
             self.drop_all()
+        elif self._has_idle_read_only():
+            # As long as one is open, SQLite gives its log, read-only, to every new one, even after the disk is writable again.
+            self.drop_all()
         with translated(f"open {self._path}"):
             connection = self._open()
         with self._lock:
             self._opened.add(connection)
         connection.lend_for(reading=reading)
         return connection
+
+    def _has_idle_read_only(self) -> bool:
+        with self._lock:
+            return any(connection.readonly("main") for connection in self._idle)
 
     def _open(self) -> SQLiteConnection:
         if self._path != IN_MEMORY and not Path(self._path).exists():
