@@ -8,7 +8,7 @@ from typing import Any
 
 from persistence import exports
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Deposit, EquitySnapshot, Fill, OrderEvent, Void, Withdrawal
+from persistence.domain.facts import BalanceReport, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
 from persistence.domain.money import EXACT
 from persistence.repositories import SQLiteAccountRepository
 
@@ -52,6 +52,21 @@ def snapshot(number: int = 1, **changes: Any) -> EquitySnapshot:
     return EquitySnapshot(**{"account_id": "acc", "observed_at": NEW_YEAR + number, "total_value_usd": "1000", **changes})
 
 
+def fee(number: int | str = 1, **changes: Any) -> Fee:
+    values: dict[str, Any] = {
+        "fee_id": f"x{number}", "account_id": "acc", "fill_id": "f1", "currency": "USDT", "amount": "0.3", "occurred_at": NEW_YEAR + SECOND,
+    }  # fmt: skip
+    return Fee(**{**values, **changes})
+
+
+def rate(number: int = 1, **changes: Any) -> Rate:
+    return Rate(**{"currency": "BTC", "usd_rate": "50000", "observed_at": NEW_YEAR + number, **changes})
+
+
+def balance_report(number: int = 1, **changes: Any) -> BalanceReport:
+    return BalanceReport(**{"account_id": "acc", "currency": "BTC", "total": "1", "observed_at": NEW_YEAR + number, **changes})
+
+
 def void(number: int | str, kind: str, target: str, **changes: Any) -> Void:
     values: dict[str, Any] = {"void_id": f"v{number}", "account_id": "acc", "kind": kind, "id": target, "reason": "wrong", "occurred_at": NEW_YEAR + 5 * SECOND}
     return Void(**{**values, **changes})
@@ -61,7 +76,7 @@ def statuses(outcomes) -> list[str]:
     return [o.status for o in outcomes]
 
 
-def exported(database: DatabaseManager, table: str, account_id: str = "acc", form: str = "csv") -> str:
+def exported(database: DatabaseManager, table: str, account_id: str | None = "acc", form: str = "csv") -> str:
     out = io.StringIO()
     exports.write(database, table, account_id, form, out)
     return out.getvalue()
@@ -72,19 +87,22 @@ def books(database: DatabaseManager) -> dict[str, str]:
     found = {}
     for account in SQLiteAccountRepository(database).find_all():
         found[f"{account.account_id} opened"] = str(account.opened_at)
-        for table in exports.TABLES:
-            found[f"{account.account_id} {table}"] = exported(database, table, account.account_id)
+        for table, export in exports.TABLES.items():
+            if export.account_column is not None:
+                found[f"{account.account_id} {table}"] = exported(database, table, account.account_id)
+            if export.kinds:
+                found[f"{account.account_id} {table} as records"] = exported(database, table, account.account_id, "ndjson")
     return found
 
 
 def unexplained(database: DatabaseManager) -> list[str]:
     """Balances that are not the exact sum of their transactions, added up apart from the ledger's own sums."""
-    sums: dict[tuple[str, str], Decimal] = {}
-    for account_id, currency, amount in database.execute_query("SELECT account_id, currency, amount FROM transactions"):
-        sums[account_id, currency] = EXACT.add(sums.get((account_id, currency), Decimal(0)), Decimal(amount))
+    sums: dict[tuple[str, str, str], Decimal] = {}
+    for *key, amount in database.execute_query("SELECT account_id, currency, kind, amount FROM transactions"):
+        sums[tuple(key)] = EXACT.add(sums.get(tuple(key), Decimal(0)), Decimal(amount))
     wrong = []
-    for account_id, currency, available, reserved in database.execute_query("SELECT account_id, currency, available, reserved FROM balances"):
-        expected = sums.pop((account_id, currency), Decimal(0))
+    for account_id, currency, kind, available, reserved in database.execute_query("SELECT account_id, currency, kind, available, reserved FROM balances"):
+        expected = sums.pop((account_id, currency, kind), Decimal(0))
         if EXACT.add(Decimal(available), Decimal(reserved)) != expected:
             wrong.append(f"{account_id} {currency}: {available} + {reserved} is not {expected}")
     return wrong + [f"{key} has no balance" for key, amount in sums.items() if amount]

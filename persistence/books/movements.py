@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import Any, NamedTuple
 
 from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fee, Fill, ManualTransaction, Withdrawal
@@ -46,21 +48,24 @@ _CATEGORY_TYPES = {
 _add, _minus = EXACT.add, EXACT.minus
 
 
+#: (account, currency, kind, type)
+Cell = tuple[str, str, str, str]
+
+
 class Totals:
     """The changes of sums that one commit makes: added up exactly in memory, written once per account, currency and type."""
 
     def __init__(self) -> None:
-        # (account, currency, kind, type) → [sum, count]
-        self._cells: dict[tuple[str, str, str, str], list[Any]] = {}
+        #: What moved, by (account, currency, kind, type), until `fold` adds it up: appending is what costs least for each fill.
+        self.moved: defaultdict[Cell, list[Decimal]] = defaultdict(list)
+        self._cells: dict[Cell, tuple[Decimal, int]] = {}
 
-    def add(self, account_id: str, currency: str, kind: str, type_: str, amount: Decimal) -> None:
-        key = (account_id, currency, kind, type_)
-        cell = self._cells.get(key)
-        if cell is None:
-            self._cells[key] = [amount, 1]
-        else:
-            cell[0] = _add(cell[0], amount)
-            cell[1] += 1
+    def fold(self) -> None:
+        """Add up what moved, so that memory does not grow with the number of facts."""
+        for key, amounts in self.moved.items():
+            amount, count = self._cells.get(key, (ZERO, 0))
+            self._cells[key] = reduce(_add, amounts, amount), count + len(amounts)
+        self.moved.clear()
 
     def by_balance(self) -> dict[tuple[str, str, str], Decimal]:
         """The changes of balances: by account, currency and kind."""
@@ -70,6 +75,7 @@ class Totals:
         return found
 
     def write(self, connection: Connection) -> None:
+        self.fold()
         sql = "SELECT account_id, currency, kind, type, amount, count FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? AND type = ?"
         stored = {(a, c, k, t): (Decimal(amount), count) for a, c, k, t, amount, count in connection.lookup(sql, list(self._cells))}
         rows = []
@@ -110,28 +116,27 @@ def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: To
         account_id, _, _, _, side, quantity, _, cash, _, base, quote, settle, inverse, instrument, fee, fee_currency, _, more_fees, at, _, _, _, _, _, _, _,
         _, _,
     ) = fill  # fmt: skip
-    number = fact_no * LEGS
-    kind = CURRENCY
+    moved, number, kind = totals.moved, fact_no * LEGS, CURRENCY
     if settle is not None:
         base, quote, kind = instrument, settle, CONTRACT
     cash_text = texts[_CASH]
     if side == "buy":
         rows.append((number + BASE, account_id, at, "trade_in", base, kind, texts[_QUANTITY], None, None))
-        totals.add(account_id, base, kind, "trade_in", quantity)
+        moved[account_id, base, kind, "trade_in"].append(quantity)
     else:
         rows.append((number + BASE, account_id, at, "trade_out", base, kind, "-" + texts[_QUANTITY], None, None))
-        totals.add(account_id, base, kind, "trade_out", _minus(quantity))
+        moved[account_id, base, kind, "trade_out"].append(_minus(quantity))
     if cash:
         if (side == "buy") != inverse:
             cash, cash_text = _minus(cash), negated(cash_text)
         type_ = "trade_in" if cash_text[0] != "-" else "trade_out"
         rows.append((number + QUOTE, account_id, at, type_, quote, CURRENCY, cash_text, None, None))
-        totals.add(account_id, quote, CURRENCY, type_, cash)
+        moved[account_id, quote, CURRENCY, type_].append(cash)
     if fee:
         fee_text = negated(texts[_FEE])
         type_ = "fee" if fee_text[0] == "-" else "rebate"
         rows.append((number + FEE, account_id, at, type_, fee_currency, CURRENCY, fee_text, None, None))
-        totals.add(account_id, fee_currency, CURRENCY, type_, _minus(fee))
+        moved[account_id, fee_currency, CURRENCY, type_].append(_minus(fee))
     if more_fees is not None:
         for leg, charge in enumerate(more_charges(more_fees), FEE + 1):
             _charge(number + leg, account_id, at, charge.currency, charge.amount, totals, rows)
@@ -142,7 +147,7 @@ def _charge(number: int, account_id: str, at: int, currency: str, amount: Decima
     if amount:
         type_, moved = "fee" if amount > 0 else "rebate", _minus(amount)
         rows.append((number, account_id, at, type_, currency, CURRENCY, canonical(moved), None, None))
-        totals.add(account_id, currency, CURRENCY, type_, moved)
+        totals.moved[account_id, currency, CURRENCY, type_].append(moved)
 
 
 def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tuple[Any, ...]]) -> None:
@@ -159,7 +164,7 @@ def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tu
         return
     if amount:
         rows.append((number + AMOUNT, fact.account_id, fact.occurred_at, type_, fact.currency, CURRENCY, canonical(amount), fact.description, fact.reference))
-        totals.add(fact.account_id, fact.currency, CURRENCY, type_, amount)
+        totals.moved[fact.account_id, fact.currency, CURRENCY, type_].append(amount)
     if isinstance(fact, Deposit | Withdrawal) and fact.fee is not None:
         _charge(number + FEE, fact.account_id, fact.occurred_at, str(fact.fee_currency), fact.fee, totals, rows)
 
@@ -192,7 +197,7 @@ def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[
     for row in connection.execute(f"{_ROWS} WHERE transaction_no BETWEEN ? AND ?", (fact_no * LEGS, fact_no * LEGS + REVERSAL - 1)):
         opposite = reversed_row(TransactionRow._make(row))
         rows.append(opposite)
-        totals.add(opposite.account_id, opposite.currency, opposite.kind, opposite.type, Decimal(opposite.amount))
+        totals.moved[opposite.account_id, opposite.currency, opposite.kind, opposite.type].append(Decimal(opposite.amount))
     return rows
 
 

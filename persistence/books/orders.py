@@ -13,6 +13,8 @@ from persistence.domain.order_state import OrderKey, OrderState
 from persistence.engine.contract import Connection
 
 _NAMES = tuple(field.name for field in fields(OrderState))
+#: Where the status stands in a row: after what the facts say.
+_STATUS_AT = len(_NAMES)
 _STATE = ", ".join(_NAMES)
 _ROW = f"{_STATE}, status, reserved, reserved_currency"
 _PLACEHOLDERS = ", ".join("?" * (len(_NAMES) + 3))
@@ -46,17 +48,17 @@ def find_states(connection: Connection, ids: Sequence[OrderId]) -> dict[OrderId,
     return found
 
 
-def all_states(connection: Connection) -> Iterator[tuple[OrderId, dict[OrderKey, Stored]]]:
+def all_states(connection: Connection) -> Iterator[tuple[OrderId, list[Stored]]]:
     """Every order's row, by (order id, account)."""
     sql = f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"
-    key, group = None, dict[OrderKey, Stored]()
+    key, group = None, list[Stored]()
     for stored in map(_stored, connection.execute(sql)):
         found = (stored.state.order_id, stored.state.account_id)
         if key is not None and found != key:
             yield key, group
-            group = {}
+            group = []
         key = found
-        group[stored.state.key] = stored
+        group.append(stored)
     if key is not None:
         yield key, group
 
@@ -90,10 +92,9 @@ def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow:
     notional = canonical(EXACT.multiply(fill.quantity, fill.price)) if settle is not None and fill.traded.is_quanto else "0"
     row = (
         order_id, account_id, instrument, symbol, side, order_type, asked or quantity, order_price, None, base, quote, settle, inverse, multiplier, quantity,
-        cash, weight, notional, 1, 0, 0, 0 if asked is None else 1, 0, None, at, at, at,
+        cash, weight, notional, 1, 0, 0, 0 if asked is None else 1, 0, None, at, at, at, "filled", "0", None,
     )  # fmt: skip
-    status = "filled" if asked is None else _state(row).status
-    return (*row, status, "0", None)
+    return row if asked is None else (*row[:_STATUS_AT], _state(row[:_STATUS_AT]).status, *row[_STATUS_AT + 1 :])
 
 
 class StateWriter:

@@ -167,8 +167,8 @@ class Posting:
         connection, now = self._connection, self._now
         number = facts.next_fact_no(connection)
         numbered: list[tuple[int, AnyFact, Any]] = []
-        rows: dict[Identity, _IdentityRow] = {}
-        sha256, make = hashlib.sha256, _IdentityRow._make
+        rows: dict[Identity, tuple[Any, ...]] = {}
+        sha256 = hashlib.sha256
         for key, (_, fact) in fresh.items():
             if type(fact) is Fill:
                 texts = fact.texts()
@@ -176,7 +176,7 @@ class Posting:
             else:
                 texts, digest, instant = None, fact.digest, fact.instant
             record_id, account_id, kind = key
-            rows[key] = make((number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now))
+            rows[key] = (number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now)
             numbered.append((number, fact, texts))
             number += 1
         # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
@@ -193,14 +193,15 @@ class Posting:
         self,
         known: dict[Identity, Known],
         fresh: dict[Identity, tuple[int, AnyFact]],
-        rows: dict[Identity, _IdentityRow],
+        rows: dict[Identity, tuple[Any, ...]],
         numbered: list[tuple[int, AnyFact, Any]],
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
     ) -> list[tuple[int, AnyFact, Any]]:
         new: list[tuple[int, AnyFact, Any]] = []
         inserts = []
-        for (key, row), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
+        for (key, values), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
+            row = _IdentityRow._make(values)
             record = known.get(key)
             index = fresh[key][0]
             if record is None:
@@ -278,6 +279,7 @@ class Posting:
         if content:
             facts.write_all(self._connection, [(kept.insert, rows[kept.table]) for kept in facts.CONTENTS if rows.get(kept.table)])
         self._connection.insert_many(movements.INSERT, moved)
+        totals.fold()
 
     def _touched_by(self, fact: AnyFact) -> int:
         """Which orders a fact belongs to, what it sets aside, and the least instant that it changes."""
@@ -316,7 +318,7 @@ class Posting:
             "WHERE account_id = ? AND target_id = ? AND target_kind = ? AND target_fact_no IS NULL"
         )
         numbers = {(fact.account_id, fact.record_id, fact.kind): number for number, fact, _ in numbered}
-        for account_id, target_id, kind, void_no in connection.lookup(sql, list(numbers)).fetchall():
+        for account_id, target_id, kind, void_no in connection.lookup(sql, list(numbers)):
             number = numbers[account_id, target_id, kind]
             connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (number, void_no))
             self._void(number, kind)

@@ -47,8 +47,11 @@ class Connection(Protocol):
     def executemany(self, sql: str, rows: Any, /) -> Any:
         """Run a statement for every row; for writing."""
 
-    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> Rows:
-        """The rows that a SELECT finds for any of these keys, in one go."""
+    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> Sequence[Any]:
+        """The rows that a SELECT finds for any of these keys, which are different ones, in one go and no order.
+
+        Its condition begins with the key: `WHERE a = ? AND b = ?`, and perhaps more that takes no parameter.
+        """
 
     def insert_many(self, sql: str, rows: Sequence[Sequence[Any]], /) -> int:
         """Run an INSERT with `VALUES (?, …)` for every row, many rows a step. Returns how many rows were inserted."""

@@ -97,7 +97,7 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
     for sql in sources:
         for account_id, currency, amount in connection.execute(sql):
             explained[account_id, currency] = EXACT.add(explained.get((account_id, currency), ZERO), Decimal(amount))
-    stored = {(a, c): Decimal(r) for a, c, r in connection.execute("SELECT account_id, currency, reserved FROM balances")}
+    stored = {(a, c): Decimal(r) for a, c, r in connection.execute("SELECT account_id, currency, reserved FROM balances WHERE kind = 'currency'")}
     for key in sorted({*explained, *stored}):
         expected, found = explained.get(key, ZERO), stored.get(key, ZERO)
         if expected != found:
@@ -117,7 +117,11 @@ def orders_match_their_facts(connection: Connection) -> Iterator[Finding]:
         if left is not None and left[0] == order_id:
             expected, left = derive_orders(left[1]).orders, next(derived, None)
         if right is not None and right[0] == order_id:
-            found, right = right[1], next(stored, None)
+            rows, right = right[1], next(stored, None)
+            found = {row.state.key: row for row in rows}
+            if len(rows) > len(found):
+                where = f"order {order_id[0]} of {order_id[1]}"
+                yield Finding("orders match their facts", where, f"{len(found)} rows", f"{len(rows)} rows", f"jarvis orders --account {order_id[1]}")
         yield from order_findings(order_id, expected, found)
 
 

@@ -250,7 +250,7 @@ def test_any_sqlite_tool_can_read_the_views(database, ledger):
             "transactions_rare",
         ),
         ("SELECT * FROM facts WHERE record_id = 'x'", "facts_identity"),
-        ("SELECT * FROM orders WHERE order_id = 'x'", "orders_identity"),
+        ("SELECT * FROM orders WHERE order_id = 'x'", "orders_by_id"),
         ("SELECT * FROM orders WHERE account_id = 'a' ORDER BY created_at DESC", "orders_by_time"),
         (
             "SELECT * FROM orders WHERE account_id = 'a' AND status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'",

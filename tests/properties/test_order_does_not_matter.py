@@ -7,20 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books import NEW_YEAR, SECOND, books, deposit, ended, fill, placed, snapshot, unexplained, void, withdrawal
+from books import NEW_YEAR, SECOND, balance_report, books, deposit, ended, exported, fee, fill, placed, rate, snapshot, unexplained, void, withdrawal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parts import closing
 
+from persistence import exports
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.proof.books_checks import check_books
+from persistence.repositories import SQLiteAccountRepository
+from workers.messages import item_of_line
 
 instants = st.integers(0, 6).map(lambda n: NEW_YEAR + n * SECOND)
 numbers = st.sampled_from(["1", "0.5", "3", "0.000000000000000001", "420000000000000"])
 prices = st.sampled_from(["100", "0.00000123", "-5", "64250.1"])
 orders = st.sampled_from(["o1", "o2"])
 accounts = st.sampled_from(["acc", "other"])
+fees = st.one_of(
+    st.fixed_dictionaries({"fee": st.sampled_from([None, "0", "0.1", "-0.02"]), "fee_currency": st.sampled_from([None, "BNB", "BTC"])}),
+    st.lists(st.fixed_dictionaries({"currency": st.sampled_from(["BNB", "BTC", "USDT"]), "amount": st.sampled_from(["0", "0.1", "-0.02"])}), min_size=1, max_size=5)
+    .map(lambda several: {"fee": None, "fees": several}),
+)  # fmt: skip
 places = st.fixed_dictionaries({"producer": st.sampled_from([None, "p", "q"]), "sequence": st.sampled_from([None, 0, 1, 2])})
 
 
@@ -29,21 +37,45 @@ def facts(draw: st.DrawFn) -> list[Any]:
     """A set of facts without conflicting contents: each id is given its content by its position."""
     found: list[Any] = []
     for n in range(draw(st.integers(1, 10))):
-        kind = draw(st.sampled_from(["fill", "fill", "fill", "deposit", "withdrawal", "placed", "ended", "snapshot"]))
+        kind = draw(
+            st.sampled_from(["fill", "fill", "fill", "contract", "deposit", "withdrawal", "placed", "amended", "ended", "snapshot", "fee", "rate", "balance"])
+        )
         common = {"account_id": draw(accounts), **draw(places)}
         match kind:
             case "fill":
                 found.append(
                     fill(
                         n, order_id=draw(orders), side=draw(st.sampled_from(["buy", "sell"])), quantity=draw(numbers), price=draw(prices),
-                        fee=draw(st.sampled_from(["0", "0.1", "-0.02"])), fee_currency=draw(st.sampled_from([None, "BNB", "BTC"])),
+                        **draw(fees),
                         multiplier=draw(st.sampled_from([1, 1, 10])), order_quantity=draw(st.sampled_from([None, None, "5", "7"])),
                         symbol=draw(st.sampled_from(["BTC/USDT", "BTC/USDT", "ETH-BTC"])), executed_at=draw(instants), **common,
                     )
                 )  # fmt: skip
+            case "contract":
+                cash = draw(st.sampled_from([None, "0.3"]))
+                found.append(
+                    fill(
+                        n, order_id=draw(orders | st.none()), side=draw(st.sampled_from(["buy", "sell"])), quantity=draw(numbers), price="64250.1", fee=None,
+                        symbol=draw(st.sampled_from(["BTC/USDT:USDT", "BTC"])) if cash is None else "BTC/USD:BTC", quote_quantity=cash, base="BTC",
+                        quote="USDT" if cash is None else "USD", contract=True, executed_at=draw(instants), **common,
+                    )
+                )  # fmt: skip
+            case "fee":
+                target = draw(st.integers(0, n + 1))
+                found.append(fee(n, fill_id=f"f{target}", amount=draw(st.sampled_from(["0.3", "-0.1"])), occurred_at=draw(instants), **common))
+            case "rate":
+                common.pop("account_id")
+                found.append(rate(n, usd_rate=draw(numbers), **common))
+            case "balance":
+                found.append(balance_report(n, total=draw(numbers), **common))
+            case "amended":
+                terms = {draw(st.sampled_from(["quantity", "price"])): draw(numbers), "side": draw(st.sampled_from([None, "buy"]))}
+                found.append(ended(n, "amended", order_id=draw(orders), occurred_at=draw(instants), **terms, **common))
             case "deposit":
                 category = draw(st.sampled_from(["external", "funding", "fee", "transfer"]))
-                found.append(deposit(n, amount=draw(numbers), occurred_at=draw(instants), category=category, **common))
+                found.append(
+                    deposit(n, amount=draw(numbers), occurred_at=draw(instants), category=category, fee=draw(st.sampled_from([None, "0.5"])), **common)
+                )
             case "withdrawal":
                 found.append(withdrawal(n, amount=draw(numbers), occurred_at=draw(instants), **common))
             case "placed":
@@ -84,6 +116,20 @@ def test_any_order_any_batches_and_any_duplicates_give_the_books_of_the_sorted_s
     split = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
 
     assert recorded(another, split) == in_order
+
+
+@pytest.mark.every_engine
+@settings(max_examples=60)
+@given(facts())
+def test_what_is_exported_as_records_makes_the_same_books_again(another: Any, found: list[Any]) -> None:
+    with another() as database:
+        Ledger(database).post(found)
+        ids = [account.account_id for account in SQLiteAccountRepository(database).find_all()]
+        named = [(name, account_id) for name, table in exports.TABLES.items() if table.kinds for account_id in (ids if table.account_column else [None])]
+        lines = [line for name, account_id in named for line in exported(database, name, account_id, "ndjson").splitlines()]
+        expected = books(database)
+
+    assert recorded(another, [[item_of_line(line.encode(), number) for number, line in enumerate(lines, 1)]]) == expected
 
 
 def _post(path: str, part: list[Any]) -> None:

@@ -169,7 +169,7 @@ class Fill(_FillFields, Fact):
         ) = self  # fmt: skip
         return (
             account_id, fill_id, order_id, symbol, side, canonical(quantity), canonical(price), canonical(cash), canonical(multiplier), base, quote,
-            settle, int(inverse), instrument, None if fee is None else canonical(fee), fee_currency, None if fee_rate is None else canonical(fee_rate),
+            settle, 1 if inverse else 0, instrument, None if fee is None else canonical(fee), fee_currency, None if fee_rate is None else canonical(fee_rate),
             more_fees, executed_at, None if quote_rate is None else canonical(quote_rate), liquidity, order_type,
             None if order_quantity is None else canonical(order_quantity), None if order_price is None else canonical(order_price), extra, given_time,
         )  # fmt: skip

@@ -12,22 +12,38 @@ import re
 #: Kinds in their order at one instant: what brings money before what uses it, observations after what they observe.
 KINDS = ("rate", "deposit", "fill", "fee", "withdrawal", "transaction", "adjustment", "order", "metrics", "balance", "void")
 _RANKS = {kind: bytes((n,)) for n, kind in enumerate(KINDS, 1)}
-_DIGITS = re.compile("[0-9]+", re.ASCII)
+_DIGITS = re.compile("([0-9]+)", re.ASCII)
 _LEADING_ZERO = re.compile("(?:^|[^0-9])0", re.ASCII)
 
 
-def _by_value(run: re.Match[str]) -> str:
-    digits = run[0].lstrip("0")
-    # Below every printable character, so that digits come before text; more digits are a larger number.
-    return f"\x01{chr(len(digits) + 1)}{digits}"
+class _Values(dict[str, str]):
+    """Runs of digits as texts that compare by their value; those of up to three digits are kept."""
+
+    def __missing__(self, digits: str) -> str:
+        value = digits.lstrip("0")
+        # Below every printable character, so that digits come before text; more digits are a larger number.
+        text = f"\x01{chr(len(value) + 1)}{value}"
+        if len(digits) <= 3:
+            self[digits] = text
+        return text
+
+
+_value = _Values().__getitem__
 
 
 def sort_key(kind: str, record_id: str) -> bytes:
     """Bytes that compare as kind and id do."""
-    key = _DIGITS.sub(_by_value, record_id)
+    head = record_id.rstrip("0123456789")
+    if len(head) < len(record_id) and _DIGITS.search(head) is None:
+        # Most ids are a name and a number: half the time.
+        value = record_id[len(head) :].lstrip("0")
+        key, has_leading_zero = f"{head}\x01{chr(len(value) + 1)}{value}", len(head) + len(value) < len(record_id)
+    else:
+        parts = _DIGITS.split(record_id)
+        parts[1::2] = map(_value, parts[1::2])
+        key, has_leading_zero = "".join(parts), _LEADING_ZERO.search(record_id) is not None
     # Ids that differ in leading zeros alone have the same runs: the one without any is the greatest by its whole text.
-    rest = f"\x00{record_id}" if _LEADING_ZERO.search(record_id) else "\x01"
-    return _RANKS[kind] + f"{key}{rest}".encode()
+    return _RANKS[kind] + (f"{key}\x00{record_id}" if has_leading_zero else f"{key}\x01").encode()
 
 
 __all__ = ["KINDS", "sort_key"]

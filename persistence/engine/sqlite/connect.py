@@ -29,6 +29,9 @@ CHECKSUMS = "cksmvfs"
 #: thread that decodes, single rows spend most of their time waiting for it. Large steps leave decoding and writing side by
 #: side on two cores. 200 rows keep the longest statement below the 16 KiB up to which APSW caches statements.
 ROWS_PER_STATEMENT = 200
+#: Keys that one statement looks up: a third of the time of one statement a key, in books where nothing is found a seventh.
+KEYS_PER_STATEMENT = 50
+_KEY = re.compile(r"WHERE ([\w.]+ = \?(?: AND [\w.]+ = \?)*)")
 _ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
 
 
@@ -45,8 +48,14 @@ class SQLiteConnection(apsw.Connection):
             self.pragma("query_only", reading)
             self.reading = reading
 
-    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> apsw.Cursor:
-        return self.executemany(sql, keys)
+    def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> list[Any]:
+        whole = len(keys) - len(keys) % KEYS_PER_STATEMENT
+        found: list[Any] = []
+        for n in range(0, whole, KEYS_PER_STATEMENT):
+            found += self.execute(_many_keys(sql), tuple(chain.from_iterable(keys[n : n + KEYS_PER_STATEMENT])))
+        if whole < len(keys):
+            found += self.executemany(sql, keys[whole:])
+        return found
 
     def insert_many(self, sql: str, rows: Sequence[Sequence[Any]], /) -> int:
         before = self.total_changes()
@@ -72,6 +81,16 @@ class SQLiteConnection(apsw.Connection):
 @lru_cache(maxsize=64)
 def _many_rows(sql: str) -> str:
     return _ONE_ROW.sub(lambda values: "VALUES " + ", ".join([values[1].replace(" ", "")] * ROWS_PER_STATEMENT), sql)
+
+
+@lru_cache(maxsize=64)
+def _many_keys(sql: str) -> str:
+    def one_of(key: re.Match[str]) -> str:
+        columns = key[1].replace(" = ?", "").split(" AND ")
+        values = f"({', '.join('?' * len(columns))})"
+        return f"WHERE ({', '.join(columns)}) IN (VALUES {', '.join([values] * KEYS_PER_STATEMENT)})"
+
+    return _KEY.sub(one_of, sql, count=1)
 
 
 @lru_cache(maxsize=1)

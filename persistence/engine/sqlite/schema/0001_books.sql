@@ -72,7 +72,7 @@ CREATE TABLE transactions (
     occurred_at    INTEGER NOT NULL,
     type           TEXT    NOT NULL CHECK (type <> ''),
     currency       TEXT    NOT NULL CHECK (currency <> ''),
-    kind           TEXT    NOT NULL CHECK (kind = 'currency' OR kind = 'contract'),
+    kind           TEXT    NOT NULL,
     amount         TEXT    NOT NULL CHECK (amount <> '' AND amount <> '0' AND amount NOT GLOB '*[^-.0-9]*'),
     description    TEXT,
     reference      TEXT
@@ -320,8 +320,8 @@ CREATE TABLE orders (
     reserved          TEXT    NOT NULL DEFAULT '0',
     reserved_currency TEXT
 ) STRICT;
--- The orders of an id.
-CREATE UNIQUE INDEX orders_identity ON orders (order_id, account_id, instrument, side, coalesce(settle, ''));
+-- The orders of an id. What tells them apart (instrument, side, spot or contract) is left to the check of orders: it would double the index.
+CREATE INDEX orders_by_id ON orders (order_id, account_id);
 -- An account's orders, the newest first, filtered by status or symbol on the way.
 CREATE INDEX orders_by_time ON orders (account_id, created_at);
 -- The few open orders among millions of finished ones.
