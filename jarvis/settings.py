@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from jarvis.errors import SettingsError
 from persistence.domain.conventions import USD_LIKE, Conventions
-from persistence.domain.symbols import QUOTE_CURRENCIES
+from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -112,6 +112,14 @@ class SymbolSettings(_Section):
     quote_currencies: tuple[str, ...] = QUOTE_CURRENCIES
     pairs: dict[str, str] = Field(default_factory=dict)
     usd_like: tuple[str, ...] = USD_LIKE
+
+    @field_validator("pairs")
+    @classmethod
+    def _name_instruments(cls, pairs: dict[str, str]) -> dict[str, str]:
+        for notation, instrument in pairs.items():
+            if not is_pair(instrument):
+                raise ValueError(f"{notation}: {instrument!r} names no instrument; write BASE/QUOTE, or BASE/QUOTE:SETTLE for a contract")
+        return pairs
 
 
 class LoggingSettings(_Section):

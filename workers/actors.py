@@ -29,6 +29,7 @@ from persistence.domain.errors import BooksError, Invalid, Unavailable
 from workers.job_records import JobRecord
 from workers.messages import JOBS_ROUTE, ROUTES, Route
 from workers.records import RECORDS
+from workers.wire import json_value
 
 #: Who knows the settings stands above this package, which may not import it: an entry point of this group gives a function
 #: that returns the URL and the namespace of the broker the settings mean.
@@ -78,7 +79,8 @@ class RecordActor(dramatiq.Actor[..., None]):
     def message_with_options(self, *, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, **options: Any) -> Message[None]:
         # A group or a pipeline of messages asks Dramatiq for its broker, so it has to be there by now.
         _ = self.broker
-        return RecordMessage(**super().message_with_options(args=args, kwargs=kwargs, **options).asdict())
+        message = super().message_with_options(args=tuple(json_value(args)), kwargs=json_value(kwargs or {}), **options)
+        return RecordMessage(**message.asdict())
 
 
 def _refuse_to_run(actor_name: str, *_args: Any, **_fields: Any) -> NoReturn:

@@ -15,18 +15,14 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
 from itertools import islice
-from numbers import Integral, Real
 from typing import Any
 
 import redis
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.money import canonical
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
-from workers.wire import MalformedRecord
+from workers.wire import MalformedRecord, json_value
 
 #: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
 PIPELINE_MESSAGES = 500
@@ -137,7 +133,7 @@ class Publisher:
 
         Raises `MalformedRecord`.
         """
-        record = {"job": job, **{name: _plain(value) for name, value in arguments.items()}}
+        record = {"job": job, **{name: json_value(value) for name, value in arguments.items()}}
         job_of(record, "checked")
         message_id, payload = encode(JOBS_ROUTE, record)
         self._send([(JOBS_ROUTE.queue, message_id, payload)])
@@ -166,7 +162,7 @@ class Publisher:
 
     def checked(self, kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The record in its JSON form, numbered for its producer. Raises `MalformedRecord`."""
-        plain = {name: _plain(value) for name, value in record.items()}
+        plain = {name: json_value(value) for name, value in record.items()}
         if self.producer is not None and "sequence" not in plain:
             plain["producer"], plain["sequence"] = self.producer, self.sequence + 1
         fact_of(kind, plain, self._conventions)
@@ -220,22 +216,3 @@ def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message
                 yield ROUTES[kind].queue, message_id, payload
             else:
                 yield from _messages([(kind, record) for record in group], len(group) // 2 or 1)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say of a Python value: decimals as strings, times as RFC 3339."""
-    if isinstance(value, Decimal):
-        return canonical(value) if value.is_finite() else str(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, str) and type(value) is not str:
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [_plain(element) for element in value]
-    if isinstance(value, Mapping):
-        return {name: _plain(element) for name, element in value.items()}
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, Real):  # numpy's and pandas' numbers are numbers
-        return int(value) if isinstance(value, Integral) else float(value)
-    return value

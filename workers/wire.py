@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 from pydantic_core import from_json
@@ -23,6 +26,25 @@ class MalformedRecord(Invalid):
     def __init__(self, detail: str, reason: Reason = Reason.MALFORMED) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+def json_value(value: Any) -> Any:
+    """What JSON can say of a Python value: decimals as strings, times as RFC 3339."""
+    if isinstance(value, Decimal):
+        return canonical(value) if value.is_finite() else str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, str) and type(value) is not str:
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [json_value(element) for element in value]
+    if isinstance(value, Mapping):
+        return {name: json_value(element) for name, element in value.items()}
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, Real):  # numpy's and pandas' numbers are numbers
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
 
 
 def canonical_json(value: Any) -> str:

@@ -356,3 +356,16 @@ def test_a_restore_stops_a_running_daemon_only_when_told_to(fed):
         assert "restored" in fed("restore", "--latest", "--stop").stderr
         assert daemon.wait(30) == 0
     assert fed("verify", "--quick").returncode == 0
+
+
+def test_a_refused_symbol_is_recorded_once_the_settings_say_what_it_means(run):
+    ambiguous, unknown = ({**FILL, "fill_id": symbol, "symbol": symbol} for symbol in ("XBTUSD", "BTCTRY"))
+    told = run("import", "-", code=1, stdin=f"{json.dumps(ambiguous)}\n{json.dumps(unknown)}").stderr
+    assert "XB/TUSD or XBT/USD" in told
+    run("quarantine", "replay", code=1)
+    (run.folder / "config").mkdir()
+    (run.folder / "config" / "workers.yaml").write_text("symbols: {quote_currencies: [USDT, USD, TRY], pairs: {XBTUSD: XBT/USD}}")
+    run("quarantine", "replay")
+    account = run("accounts", "--json").stdout
+    assert json.loads(run("quarantine", "list", "--json").stdout) == []
+    assert {"XBT", "USD", "BTC", "TRY"} <= set(json.loads(account)[0]["balances"])

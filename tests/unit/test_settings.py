@@ -120,3 +120,9 @@ def test_a_password_that_others_can_read_is_warned_of_with_the_remedy(tmp_path):
     assert "secret" not in warning
     (tmp_path / "workers.yaml").chmod(0o600)
     assert exposed_secrets(tmp_path, load_settings(tmp_path)) == []
+
+
+def test_a_notation_that_stands_for_no_instrument_is_refused(tmp_path):
+    (tmp_path / "workers.yaml").write_text("symbols: {pairs: {XBTUSD: XBTUSDT}}")
+    with pytest.raises(SettingsError, match="XBTUSD: 'XBTUSDT' names no instrument; write BASE/QUOTE"):
+        load_settings(tmp_path)

@@ -6,6 +6,8 @@ import json
 import pickle
 import subprocess
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import dramatiq
 import dramatiq.broker
@@ -231,6 +233,14 @@ def test_what_is_sent_is_json_whatever_a_program_encodes_its_own_with(stock, cli
 
 
 # -- what the worker takes ------------------------------------------------------------------------------------------------
+
+
+@EACH_FORM
+def test_decimals_and_times_are_sent_as_text(stock, worker, books, send):
+    send(record_deposit, {**DEPOSIT, "amount": Decimal("0.10"), "occurred_at": datetime(2026, 1, 1, tzinfo=UTC)})
+    worker.work()
+    [fact] = books.items
+    assert (fact.amount, fact.occurred_at) == (Decimal("0.1"), 1_767_225_600_000_000)
 
 
 @EACH_FORM
