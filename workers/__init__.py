@@ -1,12 +1,17 @@
 """What arrives: from a message in Redis to facts in the ledger.
 
-    messages.py   the wire contract: a pydantic model per record, and the facts they state
+    records.py    the wire contract: a pydantic model per kind, each turned into the fact it states; fields.py, job_records.py,
+                  near_misses.py (unknown fields that look like ours)
+    messages.py   kinds, their queues and actors; from a line or a record to a fact, or why there is none
+    schemas.py    the JSON Schemas of the contract, from the same models; schema_words.py, conditions.py
+    wire.py       JSON as it arrives: one bad value takes no neighbour along
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
-    broker.py     delivery from Redis: fetch, hold, acknowledge after the commit
+    broker.py     delivery from Redis: fetch, hold, acknowledge after the commit; consumer.py, delivery.py, redis_scripts.py
     envelope.py   which record a message carries, and what else it asks for
     intake.py     what becomes of a message: its records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each
+    replay.py     quarantined records once more, by today's rules
     app.py        create_worker(...): the only wiring of the worker process
 
 A message is acknowledged only after the commit that holds its facts. Whatever dies in between, it is delivered again, and

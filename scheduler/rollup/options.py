@@ -14,12 +14,6 @@ from zoneinfo import ZoneInfo
 from persistence.domain.conventions import USD_LIKE
 from persistence.domain.money import ONE, ZERO, canonical
 
-FLOW_TIMINGS = ("in_start_out_end", "subperiod", "end", "mid")
-OBSERVATION_DAYS = ("all", "weekdays")
-TRADE_GROUPINGS = ("flat_to_flat", "per_close")
-COST_BASES = ("wac", "fifo")
-VALUATIONS = ("auto", "snapshots", "books")
-
 
 @dataclass(frozen=True)
 class RollupOptions:

@@ -50,10 +50,3 @@ def rows_of(cursor: apsw.Cursor) -> list[Row]:
 @lru_cache(maxsize=256)
 def _row_type(columns: tuple[str, ...]) -> type[Row]:
     return type("Row", (Row,), {"__slots__": (), "_columns": columns})
-
-
-def changed_rows(connection: apsw.Connection, sql: str, params: Bindings) -> int:
-    """Rows that a statement itself changed, its triggers' not counted."""
-    before = connection.total_changes()
-    connection.execute(sql, params)
-    return connection.changes() if connection.total_changes() != before else 0
