@@ -104,5 +104,5 @@ def _no_json(text: str, name: str) -> str:
     if text.startswith("<"):
         return "the file looks like HTML or XML; name an NDJSON file"
     if any(text.count(separator) >= 2 for separator in ",;\t"):
-        return 'the file looks like CSV; make each row a JSON object with a "type", one a line (`jarvis demo --records FILE` writes such a file)'
+        return 'the file looks like CSV; make each row a JSON object with a "type", one a line; docs/publishing.md shows some'
     return f'it begins with {text[:40]!r}; name an NDJSON file: one record a line, such as {{"type": "deposit", …}}'

@@ -359,13 +359,14 @@ def test_a_restore_stops_a_running_daemon_only_when_told_to(fed):
 
 
 def test_a_refused_symbol_is_recorded_once_the_settings_say_what_it_means(run):
-    ambiguous, unknown = ({**FILL, "fill_id": symbol, "symbol": symbol} for symbol in ("XBTUSD", "BTCTRY"))
+    ambiguous, unknown = ({**FILL, "fill_id": symbol, "symbol": symbol} for symbol in ("XBTUSD", "BTCPLN"))
     told = run("import", "-", code=1, stdin=f"{json.dumps(ambiguous)}\n{json.dumps(unknown)}").stderr
     assert "XB/TUSD or XBT/USD" in told
+    assert "'BTCPLN' does not say which currencies it trades" in told
     run("quarantine", "replay", code=1)
     (run.folder / "config").mkdir()
-    (run.folder / "config" / "workers.yaml").write_text("symbols: {quote_currencies: [USDT, USD, TRY], pairs: {XBTUSD: XBT/USD}}")
+    (run.folder / "config" / "workers.yaml").write_text("symbols: {quote_currencies: [USDT, USD, PLN], pairs: {XBTUSD: XBT/USD}}")
     run("quarantine", "replay")
     account = run("accounts", "--json").stdout
     assert json.loads(run("quarantine", "list", "--json").stdout) == []
-    assert {"XBT", "USD", "BTC", "TRY"} <= set(json.loads(account)[0]["balances"])
+    assert {"XBT", "USD", "BTC", "PLN"} <= set(json.loads(account)[0]["balances"])
