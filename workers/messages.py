@@ -16,7 +16,8 @@ from persistence.domain.facts import AnyFact
 from persistence.domain.jobs import JobRequest
 from persistence.domain.outcome import Reason, Refusal
 from workers.job_records import JobRecord
-from workers.records import RECORDS
+from workers.near_misses import refuse_near_misses
+from workers.records import RECORDS, Record
 from workers.wire import MalformedRecord, decode_json
 
 #: Larger messages are quarantined unread: a batch of 1,000 records takes a third of it.
@@ -57,9 +58,18 @@ def fact_of(kind: str, record: Any, conventions: Conventions = DEFAULT_CONVENTIO
     try:
         return model.__pydantic_validator__.validate_python(record).fact(conventions)  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise MalformedRecord(_explain(kind, error)) from None
+        raise MalformedRecord(_explain(kind, error) + _meant(model, record)) from None
     except (Invalid, ValueError, OverflowError, RecursionError) as error:
         raise MalformedRecord(f"{kind}: {error}") from None
+
+
+def _meant(model: type[Record], record: dict[str, Any]) -> str:
+    """Why a field that is missing may be there after all, under a name that looks like it."""
+    try:
+        refuse_near_misses(model.kind, tuple(name for name in record if name not in model.names()), model.names())
+    except Invalid as error:
+        return f"; {error}"
+    return ""
 
 
 _TEXT_RULES = {

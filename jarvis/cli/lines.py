@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -72,7 +73,7 @@ def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
 def _readable(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise OSError(f"{name} is damaged: {error}; what came before was taken, and taking it again is harmless") from error
 
 

@@ -27,6 +27,13 @@ class ContractValue(NamedTuple):
     settle: str
 
 
+class KnownRate(NamedTuple):
+    """What a unit of a currency was worth in USD, and since when."""
+
+    at: int
+    usd: Decimal
+
+
 class AccountBooks(AccountFacts):
     """One account, read within one snapshot."""
 
@@ -57,14 +64,15 @@ class AccountBooks(AccountFacts):
 
         fills = self._all(
             "SELECT l.fact_no, l.fill_id, l.executed_at, l.instrument, l.settle, l.base, l.quote, l.quote_usd_rate, l.fee, l.fee_currency, l.fee_usd_rate, "
-            "l.more_fees FROM fills l WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND l.fact_no > ? ORDER BY 3, 1",
+            "l.more_fees, EXISTS (SELECT 1 FROM fees e WHERE e.account_id = l.account_id AND e.fill_id = l.fill_id) FROM fills l "
+            "WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? AND l.fact_no > ? ORDER BY 3, 1",
             since, until, seen,
         )  # fmt: skip
-        for number, record, at, instrument, settle, base, quote, quote_rate, fee, fee_currency, fee_rate, more in fills:
+        for number, record, at, instrument, settle, base, quote, quote_rate, fee, fee_currency, fee_rate, more, has_later in fills:
             cash = settle or quote
             apart = fee not in (None, "0") and fee_currency != cash and (settle is not None or fee_currency != base)
             needs = quote_rate is None and cash not in usd_like
-            needs = needs or (apart and fee_rate is None and fee_currency not in usd_like) or more is not None
+            needs = needs or (apart and fee_rate is None and fee_currency not in usd_like) or more is not None or bool(has_later)
             found.append(NewFact(number, "fill", record, at, position(instrument, settle), needs))
         for number, kind, record, at, rate, currency in self._all(
             "SELECT fact_no, direction, flow_id, occurred_at, usd_rate, currency FROM flows "
@@ -151,9 +159,27 @@ class AccountBooks(AccountFacts):
         """The state that was kept for the end of that very day."""
         return self._one("SELECT state FROM position_closes WHERE account_id = ? AND position = ? AND date = ?", position, date.isoformat())  # type: ignore[no-any-return]
 
-    def rate_before(self, currency: str, date: Date) -> Decimal | None:
-        sql = "SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
-        return _number(self._one(sql, currency, date.isoformat(), self._least))
+    def rate_before(self, currency: str, date: Date) -> KnownRate | None:
+        """The last rate that the account's records told before a day."""
+        sql = "SELECT at, rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        row = self._one(sql, currency, date.isoformat(), self._least)
+        return None if row is None else KnownRate(row[0], Decimal(row[1]))
+
+    def said_rates(self, currency: str, since: int) -> list[KnownRate]:
+        """What rate records say of a currency from an instant on, and the last of them before it, the oldest first; at one instant the
+        first source by code point comes last, because it counts."""
+        rates = "SELECT r.observed_at, r.usd_rate, coalesce(r.source, '') FROM rates r JOIN facts f USING (fact_no) WHERE r.currency = ? AND f.state = 0 AND "
+        before = self._connection.execute(f"{rates} r.observed_at < ? ORDER BY 1 DESC, 3 LIMIT 1", (currency, since)).fetchall()
+        found = self._connection.execute(f"{rates} r.observed_at >= ? ORDER BY 1, 3 DESC", (currency, since)).fetchall()
+        return [KnownRate(at, Decimal(usd)) for at, usd, _ in (*before, *found)]
+
+    def rates_since(self, seen: int) -> int | None:
+        """The least instant of the rate records of the account's currencies that came, or were voided, after fact number `seen`."""
+        return self._one(  # type: ignore[no-any-return]
+            "SELECT min(r.observed_at) FROM rates r WHERE r.currency IN (SELECT currency FROM transaction_totals WHERE account_id = ?1) "
+            "AND (r.fact_no > ?2 OR EXISTS (SELECT 1 FROM voids v WHERE v.target_kind = 'rate' AND v.target_fact_no = r.fact_no AND v.fact_no > ?2))",
+            seen,
+        )
 
     def holdings(self) -> list[str]:
         """The keys of every currency and contract that ever moved."""
@@ -182,9 +208,6 @@ class AccountBooks(AccountFacts):
         """(day, movement, closing) of every kept day up to `until`, the oldest first."""
         sql = "SELECT date, moved, closing FROM currency_closes WHERE account_id = ? AND currency = ? AND date <= ? ORDER BY date"
         return [(Date.fromisoformat(day), Decimal(moved), Decimal(closing)) for day, moved, closing in self._all(sql, currency, until.isoformat())]
-
-    def rate_on(self, currency: str, day: Date) -> str | None:
-        return self._one("SELECT rate FROM currency_rates WHERE account_id = ? AND currency = ? AND date = ?", currency, day.isoformat())  # type: ignore[no-any-return]
 
     def positions_kept(self, first: Date, last: Date) -> list[tuple[str, Date]]:
         """(position, day) of the states that are kept for [first, last]."""

@@ -215,7 +215,7 @@ class Posting:
                 )
                 new.append((record.fact_no, fact, texts))
                 events.record(self._connection, events.RECORDED_ANEW, self._now, {"fact_no": record.fact_no})
-                self._changed_in_place(fact.account_id, fact.instant)
+                self._changed_in_place(fact)
             elif record.digest == row.digest:
                 outcomes[index] = DUPLICATE
                 if _pair(fact) < _pair(record):
@@ -247,7 +247,7 @@ class Posting:
         events.record(self._connection, events.PLACE_CHANGED, self._now, content)
         if record.state == ERASED:
             return
-        self._changed_in_place(fact.account_id, fact.instant)
+        self._changed_in_place(fact)
         order = facts.order_of_fact(self._connection, fact.kind, record.fact_no)
         if order is not None:
             self._derive.add(order)
@@ -288,11 +288,14 @@ class Posting:
         elif isinstance(fact, ManualTransaction | Adjustment):
             self._reserve(fact.account_id, fact.currency, fact.reserved)
         elif isinstance(fact, Fee):
-            # In the balance it counts at its own instant, in the trade at that of its fill.
-            sql = "SELECT executed_at FROM fills l JOIN facts f USING (fact_no) WHERE f.record_id = ? AND f.account_id = ? AND f.kind = 'fill'"
-            executed_at = self._connection.execute(sql, (fact.fill_id, fact.account_id)).get
-            return fact.instant if executed_at is None else min(fact.instant, int(executed_at))
+            return self._least_of_fee(fact.account_id, fact.fill_id, fact.instant)
         return fact.instant
+
+    def _least_of_fee(self, account_id: str, fill_id: str, instant: int) -> int:
+        """The least instant that a fee bears on: in the balance it counts at its own, in the trade at that of its fill."""
+        sql = "SELECT executed_at FROM fills l JOIN facts f USING (fact_no) WHERE f.record_id = ? AND f.account_id = ? AND f.kind = 'fill'"
+        executed_at = self._connection.execute(sql, (fill_id, account_id)).get
+        return instant if executed_at is None else min(instant, int(executed_at))
 
     # -- what no longer counts ---------------------------------------------------------------------------------------
 
@@ -347,6 +350,8 @@ class Posting:
         order = facts.order_of_fact(connection, kind, fact_no)
         if order is not None:
             self._derive.add(order)
+        if kind == Fee.kind:
+            instant = self._least_of_fee(account_id, connection.execute("SELECT fill_id FROM fees WHERE fact_no = ?", (fact_no,)).get, instant)
         self._touch(account_id, instant)
 
     # -- what follows ------------------------------------------------------------------------------------------------
@@ -421,8 +426,11 @@ class Posting:
     def _touch(self, account_id: str, instant: int) -> None:
         self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
 
-    def _changed_in_place(self, account_id: str, instant: int) -> None:
+    def _changed_in_place(self, fact: AnyFact) -> None:
         """Mark a recorded fact that changed in place: it has no new number by which the rollup would find it."""
+        account_id, instant = fact.account_id, fact.instant
+        if isinstance(fact, Fee):
+            instant = self._least_of_fee(account_id, fact.fill_id, instant)
         self._touch(account_id, instant)
         self._recheck[account_id] = min(instant, self._recheck.get(account_id, instant))
 

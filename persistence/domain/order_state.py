@@ -199,8 +199,11 @@ def _derived(key: OrderKey, facts: Sequence[Fill | OrderEvent]) -> OrderState:
         ended_status=EventStatus.FILLED.value if EventStatus.FILLED in ends else next(iter(ends), None),
         created_at=min(instants), updated_at=max(instants), executed_at=None,
     )  # fmt: skip
-    if placed and placed.multiplier == ONE and fills:
-        state.multiplier = fills[0].multiplier
+    if placed and fills:
+        # What fills say of a contract counts: an order may be placed by its name alone.
+        state.settle, state.inverse = fills[0].settle, fills[0].inverse
+        if placed.multiplier == ONE:
+            state.multiplier = fills[0].multiplier
     for amendment in amendments:
         _amend(state, amendment, fills)
     for fill in fills:

@@ -27,7 +27,7 @@ QUOTE_CURRENCIES = (
 #: ambiguous.
 KNOWN_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "PYUSD", "RLUSD", "USDE", "USD", "DAI", "EUR", "GBP")
 
-_CONTRACT = re.compile(r"([A-Za-z0-9$]+)/([A-Za-z0-9$]+):([A-Za-z0-9$]+)(?:-\d{6,8}(-\d+(?:\.\d+)?-[CP])?)?", re.ASCII)
+_CONTRACT = re.compile(r"([A-Za-z0-9$]+)/([A-Za-z0-9$]+):([A-Za-z0-9$]+)(?:-\d{6}(-\d+(?:\.\d+)?-[CP])?)?", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9$]+", re.ASCII)
 _WITHOUT_LOWER_CASE = re.compile(r"[A-Z0-9$]+", re.ASCII)
 #: Kraken's own notation: an asset of four characters and a fiat currency with Z before it.
@@ -72,6 +72,8 @@ class Given(NamedTuple):
 def instrument_of(symbol: str, given: Given, quotes: Sequence[str], pairs: Mapping[str, str]) -> Instrument:
     """The instrument that a record names. `pairs` maps notations to `BASE/QUOTE` or a contract's symbol. Raises `Invalid`."""
     name = pairs.get(symbol, symbol)
+    if symbol.islower() and symbol not in pairs and (given.base is None or given.quote is None):
+        raise Invalid(f"the symbol {symbol!r} is in lower case{_meant(symbol, quotes)}; {_GIVE}")
     form = _CONTRACT.fullmatch(name)
     is_contract = form is not None or bool(given.contract) or given.settle is not None or bool(given.inverse) or given.has_multiplier
     if given.contract is False and is_contract:
@@ -79,7 +81,7 @@ def instrument_of(symbol: str, given: Given, quotes: Sequence[str], pairs: Mappi
         raise Invalid(f"contract is false, but {why} says that {symbol} is a contract; leave contract out, or mend the other")
     base, quote = given.base, given.quote
     if base is None or quote is None:
-        cut = (form[1], form[2]) if form else _pair(name) if name != symbol else cut_symbol(symbol, quotes)
+        cut = (form[1], form[2]) if form else _pair(name) if symbol in pairs else cut_symbol(symbol, quotes)
         base, quote = base or cut[0], quote or cut[1]
     if base == quote:
         raise Invalid(f"base and quote are both {base}; nothing is traded against itself: mend one of them")
@@ -96,8 +98,6 @@ def instrument_of(symbol: str, given: Given, quotes: Sequence[str], pairs: Mappi
 
 def cut_symbol(symbol: str, quotes: Sequence[str]) -> tuple[str, str]:
     """(base, quote) of a spot symbol. Raises `Invalid`, naming every reading where there are several."""
-    if symbol.islower():
-        raise Invalid(f"the symbol {symbol!r} is in lower case{_meant(symbol, quotes)}; {_GIVE}")
     for separator in "/-":
         base, found, quote = symbol.partition(separator)
         if found:

@@ -10,7 +10,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
-from persistence.books.account_history import _ROW, AccountBooks, ContractValue
+from persistence.books.account_history import _ROW, AccountBooks, ContractValue, KnownRate
 from persistence.domain.money import canonical
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, DirtyMark, Figures, Progress, Revision, RollupRow, Withheld
 from persistence.engine.contract import Connection, Database
@@ -33,7 +33,7 @@ class Changes:
     trades: list[tuple[Date, str, int, ClosedTrade]] = field(default_factory=list)
     positions: dict[tuple[str, Date], str | None] = field(default_factory=dict)
     closes: dict[tuple[str, Date], tuple[Decimal, Decimal] | None] = field(default_factory=dict)
-    rates: dict[tuple[str, Date], Decimal | None] = field(default_factory=dict)
+    rates: dict[tuple[str, Date], KnownRate | None] = field(default_factory=dict)
     contract_values: dict[tuple[str, Date], ContractValue | None] = field(default_factory=dict)
     flow_rates: list[tuple[int, Date, Decimal]] = field(default_factory=list)
     rows: list[RollupRow] = field(default_factory=list)
@@ -100,8 +100,8 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     _write_by_key(connection, account_id, "position_closes", "position", ("state",), positions)
     closes = {k: None if v is None else (canonical(v[0]), canonical(v[1])) for k, v in changes.closes.items()}
     _write_by_key(connection, account_id, "currency_closes", "currency", ("moved", "closing"), closes)
-    rates = {k: None if v is None else (canonical(v),) for k, v in changes.rates.items()}
-    _write_by_key(connection, account_id, "currency_rates", "currency", ("rate",), rates)
+    rates = {k: None if v is None else (v.at, canonical(v.usd)) for k, v in changes.rates.items()}
+    _write_by_key(connection, account_id, "currency_rates", "currency", ("at", "rate"), rates)
     worth = {k: None if v is None else (canonical(v.value), v.settle) for k, v in changes.contract_values.items()}
     _write_by_key(connection, account_id, "contract_values", "contract", ("value", "settle"), worth)
     if changes.replaced_rows is not None:
@@ -138,7 +138,12 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
     connection.execute(
         "UPDATE accounts SET dirty_since = CASE WHEN dirty_count <> ?2 THEN (SELECT min(occurred_at) FROM ("
         "SELECT occurred_at FROM facts WHERE fact_no > ?3 AND account_id = ?1 UNION ALL "
-        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1) AS moved) END "
+        "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1 UNION ALL "
+        # A fee counts in the trade of its fill, too, and goes with it.
+        "SELECT min(e.occurred_at, coalesce(l.executed_at, e.occurred_at)) FROM fees e LEFT JOIN facts g ON g.record_id = e.fill_id "
+        "AND g.account_id = e.account_id AND g.kind = 'fill' LEFT JOIN fills l ON l.fact_no = g.fact_no WHERE e.account_id = ?1 AND (e.fact_no > ?3 "
+        "OR EXISTS (SELECT 1 FROM voids v WHERE v.account_id = e.account_id AND v.fact_no > ?3 AND ((v.target_kind = 'fee' AND v.target_id = e.fee_id) "
+        "OR (v.target_kind = 'fill' AND v.target_id = e.fill_id))))) AS moved) END "
         "WHERE account_id = ?1",
         (account_id, changes.mark.dirty_count, changes.progress.seen_fact_no),
     )

@@ -104,6 +104,8 @@ class _Pass:
         self._progress = progress
         self._continuing = continuing
         self.generation: int | None = None
+        #: The least instant of rate records that came since the last rollup.
+        self._rates_since: int | None = None
         self.added = 0
         self.kept_by_hand = 0
         self.changes: Changes
@@ -127,11 +129,12 @@ class _Pass:
         if whole:
             self._books.floor = beginning
         late = self._late_facts(mark, known)
+        self._rates_since = None if known is None else self._books.rates_since(known.seen_fact_no)
         first, cause = self._restart(mark, known, valuation, late, beginning)
         anew = first is not None
         if first is None:
             assert known is not None
-            if not late and known.rolled_to == self._until and mark.dirty_since is None:
+            if not late and known.rolled_to == self._until and mark.dirty_since is None and self._rates_since is None:
                 return None
             first = known.rolled_to + ONE_DAY
         last = self._end_of_pass(first)
@@ -191,6 +194,11 @@ class _Pass:
             candidates.append((day_of(mark.recheck_since, zone), "records changed in place"))
         if valuation == "books" and known.withheld_from is not None and mark.dirty_since is not None and not self._continuing:
             candidates.append((known.withheld_from, "a rate was missing"))
+        if self._rates_since is not None:
+            if self._rates_since < start_of_day(known.rolled_to + ONE_DAY, zone):
+                candidates.append((max(day_of(self._rates_since, zone), beginning), "late rates"))
+            if known.withheld_from is not None:
+                candidates.append((known.withheld_from, "a rate was missing"))
         if late and (candidates or known.estimates or valuation == "books" or any(f.needs_rate for f in late)):
             # What a late record tells of rates may bear on everything after it.
             candidates.append((day_of(min(f.instant for f in late), zone), "late facts"))
@@ -207,7 +215,7 @@ class _Pass:
         if valuation == "books" and withheld_from is not None and withheld_from < first:
             # The earlier passes of this run found it missing; the next run begins there.
             self.changes.progress = self.changes.progress._replace(withheld_from=withheld_from, estimates=True)
-            self.changes.withheld_range = (first, last) if first <= last else None
+            self.changes.withheld_range = self.changes.replaced_rows = (first, last) if first <= last else None
             return
         # Rows that waited for a rate are tried again whenever something came.
         start = first if withheld_from is None else min(first, withheld_from)
@@ -256,7 +264,7 @@ class _Pass:
     def _is_idle(self, mark: DirtyMark) -> bool:
         """Whether there is nothing to commit: a quiet account costs no fsync."""
         c = self.changes
-        return mark.dirty_since is None and mark.recheck_since is None and not (
+        return mark.dirty_since is None and mark.recheck_since is None and self._rates_since is None and not (
             c.figures or c.rows or c.removed_rows or c.positions or c.closes or c.rates or c.withheld or c.trades
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from persistence.books.account_facts import FillRow, FlowRecord
-from persistence.books.account_history import AccountBooks, ContractValue
+from persistence.books.account_history import AccountBooks, ContractValue, KnownRate
 from persistence.domain.facts import Charge
 from persistence.domain.facts.fill import more_charges
 from persistence.domain.instants import end_of_day, start_of_day
@@ -23,6 +23,7 @@ from persistence.domain.rollup import ClosedTrade, NewFact
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import ONE_DAY, Calendar, day_of
 from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.said_rates import SaidRates
 from scheduler.rollup.trades import Position, TradeFill
 
 #: Quotients are taken to this many digits.
@@ -41,7 +42,8 @@ class Replay:
         self._changes = changes
         self._progress = progress
         self._positions: dict[str, Position] = {}
-        self._rates: dict[str, Decimal | None] = {}
+        self._rates: dict[str, KnownRate | None] = {}
+        self._said: SaidRates | None = None
         self._today = Date.min
         #: Fills whose price is the latest rate of their base, not worked out yet.
         self._prices: dict[str, TradeFill] = {}
@@ -54,7 +56,7 @@ class Replay:
         self.flow_rates: dict[int, Decimal | None] = {}
         self.estimates = False
         self.changed_trade_days: set[Date] = set()
-        self.rates_of_day: dict[Date, dict[str, Decimal]] = {}
+        self.rates_of_day: dict[Date, dict[str, KnownRate]] = {}
         self.closings_of_day: dict[Date, dict[str, Decimal]] = {}
         self.contract_values_of_day: dict[Date, dict[str, ContractValue]] = {}
         self._later_fees: Mapping[int, list[Charge]] = {}
@@ -201,12 +203,11 @@ class Replay:
             for f in self._books.flows(start - 1, end - 1, self._options.usd_like, capital=False)
             if f.given and f.rate is not None
         ]
-        found: dict[str, Decimal] = {}
-        for _, pairs in sorted(told):
-            found.update((c, r) for c, r in pairs if c not in self._options.usd_like)
-        for key in self._books.holdings():
-            if key not in found and self._books.rate_on(key, day):
-                self._changes.rates[key, day] = None
+        found: dict[str, KnownRate] = {}
+        for place, pairs in sorted(told):
+            found.update((c, KnownRate(place[0], r)) for c, r in pairs if c not in self._options.usd_like)
+        self._changes.rates.update(dict.fromkeys(self._books.rates_kept(day, day)))
+        self._changes.contract_values.update(dict.fromkeys(self._books.contract_values_kept(day, day)))
         self._changes.contract_values.update({(contract, day): value for contract, value in values.items()})
         self._changes.rates.update({(currency, day): rate for currency, rate in found.items()})
 
@@ -237,7 +238,7 @@ class Replay:
         estimated = False
         rate = ONE if row.quote_rate == "1" else None if row.quote_rate is None else Decimal(row.quote_rate)
         if rate is None:
-            rate = self._latest(cash_currency, first)
+            rate = self._latest(cash_currency, row.instant, first)
             estimated = cash_currency not in self._options.usd_like
         charges, guessed = self._charges(row, cash_currency, first)
         estimated = estimated or guessed
@@ -248,11 +249,11 @@ class Replay:
             estimated,
         )  # fmt: skip
         if self._replaced is not None:
-            if row.quote_rate is not None and rate is not None and rate is not ONE:
-                self._learn(cash_currency, rate)
+            if row.quote_rate is not None and rate is not None and cash_currency not in self._options.usd_like:
+                self._learn(cash_currency, rate, row.instant)
             for charge in _given_charges(row, self._later_fees):
                 if charge.usd_rate is not None and charge.currency != cash_currency:
-                    self._learn(charge.currency, charge.usd_rate)
+                    self._learn(charge.currency, charge.usd_rate, row.instant)
             if fill.is_contract:
                 self.contract_values_of_day.setdefault(self._today, {})[fill.position] = _contract_value(fill)
             elif rate is not None:
@@ -268,7 +269,7 @@ class Replay:
         for charge in _given_charges(row, self._later_fees):
             rate = charge.usd_rate
             if rate is None and charge.currency != cash_currency and (row.settle is not None or charge.currency != row.base):
-                rate = self._latest(charge.currency, first)
+                rate = self._latest(charge.currency, row.instant, first)
                 estimated = estimated or charge.currency not in self._options.usd_like
             charges.append(charge._replace(usd_rate=rate))
         return tuple(charges), estimated
@@ -276,30 +277,41 @@ class Replay:
     def _settle_prices(self) -> None:
         for currency, fill in list(self._prices.items()):
             if fill.quote_rate is not None:
-                self._learn(currency, _price_rate(fill))
+                self._learn(currency, _price_rate(fill), fill.instant)
         self._prices.clear()
 
-    def _learn(self, currency: str, rate: Decimal) -> None:
+    def _learn(self, currency: str, rate: Decimal, at: int) -> None:
         self._prices.pop(currency, None)
         if currency not in self._options.usd_like:
-            self._rates[currency] = rate
-            self.rates_of_day.setdefault(self._today, {})[currency] = rate
+            self._rates[currency] = self.rates_of_day.setdefault(self._today, {})[currency] = KnownRate(at, rate)
 
-    def _latest(self, currency: str, first: Date) -> Decimal | None:
+    def _latest(self, currency: str, at: int, first: Date) -> Decimal | None:
+        """The newest rate at an instant; `first` is the first day that this pass reads."""
         if currency in self._options.usd_like:
             return ONE
         if (fill := self._prices.get(currency)) is not None:
-            self._learn(currency, _price_rate(fill))
+            self._learn(currency, _price_rate(fill), fill.instant)
         if currency not in self._rates:
-            self._rates[currency] = self._books.rate_before(currency, first)
-        return self._rates[currency]
+            self._rates[currency] = self._told_before(currency, first)
+        if self._said is None:
+            self._said = SaidRates(self._books, start_of_day(first, self._options.zone))
+        newest = self._said.newest(currency, at, self._rates[currency])
+        return None if newest is None else newest.usd
+
+    def _told_before(self, currency: str, first: Date) -> KnownRate | None:
+        """The last rate told before a day: as it is stored, but for what this pass has found out of earlier days."""
+        day, changed = first, self._changes.rates
+        while (stored := self._books.rate_before(currency, day)) is not None and (currency, day_of(stored.at, self._options.zone)) in changed:
+            day = day_of(stored.at, self._options.zone)
+        ours = [rate for (name, date), rate in changed.items() if name == currency and date < first and rate is not None]
+        return max([*ours, *([] if stored is None else [stored])], key=lambda rate: rate.at, default=None)
 
     def _value_flow(self, flow: FlowRecord, first: Date) -> None:
         if flow.given:
             if flow.rate is not None:
-                self._learn(flow.currency, flow.rate)
+                self._learn(flow.currency, flow.rate, flow.instant)
             return
-        rate = self._latest(flow.currency, first)
+        rate = self._latest(flow.currency, flow.instant, first)
         self.flow_rates[flow.fact_no] = rate
         self.estimates = True
         if rate is not None:
@@ -347,8 +359,9 @@ class Replay:
                 closing = EXACT.add(closing, amounts[day])
                 self._changes.closes[currency, day] = amounts[day], closing
                 self.closings_of_day.setdefault(day, {})[currency] = closing
-        for day in moved:
-            self.closings_of_day.setdefault(day, {})
+        for day, movements in moved.items():
+            if movements:  # a day that is only kept from before, in another zone perhaps, has no row any more
+                self.closings_of_day.setdefault(day, {})
 
     def _closing_before(self, currency: str, day: Date) -> Decimal:
         ours = [d for (c, d), value in self._changes.closes.items() if c == currency and d < day and value is not None]

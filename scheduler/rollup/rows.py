@@ -20,6 +20,7 @@ from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
 from scheduler.rollup.replay import Replay
 from scheduler.rollup.returns import Flow, Interval, Valuation, daily_return, flows_not_borne_out, profit
+from scheduler.rollup.said_rates import SaidRates
 
 #: Before every instant of the books.
 _EVER = -1
@@ -151,13 +152,14 @@ class RowBuilder:
         """The books at the end of each day on which something moved, at the latest rates known then."""
         holdings = {key: self._books.closing_before(key, touched.first) for key in self._books.holdings()}
         currencies = [key for key in holdings if name_and_kind(key)[1] == "currency"]
-        rates = {c: self._books.rate_before(c, touched.first) for c in currencies}
-        contracts = {k: self._books.contract_value_before(k, touched.first) for k in holdings if k not in rates}
+        told = {c: self._books.rate_before(c, touched.first) for c in currencies}
+        said = SaidRates(self._books, start_of_day(touched.first, self._options.zone))
+        contracts = {k: self._books.contract_value_before(k, touched.first) for k in holdings if k not in told}
         found = {}
         replay = self._replay
         days = sorted({d for d in (*replay.closings_of_day, *replay.rates_of_day, *replay.contract_values_of_day) if touched.first <= d <= touched.last})
         for day in days:
-            rates.update(replay.rates_of_day.get(day, {}))
+            told.update(replay.rates_of_day.get(day, {}))
             contracts.update(replay.contract_values_of_day.get(day, {}))
             moved = replay.closings_of_day.get(day)
             if moved is None:
@@ -166,11 +168,14 @@ class RowBuilder:
             if not self._options.observes(day):
                 continue
             held = {key: amount for key, amount in holdings.items() if amount}
-            unknown = sorted({c for key in held if (c := self._valued_in(key, contracts)) not in self._options.usd_like and rates.get(c) is None})
+            closes_at = end_of_day(day, self._options.zone)
+            valued = {c for key in held if (c := self._valued_in(key, contracts)) not in self._options.usd_like}
+            rates = {c: rate.usd for c in valued if (rate := said.newest(c, closes_at, told.get(c))) is not None}
+            unknown = sorted(valued - set(rates))
             if unknown:
-                self._changes.withheld.append((day, f"no USD rate is known for {', '.join(unknown)}: send fills or flows that carry one, or snapshots"))
+                self._changes.withheld.append((day, f"no USD rate is known for {', '.join(unknown)}: publish a rate of it, or snapshots"))
                 continue
-            found[day] = Close(end_of_day(day, self._options.zone), None, self._worth(held, rates, contracts))
+            found[day] = Close(closes_at, None, self._worth(held, rates, contracts))
         return found
 
     @staticmethod
@@ -179,13 +184,13 @@ class RowBuilder:
         value = contracts.get(key)
         return key if value is None else value.settle
 
-    def _worth(self, held: Mapping[str, Decimal], rates: Mapping[str, Decimal | None], contracts: Mapping[str, ContractValue | None]) -> Decimal:
+    def _worth(self, held: Mapping[str, Decimal], rates: Mapping[str, Decimal], contracts: Mapping[str, ContractValue | None]) -> Decimal:
         total = ZERO
         for key, amount in held.items():
             value = contracts.get(key)
             worth = amount if value is None else EXACT.multiply(amount, value.value)
             currency = self._valued_in(key, contracts)
-            rate = None if currency in self._options.usd_like else rates.get(currency)
+            rate = rates.get(currency)
             total = EXACT.add(total, worth if rate is None else EXACT.multiply(worth, rate))
         return total
 

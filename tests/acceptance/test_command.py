@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -370,3 +371,10 @@ def test_a_refused_symbol_is_recorded_once_the_settings_say_what_it_means(run):
     account = run("accounts", "--json").stdout
     assert json.loads(run("quarantine", "list", "--json").stdout) == []
     assert {"XBT", "USD", "BTC", "PLN"} <= set(json.loads(account)[0]["balances"])
+
+
+def test_a_gzip_file_that_is_damaged_inside_is_said_to_be(run):
+    content = bytearray(gzip.compress(json.dumps(GOOD).encode() * 50))
+    content[12:24] = b"\xff" * 12
+    (run.folder / "bad.gz").write_bytes(content)
+    assert "bad.gz is damaged" in run("import", "bad.gz", code=3).stderr

@@ -12,7 +12,7 @@ import pytest
 
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Deposit, EquitySnapshot, Fill, Void, Withdrawal
+from persistence.domain.facts import Deposit, EquitySnapshot, Fill, Rate, Void, Withdrawal
 from persistence.domain.instants import to_instant
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.days import last_closed_day
@@ -36,7 +36,7 @@ DERIVED = {
     "trades": "date, position, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",
     "position_closes": "position, date, state",
     "currency_closes": "currency, date, moved, closing",
-    "currency_rates": "currency, date, rate",
+    "currency_rates": "currency, date, at, rate",
     "withheld_days": "date",
 }
 
@@ -59,7 +59,7 @@ def derived(database: DatabaseManager) -> dict[str, list[tuple]]:
 
 
 def history(chance: random.Random, *, rates: bool) -> list:
-    """Facts of one account over some days: snapshots, flows, fills in two symbols, and voids of some of them."""
+    """Facts of one account over some days: snapshots, flows, fills in two symbols, rates that were said, and voids of some of them."""
     facts: list = []
     value = Decimal(10_000)
     for n in range(DAYS * 5):
@@ -86,8 +86,15 @@ def history(chance: random.Random, *, rates: bool) -> list:
                 fill_id=f"f{n}", account_id="acc", order_id=f"o{n}", symbol=symbol, side=chance.choice(("buy", "sell")), quantity=chance.choice(("1", "2", "0.5")),
                 price=chance.randrange(90, 110), fee=fee[0], fee_currency=fee[1], executed_at=at, **given, **place,
             ))  # fmt: skip
+    for _ in range(0 if rates else chance.randrange(8)):
+        at = START + chance.randrange(DAYS * DAY)
+        facts.append(Rate(currency=chance.choice(("ETH", "BTC", "BNB", "DOGE")), usd_rate=chance.choice(("1500", "50000", "0")), observed_at=at))
     for n, target in enumerate(chance.sample(facts, 4)):
-        facts.append(Void(void_id=f"v{n}", account_id="acc", kind=target.kind, id=target.record_id, reason="wrong", occurred_at=target.instant + HOUR))
+        facts.append(
+            Void(
+                void_id=f"v{n}", account_id=target.account_id or None, kind=target.kind, id=target.record_id, reason="wrong", occurred_at=target.instant + HOUR
+            )
+        )
     return facts
 
 

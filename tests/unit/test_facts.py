@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +13,7 @@ from persistence.domain import Conventions, EquitySnapshot, Invalid
 from persistence.domain.instants import end_of_day, start_of_day, to_text
 from persistence.domain.order import Order
 from persistence.domain.order_state import derive_orders
+from workers.messages import fact_of
 
 
 def test_content_is_the_same_however_it_is_written():
@@ -124,3 +125,41 @@ def test_an_execution_cannot_exceed_what_remains():
     assert order.status == "partially_filled"
     with pytest.raises(Invalid, match="more than the 0.6 that remains"):
         order.execute(100, "0.7")
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"status": "amended", "quantity": 5, "cost": 250}, "amended to one of them"),
+        ({"order_type": "market", "quantity": None, "cost": 250, "closes_position": True}, "has no cost of its own"),
+        ({"order_type": "market", "quantity": None, "cost": 250, "side": "sell", "reserve": True}, "without a quantity"),
+        ({"order_type": "market", "quantity": None, "closes_position": True, "reserve": True}, "without a quantity"),
+        ({"price": -5, "reserve": True}, "at the price -5"),
+        ({"symbol": "BTC/USD:BTC", "order_type": "market", "quantity": None, "cost": 250}, "settles in BTC; give quantity"),
+    ],
+)
+def test_terms_of_an_order_that_can_be_read_in_two_ways_are_refused(terms, said):
+    with pytest.raises(Invalid, match=said):
+        placed(**terms)
+
+
+def test_what_fills_say_of_a_contract_counts_over_an_order_placed_by_its_name_alone():
+    contract = {"symbol": "XBTUSD", "base": "XBT", "quote": "USD", "contract": True}
+    facts = [placed(quantity="1000", price="50000", **contract), fill(quantity="1000", price="50000", inverse=True, quote_quantity="0.02", **contract)]
+    [order] = derive_orders(facts).orders
+    assert (order.average_price, order.status) == (50_000, "filled")
+
+
+def test_a_notation_in_the_settings_may_stand_for_itself_and_lower_case_is_never_a_contract():
+    assert Conventions(pairs={"BTC/XYZ": "BTC/XYZ"}).instrument("BTC/XYZ").quote == "XYZ"
+    with pytest.raises(Invalid, match="lower case"):
+        fill(symbol="btc/usdt:usdt")
+
+
+@pytest.mark.parametrize("fact", [
+    fill(executed_at=datetime(1999, 5, 1, tzinfo=UTC)), fill(quantity="1.23456789012345678901", price="1.23456789012345678901"),
+    fill(quantity="12345678901234567890", price="1234567890123456"),
+])  # fmt: skip
+def test_what_was_taken_is_written_as_a_record_that_is_taken_again(fact):
+    record = fact.record()
+    assert fact_of(record.pop("type"), record).digest == fact.digest

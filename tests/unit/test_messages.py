@@ -203,3 +203,9 @@ def test_a_fact_can_be_written_as_the_record_that_makes_it_again(kind):
     if kind == "metrics":
         by_date = fact_of(kind, {"account_id": "a", "date": "2026-01-01", "total_value_usd": "1"})
         assert fact_of(kind, {k: v for k, v in by_date.record().items() if k != "type"}) == by_date
+
+
+def test_a_field_that_is_missing_may_be_there_under_a_name_like_it():
+    record = {name: value for name, value in GOOD["fill"].items() if name != "quantity"}
+    with pytest.raises(MalformedRecord, match="quantity: is missing; 'qauntity' is no field of this record: did you mean quantity?"):
+        fact_of("fill", {**record, "qauntity": "1"})

@@ -12,10 +12,13 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from persistence.domain.choice import Choice
+from persistence.domain.conventions import EARLIEST
 from persistence.domain.facts.place import sort_key
+from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
 
 SEPARATOR = "\x1f"
+_TIMES = ("executed_at", "observed_at", "occurred_at")
 
 
 class OrderSide(Choice):
@@ -102,7 +105,10 @@ class Fact:
             if value is not None and name not in self._NOT_ON_THE_WIRE:
                 fields[self._WIRE_NAMES.get(name, name)] = canonical(value) if isinstance(value, Decimal) else value
         if finer := getattr(self, "given_time", None):
-            fields[next(name for name in ("executed_at", "observed_at", "occurred_at") if name in fields)] = finer
+            fields[next(name for name in _TIMES if name in fields)] = finer
+        else:
+            # An integer before the year 2000 would be taken for milliseconds.
+            fields |= {name: to_text(at) for name in _TIMES if (at := fields.get(name)) is not None and at < EARLIEST}
         for text in filter(None, (getattr(self, "reported", None), getattr(self, "extra", None))):
             fields |= json.loads(text)
         return {"type": self.kind, **fields}

@@ -20,7 +20,7 @@ from persistence.domain.conventions import (
 )
 from persistence.domain.errors import Invalid
 from persistence.domain.facts.base import SEPARATOR, Fact, OrderSide, OrderType
-from persistence.domain.money import ONE, ZERO, Number, canonical, exact
+from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
 from persistence.domain.symbols import Instrument
 
 #: Fees of one fill: a leg of its transactions each.
@@ -153,6 +153,8 @@ class Fill(_FillFields, Fact):
 
     def record(self) -> dict[str, Any]:
         found = super().record()
+        if self.quote_quantity == EXACT.multiply(EXACT.multiply(self.quantity, self.price), self.multiplier) and not (self.inverse or self.traded.is_quanto):
+            del found["quote_quantity"]  # what it is by default; a product may have more digits than a record's number
         if self.settle is not None:
             found |= {"contract": True, "inverse": self.inverse}
         if self.more_fees is not None:

@@ -95,6 +95,8 @@ class OrderEvent(_OrderEventFields, Fact):
                 quantity = price = cost = None
             elif quantity is None and price is None and cost is None:
                 raise Invalid("an amended order needs what is amended: any of quantity, price and cost")
+            elif quantity is not None and cost is not None:
+                raise Invalid("quantity and cost are both given; an order is amended to one of them")
         return cls._make((
             identifier(account_id, "account_id"), identifier(event_id, "event_id"), identifier(order_id, "order_id"), str(status),
             instant_of(occurred_at), None if symbol is None else identifier(symbol, "symbol"), None if side is None else str(side), kind, quantity, price, cost,
@@ -145,6 +147,14 @@ def _refuse_terms(
         raise Invalid(f"a {kind} order is placed by quantity; only a market order may be placed by its cost")
     if kind == OrderType.LIMIT and price is None:
         raise Invalid("a limit order needs its price")
+    if cost is not None and closes_position:
+        raise Invalid("cost and closes_position are both given; what closes a position has no cost of its own: leave one out")
+    if cost is not None and (instrument.inverse or instrument.is_quanto):
+        raise Invalid(f"cost is refused for {instrument.name}: it is in quote, and the contract settles in {instrument.settle}; give quantity")
+    if reserve and quantity is None and (cost is None or side == OrderSide.SELL):
+        raise Invalid("reserve is refused without a quantity: how much is set aside is unknown; leave reserve out")
+    if reserve and side == OrderSide.BUY and price is not None and price < 0:
+        raise Invalid(f"reserve is refused at the price {canonical(price)}: nothing is paid; leave reserve out")
     if reserve and instrument.is_contract:
         raise Invalid("reserve is refused for a contract: its margin is not quantity × price; leave reserve out")
     if reserve and side == OrderSide.BUY and price is None and cost is None:

@@ -507,11 +507,12 @@ CREATE TABLE currency_closes (
     PRIMARY KEY (account_id, currency, date)
 ) STRICT, WITHOUT ROWID;
 
--- The last USD rate that an account's records of a day told of a currency.
+-- The last USD rate that an account's records of a day told of a currency, and when. What rate records say is not kept here: it is no account's.
 CREATE TABLE currency_rates (
     account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
     currency   TEXT NOT NULL,
     date       TEXT NOT NULL,
+    at         INTEGER NOT NULL,
     rate       TEXT NOT NULL,
     PRIMARY KEY (account_id, currency, date)
 ) STRICT, WITHOUT ROWID;
