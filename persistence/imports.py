@@ -46,12 +46,12 @@ def import_lines(
         outcomes = ledger.post(items, lambda i, group=group: group[i][1])  # type: ignore[misc]
         applied = outcomes.count(APPLIED)
         counts.applied += applied
-        for (number, _), outcome in zip(group, outcomes if applied < len(outcomes) else (), strict=False):
+        for (number, _), item, outcome in zip(group, items, outcomes if applied < len(outcomes) else (), strict=False):
             counts.duplicate += outcome is DUPLICATE
             if outcome.status == "quarantined":
                 counts.quarantined += 1
             if outcome.status == "quarantined" and len(counts.problems) < 10:
-                counts.problems.append(outcome.detail if outcome.detail.startswith("line ") else f"line {number}: {outcome.detail}")
+                counts.problems.append(outcome.detail if isinstance(item, Refusal) else f"line {number}: {outcome.detail}")
         counts.lines += len(group)
         progress(sum(len(line) + 1 for _, line in group))
     return counts

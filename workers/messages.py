@@ -17,7 +17,7 @@ from persistence.domain.jobs import JobRequest
 from persistence.domain.outcome import Reason, Refusal
 from workers.job_records import JobRecord
 from workers.near_misses import refuse_near_misses
-from workers.records import RECORDS, Record
+from workers.records import RECORDS, ChargeRecord, Record
 from workers.wire import MalformedRecord, decode_json
 
 #: Larger messages are quarantined unread: a batch of 1,000 records takes a third of it.
@@ -81,8 +81,10 @@ _TEXT_RULES = {
 
 def _explain(kind: str, error: ValidationError) -> str:
     parts = []
-    for problem in error.errors(include_url=False)[:5]:
-        name = ".".join(str(p) for p in problem["loc"]) or kind
+    # Of fees, what is wrong with a list of them counts; that they are not the empty list that stands for null says nothing.
+    problems = [p for p in error.errors(include_url=False) if "tuple[]" not in p["loc"]]
+    for problem in problems[:5]:
+        name = ".".join(str(p) for p in problem["loc"] if p != "list[ChargeRecord]") or kind
         said = problem["msg"]
         match problem["type"]:
             case "missing":
@@ -90,7 +92,12 @@ def _explain(kind: str, error: ValidationError) -> str:
             case "string_pattern_mismatch" | "string_too_long" | "string_too_short" | "string_type" | "string_unicode":
                 said = f"is {_shown(problem.get('input'))}; it must be {_TEXT_RULES.get(name, '1 to 128 printable characters, without blanks at its ends')}"
             case "extra_forbidden":
-                said = f"is no field of it; there are {', '.join(f.alias or n for n, f in JobRecord.model_fields.items())}"
+                model = JobRecord if kind == "job" else ChargeRecord  # records themselves keep unknown fields
+                said = f"is no field of it; there are {', '.join(f.alias or n for n, f in model.model_fields.items())}"
+            case "list_type":
+                said = f"is {_shown(problem.get('input'))}; it must be a list of objects with currency and amount"
+            case "too_long":
+                said = f"holds {problem['ctx']['actual_length']} fees; at most {problem['ctx']['max_length']} are taken: publish the others as fee records"
             case "literal_error":
                 said = f"is {_shown(problem.get('input'))}; it must be {problem['ctx']['expected']}"
         parts.append(f"{name}: {said}")

@@ -209,3 +209,17 @@ def test_a_field_that_is_missing_may_be_there_under_a_name_like_it():
     record = {name: value for name, value in GOOD["fill"].items() if name != "quantity"}
     with pytest.raises(MalformedRecord, match="quantity: is missing; 'qauntity' is no field of this record: did you mean quantity?"):
         fact_of("fill", {**record, "qauntity": "1"})
+
+
+@pytest.mark.parametrize(
+    ("fees", "said"),
+    [
+        ([{"curency": "BNB", "amount": "1"}], "fees.0.currency: is missing; fees.0.curency: is no field of it; there are currency, amount, usd_rate$"),
+        ("x", "fees: is 'x'; it must be a list of objects with currency and amount$"),
+        ([{"currency": "BNB", "amount": "1"}] * 6, "fees: holds 6 fees; at most 5 are taken: publish the others as fee records$"),
+    ],
+)
+def test_what_is_wrong_with_several_fees_is_said_of_them(fees, said):
+    record = {name: value for name, value in GOOD["fill"].items() if name not in ("fee", "fee_currency")}
+    with pytest.raises(MalformedRecord, match=said):
+        fact_of("fill", {**record, "fees": fees})
