@@ -77,15 +77,18 @@ def _time(value: Any) -> Time:
                 return Time(instant, value)
             return Time(instant, value if fraction is not None and len(fraction) > 6 and fraction[6:].strip("0") else None)
         return Time(instant_of(value), None)
-    except ValueError as error:  # Invalid is one
+    except Invalid as error:
         raise PydanticCustomError("time", "{reason}", {"reason": str(error)}) from None
+    except ValueError:
+        said = f"it is {value!r:.60}, a time that no calendar has; it must be RFC 3339 with an offset, such as 2026-11-22T10:15:30.123456Z"
+        raise PydanticCustomError("time", "{reason}", {"reason": said}) from None
 
 
 def _leap_second(value: str) -> int:
-    """The last microsecond of the minute that a leap second ends. Raises `ValueError` where no minute of UTC's day ends."""
+    """The last microsecond of the minute that a leap second ends. Raises `Invalid` where no minute of UTC's day ends."""
     moment = datetime.fromisoformat(f"{value[:17]}59{value[19:].upper()}").astimezone(UTC).replace(microsecond=999_999)
     if (moment.hour, moment.minute) != (23, 59):
-        raise ValueError(f"it is {value}; second 60 is for the end of a day in UTC")
+        raise Invalid(f"it is {value}; second 60 is for the end of a day in UTC")
     return (moment - EPOCH) // MICROSECOND
 
 

@@ -223,3 +223,9 @@ def test_what_is_wrong_with_several_fees_is_said_of_them(fees, said):
     record = {name: value for name, value in GOOD["fill"].items() if name not in ("fee", "fee_currency")}
     with pytest.raises(MalformedRecord, match=said):
         fact_of("fill", {**record, "fees": fees})
+
+
+@pytest.mark.parametrize("time", ["2026-02-30T00:00:00Z", "2026-01-01T00:00:00+99:99"])
+def test_a_time_that_no_calendar_has_is_said_to_be_none(time):
+    with pytest.raises(MalformedRecord, match=r"executed_at: it is '2026-.*', a time that no calendar has; it must be RFC 3339"):
+        fact_of("fill", {**GOOD["fill"], "executed_at": time})
