@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -131,23 +132,30 @@ class TlsDoor:
 
         async def serve(reader, writer):
             inner_reader, inner_writer = await asyncio.open_unix_connection(self._socket)
-            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
 
         async def main():
             server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
             self.port = server.sockets[0].getsockname()[1]
             self._open.set()
+            return server
 
-        self._loop.run_until_complete(main())
+        async def end(server):
+            server.close()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        # A task left pending tells so whenever the collector finds it, amid other tests.
+        server = self._loop.run_until_complete(main())
         self._loop.run_forever()
+        self._loop.run_until_complete(end(server))
+        self._loop.close()
 
     def close(self) -> None:
-        def end() -> None:
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.call_soon(self._loop.stop)
-
-        self._loop.call_soon_threadsafe(end)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
 
