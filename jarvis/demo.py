@@ -215,12 +215,16 @@ def show_performance(database: DatabaseManager, settings: Settings, console: Con
     figures = _table("Performance", "date", "value USD>", "day>", "total>", "sharpe>", "drawdown>", "win rate>", "trades>")
     for row in rows[-5:]:
         figures.add_row(
-            f"{row.date}", f"{row.total_value_usd:,.2f}", f"{row.pnl_daily:+,.2f}", f"{row.pnl_total:+,.2f}", _ratio(row.sharpe_ratio),
+            f"{row.date}", f"{row.total_value_usd:,.2f}", _profit(row.pnl_daily), _profit(row.pnl_total), _ratio(row.sharpe_ratio),
             _ratio(row.max_drawdown, "%"), _ratio(row.win_rate, "%"), str(row.trades_count),
         )  # fmt: skip
     console.print()
     console.print(figures)
     console.print(f"\n{curve}  equity, {rows[0].date} to {rows[-1].date}", highlight=False)
+
+
+def _profit(usd: Decimal | None) -> str:
+    return "withheld" if usd is None else f"{usd:+,.2f}"
 
 
 def _ratio(value: float | None, unit: str = "") -> str:

@@ -171,7 +171,8 @@ class RollupChoices(_Section):
     cost_basis: Literal["wac", "fifo"] = "wac"
     trade_grouping: Literal["flat_to_flat", "per_close"] = "flat_to_flat"
     min_base_usd: Decimal = Field(Decimal(1), gt=0)
-    dust_notional_usd: Decimal = Field(Decimal(0), ge=0)
+    dust_notional_usd: Decimal = Field(Decimal(1), ge=0)
+    dust_share: Decimal = Field(Decimal("0.01"), ge=0, le=1)
     min_observations: int = Field(2, ge=2)
     valuation: Literal["auto", "snapshots", "books"] = "auto"
     opening_value: Decimal | None = None
@@ -234,7 +235,7 @@ class Settings(BaseSettings):
     @property
     def rollup_plan(self) -> RollupPlan:
         usd_like = frozenset(self.symbols.usd_like)
-        common = {name: getattr(self.rollup, name) for name in RollupChoices.model_fields}
+        common = {name: getattr(self.rollup, name) for name in RollupChoices.model_fields} | {"pairs": tuple(sorted(self.symbols.pairs.items()))}
         accounts = {
             account_id: RollupOptions(**{**common, **{name: getattr(choices, name) for name in choices.model_fields_set}}, usd_like=usd_like)
             for account_id, choices in self.rollup.accounts.items()

@@ -108,7 +108,7 @@ TABLES = {
         "fills", "c.account_id", "executed_at", ("fill", "fee"),
     ),
     "deposits": _content(
-        "flow_id, direction, account_id, currency, amount, category, usd_rate, fee, fee_currency, occurred_at, description, reference, extra",
+        "flow_id, direction, account_id, currency, amount, category, usd_rate, fee, fee_currency, occurred_at, description, reference, symbol, extra",
         "flows", "c.account_id", "occurred_at", ("deposit", "withdrawal"),
     ),
     "orders": Export(

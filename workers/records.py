@@ -16,6 +16,7 @@ from persistence.domain.conventions import Conventions, cash_of
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import VOIDABLE, AnyFact, BalanceReport, Charge, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
 from persistence.domain.facts.fill import MOST_FEES, charges
+from persistence.domain.facts.flow import symbol_of
 from persistence.domain.money import EXACT, ONE, ZERO
 from workers import conditions as rules
 from workers.fields import CategoryName, Code, Day, Id, Moment, Number, Positive, RateCode, RateSource, Side, StatusName, Text, UsdRate, Word
@@ -154,19 +155,23 @@ class _FlowRecord(AccountRecord):
     currency: Annotated[Code, Field(description="of amount, by its code")]
     amount: Annotated[Positive, Field(description="above zero in both directions: the kind of record says which")]
     occurred_at: Annotated[Moment, Field(description="when it came or went")]
-    category: Annotated[CategoryName | None, Field(description="only external (the default) and transfer are flows, the rest is profit or loss")] = None
+    category: Annotated[
+        CategoryName | None,
+        Field(description="external (the default) and transfer are flows; split, loan and rename neither flow nor profit; the rest is profit or loss"),
+    ] = None
     usd_rate: Annotated[UsdRate | None, Field(description="USD per unit at this instant")] = None
     fee: Annotated[Number | None, Field(description="what the venue took besides the amount; negative is a rebate")] = None
     fee_currency: Annotated[Code | None, Field(description="default: currency")] = None
     description: Annotated[Text | None, Field(description="a note for people")] = None
-    reference: Annotated[Text | None, Field(description="the venue's own, such as the hash of a transaction")] = None
+    reference: Annotated[Text | None, Field(description="the venue's own, such as the hash of a transaction; both halves of a rename have the same")] = None
+    symbol: Annotated[Id | None, Field(description="the instrument in whose open trade funding, interest or other profit counts, in any notation")] = None
 
     def _values(self, flow_id: str) -> tuple[Any, ...]:
         fee = self.fee or None
         return (
             self.account_id, flow_id, self.currency, self.amount, self.category or "external", self.occurred_at.instant,
             _rate(self.usd_rate, self.currency, "usd_rate"), fee, (self.fee_currency or self.currency) if fee else None, self.description or None,
-            self.reference or None, self._unknown(), self.occurred_at.given, self.producer, self.sequence,
+            self.reference or None, symbol_of(self.symbol, self.category or "external"), self._unknown(), self.occurred_at.given, self.producer, self.sequence,
         )  # fmt: skip
 
 

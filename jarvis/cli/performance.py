@@ -115,13 +115,13 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
         ("previous close", *before),
         ("inflows", canonical(row.inflow), f"{sum(f.amount > 0 for f in found.flows)} since the previous close"),
         ("outflows", canonical(row.outflow), f"{sum(f.amount < 0 for f in found.flows)} since the previous close"),
-        ("pnl_daily", canonical(row.pnl_daily), "close - previous close - inflows + outflows"),
+        ("pnl_daily", _exact(row.pnl_daily) or "withheld", "close - previous close - inflows + outflows"),
         ("daily return", "" if row.daily_return is None else repr(row.daily_return), f"{options.flow_timing}, of {row.observations} observations so far"),
         ("warnings", row.warnings or "none", ""),
     ]
     print_rows("Profit", ("what", "usd", "from"), profit, right=("usd",))
-    flows = [(to_text(f.instant), f.record_id, canonical(f.amount), f.currency, _exact(f.rate), "yes" if f.given else "estimated") for f in found.flows]
-    print_rows("Flows", ("instant", "id", "amount", "currency", "usd_rate", "given"), flows, right=("amount", "usd_rate"))
+    flows = [(to_text(f.instant), f.record_id, canonical(f.amount), f.currency, _exact(f.usd), "yes" if f.given else "estimated") for f in found.flows]
+    print_rows("Flows", ("instant", "id", "amount", "currency", "usd", "given"), flows, right=("amount", "usd"))
     trades = [
         (day, name_and_kind(t.position)[0], t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
         for day, t in found.trades
@@ -178,7 +178,7 @@ def _as_json(found: Any) -> dict[str, Any]:
     row = found.row
     plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
     flows = [
-        {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd_rate": _exact(f.rate), "given": f.given}
+        {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd": _exact(f.usd), "given": f.given}
         for f in found.flows
     ]
     trades = [
@@ -208,9 +208,9 @@ def _exact(value: Any) -> str | None:
     return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
 
 
-def _money(text: str) -> str:
+def _money(text: str | None) -> str:
     """To the cent for people; JSON and exports have every digit."""
-    return f"{Decimal(text):,.2f}"
+    return "" if text is None else f"{Decimal(text):,.2f}"
 
 
 def _ratio(value: float | None) -> str:

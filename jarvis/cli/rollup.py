@@ -35,7 +35,7 @@ def rollup(
 ) -> None:
     """Bring the daily rows of figures up to date, here and now; what is up to date stays as it is.
 
-    Exits 1 where a day had to be withheld for want of a USD rate; stderr says which, and what to send.
+    What has to be withheld for want of a USD rate is said on stderr, with what to send; the exit status is 0.
     """
     if date is not None and (start is not None or end is not None):
         raise typer.BadParameter("give either --date, or --from and --to", param_hint="--date")
@@ -73,8 +73,6 @@ def rollup(
         f"rolled up {len(done):,} account{'s' if len(done) != 1 else ''}: {added:,} rows added, {revised:,} revised"
         + (f", {by_hand:,} saved by hand left as they are" if by_hand else "")
     )
-    if withheld:
-        raise typer.Exit(Exit.FINDINGS)
 
 
 class _Shown:

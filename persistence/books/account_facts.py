@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from persistence.books.order_of_facts import newest_first, oldest_first
 from persistence.domain.facts import Charge
+from persistence.domain.facts.flow import flow_kind
 from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import holding_key, name_and_kind
 from persistence.engine.contract import Connection
-
-#: Only these categories are flows of capital; the rest is profit or loss.
-_CAPITAL = "l.category IN ('external', 'transfer')"
 
 
 class FillRow(NamedTuple):
@@ -67,19 +65,76 @@ class SnapshotValue(NamedTuple):
     usd: Decimal
 
 
-class FlowRecord(NamedTuple):
-    """A deposit (positive) or withdrawal (negative) and the USD rate it is valued at; None where nothing is known."""
+class FlowRow(NamedTuple):
+    """A live deposit or withdrawal, numbers as text."""
+
+    fact_no: int
+    instant: int
+    direction: str
+    record_id: str
+    currency: str
+    amount: str
+    category: str
+    usd_rate: str | None
+    fee: str | None
+    fee_currency: str | None
+    reference: str | None
+    symbol: str | None
+    sequence: int
+    producer: str
+    sort_key: bytes
+
+    @property
+    def place(self) -> tuple[int, int, str, bytes]:
+        return self.instant, self.sequence, self.producer, self.sort_key
+
+    @property
+    def kind(self) -> str:
+        return flow_kind(self.category, self.currency)
+
+    @property
+    def key(self) -> str:
+        """The key of what it moves."""
+        return holding_key(self.currency, self.kind)
+
+
+_FLOW = (
+    "l.fact_no, l.occurred_at, l.direction, l.flow_id, l.currency, l.amount, l.category, l.usd_rate, l.fee, l.fee_currency, l.reference, l.symbol, "
+    "coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key"
+)
+
+
+class FeeRow(NamedTuple):
+    """A live fee record, numbers as text."""
 
     fact_no: int
     instant: int
     currency: str
-    amount: Decimal
-    rate: Decimal | None
-    given: bool
-    record_id: str
-    direction: str
-    place: tuple[int, int, str, bytes]
-    is_capital: bool = True
+    amount: str
+    usd_rate: str | None
+    sequence: int
+    producer: str
+    sort_key: bytes
+
+    @property
+    def place(self) -> tuple[int, int, str, bytes]:
+        return self.instant, self.sequence, self.producer, self.sort_key
+
+
+class EntryRow(NamedTuple):
+    """A live entry by hand: the signed amount as text."""
+
+    fact_no: int
+    instant: int
+    currency: str
+    amount: str
+    sequence: int
+    producer: str
+    sort_key: bytes
+
+    @property
+    def place(self) -> tuple[int, int, str, bytes]:
+        return self.instant, self.sequence, self.producer, self.sort_key
 
 
 class AccountReader:
@@ -129,39 +184,66 @@ class AccountFacts(AccountReader):
             found.setdefault(number, []).append(Charge(currency, Decimal(amount), _number(rate)))
         return found
 
-    def next_fill_at(self, instant: int) -> int | None:
-        return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1", instant)  # type: ignore[no-any-return]
-
     def fill_instant_after(self, start: int, count: int) -> int | None:
         """The instant of the fill that `count` others precede from `start` on."""
         return self._one("SELECT executed_at FROM fills WHERE account_id = ? AND executed_at >= ? ORDER BY executed_at LIMIT 1 OFFSET ?", start, count)  # type: ignore[no-any-return]
 
-    def flows(self, after: int, until: int, usd_like: Collection[str], *, capital: bool = True) -> list[FlowRecord]:
-        """Live deposits and withdrawals of (after, until] in the order of facts; those that are no capital too, unless `capital`.
+    def flow_rows(self, start: int, end: int) -> Iterator[FlowRow]:
+        """Live deposits and withdrawals of [start, end) in the order of facts."""
+        sql = f"SELECT {_FLOW} FROM flows l JOIN facts f USING (fact_no) WHERE l.account_id = ? AND l.occurred_at >= ? AND l.occurred_at < ? AND f.state = 0 "
+        return map(FlowRow._make, self._connection.execute(f"{sql}ORDER BY {oldest_first('l.occurred_at')}", (self.account_id, start, end)))
 
-        What is like USD is worth 1 where the record gives no rate.
-        """
-        rows = self._all(
-            "SELECT l.fact_no, l.occurred_at, l.currency, l.amount, l.usd_rate, r.rate, l.direction, coalesce(f.sequence, -1), coalesce(f.producer, ''), "
-            f"f.sort_key, l.flow_id, {_CAPITAL} FROM flows l JOIN facts f USING (fact_no) "
-            "LEFT JOIN flow_rates r ON r.account_id = l.account_id AND r.fact_no = l.fact_no "
-            "WHERE l.account_id = ? AND l.occurred_at > ? AND l.occurred_at <= ? AND f.state = 0 ORDER BY l.occurred_at, 8, 9, 10",
-            after, until,
-        )  # fmt: skip
-        found = []
-        for number, at, currency, amount, given, estimate, direction, sequence, producer, sort_key, record_id, is_capital in rows:
-            if capital and not is_capital:
-                continue
-            signed = Decimal(amount) if direction == "deposit" else -Decimal(amount)
-            place = (at, sequence, producer, sort_key)
-            if given is None and currency in usd_like:
-                given = "1"
-            found.append(FlowRecord(number, at, currency, signed, _number(given or estimate), given is not None, record_id, direction, place, bool(is_capital)))
-        return found
+    def other_half(self, row: FlowRow) -> FlowRow | None:
+        """The other half of a rename: the one flow of the other direction with the same reference and instant."""
+        if row.reference is None:
+            return None
+        sql = f"SELECT {_FLOW} FROM flows l JOIN facts f USING (fact_no) WHERE l.account_id = ? AND l.occurred_at = ? AND l.category = 'rename' AND l.reference = ? "
+        found = [FlowRow._make(other) for other in self._all(f"{sql}AND f.state = 0", row.instant, row.reference)]
+        others = [other for other in found if other.direction != row.direction]
+        return others[0] if len(found) == 2 and len(others) == 1 else None
 
-    def has_snapshot(self) -> bool:
-        sql = "SELECT 1 FROM equity_snapshots s JOIN facts f USING (fact_no) WHERE s.account_id = ? AND f.state = 0 LIMIT 1"
-        return self._one(sql) is not None
+    def fee_rows(self, start: int, end: int) -> Iterator[FeeRow]:
+        """Live fee records of [start, end) in the order of facts."""
+        sql = (
+            "SELECT e.fact_no, e.occurred_at, e.currency, e.amount, e.usd_rate, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key "
+            "FROM fees e JOIN facts f USING (fact_no) WHERE e.account_id = ? AND e.occurred_at >= ? AND e.occurred_at < ? AND f.state = 0 "
+        )
+        return map(FeeRow._make, self._connection.execute(f"{sql}ORDER BY {oldest_first('e.occurred_at')}", (self.account_id, start, end)))
+
+    def entry_rows(self, start: int, end: int) -> Iterator[EntryRow]:
+        """Live entries by hand of [start, end) in the order of facts."""
+        sql = (
+            "SELECT e.fact_no, e.occurred_at, e.currency, e.amount, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key "
+            "FROM entries e JOIN facts f USING (fact_no) WHERE e.account_id = ? AND e.occurred_at >= ? AND e.occurred_at < ? AND f.state = 0 "
+        )
+        return map(EntryRow._make, self._connection.execute(f"{sql}ORDER BY {oldest_first('e.occurred_at')}", (self.account_id, start, end)))
+
+    def holdings(self) -> list[str]:
+        """The keys of every currency and contract that ever moved."""
+        rows = self._all("SELECT DISTINCT currency, kind FROM transaction_totals WHERE account_id = ? ORDER BY currency, kind")
+        return [holding_key(code, kind) for code, kind in rows]
+
+    def instruments_of(self, symbol: str, pairs: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+        """The instruments that a symbol may name in any notation, each as (asset, position): a contract of that very symbol, spot pairs, then
+        contracts that are written otherwise."""
+        codes = [name_and_kind(key) for key in self.holdings()]
+        named = {symbol, *(instrument for notation, instrument in pairs if notation == symbol)}
+        plain = {_plain(name) for name in named}
+        contracts = [name for name, kind in codes if kind == "contract"]
+        currencies = {_plain(name): name for name, kind in codes if kind == "currency"}
+        found = [holding_key(name, "contract") for name in contracts if name in named]
+        spot = [
+            (base, f"{base}/{currencies[text.removeprefix(start)]}")
+            for text in sorted(plain)
+            for start, base in currencies.items()
+            if text.startswith(start) and text.removeprefix(start) in currencies
+        ]
+        written = [holding_key(name, "contract") for name in contracts if name not in named and plain & {_plain(name), _plain(name.partition(":")[0])}]
+        return [*((key, key) for key in found), *spot, *((key, key) for key in written)]
+
+    def first_snapshot_at(self) -> int | None:
+        """The instant of the account's first live snapshot."""
+        return self.next_snapshot_at(-(2**62))
 
     def next_snapshot_at(self, instant: int) -> int | None:
         """The instant of the first live snapshot at or after `instant`."""
@@ -238,6 +320,11 @@ class AccountFacts(AccountReader):
         """Available and reserved, as the ledger keeps them."""
         row = self._one("SELECT available, reserved FROM balances WHERE account_id = ? AND currency = ? AND kind = ?", *name_and_kind(holding))
         return ZERO if row is None else EXACT.add(Decimal(row[0]), Decimal(row[1]))
+
+
+def _plain(symbol: str) -> str:
+    """A symbol without what notations differ in."""
+    return "".join(c for c in symbol.upper() if c not in "/-_: ")
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fee, Fill, ManualTransaction, Withdrawal
 from persistence.domain.facts.fill import MOST_FEES, more_charges
+from persistence.domain.facts.flow import flow_kind
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.transaction import TransactionType
 from persistence.engine.contract import Connection
@@ -156,15 +157,17 @@ def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tu
     if isinstance(fact, Fee):
         _charge(number + FEE, fact.account_id, fact.occurred_at, fact.currency, fact.amount, totals, rows)
         return
+    kind = CURRENCY
     if isinstance(fact, Deposit | Withdrawal):
         type_, amount = flow_type(fact), fact.amount if fact.kind == "deposit" else _minus(fact.amount)
+        kind = flow_kind(fact.category, fact.currency)
     elif isinstance(fact, ManualTransaction | Adjustment):
         type_, amount = fact.type, fact.amount
     else:
         return
     if amount:
-        rows.append((number + AMOUNT, fact.account_id, fact.occurred_at, type_, fact.currency, CURRENCY, canonical(amount), fact.description, fact.reference))
-        totals.moved[fact.account_id, fact.currency, CURRENCY, type_].append(amount)
+        rows.append((number + AMOUNT, fact.account_id, fact.occurred_at, type_, fact.currency, kind, canonical(amount), fact.description, fact.reference))
+        totals.moved[fact.account_id, fact.currency, kind, type_].append(amount)
     if isinstance(fact, Deposit | Withdrawal) and fact.fee is not None:
         _charge(number + FEE, fact.account_id, fact.occurred_at, str(fact.fee_currency), fact.fee, totals, rows)
 

@@ -29,6 +29,9 @@ from persistence.domain.sharing import Shared
 #: still did not fit would raise, because the context traps every rounding.
 EXACT = Context(prec=2_000, Emin=-100_000, Emax=100_000, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 
+#: Quotients of figures, such as an average cost, are taken to 50 significant digits; what is left of the amount is exact again.
+QUOTIENT = Context(prec=50, Emin=-100_000, Emax=100_000)
+
 #: Quotients for display (an average price) are taken to this many significant digits.
 SHOWN = Context(prec=28)
 #: Rounds to places after the point, however long the number.

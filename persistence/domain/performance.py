@@ -19,7 +19,7 @@ from persistence.domain.money import Number, exact
 
 @dataclass(slots=True)
 class PerformanceMetrics:
-    """The figures of one account and day, closes of that day in USD.
+    """The figures of one account and day, closes of that day in USD. Profit is None while a flow in it has no USD rate.
 
     Money is exact; ratios are floats; what is undefined is None, never an invented number. `trades_count`, `win_rate` and
     `profit_factor` cover all trades closed up to the end of the day. `max_drawdown` lies in [-1, 0].
@@ -28,8 +28,8 @@ class PerformanceMetrics:
     account_id: str
     date: Date
     total_value_usd: Decimal
-    pnl_daily: Decimal = Decimal(0)
-    pnl_total: Decimal = Decimal(0)
+    pnl_daily: Decimal | None = Decimal(0)
+    pnl_total: Decimal | None = Decimal(0)
     sharpe_ratio: float | None = None
     sortino_ratio: float | None = None
     max_drawdown: float | None = None
@@ -45,8 +45,8 @@ class PerformanceMetrics:
         account_id: str,
         date: Date,
         total_value_usd: Number,
-        pnl_daily: Number = 0,
-        pnl_total: Number = 0,
+        pnl_daily: Number | None = 0,
+        pnl_total: Number | None = 0,
         sharpe_ratio: float | None = None,
         sortino_ratio: float | None = None,
         max_drawdown: float | None = None,
@@ -59,7 +59,8 @@ class PerformanceMetrics:
     ) -> None:
         self.account_id, self.date, self.source = identifier(account_id, "account_id"), day_of(date), identifier(source, "source")
         self.total_value_usd = exact(total_value_usd, "total_value_usd")
-        self.pnl_daily, self.pnl_total = exact(pnl_daily, "pnl_daily"), exact(pnl_total, "pnl_total")
+        self.pnl_daily = None if pnl_daily is None else exact(pnl_daily, "pnl_daily")
+        self.pnl_total = None if pnl_total is None else exact(pnl_total, "pnl_total")
         self.sharpe_ratio, self.sortino_ratio = _finite(sharpe_ratio, "sharpe_ratio"), _finite(sortino_ratio, "sortino_ratio")
         self.max_drawdown, self.win_rate = _finite(max_drawdown, "max_drawdown"), _finite(win_rate, "win_rate")
         self.profit_factor = _finite(profit_factor, "profit_factor")
@@ -142,8 +143,8 @@ class PerformanceRepository(ABC):
         """By daily profit; the earlier of equal days."""
 
     @abstractmethod
-    def get_total_pnl(self, account_id: str) -> Decimal:
-        """The newest row's `pnl_total`; zero without rows."""
+    def get_total_pnl(self, account_id: str) -> Decimal | None:
+        """The newest row's `pnl_total`, None where it cannot be told; zero without rows."""
 
     @abstractmethod
     def get_average_metrics(self, account_id: str, days: int = 30) -> dict[str, Decimal | float | None]:

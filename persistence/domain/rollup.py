@@ -6,6 +6,67 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from persistence.domain.money import EXACT, ONE, QUOTIENT
+
+
+class UsdRate(NamedTuple):
+    """USD per unit, as the fraction usd / per: an amount is multiplied first and divided once."""
+
+    usd: Decimal
+    per: Decimal = ONE
+
+    def of(self, amount: Decimal) -> Decimal:
+        """What an amount is worth in USD."""
+        product = EXACT.multiply(amount, self.usd)
+        return product if self.per == 1 else QUOTIENT.divide(product, self.per)
+
+    def times(self, factor: Decimal, per: Decimal = ONE) -> UsdRate:
+        """The rate of what is worth factor / per units of this."""
+        return UsdRate(QUOTIENT.multiply(self.usd, factor), QUOTIENT.multiply(self.per, per))
+
+
+#: What is worth a dollar.
+PAR = UsdRate(ONE)
+
+
+class KnownRate(NamedTuple):
+    """What a unit of a currency was worth, and since when. `carried`: a record said it, rather than that a price told it."""
+
+    at: int
+    rate: UsdRate
+    carried: bool = False
+
+
+class FlowValue(NamedTuple):
+    """Capital that came (positive) or left (negative), and what it was worth then; None where no rate was known."""
+
+    fact_no: int
+    instant: int
+    amount: Decimal
+    usd: Decimal | None
+
+
+class Lot(NamedTuple):
+    """What a fact brought of an asset: signed (negative: taken beyond what there was), with its cost in USD, fees aside; None where no
+    rate was known. `number` is its place among the lots of a day."""
+
+    date: Date
+    number: int
+    opened_at: int
+    quantity: Decimal
+    cost: Decimal | None
+    brought_by: str
+    fact_no: int
+
+
+class Oddity(NamedTuple):
+    """Something odd that replaying facts showed: which check says it, of what, and why."""
+
+    check: str
+    subject: str
+    fact_no: int
+    detail: str
+
 
 class ClosedTrade(NamedTuple):
     """A round trip. Money in USD; `pnl` is net of fees and None where a rate was missing; `estimated` where one was not given
@@ -26,7 +87,8 @@ class ClosedTrade(NamedTuple):
 class RollupRow(NamedTuple):
     """One observed day: what its raw facts boil down to, and the state from which the next day goes on.
 
-    `value` is the close; `close_at` its instant; `close_fact_no` its snapshot, None where the books were valued.
+    `value` is the close; `close_at` its instant; `close_fact_no` its snapshot, None where the books were valued. `unrated` are flows
+    without a rate, `untold` trades whose profit cannot be told. `books_value` is what the books were worth, where every rate is known.
     """
 
     date: Date
@@ -35,14 +97,17 @@ class RollupRow(NamedTuple):
     value: Decimal
     inflow: Decimal
     outflow: Decimal
-    pnl_daily: Decimal
-    pnl_total: Decimal
+    pnl_daily: Decimal | None
+    pnl_total: Decimal | None
     daily_return: float | None
     profit: Decimal
     loss: Decimal
     wins: int
     losses: int
     trades: int
+    untold: int
+    unrated: int
+    books_value: Decimal | None
     warnings: str | None
     observations: int
     mean: float
@@ -56,19 +121,19 @@ class RollupRow(NamedTuple):
     total_wins: int
     total_losses: int
     total_trades: int
+    total_untold: int
 
 
 class Progress(NamedTuple):
-    """How far an account is rolled up. `stale_from`: everything derived on or after that day has to be redone. `seen_fact_no`:
-    facts with a higher number have not been looked at. `estimates`: rates beyond what records gave were used."""
+    """How far an account is rolled up. `snapshots_from`: rows from that day on are valued by snapshots, earlier ones by the books.
+    `stale_from`: everything derived on or after that day has to be redone. `seen_fact_no`: facts with a higher number have not been
+    looked at."""
 
     options_digest: str
-    valuation: str
+    snapshots_from: Date | None
     rolled_to: Date
     stale_from: Date | None
     seen_fact_no: int
-    estimates: bool
-    withheld_from: Date | None
     generation: int
 
 
@@ -89,9 +154,6 @@ class NewFact(NamedTuple):
     kind: str
     record_id: str
     instant: int
-    #: The key of the position that it changes, if it changes one.
-    position: str | None
-    needs_rate: bool
     voided: bool = False
 
 
@@ -108,7 +170,7 @@ class Revision(NamedTuple):
 
 
 class Withheld(NamedTuple):
-    """A day that has no row although it was observed, and why."""
+    """What is missing of a day for want of a rate, its row or figures of it, and why."""
 
     account_id: str
     date: Date
@@ -130,4 +192,4 @@ def name_and_kind(key: str) -> tuple[str, str]:
 
 FIGURE_COLUMNS = ("total_value_usd", "pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_drawdown", "win_rate", "profit_factor", "trades_count")
 #: The figures of a row as they are stored: money as canonical text.
-Figures = tuple[str, str, str, float | None, float | None, float | None, float | None, float | None, int]
+Figures = tuple[str, str | None, str | None, float | None, float | None, float | None, float | None, float | None, int]

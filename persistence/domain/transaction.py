@@ -30,6 +30,9 @@ class TransactionType(Choice):
     INTEREST = "interest"
     DIVIDEND = "dividend"
     BONUS = "bonus"
+    SPLIT = "split"
+    LOAN = "loan"
+    RENAME = "rename"
     OTHER = "other"
     ADJUSTMENT = "adjustment"
 

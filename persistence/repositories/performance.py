@@ -53,7 +53,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
                 "trades_count = excluded.trades_count, source = excluded.source, updated_at = excluded.updated_at",
                 [
                     (
-                        m.account_id, m.date.isoformat(), canonical(m.total_value_usd), canonical(m.pnl_daily), canonical(m.pnl_total),
+                        m.account_id, m.date.isoformat(), canonical(m.total_value_usd), _text(m.pnl_daily), _text(m.pnl_total),
                         m.sharpe_ratio, m.sortino_ratio, m.max_drawdown, m.win_rate, m.profit_factor, m.trades_count, m.source, now, now,
                     )
                     for m in rows
@@ -107,7 +107,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
     def get_worst_day(self, account_id: str) -> PerformanceMetrics | None:
         return self._extreme(account_id, min)
 
-    def get_total_pnl(self, account_id: str) -> Decimal:
+    def get_total_pnl(self, account_id: str) -> Decimal | None:
         newest = self._one("account_id = ?", (account_id,), "date DESC")
         return ZERO if newest is None else newest.pnl_total
 
@@ -128,10 +128,8 @@ class SQLitePerformanceRepository(PerformanceRepository):
     def _extreme(self, account_id: str, choose: Callable[[Iterable[Decimal]], Decimal]) -> PerformanceMetrics | None:
         """The earliest of the days whose profit is chosen; amounts are texts, so they are compared here."""
         with self._database.get_connection() as connection:
-            profits = {
-                date: Decimal(pnl)
-                for date, pnl in connection.execute("SELECT date, pnl_daily FROM performance_metrics WHERE account_id = ? ORDER BY date", (account_id,))
-            }
+            sql = "SELECT date, pnl_daily FROM performance_metrics WHERE account_id = ? AND pnl_daily IS NOT NULL ORDER BY date"
+            profits = {date: Decimal(pnl) for date, pnl in connection.execute(sql, (account_id,))}
         if not profits:
             return None
         wanted = choose(profits.values())
@@ -151,6 +149,14 @@ def _open_accounts(connection: Connection, rows: Sequence[PerformanceMetrics], n
             accounts.open_unknown(connection, [account_id], now, reopen=True)
 
 
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else canonical(number)
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
 def _mean(values: Sequence[Decimal | float | None]) -> Decimal | float | None:
     known = [v for v in values if v is not None]
     if not known:
@@ -163,6 +169,6 @@ def _mean(values: Sequence[Decimal | float | None]) -> Decimal | float | None:
 def _entity(row: Sequence[Any]) -> PerformanceMetrics:
     account_id, date, value, daily, total, sharpe, sortino, drawdown, wins, factor, trades, source, created, updated = row
     return PerformanceMetrics(
-        account_id, Date.fromisoformat(date), Decimal(value), Decimal(daily), Decimal(total), sharpe, sortino, drawdown, wins, factor, trades, source,
+        account_id, Date.fromisoformat(date), Decimal(value), _number(daily), _number(total), sharpe, sortino, drawdown, wins, factor, trades, source,
         to_datetime(created), to_datetime(updated),
     )  # fmt: skip

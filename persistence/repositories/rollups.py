@@ -10,9 +10,22 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
-from persistence.books.account_history import _ROW, AccountBooks, ContractValue, KnownRate
+from persistence.books.account_history import _ROW, AccountBooks, ContractValue, DayClose
 from persistence.domain.money import canonical
-from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, DirtyMark, Figures, Progress, Revision, RollupRow, Withheld
+from persistence.domain.rollup import (
+    FIGURE_COLUMNS,
+    ClosedTrade,
+    DirtyMark,
+    Figures,
+    FlowValue,
+    KnownRate,
+    Lot,
+    Oddity,
+    Progress,
+    Revision,
+    RollupRow,
+    Withheld,
+)
 from persistence.engine.contract import Connection, Database
 
 
@@ -27,15 +40,17 @@ class Changes:
     only_days: tuple[Date, Date] | None = None
     #: Rows of these days are replaced whole.
     replaced_rows: tuple[Date, Date] | None = None
-    #: Trades and flow rates of these days (both included) are replaced whole.
+    #: What was replayed: everything below that is of these days (both included) is replaced whole.
     replaced_days: tuple[Date, Date] | None = None
-    replaced_trades: list[tuple[Date, str]] = field(default_factory=list)
     trades: list[tuple[Date, str, int, ClosedTrade]] = field(default_factory=list)
-    positions: dict[tuple[str, Date], str | None] = field(default_factory=dict)
-    closes: dict[tuple[str, Date], tuple[Decimal, Decimal] | None] = field(default_factory=dict)
-    rates: dict[tuple[str, Date], KnownRate | None] = field(default_factory=dict)
-    contract_values: dict[tuple[str, Date], ContractValue | None] = field(default_factory=dict)
-    flow_rates: list[tuple[int, Date, Decimal]] = field(default_factory=list)
+    closes: list[tuple[str, Date, DayClose]] = field(default_factory=list)
+    lots: list[tuple[str, Lot]] = field(default_factory=list)
+    rates: list[tuple[str, Date, KnownRate]] = field(default_factory=list)
+    contract_values: list[tuple[str, Date, ContractValue]] = field(default_factory=list)
+    flow_values: list[tuple[Date, FlowValue]] = field(default_factory=list)
+    oddities: list[tuple[Date, Oddity]] = field(default_factory=list)
+    #: Closings of later days that differ although nothing else of them does.
+    shifted: list[tuple[str, Date, Decimal]] = field(default_factory=list)
     rows: list[RollupRow] = field(default_factory=list)
     removed_rows: list[Date] = field(default_factory=list)
     figures: dict[Date, Figures] = field(default_factory=dict)
@@ -79,15 +94,20 @@ class SQLiteRollupRepository:
         return [Revision(account_id, date, at, _json(before), _json(after), cause, json.loads(facts)) for at, before, after, cause, facts in rows]
 
     def withheld(self, account_id: str | None = None) -> list[Withheld]:
-        """Observed days without a row, of one account or of all."""
-        sql = "SELECT account_id, date, reason FROM withheld_days WHERE account_id = coalesce(?, account_id) ORDER BY account_id, date"
+        """Observed days without a row, and figures that are missing from rows, for want of a rate; of one account or of all."""
+        sql = (
+            "SELECT account_id, date, reason FROM withheld_days WHERE account_id = coalesce(?1, account_id) UNION ALL "
+            "SELECT account_id, date, detail FROM rollup_oddities WHERE oddity = 'rate missing' AND account_id = coalesce(?1, account_id) ORDER BY 1, 2, 3"
+        )
         return [Withheld(account, Date.fromisoformat(day), reason) for account, day, reason in self._database.execute_query(sql, (account_id,))]
 
 
 _SETS = ", ".join(f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:])
 _PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
 _INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
-_DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "contract_values", "flow_rates", "withheld_days")
+#: What follows from the facts of a day alone, and from what was left before it.
+_REPLAYED = ("trades", "asset_closes", "lots", "currency_rates", "contract_values", "flow_values", "rollup_oddities")
+_DERIVED = ("rollup_rows", "withheld_days", *_REPLAYED)
 
 
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
@@ -95,15 +115,7 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
         since, until = changes.only_days
         for table in _DERIVED:
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
-    _write_trades(connection, account_id, changes)
-    positions = {k: None if v is None else (v,) for k, v in changes.positions.items()}
-    _write_by_key(connection, account_id, "position_closes", "position", ("state",), positions)
-    closes = {k: None if v is None else (canonical(v[0]), canonical(v[1])) for k, v in changes.closes.items()}
-    _write_by_key(connection, account_id, "currency_closes", "currency", ("moved", "closing"), closes)
-    rates = {k: None if v is None else (v.at, canonical(v.usd)) for k, v in changes.rates.items()}
-    _write_by_key(connection, account_id, "currency_rates", "currency", ("at", "rate"), rates)
-    worth = {k: None if v is None else (canonical(v.value), v.settle) for k, v in changes.contract_values.items()}
-    _write_by_key(connection, account_id, "contract_values", "contract", ("value", "settle"), worth)
+    _write_replayed(connection, account_id, changes)
     if changes.replaced_rows is not None:
         days = tuple(d.isoformat() for d in changes.replaced_rows)
         connection.execute("DELETE FROM rollup_rows WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
@@ -119,13 +131,13 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     )
     progress = changes.progress
     connection.execute(
-        "INSERT INTO rollup_accounts (account_id, options_digest, valuation, rolled_to, stale_from, seen_fact_no, estimates, withheld_from, "
-        "generation, rolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
-        "valuation = excluded.valuation, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
-        "estimates = excluded.estimates, withheld_from = excluded.withheld_from, generation = excluded.generation, rolled_at = excluded.rolled_at",
+        "INSERT INTO rollup_accounts (account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, rolled_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
+        "snapshots_from = excluded.snapshots_from, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
+        "generation = excluded.generation, rolled_at = excluded.rolled_at",
         (
-            account_id, progress.options_digest, progress.valuation, progress.rolled_to.isoformat(), _stored(progress.stale_from), progress.seen_fact_no,
-            int(progress.estimates), _stored(progress.withheld_from), progress.generation, changes.now,
+            account_id, progress.options_digest, _stored(progress.snapshots_from), progress.rolled_to.isoformat(), _stored(progress.stale_from),
+            progress.seen_fact_no, progress.generation, changes.now,
         ),
     )  # fmt: skip
     _clear_marks(connection, account_id, changes)
@@ -149,44 +161,49 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
     )
 
 
-def _write_trades(connection: Connection, account_id: str, changes: Changes) -> None:
+def _write_replayed(connection: Connection, account_id: str, changes: Changes) -> None:
+    """What replaying facts gave, in place of what an earlier replay had left for these days."""
     if changes.replaced_days is not None:
-        first, last = (d.isoformat() for d in changes.replaced_days)
-        connection.execute("DELETE FROM trades WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first, last))
-        connection.execute("DELETE FROM flow_rates WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first, last))
+        days = tuple(d.isoformat() for d in changes.replaced_days)
+        for table in _REPLAYED:
+            connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
+    text = _text
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "trades (account_id, date, position, number, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated)": [
+            (
+                account_id, d.isoformat(), position, number, t.direction, t.opened_at, t.closed_at, t.closing_fact_no, t.fills, canonical(t.peak),
+                text(t.pnl), text(t.fees), int(t.estimated),
+            )
+            for d, position, number, t in changes.trades
+        ],
+        "asset_closes (account_id, asset, date, moved, closing, debt, state, depends)": [
+            (account_id, asset, d.isoformat(), canonical(c.moved), canonical(c.closing), canonical(c.debt), c.state, int(c.depends))
+            for asset, d, c in changes.closes
+        ],
+        "lots (account_id, asset, date, number, opened_at, quantity, cost, brought_by, fact_no)": [
+            (account_id, asset, lot.date.isoformat(), lot.number, lot.opened_at, canonical(lot.quantity), text(lot.cost), lot.brought_by, lot.fact_no)
+            for asset, lot in changes.lots
+        ],
+        "currency_rates (account_id, currency, date, at, rate, per, carried)": [
+            (account_id, currency, d.isoformat(), known.at, canonical(known.rate.usd), canonical(known.rate.per), int(known.carried))
+            for currency, d, known in changes.rates
+        ],
+        "contract_values (account_id, contract, date, value, settle)": [
+            (account_id, contract, d.isoformat(), canonical(value.value), value.settle) for contract, d, value in changes.contract_values
+        ],
+        "flow_values (account_id, at, fact_no, date, amount, usd)": [
+            (account_id, flow.instant, flow.fact_no, d.isoformat(), canonical(flow.amount), text(flow.usd)) for d, flow in changes.flow_values
+        ],
+        "rollup_oddities (account_id, date, oddity, subject, fact_no, detail)": [
+            (account_id, d.isoformat(), odd.check, odd.subject, odd.fact_no, odd.detail) for d, odd in changes.oddities
+        ],
+    }  # fmt: skip
+    for head, values in rows.items():
+        if values:
+            connection.insert_many(f"INSERT INTO {head} VALUES ({', '.join('?' * len(values[0]))})", values)
     connection.executemany(
-        "DELETE FROM trades WHERE account_id = ? AND date = ? AND position = ?", [(account_id, d.isoformat(), key) for d, key in changes.replaced_trades]
-    )
-    trades = [
-        (
-            account_id, d.isoformat(), position, number, t.direction, t.opened_at, t.closed_at, t.closing_fact_no, t.fills, canonical(t.peak),
-            None if t.pnl is None else canonical(t.pnl), None if t.fees is None else canonical(t.fees), int(t.estimated),
-        )
-        for d, position, number, t in changes.trades
-    ]  # fmt: skip
-    connection.executemany(
-        "INSERT INTO trades (account_id, date, position, number, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        trades,
-    )
-    connection.executemany(
-        "INSERT INTO flow_rates (account_id, fact_no, date, rate) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (account_id, fact_no) DO UPDATE SET date = excluded.date, rate = excluded.rate",
-        [(account_id, number, d.isoformat(), canonical(rate)) for number, d, rate in changes.flow_rates],
-    )
-
-
-def _write_by_key(
-    connection: Connection, account_id: str, table: str, key: str, columns: tuple[str, ...], values: dict[tuple[str, Date], tuple[Any, ...] | None]
-) -> None:
-    """Rows of a table with the primary key (account, `key`, date); a value of None deletes its row."""
-    gone = [(account_id, name, d.isoformat()) for (name, d), value in values.items() if value is None]
-    connection.executemany(f"DELETE FROM {table} WHERE account_id = ? AND {key} = ? AND date = ?", gone)
-    names, placeholders = ", ".join(columns), ", ".join("?" * (len(columns) + 3))
-    kept = [(account_id, name, d.isoformat(), *value) for (name, d), value in values.items() if value is not None]
-    sets = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    connection.executemany(
-        f"INSERT INTO {table} (account_id, {key}, date, {names}) VALUES ({placeholders}) ON CONFLICT (account_id, {key}, date) DO UPDATE SET {sets}", kept
+        "UPDATE asset_closes SET closing = ? WHERE account_id = ? AND asset = ? AND date = ?",
+        [(canonical(closing), account_id, asset, d.isoformat()) for asset, d, closing in changes.shifted],
     )
 
 
@@ -207,6 +224,10 @@ def _write_figures(connection: Connection, account_id: str, changes: Changes) ->
             for r in changes.revisions
         ],
     )
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else canonical(number)
 
 
 def _stored(value: Any) -> Any:

@@ -18,7 +18,7 @@ from persistence.engine.contract import Database
 from persistence.repositories.rollups import Changes, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of, last_closed_day
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.replay import Replay
+from scheduler.rollup.replay import Late, Replay
 from scheduler.rollup.rows import RowBuilder, Touched
 
 #: Fills of one pass: a second's work, so that the snapshot it reads holds nobody up, and a commit of a tenth of one.
@@ -61,51 +61,52 @@ def roll_up(
     repository = SQLiteRollupRepository(database)
     rolled = Rolled(account_id)
     finishing = 0
-    continuing = False
+    asked = _Asked(start, rebuild, overwrite_by_hand)
     while finishing < PASSES_AFTER_LATE_FACTS:
         with repository.reading(account_id) as books:
-            work = _Pass(books, options, until, now, start, rebuild, overwrite_by_hand, progress, continuing).compute()
+            work = _Pass(books, options, until, now, asked, progress).compute()
         if work is None:
             break
         if not repository.commit(account_id, work.changes, work.generation):
             continue
-        start, rebuild, continuing = None, False, True
         rolled.through = work.changes.progress.rolled_to
         rolled.added += work.added
         rolled.revised += len(work.changes.revisions)
         rolled.kept_by_hand += work.kept_by_hand
-        finishing += work.changes.progress.stale_from is None and work.changes.progress.rolled_to >= until
+        finished = work.changes.progress.stale_from is None and work.changes.progress.rolled_to >= until
+        finishing += finished
+        asked = _Asked(overwrite_by_hand=overwrite_by_hand, continuing=True, late=[] if finished else work.late, cause="late facts" if finished else work.cause)
     rolled.withheld = [(w.date, w.reason) for w in repository.withheld(account_id)]
     return rolled
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a pass is asked for beyond what is due, and what the one before it was about."""
+
+    start: Date | None = None
+    rebuild: bool = False
+    overwrite_by_hand: bool = False
+    continuing: bool = False
+    late: Sequence[NewFact] = ()
+    cause: str = "late facts"
 
 
 class _Pass:
     """What one pass computes. Made for it, used once."""
 
-    def __init__(
-        self,
-        books: AccountBooks,
-        options: RollupOptions,
-        until: Date,
-        now: int,
-        start: Date | None,
-        rebuild: bool,
-        overwrite_by_hand: bool,
-        progress: Callable[[Date], None],
-        continuing: bool,
-    ) -> None:
+    def __init__(self, books: AccountBooks, options: RollupOptions, until: Date, now: int, asked: _Asked, progress: Callable[[Date], None]) -> None:
         self._books = books
         self._options = options
         self._until = until
         self._now = now
-        self._start = start
-        self._rebuild = rebuild
-        self._overwrite_by_hand = overwrite_by_hand
+        self._asked = asked
         self._progress = progress
-        self._continuing = continuing
         self.generation: int | None = None
-        #: The least instant of rate records that came since the last rollup.
-        self._rates_since: int | None = None
+        self.late: list[NewFact] = []
+        self.cause = ""
+        #: Rate records that came since the last rollup: (currency, first, last instant).
+        self._rates: list[tuple[str, int, int]] = []
         self.added = 0
         self.kept_by_hand = 0
         self.changes: Changes
@@ -118,8 +119,7 @@ class _Pass:
         self.generation = known.generation if known else None
         zone = self._options.zone
         beginning = day_of(mark.opened_at, zone)
-        valuation = self._valuation()
-        whole = known is None or self._rebuild or known.options_digest != self._options.digest or known.valuation != valuation
+        whole = known is None or self._asked.rebuild or known.options_digest != self._options.digest
         if known is not None:
             # A clock that was ahead may have left days that are not over; reading everything anew drops them.
             over = min(known.rolled_to, last_closed_day(self._now, zone)) if whole else known.rolled_to
@@ -128,81 +128,105 @@ class _Pass:
             return None
         if whole:
             self._books.floor = beginning
-        late = self._late_facts(mark, known)
-        self._rates_since = None if known is None else self._books.rates_since(known.seen_fact_no)
-        first, cause = self._restart(mark, known, valuation, late, beginning)
-        anew = first is not None
-        if first is None:
-            assert known is not None
-            if not late and known.rolled_to == self._until and mark.dirty_since is None and self._rates_since is None:
+        snapshots_from = self._snapshots_from()
+        self._find_what_came(mark, known)
+        first, reach = self._restart(mark, known, whole, beginning)
+        touched = None if whole else self._touched(snapshots_from, known)
+        if known is not None and first is None and touched is None:
+            if known.rolled_to < self._until:
+                first = known.rolled_to + ONE_DAY
+            elif mark.dirty_since is None and not self._rates:
                 return None
-            first = known.rolled_to + ONE_DAY
-        last = self._end_of_pass(first)
-        before = min(known.rolled_to, self._until) if known is not None else last
-        stale_from = last + ONE_DAY if last < before else None
-        rolled_to = max(last, before)
-        seen = self._books.newest_fact_no()
-        estimates = known is not None and known.estimates and first > beginning
-        self.changes = Changes(
-            Progress(self._options.digest, valuation, rolled_to, stale_from, seen, estimates, None, (self.generation or 0) + 1),
-            self._now, mark
-        )  # fmt: skip
+        return self._work(mark, known, whole, beginning, snapshots_from, first, reach, touched)
+
+    def _work(
+        self, mark: DirtyMark, known: Progress | None, whole: bool, beginning: Date, snapshots_from: Date | None, first: Date | None, reach: Late | None,
+        touched: Touched | None,
+    ) -> _Pass | None:  # fmt: skip
+        rolled_to = beginning - ONE_DAY if known is None else min(known.rolled_to, self._until)
+        progress = Progress(self._options.digest, snapshots_from, rolled_to, None, self._books.newest_fact_no(), (self.generation or 0) + 1)
+        self.changes = changes = Changes(progress, self._now, mark)
         if whole and known is not None:
-            self.changes.only_days = beginning, self._until
-        replay = Replay(self._books, self._options, self.changes, self._progress)
-        if not anew and late:
-            assert known is not None
-            replay.late(late, known.rolled_to)
-        if first <= last:
-            replay.everything(first, last, stored_beyond=anew and known is not None)
-        self._build_rows(replay, [] if anew else late, first, last, valuation, known, anew=anew)
-        self._compare_figures(late, cause)
-        if known is not None and not anew and self._is_idle(mark):
+            changes.only_days = beginning, self._until
+        replay = Replay(self._books, self._options, changes, first or self._until + ONE_DAY, progress=self._progress)
+        if first is not None:
+            last = self._end_of_pass(first)
+            read_to = replay.run(last, reach)
+            if read_to == last and not replay.met and known is not None and last < rolled_to:
+                changes.progress = progress._replace(stale_from=last + ONE_DAY)
+            changes.progress = changes.progress._replace(rolled_to=max(rolled_to, read_to))
+            if known is None or first > known.rolled_to:
+                changes.replaced_days = None  # nothing is stored there
+            touched = touched or Touched(first, read_to)
+            touched.first, touched.last = min(touched.first, first), max(touched.last, read_to)
+            touched.shifted = replay.shifted
+            touched.anew = touched.anew or whole
+        if touched is not None:
+            until = replay.last if changes.progress.stale_from is not None else changes.progress.rolled_to
+            RowBuilder(self._books, self._options, replay, changes, snapshots_from).build(touched, max(until, touched.last) if not touched.anew else until)
+        self._compare_figures()
+        return None if known is not None and self._is_idle(mark, known) else self
+
+    def _snapshots_from(self) -> Date | None:
+        """From which day rows are valued by snapshots; None for never."""
+        if self._options.valuation == "books":
             return None
-        return self
+        if self._options.valuation == "snapshots":
+            return Date.min
+        first = self._books.first_snapshot_at()
+        day = None if first is None else day_of(first, self._options.zone)
+        return None if day is None or day > self._until else day
 
-    def _valuation(self) -> str:
-        if self._options.valuation != "auto":
-            return self._options.valuation
-        return "snapshots" if self._books.has_snapshot() else "books"
-
-    def _late_facts(self, mark: DirtyMark, known: Progress | None) -> list[NewFact]:
-        if known is None or mark.dirty_since is None:
-            return []
+    def _find_what_came(self, mark: DirtyMark, known: Progress | None) -> None:
+        if known is None:
+            return
         end = start_of_day(known.rolled_to + ONE_DAY, self._options.zone)
-        return self._books.new_facts(mark.dirty_since, end, known.seen_fact_no, self._options.usd_like) if mark.dirty_since < end else []
+        if mark.dirty_since is not None and mark.dirty_since < end:
+            self.late = self._books.new_facts(mark.dirty_since, end, known.seen_fact_no)
+        self._rates = [(currency, least, min(most, end - 1)) for currency, least, most in self._books.rates_since(known.seen_fact_no) if least < end]
 
-    def _restart(self, mark: DirtyMark, known: Progress | None, valuation: str, late: Sequence[NewFact], beginning: Date) -> tuple[Date | None, str]:
-        """From which day everything has to be read anew, if at all, and why."""
+    def _restart(self, mark: DirtyMark, known: Progress | None, whole: bool, beginning: Date) -> tuple[Date | None, Late | None]:
+        """From which day facts have to be read anew, if at all, and what came there where nothing else asks for it."""
         zone = self._options.zone
         if known is None:
-            return beginning, "first rollup"
-        if self._rebuild:
-            return beginning, "rebuild"
-        if known.options_digest != self._options.digest:
-            return beginning, "options changed"
-        if known.valuation != valuation:
-            return beginning, "the account has snapshots now" if valuation == "snapshots" else "the account has no snapshot any more"
-        candidates: list[tuple[Date, str]] = []
+            self.cause = "first rollup"
+            return beginning, None
+        if whole:
+            self.cause = "rebuild" if self._asked.rebuild else "options changed"
+            return beginning, None
+        forced: list[tuple[Date, str]] = []
         if known.stale_from is not None:
-            candidates.append((known.stale_from, "rebuild"))
-        if self._overwrite_by_hand and not self._continuing and (oldest := self._books.oldest_by_hand()) is not None:
-            candidates.append((max(oldest, beginning), "rows saved by hand are replaced"))
-        if self._start is not None and self._start <= known.rolled_to:
-            candidates.append((max(self._start, beginning), "asked for"))
+            forced.append((known.stale_from, self._asked.cause if self._asked.continuing else "rebuild"))
+        if self._asked.overwrite_by_hand and not self._asked.continuing and (oldest := self._books.oldest_by_hand()) is not None:
+            forced.append((max(oldest, beginning), "rows saved by hand are replaced"))
+        if self._asked.start is not None and self._asked.start <= known.rolled_to:
+            forced.append((max(self._asked.start, beginning), "asked for"))
         if mark.recheck_since is not None and mark.recheck_since < start_of_day(known.rolled_to + ONE_DAY, zone):
-            candidates.append((day_of(mark.recheck_since, zone), "records changed in place"))
-        if valuation == "books" and known.withheld_from is not None and mark.dirty_since is not None and not self._continuing:
-            candidates.append((known.withheld_from, "a rate was missing"))
-        if self._rates_since is not None:
-            if self._rates_since < start_of_day(known.rolled_to + ONE_DAY, zone):
-                candidates.append((max(day_of(self._rates_since, zone), beginning), "late rates"))
-            if known.withheld_from is not None:
-                candidates.append((known.withheld_from, "a rate was missing"))
-        if late and (candidates or known.estimates or valuation == "books" or any(f.needs_rate for f in late)):
-            # What a late record tells of rates may bear on everything after it.
-            candidates.append((day_of(min(f.instant for f in late), zone), "late facts"))
-        return min(candidates, default=(None, "late facts"))
+            forced.append((day_of(mark.recheck_since, zone), "records changed in place"))
+        came = [day_of(f.instant, zone) for f in self.late if f.kind != "metrics"]
+        rates = [(day_of(least, zone), day_of(most, zone)) for _, least, most in self._rates]
+        starts = [*forced, *((day, "late facts") for day in came), *((max(day, beginning), "late rates") for day, _ in rates)]
+        if not starts:
+            self.cause = "late facts"
+            return None, None
+        first, self.cause = min(starts)
+        self.late = [*self.late, *(f for f in self._asked.late if f not in self.late)]
+        if forced:
+            return first, None
+        return first, Late(max([*came, *(day for _, day in rates)]), {currency: most for currency, _, most in self._rates})
+
+    def _touched(self, snapshots_from: Date | None, known: Progress | None) -> Touched | None:
+        """Rows that may differ though no fact behind them is read anew."""
+        if known is None:
+            return None
+        days = {day_of(f.instant, self._options.zone) for f in self.late if f.kind == "metrics"}
+        days = {day for day in days if snapshots_from is not None and snapshots_from <= day <= known.rolled_to}
+        if snapshots_from != known.snapshots_from:
+            change = min(d for d in (snapshots_from, known.snapshots_from) if d is not None)
+            if change <= known.rolled_to:
+                self.cause = self.cause or "snapshots begin on another day"
+                return Touched(change, known.rolled_to, days, anew=True)
+        return Touched(known.rolled_to + ONE_DAY, known.rolled_to, days) if days else None
 
     def _end_of_pass(self, first: Date) -> Date:
         instant = self._books.fill_instant_after(start_of_day(first, self._options.zone), FILLS_A_PASS)
@@ -210,23 +234,9 @@ class _Pass:
             return self._until
         return min(self._until, max(first, day_of(instant, self._options.zone) - ONE_DAY))
 
-    def _build_rows(self, replay: Replay, late: list[NewFact], first: Date, last: Date, valuation: str, known: Progress | None, *, anew: bool) -> None:
-        withheld_from = known.withheld_from if known is not None else None
-        if valuation == "books" and withheld_from is not None and withheld_from < first:
-            # The earlier passes of this run found it missing; the next run begins there.
-            self.changes.progress = self.changes.progress._replace(withheld_from=withheld_from, estimates=True)
-            self.changes.withheld_range = self.changes.replaced_rows = (first, last) if first <= last else None
-            return
-        # Rows that waited for a rate are tried again whenever something came.
-        start = first if withheld_from is None else min(first, withheld_from)
-        self.changes.withheld_range = (start, last) if start <= last else None
-        rows = RowBuilder(self._books, self._options, replay, self.changes, valuation)
-        stopped = rows.build(Touched.by(late, replay, self._options, start, last, anew=anew))
-        self.changes.progress = self.changes.progress._replace(withheld_from=stopped, estimates=self.changes.progress.estimates or replay.estimates)
-
     # -- what the rows say against what they said ----------------------------------------------------------------------
 
-    def _compare_figures(self, late: list[NewFact], cause: str) -> None:
+    def _compare_figures(self) -> None:
         """Keep of the figures only those that differ from the stored ones, and note what was revised."""
         changes = self.changes
         days = [*changes.figures, *changes.removed_rows]
@@ -240,33 +250,32 @@ class _Pass:
         if changes.only_days is not None:
             outside = {d for d in stored if not changes.only_days[0] <= d <= changes.only_days[1]}
             changes.removed_rows += sorted(outside - set(changes.removed_rows))
-        by_hand = {d for d, (source, _) in stored.items() if source == "manual" and not self._overwrite_by_hand}
+        by_hand = {d for d, (source, _) in stored.items() if source == "manual" and not self._asked.overwrite_by_hand}
         gone = [d for d in changes.removed_rows if d in stored and stored[d][0] == "rollup" and d not in changes.figures]
         differing = {d: f for d, f in changes.figures.items() if d not in by_hand and stored.get(d) != ("rollup", f)}
         self.kept_by_hand = sum(d in by_hand for d in changes.figures)
         known = self._books.progress()
         for day, figures in differing.items():
             before = stored[day][1] if day in stored else None
-            if before is not None or (known is not None and day <= known.rolled_to and known.withheld_from is None):
-                changes.revisions.append(self._revision(day, before, figures, late, cause))
+            if before is not None or (known is not None and day <= known.rolled_to):
+                changes.revisions.append(self._revision(day, before, figures))
             self.added += before is None
-        changes.revisions += [self._revision(day, stored[day][1], None, late, cause) for day in gone]
+        changes.revisions += [self._revision(day, stored[day][1], None) for day in gone]
         changes.figures, changes.removed_figures = differing, gone
 
-    def _revision(self, day: Date, before: Figures | None, after: Figures | None, late: list[NewFact], cause: str) -> Revision:
+    def _revision(self, day: Date, before: Figures | None, after: Figures | None) -> Revision:
         zone = self._options.zone
-        causes = [f for f in late if day_of(f.instant, zone) <= day]
+        causes = [f for f in self.late if day_of(f.instant, zone) <= day]
         named = [{"kind": f"void of {f.kind}" if f.voided else f.kind, "id": f.record_id, "instant": f.instant} for f in causes[:FACTS_NAMED]]
         if len(causes) > FACTS_NAMED:
             named.append({"more": len(causes) - FACTS_NAMED})
-        return Revision(self._books.account_id, day, self._now, _named(before), _named(after), "late facts" if causes else cause, named)
+        return Revision(self._books.account_id, day, self._now, _named(before), _named(after), "late facts" if causes else self.cause, named)
 
-    def _is_idle(self, mark: DirtyMark) -> bool:
+    def _is_idle(self, mark: DirtyMark, known: Progress) -> bool:
         """Whether there is nothing to commit: a quiet account costs no fsync."""
         c = self.changes
-        return mark.dirty_since is None and mark.recheck_since is None and self._rates_since is None and not (
-            c.figures or c.rows or c.removed_rows or c.positions or c.closes or c.rates or c.withheld or c.trades
-        )  # fmt: skip
+        same = mark.dirty_since is None and mark.recheck_since is None and not self._rates and known.stale_from is None and not self._asked.rebuild
+        return same and not (c.figures or c.rows or c.removed_rows or c.closes or c.rates or c.withheld or c.trades or c.oddities or c.only_days)
 
 
 def _named(figures: Figures | None) -> dict[str, object] | None:

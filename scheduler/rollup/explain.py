@@ -8,16 +8,13 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
-from persistence.books.account_facts import FillRow, FlowRecord
-from persistence.books.account_history import AccountBooks
+from persistence.books.account_history import AccountBooks, FlowShown
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Charge
 from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import ONE
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, RollupRow, Withheld
 from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.disposals import realised_by_fact
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.trades import TradeFill, realised
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Explanation:
     reported: dict[str, Any]
     row: RollupRow | None
     previous: RollupRow | None
-    flows: list[FlowRecord]
+    flows: list[FlowShown]
     trades: list[tuple[Date, ClosedTrade]]
     fills: list[dict[str, Any]]
     withheld: list[Withheld]
@@ -46,21 +43,20 @@ def explain(database: DatabaseManager, account_id: str, options: RollupOptions, 
         source, figures = books.figures_from(date).get(date, (None, None))
         row = next(iter(r for r in books.rows_from(date) if r.date == date), None)
         previous = books.row_before(date)
-        progress = books.progress()
         start, end = start_of_day(date, options.zone), end_of_day(date, options.zone)
-        flows = _flows(books, options, previous, row) if row is not None else books.flows(start - 1, end, options.usd_like)
+        flows = _flows(books, options, previous, row) if row is not None else books.flows_shown(start - 1, end)
         trades = list(books.trades(previous and previous.date, date))
         return Explanation(
-            account_id, date, source, progress and progress.valuation, dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
-            reported_figures(books, start, end + 1), row, previous, flows, trades, _fills(books, options, start, end + 1), withheld,
+            account_id, date, source, None if row is None else "books" if row.close_fact_no is None else "snapshots", dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
+            reported_figures(books, start, end + 1), row, previous, flows, trades, _fills(books, options, date, start, end + 1), withheld,
         )  # fmt: skip
 
 
-def _flows(books: AccountBooks, options: RollupOptions, previous: RollupRow | None, row: RollupRow) -> list[FlowRecord]:
+def _flows(books: AccountBooks, options: RollupOptions, previous: RollupRow | None, row: RollupRow) -> list[FlowShown]:
     """The flows of the row's interval."""
     if previous is not None:
-        return books.flows(previous.close_at, row.close_at, options.usd_like)
-    found = books.flows(-1, row.close_at, options.usd_like)
+        return books.flows_shown(previous.close_at, row.close_at)
+    found = books.flows_shown(-1, row.close_at)
     first = None if row.close_fact_no is None else books.first_snapshot(start_of_day(row.date, options.zone), row.close_at + 1)
     opened_at = row.close_at if first is None else first.instant
     if options.opening_value is not None or any(f.amount > 0 and f.instant <= opened_at for f in found):
@@ -75,13 +71,10 @@ def reported_figures(books: AccountBooks, start: int, end: int) -> dict[str, Any
     return {} if text is None else json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
-def _fills(books: AccountBooks, options: RollupOptions, start: int, end: int) -> list[dict[str, Any]]:
+def _fills(books: AccountBooks, options: RollupOptions, date: Date, start: int, end: int) -> list[dict[str, Any]]:
     """The fills of a day with what each realised, by the cost basis of the options."""
     today = list(books.fills(start, end))
-    gains: dict[int, Decimal | None] = {}
-    for position in sorted({row.position for row in today}):
-        history = (_trade_fill(row, options) for row in books.fills(books.opened_at(position, start), end) if row.position == position)
-        gains.update((r.fact_no, r.usd) for r in realised(history, options.cost_basis))
+    gains = realised_by_fact(books, options, date, date)
     return [
         {
             "fill_id": row.fill_id, "instant": row.instant, "symbol": row.symbol, "side": row.side, "quantity": row.quantity, "price": row.price,
@@ -89,13 +82,3 @@ def _fills(books: AccountBooks, options: RollupOptions, start: int, end: int) ->
         }
         for row in today
     ]  # fmt: skip
-
-
-def _trade_fill(row: FillRow, options: RollupOptions) -> TradeFill:
-    cash_currency = row.settle or row.quote
-    rate = Decimal(row.quote_rate) if row.quote_rate is not None else ONE if cash_currency in options.usd_like else None
-    fee = () if row.fee in (None, "0") else (Charge(row.fee_currency, Decimal(str(row.fee)), None if row.fee_rate is None else Decimal(row.fee_rate)),)
-    return TradeFill(
-        row.fact_no, row.instant, row.position, row.side == "buy", Decimal(row.quantity), Decimal(row.price), Decimal(row.cash),
-        ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base, cash_currency, fee, rate, row.settle is not None, bool(row.inverse),
-    )  # fmt: skip

@@ -12,13 +12,14 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from persistence.domain.conventions import USD_LIKE
-from persistence.domain.money import ONE, ZERO, canonical
+from persistence.domain.money import ONE, canonical
 
 
 @dataclass(frozen=True)
 class RollupOptions:
     """The options of one account. `annualization` is observations a year; `risk_free_rate` is annual; `window_days` None means
-    since inception; `opening_value` is what the account was worth before its first record, where that is known.
+    since inception; `opening_value` is what the account was worth before its first record, where that is known. What a reducing fill leaves
+    is dust below `dust_notional_usd` and below `dust_share` of the trade's largest size. `pairs`: notations of instruments.
     """
 
     timezone: str = "UTC"
@@ -30,11 +31,13 @@ class RollupOptions:
     cost_basis: str = "wac"
     trade_grouping: str = "flat_to_flat"
     min_base_usd: Decimal = ONE
-    dust_notional_usd: Decimal = ZERO
+    dust_notional_usd: Decimal = ONE
+    dust_share: Decimal = Decimal("0.01")
     min_observations: int = 2
     valuation: str = "auto"
     opening_value: Decimal | None = None
     usd_like: frozenset[str] = frozenset(USD_LIKE)
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -74,21 +74,25 @@ def sortino_ratio(series: Series, options: RollupOptions) -> float | None:
 
 
 class TradeSums(NamedTuple):
-    """Closed trades added up. `profit` and `loss` are both positive; a breakeven trade counts in `trades` alone."""
+    """Closed trades added up. `profit` and `loss` are both positive; a breakeven trade counts in `trades` alone, one whose profit cannot be
+    told in `untold` besides."""
 
     profit: Decimal = ZERO
     loss: Decimal = ZERO
     wins: int = 0
     losses: int = 0
     trades: int = 0
+    untold: int = 0
 
     def plus(self, other: TradeSums) -> TradeSums:
         return TradeSums(
             EXACT.add(self.profit, other.profit), EXACT.add(self.loss, other.loss), self.wins + other.wins, self.losses + other.losses,
-            self.trades + other.trades,
+            self.trades + other.trades, self.untold + other.untold,
         )  # fmt: skip
 
-    def with_trade(self, pnl: Decimal) -> TradeSums:
+    def with_trade(self, pnl: Decimal | None) -> TradeSums:
+        if pnl is None:
+            return self._replace(trades=self.trades + 1, untold=self.untold + 1)
         if pnl > 0:
             return self._replace(profit=EXACT.add(self.profit, pnl), wins=self.wins + 1, trades=self.trades + 1)
         if pnl < 0:
@@ -97,10 +101,10 @@ class TradeSums(NamedTuple):
 
 
 def win_rate(sums: TradeSums) -> float | None:
-    """Trades with a profit over all trades; None without any."""
-    return sums.wins / sums.trades if sums.trades else None
+    """Trades with a profit over all trades; None without any, or where the profit of one cannot be told."""
+    return sums.wins / sums.trades if sums.trades and not sums.untold else None
 
 
 def profit_factor(sums: TradeSums) -> float | None:
-    """Gross profit over gross loss; 0 with losses alone, None without a losing trade."""
-    return float(sums.profit / sums.loss) if sums.losses else None
+    """Gross profit over gross loss; 0 with losses alone, None without a losing trade, or where the profit of one cannot be told."""
+    return float(sums.profit / sums.loss) if sums.losses and not sums.untold else None

@@ -1,403 +1,586 @@
-"""Fills and flows read day by day: the trades they close, the positions, rates and holdings at the end of each day.
+"""Facts read day by day, in their order: the trades they close, and what is remembered at the end of each day to go on from.
 
-Two ways through: `everything` over whole days, and `late` for a few facts among days that were read before, which follows only
-the symbols concerned and stops as soon as a day ends as it ended before.
+`Replay.run` reads whole days. Where late facts came among days that were read before, it stops at the end of the first day from which
+nothing can differ: everything ends as it ended before, no rate that came counts any longer, and what is held more or less of is nothing
+that anything depends on.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date as Date
-from decimal import Context, Decimal
-from typing import Any
+from decimal import Decimal
+from heapq import merge
+from typing import NamedTuple
 
-from persistence.books.account_facts import FillRow, FlowRecord
-from persistence.books.account_history import AccountBooks, ContractValue, KnownRate
+from persistence.books.account_facts import EntryRow, FeeRow, FillRow, FlowRow
+from persistence.books.account_history import AccountBooks, ContractValue, DayClose
 from persistence.domain.facts import Charge
 from persistence.domain.facts.fill import more_charges
 from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, ONE, ZERO
-from persistence.domain.rollup import ClosedTrade, NewFact
+from persistence.domain.money import EXACT, ONE, QUOTIENT, ZERO, canonical
+from persistence.domain.rollup import PAR, ClosedTrade, FlowValue, KnownRate, Oddity, UsdRate, name_and_kind
 from persistence.repositories.rollups import Changes
-from scheduler.rollup.days import ONE_DAY, Calendar, day_of
+from scheduler.rollup.assets import Asset, lots_of
+from scheduler.rollup.days import ONE_DAY, Calendar
+from scheduler.rollup.lots import Origin, Queue, Taken
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.said_rates import SaidRates
-from scheduler.rollup.trades import Position, TradeFill
+from scheduler.rollup.rates import Rates
+from scheduler.rollup.trades import RatedCharge, TradeFill, effect
 
-#: Quotients are taken to this many digits.
-_QUOTIENT = Context(prec=50)
+_minus = EXACT.minus
+#: Categories that are capital: they cross the account's boundary and are no profit.
+CAPITAL = frozenset({"external", "transfer"})
 
-#: Kinds that move money, and so the holdings of their day.
-_MOVING = {"fill", "fee", "deposit", "withdrawal", "transaction", "adjustment"}
+
+_Other = FlowRow | FeeRow | EntryRow
+
+
+class Moved(NamedTuple):
+    """One movement of an asset, for who wants to know: `value` in USD is signed as the amount is."""
+
+    asset: str
+    amount: Decimal
+    value: Decimal | None
+    origin: Origin
+    taken: tuple[Taken, ...]
+    record: str
+
+
+@dataclass(slots=True)
+class Late:
+    """What came among days that were read before: `reach` is the day of the last of it, `rates` the instant of the last rate record of each
+    currency."""
+
+    reach: Date
+    rates: dict[str, int] = field(default_factory=dict)
+
+
+class _Day(NamedTuple):
+    """What was found out for the end of a day, or is stored for it."""
+
+    closes: dict[str, DayClose]
+    rates: dict[str, KnownRate]
+    contracts: dict[str, ContractValue]
 
 
 class Replay:
-    """What a pass found out about trades, positions, rates and holdings; `changes` takes what has to be stored."""
+    """One reading of an account's facts. `changes` takes what has to be stored, `listener` hears of every movement."""
 
-    def __init__(self, books: AccountBooks, options: RollupOptions, changes: Changes, progress: Callable[[Date], None]) -> None:
+    def __init__(
+        self,
+        books: AccountBooks,
+        options: RollupOptions,
+        changes: Changes,
+        first: Date,
+        *,
+        progress: Callable[[Date], None] = lambda _: None,
+        listener: Callable[[Moved], None] | None = None,
+    ) -> None:
         self._books = books
         self._options = options
         self._changes = changes
+        self.first = first
         self._progress = progress
-        self._positions: dict[str, Position] = {}
-        self._rates: dict[str, KnownRate | None] = {}
-        self._said: SaidRates | None = None
-        self._today = Date.min
-        #: Fills whose price is the latest rate of their base, not worked out yet.
-        self._prices: dict[str, TradeFill] = {}
-        #: Trades that differ from the stored ones: whole days, or the days of single symbols.
-        self._replaced: tuple[Date, Date] | None = None
-        self._replaced_positions: set[tuple[Date, str]] = set()
+        self._listener = listener
+        self._assets: dict[str, Asset] = {}
+        self._touched: set[str] = set()
+        self._day = first
+        self._rates = Rates(options.usd_like, lambda currency: books.rate_before(currency, first), books.said_at)
+        self._contracts: dict[str, ContractValue] = {}
+        self._later_fees: dict[int, list[Charge]] = {}
+        self._renamed: set[int] = set()
         self._trades: dict[Date, list[ClosedTrade]] = defaultdict(list)
         self._trade_days: list[Date] = []
-        #: Flows without a rate of their own → what they were valued at.
-        self.flow_rates: dict[int, Decimal | None] = {}
-        self.estimates = False
-        self.changed_trade_days: set[Date] = set()
-        self.rates_of_day: dict[Date, dict[str, KnownRate]] = {}
-        self.closings_of_day: dict[Date, dict[str, Decimal]] = {}
-        self.contract_values_of_day: dict[Date, dict[str, ContractValue]] = {}
-        self._later_fees: Mapping[int, list[Charge]] = {}
+        #: What is known of the ends of days from the first on: found out, and beyond the last that was read as it is stored.
+        self.days: dict[Date, _Day] = {}
+        self.flow_values: list[tuple[Date, FlowValue]] = []
+        self.last = first - ONE_DAY
+        #: Whether what is held at the ends of the days beyond differs from what was stored.
+        self.shifted = False
+        #: Whether the reading ended before its time, because nothing after it can differ.
+        self.met = False
 
-    # -- whole days --------------------------------------------------------------------------------------------------
+    # -- days --------------------------------------------------------------------------------------------------------
 
-    def everything(self, first: Date, last: Date, *, stored_beyond: bool) -> None:
-        """Read all of [first, last] anew, from what was left before `first`. `stored_beyond`: earlier passes left rows there."""
-        books, options, zone = self._books, self._options, self._options.zone
+    def run(self, last: Date, late: Late | None = None) -> Date:
+        """Read the days up to `last`, from what was left before the first. Returns the last day that was read."""
+        books, zone, first = self._books, self._options.zone, self.first
         start, end = start_of_day(first, zone), end_of_day(last, zone) + 1
-        self._replaced = self._changes.replaced_days = first, last
-        calendar = Calendar(zone)
-        flows = books.flows(start - 1, end - 1, options.usd_like, capital=False)
-        flow_at = 0
-        day: Date | None = None
-        touched: set[str] = set()
+        stored = _Stored(books, first) if late is not None else None
         self._later_fees = books.later_fees(start, end)
-        for row in books.fills(start, end):
+        calendar = Calendar(zone)
+        day: Date | None = None
+        for row in self._facts(start, end):
             today = calendar.day_of(row.instant)
-            while flow_at < len(flows) and flows[flow_at].place < row.place:
-                day = self._turn(day, day_of(flows[flow_at].instant, zone), touched)
-                self._value_flow(flows[flow_at], first)
-                flow_at += 1
-            day = self._turn(day, today, touched)
-            fill = self._fill(row, first)
-            position = self._positions.get(fill.position)
-            if position is None:
-                position = self._positions[fill.position] = Position.restore(fill.position, books.position_before(fill.position, first))
-            touched.add(fill.position)
-            self._trades[today] += position.apply(fill, options)
-        for flow in flows[flow_at:]:
-            day = self._turn(day, day_of(flow.instant, zone), touched)
-            self._value_flow(flow, first)
-        self._turn(day, last + ONE_DAY, touched)
-        self._store_trades((d, key) for d in self._trades if d >= first for key in sorted({t.position for t in self._trades[d]}))
-        if stored_beyond:
-            self._clear_stored(first, last)
-        self._trade_days = sorted(d for d, trades in self._trades.items() if trades)
-        self._close_currencies(first, last, stored_beyond)
+            if today != day:
+                if day is not None and self._end_day(day, stored, late):
+                    return self._done(day, stored)
+                day = self._day = today
+            if type(row) is FillRow:
+                self._take_fill(row)
+            elif type(row) is FlowRow:
+                self._take_flow(row)
+            elif type(row) is FeeRow:
+                self._take_fee(row)
+            else:
+                assert type(row) is EntryRow
+                self._take_entry(row)
+        if day is not None and self._end_day(day, stored, late):
+            return self._done(day, stored)
+        return self._done(last, stored)
 
-    def _turn(self, day: Date | None, today: Date, touched: set[str]) -> Date:
-        """End `day` where `today` is another one."""
-        if day is None or day == today:
-            self._today = today
-            return today
-        self._settle_prices()
-        self._today = today
-        for key in touched:
-            self._changes.positions[key, day] = self._positions[key].text()
-        touched.clear()
-        for currency, rate in self.rates_of_day.get(day, {}).items():
-            self._changes.rates[currency, day] = rate
-        for contract, value in self.contract_values_of_day.get(day, {}).items():
-            self._changes.contract_values[contract, day] = value
+    def _facts(self, start: int, end: int) -> Iterator[FillRow | _Other]:
+        """Everything that moves money in [start, end), in the order of facts."""
+        books = self._books
+        rows: tuple[Iterator[_Other], ...] = books.flow_rows(start, end), books.fee_rows(start, end), books.entry_rows(start, end)
+        others = merge(*rows, key=lambda row: row.place)
+        waiting = next(others, None)
+        for fill in books.fills(start, end):
+            while waiting is not None and waiting.instant <= fill.instant and waiting.place < fill.place:
+                yield waiting
+                waiting = next(others, None)
+            yield fill
+        if waiting is not None:
+            yield waiting
+            yield from others
+
+    def _end_day(self, day: Date, stored: _Stored | None, late: Late | None) -> bool:
+        """Remember how a day ended. True where nothing after it can differ."""
+        closes = {}
+        for key in self._touched:
+            asset = self._assets[key]
+            moved, depends = asset.end_day()
+            closes[key] = DayClose(moved, asset.balance, asset.debt, asset.text(), depends)
+        self._touched.clear()
+        self.days[day] = _Day(closes, dict(self._rates.new), dict(self._contracts))
+        self._rates.new.clear()
+        self._contracts.clear()
         self._progress(day)
-        return today
+        self.met = stored is not None and late is not None and stored.meets(self, day, late)
+        return self.met
 
-    def _clear_stored(self, first: Date, last: Date) -> None:
-        """What earlier passes kept for these days and this one did not find again."""
-        for key in self._books.positions_kept(first, last):
-            self._changes.positions.setdefault(key, None)
-        for key in self._books.rates_kept(first, last):
-            self._changes.rates.setdefault(key, None)
-        for key in self._books.contract_values_kept(first, last):
-            self._changes.contract_values.setdefault(key, None)
-
-    # -- late facts --------------------------------------------------------------------------------------------------
-
-    def late(self, facts: list[NewFact], last: Date) -> None:
-        """Read again what facts among the days up to `last` changed. None of them needs a rate that it does not carry."""
-        zone = self._options.zone
-        waiting: dict[Date, set[str]] = defaultdict(set)
-        for fact in facts:
-            if fact.position is not None:
-                waiting[day_of(fact.instant, zone)].add(fact.position)
-        rate_days = {day_of(f.instant, zone) for f in facts}
-        active: dict[str, Position] = {}
-        day = min(waiting, default=None)
-        while day is not None and day <= last:
-            for key in waiting.pop(day, ()):
-                if key not in active:
-                    active[key] = Position.restore(key, self._books.position_before(key, day))
-            self._replay_day(day, active)
-            day = self._next_day(day, waiting, bool(active))
-        for day in sorted(rate_days):
-            self._rates_of(day)
-        moving = sorted({day_of(f.instant, zone) for f in facts if f.kind in _MOVING})
-        self._move_closings({d: self._books.movements(start_of_day(d, zone), end_of_day(d, zone) + 1) for d in moving}, stored=True)
-        self._positions.update(active)
-
-    def _next_day(self, day: Date, waiting: dict[Date, set[str]], following: bool) -> Date | None:
-        candidates = list(waiting)
-        if following:
-            instant = self._books.next_fill_at(end_of_day(day, self._options.zone) + 1)
-            if instant is not None:
-                candidates.append(day_of(instant, self._options.zone))
-        return min(candidates, default=None)
-
-    def _replay_day(self, day: Date, active: dict[str, Position]) -> None:
-        """One day of the active symbols; those that end it as they ended it before are no longer active."""
-        zone = self._options.zone
-        closed: dict[str, list[ClosedTrade]] = {key: [] for key in active}
-        touched = set()
-        start, end = start_of_day(day, zone), end_of_day(day, zone) + 1
-        self._later_fees = self._books.later_fees(start, end)
-        for row in self._books.fills(start, end):
-            if (key := row.position) in active:
-                touched.add(key)
-                closed[key] += active[key].apply(self._fill(row, day), self._options)
-        for key, trades in closed.items():
-            if trades != self._books.trades_of(day, key):
-                self._replaced_positions.add((day, key))
-                self._changes.replaced_trades.append((day, key))
-                self._trades[day] += trades
-                self.changed_trade_days.add(day)
-                self._store_trades([(day, key)])
-        for key in list(active):
-            state = active[key].text()
-            before = self._books.position_before(key, day + ONE_DAY)
-            kept = self._books.position_on(key, day)
-            if key in touched:
-                if kept != state:
-                    self._changes.positions[key, day] = state
-            elif kept is not None:
-                self._changes.positions[key, day] = None
-            if state == before:
-                del active[key]
+    def _done(self, last: Date, stored: _Stored | None) -> Date:
+        changes, first = self._changes, self.first
+        self.last, changes.replaced_days = last, (first, last)
+        for day, found in self.days.items():
+            changes.closes += [(key, day, close) for key, close in found.closes.items()]
+            changes.rates += [(currency, day, rate) for currency, rate in found.rates.items()]
+            changes.contract_values += [(contract, day, value) for contract, value in found.contracts.items()]
+        changes.flow_values = self.flow_values
+        for asset in self._assets.values():
+            if isinstance(asset.lots, Queue):
+                changes.lots += [(asset.key, lot) for lot in asset.lots.new]
+        for day, trades in self._trades.items():
+            numbers: dict[str, int] = defaultdict(int)
+            for trade in trades:
+                numbers[trade.position] += 1
+                changes.trades.append((day, trade.position, numbers[trade.position], trade))
         self._trade_days = sorted(self._trades)
+        if stored is not None:
+            self.shifted = stored.shift(self, last, changes)
+        return last
 
-    def _rates_of(self, day: Date) -> None:
-        """The last rates of a day, read anew."""
-        zone = self._options.zone
-        start, end = start_of_day(day, zone), end_of_day(day, zone) + 1
-        told: list[tuple[Any, list[tuple[str, Decimal]]]] = []
-        values: dict[str, ContractValue] = {}
-        self._later_fees = self._books.later_fees(start, end)
-        for row in self._books.fills(start, end):
-            fill = self._fill(row, day)
-            told.append((row.place, _told(fill, gives_quote=row.quote_rate is not None, given=_given_charges(row, self._later_fees))))
-            if fill.is_contract:
-                values[fill.position] = _contract_value(fill)
-        told += [
-            (f.place, [(f.currency, f.rate)])
-            for f in self._books.flows(start - 1, end - 1, self._options.usd_like, capital=False)
-            if f.given and f.rate is not None
-        ]
-        found: dict[str, KnownRate] = {}
-        for place, pairs in sorted(told):
-            found.update((c, KnownRate(place[0], r)) for c, r in pairs if c not in self._options.usd_like)
-        self._changes.rates.update(dict.fromkeys(self._books.rates_kept(day, day)))
-        self._changes.contract_values.update(dict.fromkeys(self._books.contract_values_kept(day, day)))
-        self._changes.contract_values.update({(contract, day): value for contract, value in values.items()})
-        self._changes.rates.update({(currency, day): rate for currency, rate in found.items()})
+    # -- facts -------------------------------------------------------------------------------------------------------
 
-    # -- trades ------------------------------------------------------------------------------------------------------
+    def _take_fill(self, row: FillRow) -> None:
+        at, cash_currency, is_contract = row.instant, row.settle or row.quote, row.settle is not None
+        rates, options = self._rates, self._options
+        quantity, cash = Decimal(row.quantity), Decimal(row.cash)
+        estimated = False
+        if row.quote_rate is None:
+            rate = rates.at(cash_currency, at)
+            estimated = cash_currency not in options.usd_like
+        else:
+            rate = PAR if row.quote_rate == "1" else UsdRate(Decimal(row.quote_rate))
+            rates.learn(cash_currency, rate, at, carried=True)
+        charges: tuple[RatedCharge, ...] = ()
+        own = 0
+        if row.fee not in (None, "0") or row.more_fees is not None or row.fact_no in self._later_fees:
+            given = _given_charges(row)
+            own = len(given)
+            for charge in given:
+                if charge.usd_rate is not None and charge.currency != cash_currency:
+                    rates.learn(charge.currency, UsdRate(charge.usd_rate), at, carried=True)
+            charges, guessed = self._rated((*given, *self._later_fees.get(row.fact_no, ())), row, cash_currency)
+            estimated = estimated or guessed
+        price = Decimal(row.price)
+        fill = TradeFill(
+            row.fact_no, at, row.position, row.side == "buy", quantity, price, cash, ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base,
+            cash_currency, charges, rate, is_contract, bool(row.inverse), estimated,
+        )  # fmt: skip
+        base, quote = self._asset(row.position if is_contract else row.base), self._asset(cash_currency)
+        signed = cash if fill.is_buy == fill.inverse else _minus(cash)
+        amount = quantity if fill.is_buy else _minus(quantity)
+        closed = base.trade(fill, effect(fill)[0] if charges else amount, options)
+        if is_contract:
+            base.count(amount)
+            quote.count(signed)
+            quote.open_cash = EXACT.add(quote.open_cash, signed)
+            self._contracts[fill.position] = _contract_value(fill)
+        else:
+            worth = None if rate is None else rate.of(cash)
+            # A zero costs nothing, whatever the rate: what it brings has no cost.
+            worth = ZERO if not cash else worth
+            self._move(base, amount, worth if fill.is_buy or worth is None else _minus(worth), Origin(at, row.fact_no, "fill" if fill.is_buy else "sale"))
+            if rate is PAR and self._listener is None and quote.is_plain:
+                quote.count(signed)
+            elif cash:
+                value = worth if worth is None or fill.is_buy == fill.inverse else _minus(worth)
+                self._move(quote, signed, value, Origin(at, row.fact_no, "spent" if signed < 0 else "fill"))
+            rates.teach(row.base, cash_currency, price, rate, at)
+        for rated in charges[:own]:
+            self._charge(rated, at, row.fact_no)
+        if not is_contract:
+            base.settle()
+        quote.settle()
+        for trade, brought in closed:
+            self._trades[self._day].append(trade)
+            if trade.pnl is None:
+                self._untold(trade, row, cash_currency)
+            if is_contract:
+                quote.open_cash = EXACT.subtract(quote.open_cash, brought)
+                quote.balance = EXACT.subtract(quote.balance, brought)
+                quote.moved = EXACT.subtract(quote.moved, brought)
+                if brought:
+                    self._move(quote, brought, None if rate is None else rate.of(brought), Origin(at, row.fact_no, "contract"))
+                    quote.settle()
+
+    def _rated(self, given: tuple[Charge, ...], row: FillRow, cash_currency: str) -> tuple[tuple[RatedCharge, ...], bool]:
+        """The fees of a fill, each with a rate where it needs one; and whether one was estimated."""
+        charges, estimated = [], False
+        for charge in given:
+            rate = None if charge.usd_rate is None else UsdRate(charge.usd_rate)
+            if rate is None and charge.currency != cash_currency and (row.settle is not None or charge.currency != row.base):
+                rate = self._rates.at(charge.currency, row.instant)
+                estimated = estimated or charge.currency not in self._options.usd_like
+            charges.append(RatedCharge(charge.currency, charge.amount, rate))
+        return tuple(charges), estimated
+
+    def _charge(self, charge: RatedCharge, at: int, fact_no: int) -> None:
+        """Book a fee: lots go at its value of that instant."""
+        asset = self._asset(charge.currency)
+        rate = charge.rate or self._rates.at(charge.currency, at)
+        amount = _minus(charge.amount)
+        if rate is PAR and self._listener is None and asset.is_plain:
+            asset.count(amount)
+            return
+        self._move(asset, amount, None if rate is None else rate.of(amount), Origin(at, fact_no, "fee" if charge.amount > 0 else "rebate"))
+        asset.settle()
+
+    def _take_fee(self, row: FeeRow) -> None:
+        rate = None if row.usd_rate is None else UsdRate(Decimal(row.usd_rate))
+        if rate is not None:
+            self._rates.learn(row.currency, rate, row.instant, carried=True)
+        self._charge(RatedCharge(row.currency, Decimal(row.amount), rate), row.instant, row.fact_no)
+
+    def _take_entry(self, row: EntryRow) -> None:
+        amount = Decimal(row.amount)
+        if amount:
+            asset, rate = self._asset(row.currency), self._rates.at(row.currency, row.instant)
+            self._move(asset, amount, None if rate is None else rate.of(amount), Origin(row.instant, row.fact_no, "by hand"))
+            asset.settle()
+
+    def _take_flow(self, row: FlowRow) -> None:
+        at, key, comes = row.instant, row.key, row.direction == "deposit"
+        if row.usd_rate is not None:
+            rate: UsdRate | None = UsdRate(Decimal(row.usd_rate))
+            if row.fact_no not in self._renamed:
+                assert rate is not None
+                self._rates.learn(row.currency, rate, at, carried=True)
+        else:
+            rate = self._rates.at(row.currency, at) if row.kind == "currency" else None
+        asset = self._asset(key)
+        amount = Decimal(row.amount) if comes else _minus(Decimal(row.amount))
+        value = None if rate is None else rate.of(amount)
+        origin = Origin(at, row.fact_no, row.category if row.category not in CAPITAL else row.direction)
+        match row.category:
+            case "split":
+                self._split(asset, amount, origin, row)
+            case "loan" if comes:
+                asset.borrow(amount, value, origin)
+                self._heard(asset, amount, value, origin._replace(what="borrowed"), ())
+            case "loan":
+                self._repay(asset, amount, rate, origin, row)
+            case "rename":
+                self._rename(row, asset, amount, value, origin)
+            case category:
+                if category in CAPITAL:
+                    self._capital(row, amount, value)
+                self._move(asset, amount, value, origin)
+                asset.settle()
+                if row.symbol is not None:
+                    self._earn(row, value)
+        if row.fee is not None and row.fact_no not in self._renamed:
+            assert row.fee_currency is not None
+            self._charge(RatedCharge(row.fee_currency, Decimal(row.fee), None), at, row.fact_no)
+
+    def _capital(self, row: FlowRow, amount: Decimal, value: Decimal | None) -> None:
+        self.flow_values.append((self._day, FlowValue(row.fact_no, row.instant, amount, value)))
+        if value is None:
+            what = f"{row.direction} {row.record_id} of {canonical(abs(amount))} {row.currency}"
+            self._odd("rate missing", row.currency, row.fact_no, f"{what} has no USD rate: the profit since is withheld")
+
+    def _split(self, asset: Asset, amount: Decimal, origin: Origin, row: FlowRow) -> None:
+        found = asset.scale(amount, origin)
+        if found is None:
+            self._odd("split", row.currency, row.fact_no, f"{row.direction} {row.record_id} splits {row.currency}, of which nothing was held")
+            self._heard(asset, amount, ZERO, origin, ())
+            return
+        before, after = found
+        if row.kind == "contract":
+            known = self._contracts.get(asset.key) or self._books.contract_value_before(asset.key, self._day)
+            if known is not None:
+                self._contracts[asset.key] = known._replace(value=QUOTIENT.divide(EXACT.multiply(known.value, before), after))
+        elif row.currency not in self._options.usd_like and (rate := self._rates.at(row.currency, row.instant)) is not None:
+            self._rates.learn(row.currency, rate.times(before, after), row.instant)
+
+    def _repay(self, asset: Asset, amount: Decimal, rate: UsdRate | None, origin: Origin, row: FlowRow) -> None:
+        """Coins given back realise what they were worth when they were borrowed; more than the debt is an outflow."""
+        part, worth = asset.repay(_minus(amount))
+        beyond = EXACT.add(amount, part)
+        if beyond:
+            left = None if rate is None else rate.of(beyond)
+            self._capital(row, beyond, left)
+            worth = None if worth is None or left is None else EXACT.subtract(worth, left)
+            what = f"withdrawal {row.record_id} repays {canonical(_minus(beyond))} {row.currency} more than is owed; that counts as an outflow"
+            self._odd("loan", row.currency, row.fact_no, what)
+        self._move(asset, amount, None if worth is None else _minus(worth), origin._replace(what="repaid"))
+        asset.settle()
+
+    def _rename(self, row: FlowRow, asset: Asset, amount: Decimal, value: Decimal | None, origin: Origin) -> None:
+        """One asset under another code: both halves at once, where the first of them stands."""
+        if row.fact_no in self._renamed:
+            return
+        other = self._books.other_half(row)
+        if other is None:
+            what = f"{row.direction} {row.record_id} of category rename has no other half of the same reference and instant; it counts as a transfer"
+            self._odd("rename", row.currency, row.fact_no, what)
+            self._capital(row, amount, value)
+            self._move(asset, amount, value, origin)
+            asset.settle()
+            return
+        self._renamed.add(other.fact_no)
+        leaving, coming = (other, row) if amount > 0 else (row, other)
+        old, new = self._asset(leaving.key), self._asset(coming.key)
+        gone, come = Decimal(leaving.amount), Decimal(coming.amount)
+        held = old.counted
+        rate = self._rates.at(leaving.currency, row.instant)
+        if leaving.usd_rate is None and coming.usd_rate is None and rate is not None:
+            self._rates.learn(coming.currency, rate.times(gone, come), row.instant)
+        moves = min(gone, held) if held > 0 else ZERO
+        if moves:
+            into = come if moves == gone else QUOTIENT.divide(EXACT.multiply(come, moves), gone)
+            self._hand_over(old, new, moves, into, origin)
+        if (rest := EXACT.subtract(gone, moves)) > 0:
+            worth = None if rate is None else rate.of(rest)
+            self._move(old, _minus(rest), None if worth is None else _minus(worth), Origin(row.instant, leaving.fact_no, "rename"))
+            into = EXACT.subtract(come, ZERO if not moves else into)
+            self._move(new, into, worth, Origin(row.instant, coming.fact_no, "rename"))
+        old.settle()
+        new.settle()
+
+    def _hand_over(self, old: Asset, new: Asset, quantity: Decimal, into: Decimal, origin: Origin) -> None:
+        """Move lots and long positions at their cost: `quantity` of one asset becomes `into` of another."""
+        held = old.counted
+        given, left, received = old.lots.give(held, quantity), into, []
+        for n, (part, cost, opened_at) in enumerate(given, 1):
+            became = left if n == len(given) else QUOTIENT.divide(EXACT.multiply(part, into), quantity)
+            left = EXACT.subtract(left, became)
+            received.append((became, cost, opened_at))
+        new.lots.receive(received, origin)
+        for name in sorted(old.positions):
+            position = old.positions[name]
+            if position.quantity <= 0:
+                continue
+            part = position.quantity if quantity == held else QUOTIENT.divide(EXACT.multiply(position.quantity, quantity), held)
+            moved = position.give(part)
+            moved.scale(quantity, into)
+            base, _, quote = name.partition("/")
+            new.position(f"{name_and_kind(new.key)[0]}/{quote}" if quote and base else name).receive(moved)
+        for asset, amount in ((old, _minus(quantity)), (new, into)):
+            asset.count(amount)
+            asset.depends = True
+            self._heard(asset, amount, ZERO, origin, ())
+
+    def _earn(self, row: FlowRow, value: Decimal | None) -> None:
+        """Funding and the like count in the trade that is open in their instrument: a contract of that very symbol, else a spot pair."""
+        assert row.symbol is not None
+        for key, name in self._books.instruments_of(row.symbol, self._options.pairs):
+            position = self._asset(key, touch=False).positions.get(name)
+            if position is not None and position.is_open:
+                position.earn(value)
+                self._touched.add(key)
+                return
+        what = f"{row.direction} {row.record_id} of category {row.category} names {row.symbol}, in which no trade is open; it counts as income"
+        self._odd("funding", row.symbol, row.fact_no, what)
+
+    # -- details -----------------------------------------------------------------------------------------------------
+
+    def _asset(self, key: str, *, touch: bool = True) -> Asset:
+        asset = self._assets.get(key)
+        if asset is None:
+            closing, state = self._books.close_before(key, self.first)
+            read, first = self._books.lots_after, self.first
+            lots = lots_of(key, self._options, lambda key, date, number: read(key, date, number, first), lambda: self._day)
+            asset = self._assets[key] = Asset(key, state, closing, lots)
+        if touch:
+            self._touched.add(key)
+        return asset
+
+    def _move(self, asset: Asset, amount: Decimal, value: Decimal | None, origin: Origin) -> None:
+        taken = asset.change(amount, value, origin)
+        asset.depends = True
+        self._heard(asset, amount, value, origin, taken)
+
+    def _heard(self, asset: Asset, amount: Decimal, value: Decimal | None, origin: Origin, taken: tuple[Taken, ...]) -> None:
+        if self._listener is not None:
+            self._listener(Moved(asset.key, amount, value, origin, taken, ""))
+
+    def _odd(self, check: str, subject: str, fact_no: int, detail: str) -> None:
+        self._changes.oddities.append((self._day, Oddity(check, subject, fact_no, detail)))
+
+    def _untold(self, trade: ClosedTrade, row: FillRow, cash_currency: str) -> None:
+        what = f"the trade in {name_and_kind(trade.position)[0]} that fill {row.fill_id} closed has no USD rate for its cash in {cash_currency}, or for a fee"
+        self._odd("rate missing", cash_currency, row.fact_no, f"{what}: win rate and profit factor are withheld from then on")
+
+    # -- for rows ----------------------------------------------------------------------------------------------------
 
     def trades(self, after: Date | None, until: Date) -> Iterator[ClosedTrade]:
         """Trades dated in (after, until], as they are once the changes are stored."""
-        first, last = self._replaced or (Date.max, Date.min)
-        all_replaced = after is not None and first <= after + ONE_DAY and until <= last
-        for day, trade in () if all_replaced else self._books.trades(after, until):
-            if not first <= day <= last and (day, trade.position) not in self._replaced_positions:
-                yield trade
+        first, last = self.first, self.last
+        if after is None or after + ONE_DAY < first or until > last:
+            for day, trade in self._books.trades(after, until):
+                if not first <= day <= last:
+                    yield trade
         at = 0 if after is None else bisect_right(self._trade_days, after)
         while at < len(self._trade_days) and self._trade_days[at] <= until:
             yield from self._trades[self._trade_days[at]]
             at += 1
 
-    def _store_trades(self, keys: Iterable[tuple[Date, str]]) -> None:
-        for day, key in keys:
-            ours = [t for t in self._trades[day] if t.position == key]
-            self._changes.trades += [(day, key, number, trade) for number, trade in enumerate(ours, 1)]
+    def flows(self, after: int, until: int) -> list[FlowValue]:
+        """Capital that came or left in (after, until], as it is once the changes are stored."""
+        first, last = self.first, self.last
+        found = [flow for day, flow in self._books.flow_values(after, until) if not first <= day <= last]
+        found += [flow for _, flow in self.flow_values if after < flow.instant <= until]
+        return sorted(found, key=lambda flow: flow.instant)
 
-    # -- rates -------------------------------------------------------------------------------------------------------
+    def rate_at(self, currency: str, day: Date, told: KnownRate | None) -> UsdRate | None:
+        """The rate at the end of a day, where `told` is what the account's records told last."""
+        if currency == "USD":
+            return PAR
+        said = self._rates.said(currency, end_of_day(day, self._options.zone))
+        newest = said or told if said is None or told is None else said if said.at > told.at or (said.at == told.at and not told.carried) else told
+        if newest is not None:
+            return newest.rate
+        return PAR if currency in self._options.usd_like else None
 
-    def _fill(self, row: FillRow, first: Date) -> TradeFill:
-        """The fill of a row, its missing rates filled in by the latest that are known."""
-        cash_currency = row.settle or row.quote
-        estimated = False
-        rate = ONE if row.quote_rate == "1" else None if row.quote_rate is None else Decimal(row.quote_rate)
-        if rate is None:
-            rate = self._latest(cash_currency, row.instant, first)
-            estimated = cash_currency not in self._options.usd_like
-        charges, guessed = self._charges(row, cash_currency, first)
-        estimated = estimated or guessed
-        self.estimates = self.estimates or estimated
-        fill = TradeFill(
-            row.fact_no, row.instant, row.position, row.side == "buy", Decimal(row.quantity), Decimal(row.price), Decimal(row.cash),
-            ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base, cash_currency, charges, rate, row.settle is not None, bool(row.inverse),
-            estimated,
-        )  # fmt: skip
-        if self._replaced is not None:
-            if row.quote_rate is not None and rate is not None and cash_currency not in self._options.usd_like:
-                self._learn(cash_currency, rate, row.instant)
-            for charge in _given_charges(row, self._later_fees):
-                if charge.usd_rate is not None and charge.currency != cash_currency:
-                    self._learn(charge.currency, charge.usd_rate, row.instant)
-            if fill.is_contract:
-                self.contract_values_of_day.setdefault(self._today, {})[fill.position] = _contract_value(fill)
-            elif rate is not None:
-                # The price as a rate is worked out when the day ends, or when somebody asks for it.
-                self._prices[row.base] = fill
-        return fill
 
-    def _charges(self, row: FillRow, cash_currency: str, first: Date) -> tuple[tuple[Charge, ...], bool]:
-        """The fees of a fill, later ones included, each with a rate where it needs one; and whether one was estimated."""
-        if row.fee in (None, "0") and row.more_fees is None and row.fact_no not in self._later_fees:
-            return (), False
-        charges, estimated = [], False
-        for charge in _given_charges(row, self._later_fees):
-            rate = charge.usd_rate
-            if rate is None and charge.currency != cash_currency and (row.settle is not None or charge.currency != row.base):
-                rate = self._latest(charge.currency, row.instant, first)
-                estimated = estimated or charge.currency not in self._options.usd_like
-            charges.append(charge._replace(usd_rate=rate))
-        return tuple(charges), estimated
+class _Stored:
+    """What earlier rollups left for the days from one on, to see where a replay meets it."""
 
-    def _settle_prices(self) -> None:
-        for currency, fill in list(self._prices.items()):
-            if fill.quote_rate is not None:
-                self._learn(currency, _price_rate(fill), fill.instant)
-        self._prices.clear()
+    def __init__(self, books: AccountBooks, first: Date) -> None:
+        self._books = books
+        self.first = first
+        self.days: dict[Date, _Day] = defaultdict(lambda: _Day({}, {}, {}))
+        self._last_depending: dict[str, Date] = {}
+        for key, day, close in books.closes_from(first):
+            self.days[day].closes[key] = close
+            if close.depends:
+                self._last_depending[key] = max(day, self._last_depending.get(key, day))
+        for currency, day, rate in books.rates_from(first):
+            self.days[day].rates[currency] = rate
+        for contract, day, value in books.contract_values_from(first):
+            self.days[day].contracts[contract] = value
+        self._waiting = sorted(self.days)
+        self._at = 0
+        self._old: dict[str, DayClose] = {}
+        self._old_rates: dict[str, KnownRate | None] = {}
+        self._new_rates: dict[str, KnownRate | None] = {}
+        self._old_contracts: dict[str, ContractValue | None] = {}
+        self._new_contracts: dict[str, ContractValue | None] = {}
+        self._differing: set[tuple[str, str]] = set()
 
-    def _learn(self, currency: str, rate: Decimal, at: int) -> None:
-        self._prices.pop(currency, None)
-        if currency not in self._options.usd_like:
-            self._rates[currency] = self.rates_of_day.setdefault(self._today, {})[currency] = KnownRate(at, rate)
+    def meets(self, replay: Replay, day: Date, late: Late) -> bool:
+        """Whether what was replayed up to a day's end is what is stored, so that nothing after it differs."""
+        looked_at = set(replay.days[day].closes)
+        rates, contracts = set(replay.days[day].rates), set(replay.days[day].contracts)
+        while self._at < len(self._waiting) and self._waiting[self._at] <= day:
+            stored = self.days[self._waiting[self._at]]
+            self._old.update(stored.closes)
+            self._old_rates.update(stored.rates)
+            self._old_contracts.update(stored.contracts)
+            looked_at |= set(stored.closes)
+            rates |= set(stored.rates)
+            contracts |= set(stored.contracts)
+            self._at += 1
+        self._new_rates.update(replay.days[day].rates)
+        self._new_contracts.update(replay.days[day].contracts)
+        for key in looked_at:
+            self._note("asset", key, replay._asset(key, touch=False).text() == self._close(key).state)
+        for currency in rates:
+            before = self._books.rate_before
+            old, new = (known.get(currency) or before(currency, self.first) for known in (self._old_rates, self._new_rates))
+            self._note("rate", currency, old == new)
+        for contract in contracts:
+            value = self._books.contract_value_before
+            was, now = (known.get(contract) or value(contract, self.first) for known in (self._old_contracts, self._new_contracts))
+            self._note("contract", contract, was == now)
+        if day < late.reach or self._differing:
+            return False
+        if any(self._last_depending.get(key, day) > day for key in self._shifts(replay)):
+            return False
+        end = end_of_day(day, replay._options.zone)
+        return all((known := replay._rates.newest(currency, end)) is not None and known.at > at for currency, at in late.rates.items())
 
-    def _latest(self, currency: str, at: int, first: Date) -> Decimal | None:
-        """The newest rate at an instant; `first` is the first day that this pass reads."""
-        if currency in self._options.usd_like:
-            return ONE
-        if (fill := self._prices.get(currency)) is not None:
-            self._learn(currency, _price_rate(fill), fill.instant)
-        if currency not in self._rates:
-            self._rates[currency] = self._told_before(currency, first)
-        if self._said is None:
-            self._said = SaidRates(self._books, start_of_day(first, self._options.zone))
-        newest = self._said.newest(currency, at, self._rates[currency])
-        return None if newest is None else newest.usd
+    def _note(self, kind: str, key: str, same: bool) -> None:
+        (self._differing.discard if same else self._differing.add)((kind, key))
 
-    def _told_before(self, currency: str, first: Date) -> KnownRate | None:
-        """The last rate told before a day: as it is stored, but for what this pass has found out of earlier days."""
-        day, changed = first, self._changes.rates
-        while (stored := self._books.rate_before(currency, day)) is not None and (currency, day_of(stored.at, self._options.zone)) in changed:
-            day = day_of(stored.at, self._options.zone)
-        ours = [rate for (name, date), rate in changed.items() if name == currency and date < first and rate is not None]
-        return max([*ours, *([] if stored is None else [stored])], key=lambda rate: rate.at, default=None)
+    def _close(self, key: str) -> DayClose:
+        found = self._old.get(key)
+        if found is None:
+            closing, state = self._books.close_before(key, self.first)
+            found = self._old[key] = DayClose(ZERO, closing, ZERO, state, False)
+        return found
 
-    def _value_flow(self, flow: FlowRecord, first: Date) -> None:
-        if flow.given:
-            if flow.rate is not None:
-                self._learn(flow.currency, flow.rate, flow.instant)
-            return
-        rate = self._latest(flow.currency, flow.instant, first)
-        self.flow_rates[flow.fact_no] = rate
-        self.estimates = True
-        if rate is not None:
-            self._changes.flow_rates.append((flow.fact_no, day_of(flow.instant, self._options.zone), rate))
+    def _shifts(self, replay: Replay) -> dict[str, Decimal]:
+        """How much more is held of each asset than was stored."""
+        found = {key: EXACT.subtract(asset.balance, self._close(key).closing) for key, asset in replay._assets.items()}
+        return {key: amount for key, amount in found.items() if amount}
 
-    # -- holdings ----------------------------------------------------------------------------------------------------
-
-    def _close_currencies(self, first: Date, last: Date, stored: bool) -> None:
-        zone = self._options.zone
-        moved: dict[Date, dict[str, Decimal]] = {}
-        instant: int | None = start_of_day(first, zone)
-        while instant is not None and (instant := self._books.next_transaction_at(instant)) is not None:
-            day = day_of(instant, zone)
-            if day > last:
-                break
-            start, instant = start_of_day(day, zone), end_of_day(day, zone) + 1
-            moved[day] = self._books.movements(start, instant)
-        if stored:
-            for _, day in self._books.closes_kept(first, last):
-                moved.setdefault(day, {})
-        self._move_closings(moved, stored=stored, until=last)
-
-    def _move_closings(self, moved: dict[Date, dict[str, Decimal]], *, stored: bool, until: Date = Date.max) -> None:
-        """Holdings after days whose movements were read anew; later days that are stored, up to `until`, shift along."""
-        if not moved:
-            return
-        earliest = min(moved)
-        currencies = {c for movements in moved.values() for c in movements}
-        kept: dict[str, dict[Date, Decimal]] = {}
-        if stored:
-            currencies |= set(self._books.holdings())
-            kept = {c: self._books.moved_in(c, earliest, until) for c in currencies}
-        for currency in sorted(currencies):
-            amounts = dict(kept.get(currency, {}))
-            for day, movements in moved.items():
-                amount = movements.get(currency, ZERO)
-                if amount:
-                    amounts[day] = amount
-                elif amounts.pop(day, None) is not None:
-                    self._changes.closes[currency, day] = None
-            if not amounts:
+    def shift(self, replay: Replay, last: Date, changes: Changes) -> bool:
+        """Carry what differs on to the days that were not read, and let the replay know of them."""
+        while self._at < len(self._waiting) and self._waiting[self._at] <= last:
+            self._old.update(self.days[self._waiting[self._at]].closes)
+            self._at += 1
+        shifts = self._shifts(replay)
+        for day in self._waiting:
+            if day <= last:
                 continue
-            closing = self._closing_before(currency, earliest)
-            for day in sorted(amounts):
-                closing = EXACT.add(closing, amounts[day])
-                self._changes.closes[currency, day] = amounts[day], closing
-                self.closings_of_day.setdefault(day, {})[currency] = closing
-        for day, movements in moved.items():
-            if movements:  # a day that is only kept from before, in another zone perhaps, has no row any more
-                self.closings_of_day.setdefault(day, {})
-
-    def _closing_before(self, currency: str, day: Date) -> Decimal:
-        ours = [d for (c, d), value in self._changes.closes.items() if c == currency and d < day and value is not None]
-        if ours:
-            value = self._changes.closes[currency, max(ours)]
-            assert value is not None
-            return value[1]
-        return self._books.closing_before(currency, day)
+            found = self.days[day]
+            for key, close in found.closes.items():
+                if key in shifts:
+                    found.closes[key] = close._replace(closing=EXACT.add(close.closing, shifts[key]))
+                    changes.shifted.append((key, day, found.closes[key].closing))
+            replay.days[day] = found
+        return bool(shifts)
 
 
-def _told(fill: TradeFill, *, gives_quote: bool, given: Iterable[Charge]) -> list[tuple[str, Decimal]]:
-    """The USD rates that a fill tells of: its own, and the price of a spot fill as the rate of its base."""
-    found = []
-    if gives_quote and fill.quote_rate is not None:
-        found.append((fill.quote, fill.quote_rate))
-    found += [(charge.currency, charge.usd_rate) for charge in given if charge.usd_rate is not None and charge.currency != fill.quote]
-    if fill.quote_rate is not None and not fill.is_contract:
-        found.append((fill.base, _price_rate(fill)))
-    return found
-
-
-def _given_charges(row: FillRow, later: Mapping[int, list[Charge]]) -> list[Charge]:
-    """The fees of a fill as they were given, with those that came later."""
+def _given_charges(row: FillRow) -> tuple[Charge, ...]:
+    """The fees of a fill as they were given."""
     found = [] if row.fee in (None, "0") else [Charge(row.fee_currency, Decimal(str(row.fee)), None if row.fee_rate is None else Decimal(row.fee_rate))]
     if row.more_fees is not None:
         found += more_charges(row.more_fees)
-    return found + later.get(row.fact_no, [])
+    return tuple(found)
 
 
 def _contract_value(fill: TradeFill) -> ContractValue:
     """What one contract is worth by a fill of it: its cash per contract, of an inverse one with the sign reversed."""
-    each = _QUOTIENT.divide(fill.cash, fill.quantity)
-    return ContractValue(EXACT.minus(each) if fill.inverse else each, fill.quote)
+    each = QUOTIENT.divide(fill.cash, fill.quantity)
+    return ContractValue(_minus(each) if fill.inverse else each, fill.quote)
 
 
-def _price_rate(fill: TradeFill) -> Decimal:
-    """The USD rate of a fill's base that its price tells."""
-    assert fill.quote_rate is not None
-    return EXACT.multiply(EXACT.multiply(fill.price, fill.multiplier), fill.quote_rate)
+__all__ = ["CAPITAL", "Late", "Moved", "Replay"]

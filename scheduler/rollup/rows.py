@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from datetime import date as Date
 from datetime import timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
-from persistence.books.account_facts import FlowRecord
-from persistence.books.account_history import AccountBooks, ContractValue
+from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.rollup import Figures, NewFact, RollupRow, name_and_kind
+from persistence.domain.rollup import Figures, FlowValue, RollupRow
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
 from scheduler.rollup.replay import Replay
 from scheduler.rollup.returns import Flow, Interval, Valuation, daily_return, flows_not_borne_out, profit
-from scheduler.rollup.said_rates import SaidRates
+from scheduler.rollup.valuation import BooksValue, Holdings
 
 #: Before every instant of the books.
 _EVER = -1
@@ -29,214 +29,168 @@ _LARGE_FLOW = Decimal("0.1")
 
 
 class Close(NamedTuple):
-    """What an account was worth at the end of an observed day."""
+    """What an account was worth at the end of an observed day, by a snapshot or by its books."""
 
     instant: int
     fact_no: int | None
     usd: Decimal
-
-
-class MissingRate(Exception):
-    """A row needs a USD rate that nobody gave; says which."""
+    books: Decimal | None
 
 
 @dataclass(slots=True)
 class Touched:
-    """What of the stored rows may not be used again: days to look at whole, and instants and days of late facts."""
+    """What of the stored rows may not be used again: everything in [first, last], days of late snapshots, and with `anew` all that is
+    stored from `low` on."""
 
     first: Date
     last: Date
-    #: Nothing that is stored from `first` on is looked at.
-    anew: bool = False
     snapshot_days: set[Date] = field(default_factory=set)
-    instant_days: set[Date] = field(default_factory=set)
-    instants: list[int] = field(default_factory=list)
-    trade_days: set[Date] = field(default_factory=set)
+    anew: bool = False
+    #: The books of the days beyond differ.
+    shifted: bool = False
 
     @property
-    def earliest(self) -> Date:
-        return min([self.first, *self.instant_days, *self.trade_days])
-
-    @classmethod
-    def by(cls, facts: Iterable[NewFact], replay: Replay, options: RollupOptions, first: Date, last: Date, *, anew: bool) -> Touched:
-        """By late facts, and all of [first, last]."""
-        touched = cls(first, last, anew, trade_days=set(replay.changed_trade_days))
-        for fact in facts:
-            day = day_of(fact.instant, options.zone)
-            if fact.kind == "metrics":
-                touched.snapshot_days.add(day)
-            if fact.kind in ("metrics", "deposit", "withdrawal"):
-                touched.instants.append(fact.instant)
-                touched.instant_days.add(day)
-        return touched
+    def low(self) -> Date:
+        return min([self.first, *self.snapshot_days])
 
 
 class RowBuilder:
-    """Makes the rows of one pass. `known` are flow rates and trades that are about to be stored."""
+    """Makes the rows of one pass. Rows from `snapshots_from` on are valued by snapshots, earlier ones by the books."""
 
-    def __init__(self, books: AccountBooks, options: RollupOptions, replay: Replay, changes: Changes, valuation: str) -> None:
+    def __init__(self, books: AccountBooks, options: RollupOptions, replay: Replay, changes: Changes, snapshots_from: Date | None) -> None:
         self._books = books
         self._options = options
         self._replay = replay
         self._changes = changes
-        self._valuation = valuation
+        self._snapshots_from = snapshots_from
 
-    def build(self, touched: Touched) -> Date | None:
-        """Compute every row that may differ. Returns the day from which rows are withheld for want of a rate, if any."""
-        low = touched.earliest
+    def build(self, touched: Touched, until: Date) -> None:
+        """Compute every row up to a day that may differ."""
+        low = touched.low
         # In a window the returns before the first touched row count too.
-        before = self._books.row_before(low)
-        stored = {} if touched.anew else {row.date: row for row in self._books.rows_from(low) if row.date <= touched.last}
+        previous = self._books.row_before(low)
+        stored = {} if touched.anew else {row.date: row for row in self._books.rows_from(low) if row.date <= until}
         if touched.anew:
-            self._changes.replaced_rows = low, touched.last
-        closes = self._closes(touched)
-        looked_at = {d for d in stored if touched.first <= d <= touched.last} | touched.snapshot_days
+            self._changes.replaced_rows = low, until
+        closes, looked_at = self._closes(touched, until, stored)
         dates = sorted({d for d in stored if d not in looked_at} | set(closes))
         self._changes.removed_rows += sorted(d for d in stored if d not in closes and d in looked_at)
-        previous, neighbour_changed = before, False
-        removed = iter(sorted(self._changes.removed_rows))
+        removed = iter(self._changes.removed_rows)
         next_removed = next(removed, None)
+        neighbour_changed = False
         returns = self._returns_before(low)
-        changed_within: list[Date] = []
+        waiting = sorted({touched.last, *touched.snapshot_days, *self._changes.removed_rows})
+        newest_change: Date | None = None
         for date in dates:
             while next_removed is not None and next_removed < date:
                 neighbour_changed, next_removed = True, next(removed, None)
             kept = stored.get(date)
-            close = closes.get(date) or (Close(kept.close_at, kept.close_fact_no, kept.value) if kept else None)
-            assert close is not None
-            stale = kept is None or neighbour_changed or date in closes or self._is_touched(touched, previous, date, close)
-            try:
-                row = self._row(previous, date, close, kept if not stale else None)
-            except MissingRate as missing:
-                self._withhold(date, str(missing), [d for d in stored if d >= date])
-                return date
+            close = closes.get(date)
+            if close is None:
+                assert kept is not None
+                close = Close(kept.close_at, kept.close_fact_no, kept.value, kept.books_value)
+            # The first row after what was touched has facts of it in its interval.
+            first_after = bool(waiting) and waiting[0] <= date
+            while waiting and waiting[0] <= date:
+                waiting.pop(0)
+            stale = kept is None or neighbour_changed or date in closes or first_after
+            row = self._row(previous, date, close, None if stale else kept)
             if row.daily_return is not None:
                 returns.append((date, row.daily_return))
-            self._emit(row, returns, changed=row != kept)
+            self._emit(row, returns)
             if row != kept:
-                changed_within.append(date)
+                newest_change = date
                 self._changes.rows.append(row)
-            neighbour_changed = kept is None or (kept.close_at, kept.value) != (row.close_at, row.value)
+            neighbour_changed = kept is None or (kept.close_at, kept.value, kept.close_fact_no is None) != (row.close_at, row.value, row.close_fact_no is None)
             previous = row
-            if row == kept and not neighbour_changed and self._settled(touched, row, changed_within, closes):
+            if row == kept and not neighbour_changed and not waiting and self._settled(row, newest_change, touched, closes):
                 break
-        return None
 
     # -- which ------------------------------------------------------------------------------------------------------
 
-    def _closes(self, touched: Touched) -> dict[Date, Close]:
-        """The closes of the days that have to be looked at."""
-        if self._valuation == "books":
-            return self._valued_closes(touched)
-        found = {}
-        zone = self._options.zone
-        for day in touched.snapshot_days:
-            if self._options.observes(day) and not touched.first <= day <= touched.last and (close := self._close_of(day)):
-                found[day] = close
-        instant: int | None = start_of_day(touched.first, zone)
+    def _by_snapshots(self, day: Date) -> bool:
+        return self._snapshots_from is not None and day >= self._snapshots_from
+
+    def _closes(self, touched: Touched, until: Date, stored: Mapping[Date, RollupRow]) -> tuple[dict[Date, Close], set[Date]]:
+        """The closes of the days that have to be looked at, and the stored days among them."""
+        zone, first, last = self._options.zone, touched.first, until if touched.anew or touched.shifted else touched.last
+        found: dict[Date, Close] = {}
+        snapshots = {day: close for day in sorted(touched.snapshot_days) if self._by_snapshots(day) and (close := self._close_of(day))}
+        start = max(first, self._snapshots_from) if self._snapshots_from is not None else None
+        instant: int | None = None if start is None or start > last else start_of_day(start, zone)
         while instant is not None and (instant := self._books.next_snapshot_at(instant)) is not None:
             day = day_of(instant, zone)
-            if day > touched.last:
+            if day > last:
                 break
-            if self._options.observes(day) and (close := self._close_of(day)):
-                found[day] = close
+            if (close := self._close_of(day)) is not None:
+                snapshots[day] = close
             instant = end_of_day(day, zone) + 1
-        return found
+        looked_at = {d for d in stored if first <= d <= last} | touched.snapshot_days
+        holdings = Holdings(self._books, self._replay, self._options, touched.low)
+        for day, worth in holdings.values(set(snapshots), lambda day: first <= day <= last and not self._by_snapshots(day) and self._options.observes(day)):
+            if day in snapshots:
+                found[day] = snapshots[day]._replace(books=worth.usd)
+            else:
+                self._value(day, worth, found)
+        if first <= last:
+            self._changes.withheld_range = first, last
+        return {**snapshots, **found}, looked_at
+
+    def _value(self, day: Date, worth: BooksValue, found: dict[Date, Close]) -> None:
+        if worth.usd is not None:
+            found[day] = Close(end_of_day(day, self._options.zone), None, worth.usd, worth.usd)
+            return
+        named = ", ".join(worth.unknown[:5]) + (f" and {len(worth.unknown) - 5:,} more" if len(worth.unknown) > 5 else "")
+        self._changes.withheld.append((day, f"no USD rate is known for {named}: publish a rate of it, or snapshots"))
 
     def _close_of(self, day: Date) -> Close | None:
         zone = self._options.zone
-        found = self._books.last_snapshot(start_of_day(day, zone), end_of_day(day, zone) + 1)
-        return None if found is None else Close(found.instant, found.fact_no, found.usd)
+        found = self._books.last_snapshot(start_of_day(day, zone), end_of_day(day, zone) + 1) if self._options.observes(day) else None
+        return None if found is None else Close(found.instant, found.fact_no, found.usd, None)
 
-    def _valued_closes(self, touched: Touched) -> dict[Date, Close]:
-        """The books at the end of each day on which something moved, at the latest rates known then."""
-        holdings = {key: self._books.closing_before(key, touched.first) for key in self._books.holdings()}
-        currencies = [key for key in holdings if name_and_kind(key)[1] == "currency"]
-        told = {c: self._books.rate_before(c, touched.first) for c in currencies}
-        said = SaidRates(self._books, start_of_day(touched.first, self._options.zone))
-        contracts = {k: self._books.contract_value_before(k, touched.first) for k in holdings if k not in told}
-        found = {}
-        replay = self._replay
-        days = sorted({d for d in (*replay.closings_of_day, *replay.rates_of_day, *replay.contract_values_of_day) if touched.first <= d <= touched.last})
-        for day in days:
-            told.update(replay.rates_of_day.get(day, {}))
-            contracts.update(replay.contract_values_of_day.get(day, {}))
-            moved = replay.closings_of_day.get(day)
-            if moved is None:
-                continue
-            holdings.update(moved)
-            if not self._options.observes(day):
-                continue
-            held = {key: amount for key, amount in holdings.items() if amount}
-            closes_at = end_of_day(day, self._options.zone)
-            valued = {c for key in held if (c := self._valued_in(key, contracts)) not in self._options.usd_like}
-            rates = {c: rate.usd for c in valued if (rate := said.newest(c, closes_at, told.get(c))) is not None}
-            unknown = sorted(valued - set(rates))
-            if unknown:
-                self._changes.withheld.append((day, f"no USD rate is known for {', '.join(unknown)}: publish a rate of it, or snapshots"))
-                continue
-            found[day] = Close(closes_at, None, self._worth(held, rates, contracts))
-        return found
-
-    @staticmethod
-    def _valued_in(key: str, contracts: Mapping[str, ContractValue | None]) -> str:
-        """The currency whose rate values a holding: its own, or the one that a contract settles in."""
-        value = contracts.get(key)
-        return key if value is None else value.settle
-
-    def _worth(self, held: Mapping[str, Decimal], rates: Mapping[str, Decimal], contracts: Mapping[str, ContractValue | None]) -> Decimal:
-        total = ZERO
-        for key, amount in held.items():
-            value = contracts.get(key)
-            worth = amount if value is None else EXACT.multiply(amount, value.value)
-            currency = self._valued_in(key, contracts)
-            rate = rates.get(currency)
-            total = EXACT.add(total, worth if rate is None else EXACT.multiply(worth, rate))
-        return total
-
-    def _is_touched(self, touched: Touched, previous: RollupRow | None, date: Date, close: Close) -> bool:
-        """Whether a late fact falls into the row's interval."""
-        if any((previous is None or previous.close_at < at) and at <= close.instant for at in touched.instants):
-            return True
-        return any((previous is None or previous.date < day) and day <= date for day in touched.trade_days)
-
-    def _settled(self, touched: Touched, row: RollupRow, changed: list[Date], closes: Mapping[Date, Close]) -> bool:
+    def _settled(self, row: RollupRow, newest: Date | None, touched: Touched, closes: Mapping[Date, Close]) -> bool:
         """Whether no later row can differ from what is stored."""
         window = self._options.window_days
         # Trades count in a window by their own date, which may differ while their row does not.
-        newest = max([*changed[-1:], *touched.trade_days, *self._changes.removed_rows], default=None)
-        if window is not None and newest is not None and (row.date - newest).days < window:
+        latest = max([d for d in (newest, touched.last, *self._changes.removed_rows[-1:]) if d is not None])
+        if window is not None and (row.date - latest).days < window:
             return False
-        days = (*closes, *touched.trade_days, *self._changes.removed_rows)
-        return not any(d > row.date for d in days) and not any(at > row.close_at for at in touched.instants)
+        return not any(d > row.date for d in closes)
 
     # -- what ------------------------------------------------------------------------------------------------------
 
     def _row(self, previous: RollupRow | None, date: Date, close: Close, kept: RollupRow | None) -> RollupRow:
         """The row of a day; with `kept`, its own facts as they are stored and only the state carried on anew."""
         if kept is None:
-            interval = self._interval(previous, date, close)
-            gained, value = profit(interval), daily_return(interval, self._options)
+            interval, unrated = self._interval(previous, date, close)
             sums = self._trade_sums(previous, date)
-            inflow, outflow, warnings = interval.inflow, interval.outflow, self._warnings(interval)
+            changes_over = previous is not None and previous.close_fact_no is None and close.fact_no is not None
+            gained: Decimal | None = profit(interval)
+            value = daily_return(interval, self._options)
+            if unrated:
+                gained = value = None
+            elif changes_over:
+                gained, value = ZERO, None
+            inflow, outflow, warnings = interval.inflow, interval.outflow, self._warnings(interval, close, previous if changes_over else None, sums)
         else:
-            gained, value, inflow, outflow, warnings = kept.pnl_daily, kept.daily_return, kept.inflow, kept.outflow, kept.warnings
-            sums = TradeSums(kept.profit, kept.loss, kept.wins, kept.losses, kept.trades)
+            gained, value, inflow, outflow, warnings, unrated = kept.pnl_daily, kept.daily_return, kept.inflow, kept.outflow, kept.warnings, kept.unrated
+            sums = TradeSums(kept.profit, kept.loss, kept.wins, kept.losses, kept.trades, kept.untold)
         series = Series() if previous is None else series_of_row(previous)
         if value is not None:
             series = series.add(value, self._options.daily_risk_free)
         total = sums if previous is None else totals_of_row(previous).plus(sums)
-        pnl_total = gained if previous is None else EXACT.add(previous.pnl_total, gained)
+        pnl_total = gained if previous is None else plus(previous.pnl_total, gained)
         return RollupRow(
-            date, close.instant, close.fact_no, close.usd, inflow, outflow, gained, pnl_total, value, *sums, warnings, series.count, series.mean,
-            series.squares, series.downside, series.downside_rest, series.depth, series.drawdown, *total,
+            date, close.instant, close.fact_no, close.usd, inflow, outflow, gained, pnl_total, value, *sums, unrated, close.books, warnings, series.count,
+            series.mean, series.squares, series.downside, series.downside_rest, series.depth, series.drawdown, *total,
         )  # fmt: skip
 
-    def _interval(self, previous: RollupRow | None, date: Date, close: Close) -> Interval:
+    def _interval(self, previous: RollupRow | None, date: Date, close: Close) -> tuple[Interval, int]:
+        """From the last close to this one, and how many flows in between have no rate."""
         after = Valuation(close.instant, close.usd)
         if previous is not None:
-            flows = self._flows(previous.close_at, close.instant)
-            return Interval(previous.value, after, flows, self._inside(previous.close_at, close.instant) if flows else [])
+            flows, unrated = self._flows(previous.close_at, close.instant)
+            return Interval(previous.value, after, flows, self._inside(previous.close_at, close.instant) if flows else []), unrated
         if self._options.opening_value is not None:
             return self._first_interval(self._options.opening_value, _EVER, after)
         opening, is_opening = after, True
@@ -244,54 +198,44 @@ class RowBuilder:
             first = self._books.first_snapshot(start_of_day(date, self._options.zone), close.instant + 1)
             assert first is not None
             opening, is_opening = Valuation(first.instant, first.usd), first.fact_no == close.fact_no
-        funded = any(f.amount > 0 for f in self._books.flows(_EVER, opening.instant, self._options.usd_like))
-        if funded:
+        if any(f.amount > 0 for f in self._replay.flows(_EVER, opening.instant)):
             return self._first_interval(ZERO, _EVER, after)
-        flows = self._flows(opening.instant, close.instant)
-        return Interval(opening.usd, after, flows, self._inside(opening.instant, close.instant) if flows else [], is_opening)
+        flows, unrated = self._flows(opening.instant, close.instant)
+        return Interval(opening.usd, after, flows, self._inside(opening.instant, close.instant) if flows else [], is_opening), unrated
 
-    def _first_interval(self, opening: Decimal, since: int, after: Valuation) -> Interval:
-        flows = self._flows(since, after.instant)
-        return Interval(opening, after, flows, self._inside(since, after.instant) if flows else [], begins_with_snapshot=False)
+    def _first_interval(self, opening: Decimal, since: int, after: Valuation) -> tuple[Interval, int]:
+        flows, unrated = self._flows(since, after.instant)
+        return Interval(opening, after, flows, self._inside(since, after.instant) if flows else [], begins_with_snapshot=False), unrated
 
     def _inside(self, after: int, before: int) -> list[Valuation]:
         """The snapshots strictly inside an interval, those of days that are not observed left out."""
         found = self._books.snapshots_between(after, before)
         return [Valuation(s.instant, s.usd) for s in found if self._options.observes(day_of(s.instant, self._options.zone))]
 
-    def _flows(self, after: int, until: int) -> list[Flow]:
-        return [Flow(f.instant, EXACT.multiply(f.amount, self._rate_of(f))) for f in self._books.flows(after, until, self._options.usd_like)]
-
-    def _rate_of(self, flow: FlowRecord) -> Decimal:
-        rate = self._replay.flow_rates.get(flow.fact_no, flow.rate)
-        if rate is None:
-            what = f"{flow.direction} {flow.record_id} of {canonical(abs(flow.amount))} {flow.currency}"
-            raise MissingRate(f"{what} has no USD rate and none was known by then: void it and send it again under a new id with usd_rate")
-        return rate
+    def _flows(self, after: int, until: int) -> tuple[list[Flow], int]:
+        """Capital that came or left, what moved at one instant netted: own transfers do not dilute."""
+        found = self._replay.flows(after, until)
+        netted = [Flow(at, net) for at, group in groupby(found, key=lambda f: f.instant) if (net := _net(group))]
+        return netted, sum(f.usd is None for f in found)
 
     def _trade_sums(self, previous: RollupRow | None, date: Date) -> TradeSums:
         sums = TradeSums()
         for trade in self._replay.trades(previous and previous.date, date):
-            if trade.pnl is None:
-                raise MissingRate(
-                    f"the {name_and_kind(trade.position)[0]} trade closed by fact {trade.closing_fact_no} has no USD rate for its quote or fee: "
-                    "void the fill and send it again under a new id with quote_usd_rate and fee_usd_rate"
-                )
             sums = sums.with_trade(trade.pnl)
         return sums
 
-    def _warnings(self, interval: Interval) -> str | None:
-        if self._valuation == "books" or not interval.flows:
-            return None
-        large = EXACT.multiply(max(abs(interval.before), abs(interval.after.usd)), _LARGE_FLOW)
-        doubtful = [f for f in flows_not_borne_out(interval) if abs(f.usd) >= large]
-        said = [f"a flow of {canonical(f.usd)} USD does not show in the snapshots around it" for f in doubtful]
+    def _warnings(self, interval: Interval, close: Close, books: RollupRow | None, sums: TradeSums) -> str | None:
+        said = []
+        if sums.untold:
+            said.append(f"{sums.untold} trade{'s' if sums.untold != 1 else ''} closed without a USD rate")
+        if books is not None:
+            off = EXACT.subtract(EXACT.subtract(EXACT.subtract(close.usd, books.value), interval.inflow), EXACT.minus(interval.outflow))
+            said.append(f"valued by snapshots from here on: {canonical(off)} USD between the books and the first snapshot count as no profit")
+        elif close.fact_no is not None and interval.flows:
+            large = EXACT.multiply(max(abs(interval.before), abs(interval.after.usd)), _LARGE_FLOW)
+            doubtful = [f for f in flows_not_borne_out(interval) if abs(f.usd) >= large]
+            said += [f"a flow of {canonical(f.usd)} USD does not show in the snapshots around it" for f in doubtful]
         return "; ".join(said) or None
-
-    def _withhold(self, date: Date, reason: str, rows: list[Date]) -> None:
-        earlier = [(day, why) for day, why in self._changes.withheld if day < date]
-        self._changes.withheld = [*earlier, (date, f"{reason} (every later row waits for it too)")]
-        self._changes.removed_rows += [d for d in rows if d not in self._changes.removed_rows]
 
     # -- figures ----------------------------------------------------------------------------------------------------
 
@@ -301,7 +245,7 @@ class RowBuilder:
         rows = self._books.rows_from(low - timedelta(days=self._options.window_days))
         return [(r.date, r.daily_return) for r in rows if r.date < low and r.daily_return is not None]
 
-    def _emit(self, row: RollupRow, returns: list[tuple[Date, float]], *, changed: bool) -> None:
+    def _emit(self, row: RollupRow, returns: list[tuple[Date, float]]) -> None:
         window = self._options.window_days
         if window is None:
             self._changes.figures[row.date] = figures_of(row, series_of_row(row), totals_of_row(row), self._options)
@@ -311,14 +255,27 @@ class RowBuilder:
             returns.pop(0)
         sums = TradeSums()
         for trade in self._replay.trades(oldest, row.date):
-            sums = sums.with_trade(trade.pnl or ZERO)
+            sums = sums.with_trade(trade.pnl)
         self._changes.figures[row.date] = figures_of(row, series_of((r for _, r in returns), self._options.daily_risk_free), sums, self._options)
+
+
+def plus(a: Decimal | None, b: Decimal | None) -> Decimal | None:
+    """The sum; None where one of the two cannot be told."""
+    return None if a is None or b is None else EXACT.add(a, b)
+
+
+def _net(group: Iterable[FlowValue]) -> Decimal:
+    total = ZERO
+    for flow in group:
+        if flow.usd is not None:
+            total = EXACT.add(total, flow.usd)
+    return total
 
 
 def figures_of(row: RollupRow, series: Series, sums: TradeSums, options: RollupOptions) -> Figures:
     """The figures of a row, as they are stored."""
     return (
-        canonical(row.value), canonical(row.pnl_daily), canonical(row.pnl_total), sharpe_ratio(series, options), sortino_ratio(series, options),
+        canonical(row.value), _text(row.pnl_daily), _text(row.pnl_total), sharpe_ratio(series, options), sortino_ratio(series, options),
         series.drawdown, win_rate(sums), profit_factor(sums), sums.trades,
     )  # fmt: skip
 
@@ -330,14 +287,18 @@ def carried_on(previous: RollupRow | None, row: RollupRow, sums: TradeSums, opti
         series = series.add(row.daily_return, options.daily_risk_free)
     totals = sums if previous is None else totals_of_row(previous).plus(sums)
     gained = row.pnl_daily
-    if previous is not None:
+    if row.unrated:
+        gained = None
+    elif previous is not None and previous.close_fact_no is None and row.close_fact_no is not None:
+        gained = ZERO
+    elif previous is not None:
         gained = EXACT.add(EXACT.subtract(EXACT.subtract(row.value, previous.value), row.inflow), row.outflow)
-    total = gained if previous is None else EXACT.add(previous.pnl_total, gained)
+    total = gained if previous is None else plus(previous.pnl_total, gained)
     return row._replace(
-        pnl_daily=gained, pnl_total=total, profit=sums.profit, loss=sums.loss, wins=sums.wins, losses=sums.losses, trades=sums.trades,
+        pnl_daily=gained, pnl_total=total, profit=sums.profit, loss=sums.loss, wins=sums.wins, losses=sums.losses, trades=sums.trades, untold=sums.untold,
         observations=series.count, mean=series.mean, squares=series.squares, downside=series.downside, downside_rest=series.downside_rest,
         depth=series.depth, drawdown=series.drawdown, total_profit=totals.profit, total_loss=totals.loss, total_wins=totals.wins,
-        total_losses=totals.losses, total_trades=totals.trades,
+        total_losses=totals.losses, total_trades=totals.trades, total_untold=totals.untold,
     )  # fmt: skip
 
 
@@ -346,4 +307,11 @@ def series_of_row(row: RollupRow) -> Series:
 
 
 def totals_of_row(row: RollupRow) -> TradeSums:
-    return TradeSums(row.total_profit, row.total_loss, row.total_wins, row.total_losses, row.total_trades)
+    return TradeSums(row.total_profit, row.total_loss, row.total_wins, row.total_losses, row.total_trades, row.total_untold)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else canonical(number)
+
+
+__all__ = ["Close", "RowBuilder", "Touched", "carried_on", "figures_of", "plus", "series_of_row", "totals_of_row"]

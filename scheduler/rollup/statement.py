@@ -94,6 +94,6 @@ def holding(books: AccountBooks, options: RollupOptions, currency: str, day: Dat
         since = [i for i in (mark.dirty_since, mark.recheck_since) if i is not None]
         clean = not since or day < day_of(min(since), options.zone)
     if clean:
-        return books.closing_before(currency, day + ONE_DAY)
+        return books.close_before(currency, day + ONE_DAY)[0]
     after = books.moved_since(currency, end_of_day(day, options.zone) + 1)
     return EXACT.subtract(books.balance(currency), after)

@@ -14,22 +14,33 @@ some that came later: each counts as if it had come with the fill.
 
 Profit is the cash × its currency's rate at the closing fill, less the fees in other currencies. At a zero crossing the closing
 part takes |position| / |move| of cash and fee, to 50 digits, and the rest opens the next trade.
+
+What of a sale beyond the position comes from elsewhere (a deposit, another pair) opens no short, and what of a purchase covers a debt no
+long: that share of the fill is in no trade. What leaves in another way than by a fill goes at its average cost (`Position.leave`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
+from functools import reduce
 from typing import NamedTuple
 
 from persistence.domain.facts import Charge
-from persistence.domain.money import EXACT, ZERO, canonical
-from persistence.domain.rollup import ClosedTrade
+from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
+from persistence.domain.rollup import ClosedTrade, UsdRate
+from scheduler.rollup.lots import share_of
 from scheduler.rollup.options import RollupOptions
 
-_QUOTIENT = Context(prec=50)
 _add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
+
+
+class RatedCharge(NamedTuple):
+    """A fee and the rate it is valued at; None where none is needed, or none is known."""
+
+    currency: str
+    amount: Decimal
+    rate: UsdRate | None
 
 
 class TradeFill(NamedTuple):
@@ -47,209 +58,315 @@ class TradeFill(NamedTuple):
     base: str
     #: The currency of the cash.
     quote: str
-    charges: tuple[Charge, ...]
-    quote_rate: Decimal | None
+    charges: tuple[RatedCharge, ...]
+    quote_rate: UsdRate | None
     is_contract: bool = False
     inverse: bool = False
     estimated: bool = False
 
 
-class _Part(NamedTuple):
-    """What a fill, or a share of it, brings: cash in quote, other fees in USD, all fees in USD; None where a rate is missing."""
+class Part(NamedTuple):
+    """What a fill, or a share of it, brings: cash in quote and the fees in it, other fees in USD, all fees in USD; None where a rate is
+    missing."""
 
     cash: Decimal
+    quote_fees: Decimal
     other_fees: Decimal | None
     fees: Decimal | None
 
-    def split(self, share: Decimal, whole: Decimal) -> tuple[_Part, _Part]:
+    def split(self, share: Decimal, whole: Decimal) -> tuple[Part, Part]:
         """share / whole of it, and the rest."""
+        taken = Part(*(share_of(amount, share, whole) for amount in self))  # type: ignore[arg-type]
+        return taken, Part(*map(_less, self, taken))  # type: ignore[arg-type]
 
-        def taken(amount: Decimal) -> Decimal:
-            return _QUOTIENT.divide(_multiply(amount, share), whole)
-
-        cash, other, fees = taken(self.cash), None if self.other_fees is None else taken(self.other_fees), None if self.fees is None else taken(self.fees)
-        return _Part(cash, other, fees), _Part(_subtract(self.cash, cash), _less(self.other_fees, other), _less(self.fees, fees))
+    def plus(self, other: Part) -> Part:
+        return Part(_add(self.cash, other.cash), _add(self.quote_fees, other.quote_fees), *map(_sum_known, self[2:], other[2:]))
 
 
-class _Lot:
-    """Quantity that is still open, with what it brought in so far. Only the grouping `per_close` keeps lots."""
+_NOTHING = Part(ZERO, ZERO, ZERO, ZERO)
+
+
+class _OpenPart:
+    """Quantity that is still open, with what it brought in so far. Only the grouping `per_close` keeps several."""
 
     __slots__ = ("opened_at", "part", "quantity")
 
-    def __init__(self, quantity: Decimal, part: _Part, opened_at: int) -> None:
+    def __init__(self, quantity: Decimal, part: Part, opened_at: int) -> None:
         self.quantity, self.part, self.opened_at = quantity, part, opened_at
 
 
-class Position:
-    """The position in an instrument and the trade that is open in it."""
+class Closed(NamedTuple):
+    """A closed trade, and the cash that it brought, fees aside."""
 
-    __slots__ = ("cash", "direction", "estimated", "fees", "fills", "lots", "opened_at", "other_fees", "peak", "position", "quantity")
+    trade: ClosedTrade
+    cash: Decimal
+
+
+class Position:
+    """The position in an instrument and the trade that is open in it. `basis` is the cash that its open quantity was opened with."""
+
+    __slots__ = ("basis", "direction", "estimated", "fills", "opened_at", "part", "parts", "peak", "position", "quantity")
 
     def __init__(self, position: str) -> None:
         self.position = position
         self.quantity = ZERO
-        self.lots: list[_Lot] = []
+        self.parts: list[_OpenPart] = []
         self._reset()
 
     def _reset(self) -> None:
         self.direction, self.fills, self.opened_at, self.peak, self.estimated = 0, 0, 0, ZERO, False
-        self.cash = ZERO
-        self.other_fees: Decimal | None = ZERO
-        self.fees: Decimal | None = ZERO
+        self.part, self.basis = _NOTHING, ZERO
 
-    def apply(self, fill: TradeFill, options: RollupOptions) -> list[ClosedTrade]:
-        """Take a fill, the next in the order of facts. Returns the trades it closes."""
-        move, part = _effect(fill)
+    @property
+    def is_open(self) -> bool:
+        return bool(self.direction or self.parts)
+
+    def apply(self, fill: TradeFill, options: RollupOptions, elsewhere: Decimal = ZERO) -> list[Closed]:
+        """Take a fill, the next in the order of facts. Returns the trades it closes.
+
+        `elsewhere`: of the base, what else is held (of a sale) or owed (of a purchase): it is used before an opposite position opens.
+        """
+        move, part = effect(fill)
         held = self.quantity
+        if elsewhere:
+            size = abs(move)
+            own = abs(held) if held and (held > 0) != (move > 0) else ZERO
+            away = min(_subtract(size, own), elsewhere)
+            if away >= size:
+                return []
+            if away > 0:
+                kept = _subtract(size, away)
+                part, _ = part.split(kept, size)
+                move = kept if move > 0 else EXACT.minus(kept)
         left = self.quantity = _add(held, move)
         reduces = abs(left) < abs(held) or ((held > 0) != (left > 0) and bool(held))
-        flat = not left or (reduces and _is_dust(left, fill, options))
+        flat = not left or (reduces and self._is_dust(left, held, fill, options))
         if options.trade_grouping == "per_close":
-            return self._close_lots(fill, held, left, part, flat, options)
+            return self._close_parts(fill, held, left, part, flat, options)
         crosses = self.direction != 0 and bool(left) and (left > 0) != (self.direction > 0)
         if crosses and not flat:
             closing, opening = part.split(abs(held), abs(move))
-            self._take(fill, closing, held)
+            self._take(fill, closing, held, ZERO)
             closed = [self._close(fill)]
-            self._take(fill, opening, left)
+            self._take(fill, opening, ZERO, left)
             return closed
-        self._take(fill, part, left)
+        self._take(fill, part, held, left)
         return [self._close(fill)] if flat else []
 
-    def _take(self, fill: TradeFill, part: _Part, quantity: Decimal) -> None:
+    def _is_dust(self, quantity: Decimal, held: Decimal, fill: TradeFill, options: RollupOptions) -> bool:
+        """Whether what a reducing fill leaves is not worth keeping a trade open: little money, and a small share of the trade."""
+        if self.direction == 0 and (quantity > 0) == (held > 0):
+            return True  # a residue alone opens no trade
+        if not options.dust_notional_usd or fill.quote_rate is None:
+            return False
+        if abs(quantity) >= _multiply(max(self.peak, *(abs(p.quantity) for p in self.parts), ZERO), options.dust_share):
+            return False
+        # The cash of a unit is what one is worth, of contracts of every kind, too.
+        worth = _multiply(abs(quantity), fill.quote_rate.of(abs(fill.cash)))
+        return worth < _multiply(options.dust_notional_usd, fill.quantity)
+
+    def _take(self, fill: TradeFill, part: Part, before: Decimal, after: Decimal) -> None:
         if self.direction == 0:
-            self.direction = (1 if quantity > 0 else -1) if quantity else (1 if fill.is_buy else -1)
+            self.direction = (1 if after > 0 else -1) if after else (1 if fill.is_buy else -1)
             self.opened_at = fill.instant
+            self.basis = part.cash
+        elif abs(after) > abs(before):
+            self.basis = _add(self.basis, part.cash)
+        else:
+            self.basis = _less_known(self.basis, share_of(self.basis, _subtract(abs(before), abs(after)), abs(before)) if before else ZERO)
         self.fills += 1
-        self.cash = _add(self.cash, part.cash)
-        self.other_fees = None if self.other_fees is None or part.other_fees is None else _add(self.other_fees, part.other_fees)
-        self.fees = None if self.fees is None or part.fees is None else _add(self.fees, part.fees)
+        self.part = self.part.plus(part)
         self.estimated = self.estimated or fill.estimated
-        size = abs(quantity)
+        size = abs(after)
         if size > self.peak:
             self.peak = size
 
-    def _close(self, fill: TradeFill) -> ClosedTrade:
-        trade = _closed(self.position, self.direction, self.opened_at, fill, self.fills, self.peak, self.cash, self.other_fees, self.fees, self.estimated)
+    def _close(self, fill: TradeFill) -> Closed:
+        trade = _closed(self.position, self.direction, self.opened_at, fill, self.fills, self.peak, self.part, self.estimated)
+        cash = self.part.cash
         self._reset()
-        return trade
+        return Closed(trade, cash)
 
-    def _close_lots(self, fill: TradeFill, held: Decimal, left: Decimal, part: _Part, flat: bool, options: RollupOptions) -> list[ClosedTrade]:
-        """Each reducing fill closes what it takes off, the oldest lots first (fifo) or a share of the one average lot (wac)."""
+    # -- what moves it besides fills -----------------------------------------------------------------------------------
+
+    def leave(self, quantity: Decimal) -> None:
+        """Take a quantity out at its average cost: no trade, and the fees stay with what is left."""
+        there = abs(self.quantity)
+        left = _subtract(there, quantity)
+        if self.parts:
+            self._consume(quantity)
+        elif self.direction:
+            cost = share_of(self.basis, quantity, there)
+            assert cost is not None
+            self.part = self.part._replace(cash=_subtract(self.part.cash, cost))
+            self.basis = _subtract(self.basis, cost)
+        self.quantity = left if self.quantity > 0 else EXACT.minus(left)
+        if not left:
+            self.parts.clear()
+            self._reset()
+
+    def scale(self, before: Decimal, after: Decimal) -> None:
+        """As many units as `after` is of `before`, at the same cost."""
+
+        def scaled(amount: Decimal) -> Decimal:
+            return QUOTIENT.divide(_multiply(amount, after), before)
+
+        self.quantity, self.peak = scaled(self.quantity), abs(scaled(self.peak))
+        for part in self.parts:
+            part.quantity = abs(scaled(part.quantity))
+
+    def give(self, quantity: Decimal) -> Position:
+        """A part of the position with its share of cash, basis and fees, to be received by another instrument."""
+        given = Position(self.position)
+        there, sign = abs(self.quantity), self.quantity > 0
+        given.quantity = quantity if sign else EXACT.minus(quantity)
+        left = _subtract(there, quantity)
+        given.direction, given.opened_at, given.estimated, given.fills = self.direction, self.opened_at, self.estimated, self.fills
+        given.peak = share_of(self.peak, quantity, there) or ZERO
+        given.part, self.part = self.part.split(quantity, there)
+        basis = share_of(self.basis, quantity, there) or ZERO
+        given.basis, self.basis = basis, _subtract(self.basis, basis)
+        wanted = quantity
+        while self.parts and wanted:
+            first = self.parts[0]
+            if first.quantity <= wanted:
+                wanted = _subtract(wanted, first.quantity)
+                given.parts.append(self.parts.pop(0))
+            else:
+                share, first.part = first.part.split(wanted, first.quantity)
+                given.parts.append(_OpenPart(wanted, share, first.opened_at))
+                first.quantity, wanted = _subtract(first.quantity, wanted), ZERO
+        self.quantity = left if sign else EXACT.minus(left)
+        if not left:
+            self._reset()
+        return given
+
+    def receive(self, other: Position) -> None:
+        """Become one with a position of the same side that another instrument gave."""
+        self.quantity = _add(self.quantity, other.quantity)
+        if other.direction:
+            self.opened_at = min(self.opened_at, other.opened_at) if self.direction else other.opened_at
+            self.direction = other.direction
+        self.part, self.basis = self.part.plus(other.part), _add(self.basis, other.basis)
+        self.fills, self.estimated = self.fills + other.fills, self.estimated or other.estimated
+        self.peak = max(_add(self.peak, other.peak), abs(self.quantity))
+        self.parts += other.parts
+
+    def earn(self, usd: Decimal | None) -> None:
+        """Profit (or cost, below zero) of the open trade besides its fills: funding, interest."""
+        cost = None if usd is None else EXACT.minus(usd)
+        if self.parts:
+            first = self.parts[0]
+            first.part = first.part._replace(other_fees=_sum_known(first.part.other_fees, cost))
+        else:
+            self.part = self.part._replace(other_fees=_sum_known(self.part.other_fees, cost))
+
+    # -- each close a trade --------------------------------------------------------------------------------------------
+
+    def _close_parts(self, fill: TradeFill, held: Decimal, left: Decimal, part: Part, flat: bool, options: RollupOptions) -> list[Closed]:
+        """Each reducing fill closes what it takes off, the oldest parts first (fifo) or a share of the one average part (wac)."""
         move = _subtract(left, held)
-        if not self.lots or (move > 0) == (held > 0):
-            self._add_lot(abs(move) if self.lots else abs(left), part, fill, options)
+        if not self.parts or (move > 0) == (held > 0):
+            self._add_part(abs(move) if self.parts else abs(left), part, fill, options)
             if not flat:
                 return []
             # Only a residue was sold: it opens and closes at once.
-            lots, self.lots = self.lots, []
-            return [_closed(self.position, 1 if fill.is_buy else -1, lots[0].opened_at, fill, 1, lots[0].quantity, *lots[0].part, fill.estimated)]
+            parts, self.parts = self.parts, []
+            first = parts[0]
+            return [
+                Closed(_closed(self.position, 1 if fill.is_buy else -1, first.opened_at, fill, 1, first.quantity, first.part, fill.estimated), first.part.cash)
+            ]
         direction = 1 if held > 0 else -1
         crosses = bool(left) and (left > 0) != (held > 0)
-        rest: _Part | None = None
+        rest: Part | None = None
         if crosses and not flat:
             part, rest = part.split(abs(held), abs(move))
-        taken, opened_at = self._consume(sum((lot.quantity for lot in self.lots), ZERO) if flat or crosses else abs(move))
-        trade = _closed(
-            self.position, direction, opened_at, fill, 2, min(abs(held), abs(move)), _add(taken.cash, part.cash), _sum_known(taken.other_fees, part.other_fees),
-            _sum_known(taken.fees, part.fees), self.estimated or fill.estimated,
-        )  # fmt: skip
+        taken, opened_at = self._consume(reduce(_add, (p.quantity for p in self.parts)) if flat or crosses else abs(move))
+        whole = taken.plus(part)
+        trade = _closed(self.position, direction, opened_at, fill, 2, min(abs(held), abs(move)), whole, self.estimated or fill.estimated)
         if rest is not None:
-            self._add_lot(abs(left), rest, fill, options)
-        return [trade]
+            self._add_part(abs(left), rest, fill, options)
+        return [Closed(trade, whole.cash)]
 
-    def _add_lot(self, quantity: Decimal, part: _Part, fill: TradeFill, options: RollupOptions) -> None:
-        self.estimated = fill.estimated or (self.estimated and bool(self.lots))
-        if self.lots and options.cost_basis == "wac":
-            lot = self.lots[0]
-            merged = _Part(_add(lot.part.cash, part.cash), _sum_known(lot.part.other_fees, part.other_fees), _sum_known(lot.part.fees, part.fees))
-            self.lots[0] = _Lot(_add(lot.quantity, quantity), merged, lot.opened_at)
+    def _add_part(self, quantity: Decimal, part: Part, fill: TradeFill, options: RollupOptions) -> None:
+        self.estimated = fill.estimated or (self.estimated and bool(self.parts))
+        if self.parts and options.cost_basis == "wac":
+            first = self.parts[0]
+            self.parts[0] = _OpenPart(_add(first.quantity, quantity), first.part.plus(part), first.opened_at)
         else:
-            self.lots.append(_Lot(quantity, part, fill.instant))
+            self.parts.append(_OpenPart(quantity, part, fill.instant))
 
-    def _consume(self, quantity: Decimal) -> tuple[_Part, int]:
+    def _consume(self, quantity: Decimal) -> tuple[Part, int]:
         """What these units brought in when they were opened, and when the oldest of them was."""
-        taken, opened_at = _Part(ZERO, ZERO, ZERO), self.lots[0].opened_at
-        while quantity and self.lots:
-            lot = self.lots[0]
-            if lot.quantity <= quantity:
-                share = lot.part
-                quantity = _subtract(quantity, lot.quantity)
-                self.lots.pop(0)
+        taken, opened_at = _NOTHING, self.parts[0].opened_at
+        while quantity and self.parts:
+            first = self.parts[0]
+            if first.quantity <= quantity:
+                share = first.part
+                quantity = _subtract(quantity, first.quantity)
+                self.parts.pop(0)
             else:
-                share, rest = lot.part.split(quantity, lot.quantity)
-                self.lots[0] = _Lot(_subtract(lot.quantity, quantity), rest, lot.opened_at)
+                share, rest = first.part.split(quantity, first.quantity)
+                self.parts[0] = _OpenPart(_subtract(first.quantity, quantity), rest, first.opened_at)
                 quantity = ZERO
-            taken = _Part(_add(taken.cash, share.cash), _sum_known(taken.other_fees, share.other_fees), _sum_known(taken.fees, share.fees))
+            taken = taken.plus(share)
         return taken, opened_at
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def text(self) -> str:
-        """The position as one canonical text, from which `restore` makes it again; "" when there is nothing to remember."""
+    def state(self) -> list[object] | None:
+        """What `restore` makes it of again; None when there is nothing to remember."""
         if not self.quantity and not self.direction:
-            return ""
-        lots = [[canonical(lot.quantity), *(_text(v) for v in lot.part), lot.opened_at] for lot in self.lots]
-        return json.dumps([
-            canonical(self.quantity), self.direction, canonical(self.cash), _text(self.other_fees), _text(self.fees), self.fills, self.opened_at,
-            canonical(self.peak), int(self.estimated), lots,
-        ], separators=(",", ":"))  # fmt: skip
+            return None
+        parts = [[canonical(p.quantity), *map(_text, p.part), p.opened_at] for p in self.parts]
+        return [
+            canonical(self.quantity), self.direction, *map(_text, self.part), self.fills, self.opened_at, canonical(self.peak), int(self.estimated),
+            canonical(self.basis), parts,
+        ]  # fmt: skip
+
+    def text(self) -> str:
+        """The position as one canonical text; "" when there is nothing to remember."""
+        state = self.state()
+        return "" if state is None else json.dumps(state, separators=(",", ":"))
 
     @classmethod
-    def restore(cls, key: str, text: str) -> Position:
+    def restore(cls, key: str, state: list[object] | None) -> Position:
         position = cls(key)
-        if text:
-            quantity, position.direction, cash, other, fees, position.fills, position.opened_at, peak, estimated, lots = json.loads(text)
-            position.quantity, position.cash, position.peak, position.estimated = Decimal(quantity), Decimal(cash), Decimal(peak), bool(estimated)
-            position.other_fees, position.fees = _number(other), _number(fees)
-            position.lots = [_Lot(Decimal(n), _Part(Decimal(c), _number(o), _number(f)), at) for n, c, o, f, at in lots]
+        if state:
+            quantity, position.direction, *part, position.fills, position.opened_at, peak, estimated, basis, parts = state  # type: ignore[assignment]
+            position.quantity, position.peak, position.basis, position.estimated = Decimal(quantity), Decimal(peak), Decimal(basis), bool(estimated)  # type: ignore[arg-type]
+            position.part = Part(*map(_number, part))  # type: ignore[arg-type]
+            position.parts = [_OpenPart(Decimal(n), Part(*map(_number, p)), at) for n, *p, at in parts]  # type: ignore[arg-type,attr-defined]
         return position
 
 
-def _effect(fill: TradeFill) -> tuple[Decimal, _Part]:
+def effect(fill: TradeFill) -> tuple[Decimal, Part]:
     """How a fill moves the position, and what it brings."""
     move = fill.quantity if fill.is_buy else EXACT.minus(fill.quantity)
     cash = EXACT.minus(fill.cash) if fill.is_buy != fill.inverse else fill.cash
     if not fill.charges:
-        return move, _Part(cash, ZERO, ZERO)
+        return move, Part(cash, ZERO, ZERO, ZERO)
+    quote_fees = ZERO
     other: Decimal | None = ZERO
     fees: Decimal | None = ZERO
     for currency, fee, rate in fill.charges:
         if currency == fill.quote:
-            cash, usd = _subtract(cash, fee), None if fill.quote_rate is None else _multiply(fee, fill.quote_rate)
+            quote_fees, usd = _add(quote_fees, fee), None if fill.quote_rate is None else fill.quote_rate.of(fee)
         elif currency == fill.base and not fill.is_contract:
             move = _subtract(move, fee)
-            usd = None if fill.quote_rate is None else _multiply(_multiply(fee, fill.price), fill.quote_rate)
+            usd = None if fill.quote_rate is None else fill.quote_rate.of(_multiply(fee, fill.price))
         else:
-            usd = None if rate is None else _multiply(fee, rate)
+            usd = None if rate is None else rate.of(fee)
             other = _sum_known(other, usd)
         fees = _sum_known(fees, usd)
-    return move, _Part(cash, other, fees)
+    return move, Part(cash, quote_fees, other, fees)
 
 
-def _is_dust(quantity: Decimal, fill: TradeFill, options: RollupOptions) -> bool:
-    if not options.dust_notional_usd or fill.quote_rate is None:
-        return False
-    # The cash of a unit is what one is worth, of contracts of every kind, too.
-    worth = _multiply(abs(quantity), _multiply(abs(fill.cash), fill.quote_rate))
-    return worth < _multiply(options.dust_notional_usd, fill.quantity)
-
-
-def _closed(
-    position: str,
-    direction: int,
-    opened_at: int,
-    fill: TradeFill,
-    fills: int,
-    peak: Decimal,
-    cash: Decimal,
-    other_fees: Decimal | None,
-    fees: Decimal | None,
-    estimated: bool,
-) -> ClosedTrade:
-    known = fill.quote_rate is not None and other_fees is not None
-    pnl = _subtract(_multiply(cash, fill.quote_rate), other_fees) if known else None  # type: ignore[arg-type]
-    return ClosedTrade(position, "long" if direction > 0 else "short", opened_at, fill.instant, fill.fact_no, fills, peak, pnl, fees, estimated)
+def _closed(position: str, direction: int, opened_at: int, fill: TradeFill, fills: int, peak: Decimal, part: Part, estimated: bool) -> ClosedTrade:
+    pnl = None
+    if fill.quote_rate is not None and part.other_fees is not None:
+        pnl = _subtract(fill.quote_rate.of(_subtract(part.cash, part.quote_fees)), part.other_fees)
+    return ClosedTrade(position, "long" if direction > 0 else "short", opened_at, fill.instant, fill.fact_no, fills, peak, pnl, part.fees, estimated)
 
 
 def _sum_known(a: Decimal | None, b: Decimal | None) -> Decimal | None:
@@ -260,44 +377,17 @@ def _less(a: Decimal | None, b: Decimal | None) -> Decimal | None:
     return None if a is None or b is None else _subtract(a, b)
 
 
+def _less_known(a: Decimal, b: Decimal | None) -> Decimal:
+    assert b is not None
+    return _subtract(a, b)
+
+
 def _text(number: Decimal | None) -> str | None:
     return None if number is None else canonical(number)
 
 
-def _number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+def _number(text: object) -> Decimal | None:
+    return None if text is None else Decimal(text)  # type: ignore[arg-type]
 
 
-class Realised(NamedTuple):
-    """What one fill realised in USD before fees, None where a rate is missing."""
-
-    fact_no: int
-    usd: Decimal | None
-
-
-def realised(fills: Iterable[TradeFill], cost_basis: str) -> Iterator[Realised]:
-    """Realised profit per fill of one instrument that starts flat, fees aside (they are expensed at the fill): what was closed, at
-    this fill's cash less its cost by weighted average (`wac`) or oldest first (`fifo`)."""
-    lots: list[tuple[Decimal, Decimal]] = []  # (signed quantity, signed cost)
-    for fill in fills:
-        move, _ = _effect(fill)
-        cash = EXACT.minus(fill.cash) if fill.is_buy != fill.inverse else fill.cash
-        gained = ZERO
-        while move and lots and (lots[0][0] > 0) != (move > 0):
-            quantity, cost = lots[0]
-            closing = min(abs(move), abs(quantity))
-            share = cost if closing == abs(quantity) else _QUOTIENT.divide(_multiply(cost, closing), abs(quantity))
-            proceeds = cash if closing == abs(move) else _QUOTIENT.divide(_multiply(cash, closing), abs(move))
-            gained = _add(gained, _add(share, proceeds))
-            signed = closing if move > 0 else EXACT.minus(closing)
-            move, cash = _subtract(move, signed), _subtract(cash, proceeds)
-            if closing == abs(quantity):
-                lots.pop(0)
-            else:
-                lots[0] = _add(quantity, signed), _subtract(cost, share)
-        if move:
-            if lots and cost_basis == "wac":
-                lots[0] = _add(lots[0][0], move), _add(lots[0][1], cash)
-            else:
-                lots.append((move, cash))
-        yield Realised(fill.fact_no, None if fill.quote_rate is None else _multiply(gained, fill.quote_rate))
+__all__ = ["Charge", "Closed", "Part", "Position", "RatedCharge", "TradeFill", "effect"]

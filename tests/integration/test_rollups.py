@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from books import NEW_YEAR, deposit, fill, snapshot, void, withdrawal
+from books import NEW_YEAR, deposit, fill, rate, snapshot, void, withdrawal
 
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import EquitySnapshot
@@ -125,42 +125,50 @@ def test_a_flow_without_a_rate_is_valued_at_the_latest_one_known_and_marked(data
     roll()
     assert rows()[date(2026, 1, 3)].pnl_daily == 0
     [flow] = explain(database, "acc", RollupOptions(), date(2026, 1, 3)).flows
-    assert (flow.rate, flow.given) == (2000, False)
+    assert (flow.usd, flow.given) == (2000, False)
     # A rate that is known later for an earlier instant counts, too.
     ledger.post([fill(9, order_id="o9", symbol="ETH/USDT", price="1500", executed_at=NEW_YEAR + DAY + 7)])
     roll()
     assert rows()[date(2026, 1, 3)].pnl_daily == 500
 
 
-def test_a_flow_that_nobody_can_value_withholds_its_row_and_all_later_ones_until_it_is_corrected(database, ledger, roll, rows):
+def test_a_flow_that_nobody_can_value_withholds_the_profit_alone_until_its_rate_comes(database, ledger, roll, rows):
     ledger.post([deposit(), value(0, 1000), value(1, 1010), value(2, 1020), deposit(2, currency="ETH", amount=1, occurred_at=NEW_YEAR + DAY)])
     done = roll()
-    assert list(rows()) == [NEW_YEARS_DAY]
     assert [(d, "deposit d2 of 1 ETH has no USD rate" in why) for d, why in done.withheld] == [(date(2026, 1, 2), True)]
-    [finding] = check_rollups(database, RollupPlan())
-    assert (finding.check, finding.where) == ("every observed day has its row", "acc 2026-01-02")
-    ledger.post([void(1, "deposit", "d2"), deposit(3, currency="ETH", amount=1, usd_rate=5, occurred_at=NEW_YEAR + DAY)])
+    assert [(str(r.total_value_usd), r.pnl_daily, r.pnl_total) for r in rows().values()] == [("1000", 0, 0), ("1010", None, None), ("1020", 10, None)]
+    assert check_rollups(database, RollupPlan()) == []
+    ledger.post([rate(0, currency="ETH", usd_rate="5", observed_at=NEW_YEAR + DAY)])
     assert roll().withheld == []
-    assert [str(r.pnl_daily) for r in rows().values()] == ["0", "5", "10"]
+    assert [str(r.pnl_total) for r in rows().values()] == ["0", "5", "15"]
     assert check_rollups(database, RollupPlan()) == []
 
 
-def test_a_trade_whose_quote_nobody_can_value_withholds_the_row_that_would_count_it(ledger, roll, rows):
+def test_a_trade_whose_quote_nobody_can_value_withholds_win_rate_and_profit_factor(database, ledger, roll, rows):
     ledger.post([deposit(), value(0, 1000), value(1, 1010)])
     ledger.post([fill(n, symbol="ETH/EUR", side=side, executed_at=NEW_YEAR + DAY + n) for n, side in ((1, "buy"), (2, "sell"))])
     assert "ETH/EUR" in roll().withheld[0][1]
-    assert list(rows()) == [NEW_YEARS_DAY]
+    newest = rows()[date(2026, 1, 2)]
+    assert (newest.pnl_daily, newest.trades_count, newest.win_rate, newest.profit_factor) == (10, 1, None, None)
+    assert "without a USD rate" in explain(database, "acc", RollupOptions(), date(2026, 1, 2)).row.warnings
+    ledger.post([rate(0, currency="EUR", usd_rate="1.1", observed_at=NEW_YEAR + DAY)])
+    roll()
+    assert rows()[date(2026, 1, 2)].win_rate == 0
 
 
-def test_an_account_without_snapshots_is_valued_from_its_books_until_the_first_one_comes(database, ledger, roll, rows):
+def test_an_account_is_valued_from_its_books_until_the_day_of_its_first_snapshot(database, ledger, roll, rows):
     ledger.post([deposit(), fill(quantity=2, fee=0, price=100), fill(2, quantity=1, price=150, fee=0, side="sell", order_id="o2", executed_at=NEW_YEAR + DAY)])
     roll()
     assert [str(r.total_value_usd) for r in rows().values()] == ["1000", "1100"]
     assert explain(database, "acc", RollupOptions(), date(2026, 1, 2)).valuation == "books"
-    ledger.post([value(1, 1234)])
+    ledger.post([value(1, 1234), value(2, 1334)])
     roll()
-    assert [(r.date.day, str(r.total_value_usd)) for r in rows().values()] == [(2, "1234")]
-    assert revisions(database, NEW_YEARS_DAY)[-1].cause in ("late facts", "the account has snapshots now")
+    assert [(r.date.day, str(r.total_value_usd), str(r.pnl_total)) for r in rows().values()] == [(1, "1000", "0"), (2, "1234", "0"), (3, "1334", "100")]
+    assert "234 USD between the books and the first snapshot" in explain(database, "acc", RollupOptions(), date(2026, 1, 2)).row.warnings
+    ledger.post([void(1, "metrics", "m1")])
+    roll()
+    assert [(r.date.day, str(r.total_value_usd), str(r.pnl_total)) for r in rows().values()] == [(1, "1000", "0"), (2, "1100", "100"), (3, "1334", "100")]
+    assert check_rollups(database, RollupPlan()) == []
 
 
 def test_a_holding_without_a_rate_withholds_that_row_alone(ledger, roll, rows):
@@ -220,7 +228,7 @@ def test_a_deleted_account_takes_its_rows_with_it(database, ledger, roll):
     ledger.post([deposit(), value(0, 1000), fill(), fill(2, side="sell", order_id="o2")])
     roll()
     SQLiteAccountRepository(database).delete("acc")
-    for table in ("rollup_accounts", "rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "performance_metrics"):
+    for table in ("rollup_accounts", "rollup_rows", "trades", "asset_closes", "flow_values", "currency_rates", "performance_metrics"):
         assert database.execute_query(f"SELECT count(*) FROM {table}")[0][0] == 0, table
     assert roll().through is None
 
@@ -258,7 +266,7 @@ def test_what_nobody_recorded_is_unexplained_and_found(database, ledger, roll):
     ledger.post([deposit(), withdrawal(occurred_at=NEW_YEAR + DAY)])
     roll()
     with database.transaction() as connection:
-        connection.execute("UPDATE currency_closes SET closing = '1001' WHERE date = '2026-01-01'")
+        connection.execute("UPDATE asset_closes SET closing = '1001' WHERE date = '2026-01-01'")
     assert stated(database, NEW_YEARS_DAY)["USDT"].unexplained == 1
     assert stated(database, date(2026, 1, 2))["USDT"].unexplained == -1
     [finding] = check_rollups(database, RollupPlan())

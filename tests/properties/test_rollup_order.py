@@ -12,7 +12,7 @@ import pytest
 
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Deposit, EquitySnapshot, Fill, Rate, Void, Withdrawal
+from persistence.domain.facts import Deposit, EquitySnapshot, Fee, Fill, Rate, Void, Withdrawal
 from persistence.domain.instants import to_instant
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.days import last_closed_day
@@ -30,13 +30,17 @@ DAYS = 16
 DERIVED = {
     "performance_metrics": "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count",
     "rollup_rows": (
-        "date, close_at, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, warnings, observations, mean, squares, "
-        "downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades"
+        "date, close_at, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, untold, unrated, books_value, "
+        "warnings, observations, mean, squares, downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades, "
+        "total_untold"
     ),
     "trades": "date, position, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",
-    "position_closes": "position, date, state",
-    "currency_closes": "currency, date, moved, closing",
-    "currency_rates": "currency, date, at, rate",
+    "asset_closes": "asset, date, moved, closing, debt, state",
+    "lots": "asset, date, number, opened_at, quantity, cost, brought_by",
+    "currency_rates": "currency, date, at, rate, per, carried",
+    "contract_values": "contract, date, value, settle",
+    "flow_values": "date, at, amount, usd",
+    "rollup_oddities": "date, oddity, subject, detail",
     "withheld_days": "date",
 }
 
@@ -50,6 +54,7 @@ OPTIONS = {
     "each close a trade, by average": RollupOptions(trade_grouping="per_close"),
     "dust": RollupOptions(dust_notional_usd=Decimal(20)),
     "the books": RollupOptions(valuation="books"),
+    "the books, oldest lots first": RollupOptions(valuation="books", cost_basis="fifo"),
     "an opening value": RollupOptions(opening_value=Decimal(5000), timezone="Asia/Tokyo"),
 }
 
@@ -62,22 +67,23 @@ def history(chance: random.Random, *, rates: bool) -> list:
     """Facts of one account over some days: snapshots, flows, fills in two symbols, rates that were said, and voids of some of them."""
     facts: list = []
     value = Decimal(10_000)
+    snapshots = chance.random() < 0.7
     for n in range(DAYS * 5):
         at = START + n * DAY // 5 + chance.randrange(DAY // 5)
         kind = chance.random()
         place = {"producer": chance.choice((None, "engine")), "sequence": None}
         if place["producer"]:
             place["sequence"] = chance.randrange(1000)
-        if kind < 0.4:
+        if kind < 0.3:
             value += chance.randrange(-300, 320)
-            facts.append(EquitySnapshot(account_id="acc", observed_at=at, snapshot_id=f"m{n}", total_value_usd=value, **place))
+            if snapshots:
+                facts.append(EquitySnapshot(account_id="acc", observed_at=at, snapshot_id=f"m{n}", total_value_usd=value, **place))
         elif kind < 0.5:
-            made = Deposit if chance.random() < 0.6 else Withdrawal
-            name = "deposit_id" if made is Deposit else "withdrawal_id"
-            currency, rate = ("USDT", None) if rates or chance.random() < 0.7 else ("ETH", chance.choice((None, "1500")))
-            facts.append(made(**{name: f"x{n}"}, account_id="acc", currency=currency, amount=chance.randrange(1, 900), occurred_at=at, usd_rate=rate, **place))
+            facts += flows(chance, n, at, place, rates=rates)
+        elif kind < 0.56:
+            facts.append(contract(chance, n, at, place))
         else:
-            symbol = chance.choice(("BTC/USDT", "ETH/USDT", "ETH/BTC"))
+            symbol = chance.choice(("BTC/USDT", "ETH/USDT", "ETH/BTC", "USDC/EUR"))
             given = {"quote_usd_rate": "50000"} if symbol == "ETH/BTC" and (rates or chance.random() < 0.5) else {}
             fee = chance.choice(((0, None), ("0.1", None), ("0.01", symbol[:3]), ("0.002", "BNB")))
             if fee[1] == "BNB" and rates:
@@ -86,9 +92,16 @@ def history(chance: random.Random, *, rates: bool) -> list:
                 fill_id=f"f{n}", account_id="acc", order_id=f"o{n}", symbol=symbol, side=chance.choice(("buy", "sell")), quantity=chance.choice(("1", "2", "0.5")),
                 price=chance.randrange(90, 110), fee=fee[0], fee_currency=fee[1], executed_at=at, **given, **place,
             ))  # fmt: skip
+            if chance.random() < 0.1:
+                later = at + chance.randrange(-DAY, DAY)
+                facts.append(
+                    Fee(
+                        fee_id=f"e{n}", account_id="acc", fill_id=f"f{n}", currency=chance.choice(("USDT", symbol[:3], "BNB")), amount="0.02", occurred_at=later
+                    )
+                )
     for _ in range(0 if rates else chance.randrange(8)):
         at = START + chance.randrange(DAYS * DAY)
-        facts.append(Rate(currency=chance.choice(("ETH", "BTC", "BNB", "DOGE")), usd_rate=chance.choice(("1500", "50000", "0")), observed_at=at))
+        facts.append(Rate(currency=chance.choice(("ETH", "BTC", "BNB", "DOGE", "USDT", "USDC")), usd_rate=chance.choice(("1500", "0.97", "0")), observed_at=at))
     for n, target in enumerate(chance.sample(facts, 4)):
         facts.append(
             Void(
@@ -96,6 +109,33 @@ def history(chance: random.Random, *, rates: bool) -> list:
             )
         )
     return facts
+
+
+def flows(chance: random.Random, n: int, at: int, place: dict, *, rates: bool) -> list:
+    """A deposit or withdrawal of any category, or both halves of a rename."""
+    made = Deposit if chance.random() < 0.6 else Withdrawal
+    category = chance.choice(("external",) * 6 + ("transfer", "funding", "interest", "bonus", "split", "loan", "loan", "rename", "other"))
+    currency, rate = ("USDT", None) if rates or chance.random() < 0.5 else (chance.choice(("ETH", "BTC", "USDC")), chance.choice((None, "1500", "0.98")))
+    amount = chance.randrange(1, 900) if currency == "USDT" else chance.choice(("1", "0.5", "3"))
+    more = {"symbol": chance.choice(("ETH/USDT", "ETHUSDT", "BTC-PERP"))} if category in ("funding", "interest", "other") and chance.random() < 0.7 else {}
+    if category == "rename":
+        both = [
+            Withdrawal(withdrawal_id=f"w{n}", account_id="acc", currency="ETH", amount="1", occurred_at=at, category=category, reference=f"r{n}"),
+            Deposit(deposit_id=f"x{n}", account_id="acc", currency="WETH", amount="10", occurred_at=at, category=category, reference=f"r{n}"),
+        ]
+        return both if chance.random() < 0.8 else both[:1]
+    name = "deposit_id" if made is Deposit else "withdrawal_id"
+    return [made(**{name: f"x{n}"}, account_id="acc", currency=currency, amount=amount, occurred_at=at, usd_rate=rate, category=category, **more, **place)]
+
+
+def contract(chance: random.Random, n: int, at: int, place: dict) -> Fill:
+    """A fill of a linear contract, or of an inverse one."""
+    inverse = chance.random() < 0.5
+    more = {"inverse": True, "quote_quantity": "0.5", "base": "BTC", "quote": "USD"} if inverse else {"contract": True, "base": "BTC", "quote": "USDT"}
+    return Fill(
+        fill_id=f"c{n}", account_id="acc", symbol="BTC-INV" if inverse else "BTC-PERP", side=chance.choice(("buy", "sell")), quantity=chance.choice(("1", "2")),
+        price=chance.randrange(90, 110), executed_at=at, fee="0.01", **more, **place,
+    )  # fmt: skip
 
 
 def compare(another: Callable[[], AbstractContextManager[DatabaseManager]], seed: int, options: RollupOptions) -> None:

@@ -38,7 +38,8 @@ class OrderType(StrEnum):
 
 
 class Category(Choice):
-    """Why money came or went. Only `external` and `transfer` are flows of capital; the rest is profit or loss."""
+    """Why money came or went. Only `external` and `transfer` are flows of capital; a `split`, a `loan` and a `rename` are neither flow nor
+    profit; the rest is profit or loss."""
 
     EXTERNAL = "external"
     TRANSFER = "transfer"
@@ -47,6 +48,9 @@ class Category(Choice):
     DIVIDEND = "dividend"
     BONUS = "bonus"
     FEE = "fee"
+    SPLIT = "split"
+    LOAN = "loan"
+    RENAME = "rename"
     OTHER = "other"
 
 

@@ -6,8 +6,12 @@ from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, code, identifier, instant_of, positive, text_or_empty, usd_rate
+from persistence.domain.errors import Invalid
 from persistence.domain.facts.base import SEPARATOR, Category, Fact
 from persistence.domain.money import Number, canonical, exact
+
+#: Categories whose money may belong to the trade of an instrument.
+OF_A_TRADE = frozenset({Category.FUNDING, Category.INTEREST, Category.OTHER})
 
 
 class _FlowFields(NamedTuple):
@@ -22,6 +26,7 @@ class _FlowFields(NamedTuple):
     fee_currency: str | None
     description: str | None
     reference: str | None
+    symbol: str | None
     extra: str | None
     given_time: str | None
     producer: str | None
@@ -29,7 +34,8 @@ class _FlowFields(NamedTuple):
 
 
 class _Flow(_FlowFields, Fact):
-    """Money that came to an account or left it; the amount is always positive, the kind says which way. `fee` is taken besides."""
+    """Money that came to an account or left it; the amount is always positive, the kind says which way. `fee` is taken besides.
+    `symbol` says in which instrument's trade funding, interest or other profit counts."""
 
     __slots__ = ()
 
@@ -47,6 +53,7 @@ class _Flow(_FlowFields, Fact):
         fee_currency: str | None = None,
         description: str | None = None,
         reference: str | None = None,
+        symbol: str | None = None,
         extra: str | None = None,
         producer: str | None = None,
         sequence: int | None = None,
@@ -56,7 +63,7 @@ class _Flow(_FlowFields, Fact):
         return cls._make((
             identifier(account_id, "account_id"), identifier(flow_id, f"{cls.kind}_id"), currency, positive(amount, "amount"),
             str(Category(category)), instant_of(occurred_at), rate_of(usd_rate, currency), *fee_of(fee, fee_currency, currency),
-            description or None, reference or None, extra, None, producer, sequence,
+            description or None, reference or None, symbol_of(symbol, category), extra, None, producer, sequence,
         ))  # fmt: skip
 
     @property
@@ -71,7 +78,7 @@ class _Flow(_FlowFields, Fact):
         return SEPARATOR.join((
             self.kind, self.account_id, self.flow_id, self.currency, canonical(self.amount), self.category, str(self.occurred_at),
             text_or_empty(self.usd_rate), text_or_empty(self.fee), self.fee_currency or "", self.description or "", self.reference or "",
-            self.extra or "",
+            self.symbol or "", self.extra or "",
         ))  # fmt: skip
 
 
@@ -161,6 +168,22 @@ def fee_of(fee: Number | None, fee_currency: str | None, currency: str) -> tuple
     if fee is None or not (amount := exact(fee, "fee")):
         return None, None
     return amount, code(fee_currency, "fee_currency") if fee_currency else currency
+
+
+def symbol_of(symbol: str | None, category: Category | str) -> str | None:
+    """The symbol of a flow that is part of a trade. Raises `Invalid` for one of another category."""
+    if not symbol:
+        return None
+    if Category(category) not in OF_A_TRADE:
+        raise Invalid(
+            f"symbol is {symbol!r:.60}, but the category is {category}: only {', '.join(sorted(OF_A_TRADE))} belong to an instrument; leave the symbol out"
+        )
+    return identifier(symbol, "symbol")
+
+
+def flow_kind(category: str, code: str) -> str:
+    """What a flow moves: a contract where only a contract is written so, else a currency."""
+    return "contract" if category in (Category.SPLIT, Category.RENAME) and any(c in code for c in "/: ") else "currency"
 
 
 def rate_of(given: Number | None, currency: str) -> Decimal | None:

@@ -168,6 +168,7 @@ CREATE TABLE flows (
     fee_currency TEXT,
     description TEXT,
     reference   TEXT,
+    symbol      TEXT,
     extra       TEXT,
     given_time  TEXT
 ) STRICT;
@@ -236,6 +237,8 @@ CREATE TABLE rates (
 CREATE INDEX rates_by_time ON rates (currency, observed_at);
 -- Rates of a period, for exports.
 CREATE INDEX rates_all_by_time ON rates (observed_at);
+-- What came of a currency since a rollup.
+CREATE INDEX rates_by_arrival ON rates (currency, fact_no, observed_at);
 
 -- What a venue says an account holds. It books nothing.
 CREATE TABLE balance_reports (
@@ -332,8 +335,8 @@ CREATE TABLE performance_metrics (
     account_id      TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     date            TEXT    NOT NULL CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
     total_value_usd TEXT    NOT NULL,
-    pnl_daily       TEXT    NOT NULL,
-    pnl_total       TEXT    NOT NULL,
+    pnl_daily       TEXT,
+    pnl_total       TEXT,
     sharpe_ratio    REAL,
     sortino_ratio   REAL,
     max_drawdown    REAL CHECK (max_drawdown BETWEEN -1 AND 0),
@@ -422,21 +425,21 @@ CREATE TABLE gaps (
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What the daily rollup derives from the facts. Everything here can be rebuilt from them; performance_metrics has the figures.
 
--- How far an account is rolled up, and under which options. `generation` moves with every commit of a rollup.
+-- How far an account is rolled up, and under which options. Rows from `snapshots_from` on are valued by snapshots. `generation` moves with
+-- every commit of a rollup.
 CREATE TABLE rollup_accounts (
     account_id     TEXT    PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
     options_digest TEXT    NOT NULL,
-    valuation      TEXT    NOT NULL CHECK (valuation IN ('snapshots', 'books')),
+    snapshots_from TEXT,
     rolled_to      TEXT    NOT NULL,
     stale_from     TEXT,
     seen_fact_no   INTEGER NOT NULL,
-    estimates      INTEGER NOT NULL CHECK (estimates IN (0, 1)),
-    withheld_from  TEXT,
     generation     INTEGER NOT NULL,
     rolled_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row per observed day: its close, flows and trades since the row before, and the state from which the next row goes on.
+-- One row per observed day: its close, flows and trades since the row before, and the state from which the next row goes on. Profit is
+-- empty while one of its flows (`unrated`) has no rate. `books_value`: what the books were worth that day, where every rate is known.
 CREATE TABLE rollup_rows (
     account_id    TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
     date          TEXT    NOT NULL,
@@ -445,14 +448,17 @@ CREATE TABLE rollup_rows (
     value         TEXT    NOT NULL,
     inflow        TEXT    NOT NULL,
     outflow       TEXT    NOT NULL,
-    pnl_daily     TEXT    NOT NULL,
-    pnl_total     TEXT    NOT NULL,
+    pnl_daily     TEXT,
+    pnl_total     TEXT,
     daily_return  REAL,
     profit        TEXT    NOT NULL,
     loss          TEXT    NOT NULL,
     wins          INTEGER NOT NULL,
     losses        INTEGER NOT NULL,
     trades        INTEGER NOT NULL,
+    untold        INTEGER NOT NULL,
+    unrated       INTEGER NOT NULL,
+    books_value   TEXT,
     warnings      TEXT,
     observations  INTEGER NOT NULL,
     mean          REAL    NOT NULL,
@@ -466,6 +472,7 @@ CREATE TABLE rollup_rows (
     total_wins    INTEGER NOT NULL,
     total_losses  INTEGER NOT NULL,
     total_trades  INTEGER NOT NULL,
+    total_untold  INTEGER NOT NULL,
     PRIMARY KEY (account_id, date)
 ) STRICT, WITHOUT ROWID;
 
@@ -487,33 +494,45 @@ CREATE TABLE trades (
     PRIMARY KEY (account_id, date, position, number)
 ) STRICT, WITHOUT ROWID;
 
--- The position in an instrument at the end of each day on which it moved; `state` is "" when flat.
-CREATE TABLE position_closes (
-    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    position   TEXT NOT NULL,
-    date       TEXT NOT NULL,
-    state      TEXT NOT NULL,
-    PRIMARY KEY (account_id, position, date)
+-- An asset of an account at the end of each day on which something concerned it: what it moved, what was held, what of it was borrowed, and
+-- its positions and lots as JSON, from which the next day goes on ("" for none). `depends`: whether what became of it depended on how
+-- much was held. A contract's key is `contract SYMBOL`, here and in trades: no currency's code has a blank.
+CREATE TABLE asset_closes (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    asset      TEXT    NOT NULL,
+    date       TEXT    NOT NULL,
+    moved      TEXT    NOT NULL,
+    closing    TEXT    NOT NULL,
+    debt       TEXT    NOT NULL,
+    state      TEXT    NOT NULL,
+    depends    INTEGER NOT NULL CHECK (depends IN (0, 1)),
+    PRIMARY KEY (account_id, asset, date)
 ) STRICT, WITHOUT ROWID;
 
--- What an account held of a currency or a contract at the end of each day on which it moved. A contract's key is `contract SYMBOL`, here
--- and in trades and positions: no currency's code has a blank.
-CREATE TABLE currency_closes (
-    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    currency   TEXT NOT NULL,
-    date       TEXT NOT NULL,
-    moved      TEXT NOT NULL,
-    closing    TEXT NOT NULL,
-    PRIMARY KEY (account_id, currency, date)
+-- What brought an asset where lots are told apart (cost_basis fifo): an asset's state names the first that is still open, and what is left of it.
+CREATE TABLE lots (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    asset      TEXT    NOT NULL,
+    date       TEXT    NOT NULL,
+    number     INTEGER NOT NULL,
+    opened_at  INTEGER NOT NULL,
+    quantity   TEXT    NOT NULL,
+    cost       TEXT,
+    brought_by TEXT    NOT NULL,
+    fact_no    INTEGER NOT NULL,
+    PRIMARY KEY (account_id, asset, date, number)
 ) STRICT, WITHOUT ROWID;
 
--- The last USD rate that an account's records of a day told of a currency, and when. What rate records say is not kept here: it is no account's.
+-- The last USD rate that an account's records of a day carried or told of a currency, rate / per, and when. What rate records say is not kept
+-- here: it is no account's.
 CREATE TABLE currency_rates (
-    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    currency   TEXT NOT NULL,
-    date       TEXT NOT NULL,
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    currency   TEXT    NOT NULL,
+    date       TEXT    NOT NULL,
     at         INTEGER NOT NULL,
-    rate       TEXT NOT NULL,
+    rate       TEXT    NOT NULL,
+    per        TEXT    NOT NULL,
+    carried    INTEGER NOT NULL CHECK (carried IN (0, 1)),
     PRIMARY KEY (account_id, currency, date)
 ) STRICT, WITHOUT ROWID;
 
@@ -527,13 +546,15 @@ CREATE TABLE contract_values (
     PRIMARY KEY (account_id, contract, date)
 ) STRICT, WITHOUT ROWID;
 
--- The rate that a flow without one was valued at: the latest that was known.
-CREATE TABLE flow_rates (
+-- Capital that came (positive) or left, and what it was worth in USD at its instant; empty where no rate was known.
+CREATE TABLE flow_values (
     account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    at         INTEGER NOT NULL,
     fact_no    INTEGER NOT NULL,
     date       TEXT    NOT NULL,
-    rate       TEXT    NOT NULL,
-    PRIMARY KEY (account_id, fact_no)
+    amount     TEXT    NOT NULL,
+    usd        TEXT,
+    PRIMARY KEY (account_id, at, fact_no)
 ) STRICT, WITHOUT ROWID;
 
 -- Observed days that have no row, and why.
@@ -542,6 +563,17 @@ CREATE TABLE withheld_days (
     date       TEXT NOT NULL,
     reason     TEXT NOT NULL,
     PRIMARY KEY (account_id, date)
+) STRICT, WITHOUT ROWID;
+
+-- Odd things that replaying the facts of a day showed.
+CREATE TABLE rollup_oddities (
+    account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date       TEXT    NOT NULL,
+    oddity     TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    fact_no    INTEGER NOT NULL,
+    detail     TEXT    NOT NULL,
+    PRIMARY KEY (account_id, date, oddity, subject, fact_no)
 ) STRICT, WITHOUT ROWID;
 
 -- What a row of figures said before, what it says now, which facts caused it. JSON; empty where there was, or is, no row.

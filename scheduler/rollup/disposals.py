@@ -1,0 +1,81 @@
+"""What was taken of an account's assets and what that realised, told by reading the facts of a period again from what was left before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date as Date
+from decimal import Decimal
+from typing import NamedTuple
+
+from persistence.books.account_history import AccountBooks
+from persistence.domain.money import EXACT, ZERO
+from persistence.domain.rollup import DirtyMark, Progress, name_and_kind
+from persistence.repositories.rollups import Changes
+from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.replay import Moved, Replay
+
+_DAY = 86_400_000_000
+
+
+class Disposal(NamedTuple):
+    """What was taken of one lot: as what (sale, spent, fee, withdrawal …), when, with what it brought, what it had cost and how long it was
+    held. `quantity` is below zero where something owed was given back. USD, fees aside; None where a rate was missing, `days_held`
+    where lots are averaged."""
+
+    asset: str
+    instant: int
+    fact_no: int
+    taken_as: str
+    quantity: Decimal
+    proceeds: Decimal | None
+    cost: Decimal | None
+    gain: Decimal | None
+    opened_at: int | None
+    days_held: int | None
+
+
+def read_again(books: AccountBooks, options: RollupOptions, first: Date, last: Date, listener: Callable[[Moved], None]) -> Replay:
+    """Read the facts of [first, last] again for who wants to hear of every movement; nothing is stored."""
+    nothing = Changes(Progress("", None, last, None, 0, 0), 0, DirtyMark(None, None, None, 0, 0))
+    replay = Replay(books, options, nothing, first, listener=listener)
+    replay.run(last)
+    return replay
+
+
+def disposals(books: AccountBooks, options: RollupOptions, first: Date, last: Date) -> list[Disposal]:
+    """Everything that was taken in [first, last], in the order of facts. What is like a dollar counts only where it gained or lost."""
+    found: list[Disposal] = []
+
+    def hear(moved: Moved) -> None:
+        name = name_and_kind(moved.asset)[0]
+        for t in moved.taken:
+            if not t.gain and (name in options.usd_like or name == "USD") and t.cost is not None:
+                continue
+            held = None if t.opened_at is None else (moved.origin.instant - t.opened_at) // _DAY
+            found.append(
+                Disposal(name, moved.origin.instant, moved.origin.fact_no, moved.origin.what, t.quantity, t.proceeds, t.cost, t.gain, t.opened_at, held)
+            )
+
+    read_again(books, options, first, last, hear)
+    return found
+
+
+def realised_by_fact(books: AccountBooks, options: RollupOptions, first: Date, last: Date) -> dict[int, Decimal | None]:
+    """What each fact of [first, last] realised, fees aside; a contract's profit counts with the fill that closes its trade."""
+    found: dict[int, Decimal | None] = {}
+
+    def hear(moved: Moved) -> None:
+        if moved.origin.what in ("fee", "rebate"):
+            return
+        gains = [t.gain for t in moved.taken]
+        if moved.origin.what == "contract":
+            gains.append(moved.value)
+        for gain in gains:
+            before = found.get(moved.origin.fact_no, ZERO)
+            found[moved.origin.fact_no] = None if before is None or gain is None else EXACT.add(before, gain)
+
+    read_again(books, options, first, last, hear)
+    return found
+
+
+__all__ = ["Disposal", "disposals", "read_again", "realised_by_fact"]
