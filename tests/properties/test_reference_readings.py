@@ -211,3 +211,46 @@ def test_28_a_flow_without_a_rate_withholds_its_figures_and_all_later_totals():
     first, second = books.reckon().rows
     assert (first.total_value_usd, first.inflow, first.pnl_daily, first.pnl_total, first.daily_return) == (11, None, None, None, None)
     assert (second.pnl_daily, second.pnl_total, second.daily_return) == (0, None, 0)
+
+
+def test_7_a_sale_beyond_what_is_held_opens_a_short_of_the_rest_with_its_share_of_cash_and_fees():
+    books = Books().deposit("1", "ETH", usd_rate="2100").fill("ETH/USDT", "sell", "1.5", "2100", fee="3").fill("ETH/USDT", "buy", "0.5", "2000", fee="1")
+    assert [(t.direction, t.size, t.pnl, t.fees, t.fills) for t in books.reckon().trades] == [("short", Fraction(1, 2), 48, 2, ["1", "2"])]
+
+
+def test_7_what_was_said_counts_over_what_was_told_at_one_instant_and_the_market_goes_on_speaking():
+    books = Books().fill("ETH/USDT", "buy", "1", "2000", at=1).rate("ETH", "2100", at=1)
+    assert books.reckon().value == 100
+    assert books.fill("ETH/USDT", "buy", "1", "2200").reckon().value == 200
+    assert Books().deposit("1", "ETH", at=1, usd_rate="2000").rate("ETH", "2100", at=1).reckon().value == 2000
+
+
+def test_20_lots_that_were_renamed_are_the_older_ones_where_they_were_bought_earlier():
+    books = Books().deposit("1", "XBT", usd_rate="30000").deposit("1", "BTC", usd_rate="40000").withdrawal("1", "XBT", at=10, category="rename", reference="r")
+    result = books.deposit("1", "BTC", at=10, category="rename", reference="r").withdrawal("1", "BTC", usd_rate="45000").reckon(cost_basis="fifo")
+    assert [(d.cost, d.gain, d.proceeds) for d in result.disposals] == [(30000, 15000, 45000)]
+    assert [(lot.quantity, lot.cost) for lot in result.lots["BTC"]] == [(1, 40000)]
+
+
+def test_37_a_contract_that_is_renamed_goes_on_as_one_trade():
+    books = Books().fill("X-PERP", "buy", "10", "50", base="X", quote="USD", contract=True).withdrawal("10", "X-PERP", at=10, category="rename", reference="r")
+    books = books.deposit("100", "Y-PERP", at=10, category="rename", reference="r")
+    assert books.reckon().value == 0
+    result = books.fill("Y-PERP", "sell", "100", "6", base="Y", quote="USD", contract=True).reckon()
+    assert [(t.instrument, t.pnl, t.size, t.fills) for t in result.trades] == [("Y-PERP", 100, 100, ["0", "3"])]
+    assert (result.balances, result.realised) == ({("USD", "currency"): 100}, 100)
+
+
+def test_33_borrowed_coins_bought_back_are_a_long_until_they_are_repaid():
+    books = Books().deposit("1", "BTC", category="loan", usd_rate="20000").fill("BTC/USDT", "sell", "1", "20000").fill("BTC/USDT", "buy", "1", "15000")
+    assert open_of(books.reckon()) == {"BTC/USDT": 1}
+    result = books.withdrawal("1", "BTC", category="loan", usd_rate="15000").reckon()
+    assert (open_of(result), result.trades, result.realised) == ({}, [], 5000)
+
+
+def test_6_a_rate_is_missing_only_of_what_is_held():
+    books = Books().deposit("10", "CHF").withdrawal("10", "CHF", at=26).deposit("5", "SEK", at=50).rate("SEK", "0.1", at=51)
+    result = books.reckon()
+    assert [(row.date, row.total_value_usd, row.inflow) for row in result.rows] == [("2024-03-02", 0, None), ("2024-03-03", Fraction(1, 2), None)]
+    noted = {str(note["subject"]): note["withholds"] for note in result.notes}
+    assert noted == {"CHF": ["flow", "row"], "SEK": ["flow"]}

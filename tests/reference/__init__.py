@@ -72,6 +72,14 @@ Days
 29. r1.3: from the books an account opens with 0, or with `opening_value`, and every flow counts.
 30. 6: a snapshot is compared with the books at its own instant; more than 10 % of what the books say.
 31. 7: a trade that cannot be told is counted in trades_count, in neither wins nor losses.
+
+And
+32. 7: 50 digits are significant ones, half to even. Sums and cash are exact.
+33. 8.2 and 8.5: a loan is no negative balance: who sold borrowed coins and buys them back holds a long until the repayment takes it.
+34. 8.4: withdrawals of category `fee` are income below zero; `fees` are those of fills, fee records, and of deposits and withdrawals.
+35. 8.5: `other` with a symbol and no open trade is noted as funding is. Funding in a currency other than quote or settle counts in USD of its instant, else at the closing rate.
+36. 2: a contract's last price is that of its newest fill, a price of 0 (expiry) too. With another settle it is another position.
+37. 8.5: a split (rename) of a contract leaves its cash and scales what one is worth. A rename of a contract's code makes the new code a contract's.
 """
 
 from reference.reckon import Result, reckon

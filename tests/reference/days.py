@@ -114,7 +114,9 @@ def rows_of(account: Account) -> list[Row]:
     equity, since, total, index, peak, depth = ZERO, None, ZERO, ONE, ONE, ZERO  # type: Fraction, int | None, Fraction | None, Fraction, Fraction, Fraction
     for close in closes:
         if close.value is None:
-            account.missing += missing_for_value(account, close)  # the row is withheld, and the next one spans the gap
+            account.missing += [
+                Missing(code, close.at, "row") for code in sorted(account.lacking[close.at])
+            ]  # the row is withheld, and the next one spans the gap
             continue
         first = not rows
         if first:
@@ -167,13 +169,6 @@ def rows_of(account: Account) -> list[Row]:
         )
         equity, since = close.value, close.at
     return rows
-
-
-def missing_for_value(account: Account, close: Close) -> list[Missing]:
-    """The codes that the account has held and that no rate is known of at that moment."""
-    held = {f.currency for f in account.own if isinstance(f, Flow)} | {f.instrument.quote for f in account.fills}
-    held |= {f.instrument.asset[0] for f in account.fills if not f.instrument.contract} | {fee.currency for f in account.own for fee in f.fees}
-    return [Missing(code, close.at, "row") for code in sorted(held - account.contract_codes) if account.rates.at(code, close.at) is None]
 
 
 def trades_until(closed: Sequence[ClosedTrade], day: int) -> tuple[int, int, int, Fraction | None, Fraction | None]:

@@ -12,7 +12,7 @@ from reference.lots import Disposal, Lots
 from reference.numbers import ONE, ZERO, part, plus, rounded
 from reference.positions import Bundle, ClosedTrade, Position, Positions, Trade
 from reference.rates import Rates
-from reference.valuation import Contract, Debt, told_pnl, value
+from reference.valuation import Contract, Debt, lacking, told_pnl, value
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Account:
     #: (instant, USD signed) of what crossed the boundary (rollups.md, 1.3).
     flows: list[tuple[int, Fraction | None]] = field(default_factory=list)
     values: dict[int, Fraction | None] = field(default_factory=dict)
+    lacking: dict[int, set[str]] = field(default_factory=dict)
     #: At the same moments: realised + unrealised - fees + income (8.4).
     told_pnl: dict[int, Fraction | None] = field(default_factory=dict)
     contract_gains: Fraction | None = ZERO
@@ -90,6 +91,7 @@ class Account:
 
     def _look(self, moment: int) -> None:
         self.values[moment] = value(self, moment)
+        self.lacking[moment] = lacking(self, moment)
         self.told_pnl[moment] = told_pnl(self, moment)
 
     def _hear(self, fact: Fact) -> None:

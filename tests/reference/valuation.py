@@ -53,6 +53,16 @@ def value(account: Account, instant: int) -> Fraction | None:
     return plus(*amounts)
 
 
+def lacking(account: Account, instant: int) -> set[str]:
+    """Currencies of which a value needs a rate and has none."""
+    needed = {code for (code, kind) in account.assets() if kind == "currency" and account.total((code, kind))}
+    needed |= {code for code, debt in account.debts.items() if debt.quantity}
+    needed |= {
+        account.contracts[code].settle for (code, kind), amount in account.balances.items() if kind == "contract" and amount and code in account.contracts
+    }
+    return {code for code in needed if account.rates.at(code, instant) is None}
+
+
 def realised(account: Account) -> Fraction | None:
     return plus(account.contract_gains, *(d.gain for d in account.disposals()))
 
