@@ -254,7 +254,10 @@ def history(seed: int, steps: int = 40, kinds: Sequence[str] = KINDS, rates: boo
         for currency in ("BTC", "ETH", "XBT", "BNB", "EUR", "TRY", "DOGE"):
             walk.add("rate", currency=currency, usd_rate=WORTH[currency])
     walk.now += timedelta(hours=1)
-    walk.move("deposit", "USDT", Decimal(5000))
+    rich = walk.chance(0.5)  # else it is soon below zero in something
+    walk.move("deposit", "USDT", Decimal(50000 if rich else 2000))
+    for currency, amount in (("EUR", "20000"), ("BTC", "0.5"), ("BNB", "3")) if rich else ():
+        walk.move("deposit", currency, Decimal(amount))
     for _ in range(steps):
         walk.step()
     return walk.records
