@@ -120,4 +120,4 @@ RateSource = Annotated[Id, named("id", type="string", pattern="^[^:]*$")]
 
 Side = Literal["buy", "sell"]
 StatusName = Literal["placed", "amended", "cancelled", "rejected", "expired", "filled", "canceled", "open", "new"]
-CategoryName = Literal["external", "transfer", "funding", "interest", "dividend", "bonus", "fee", "other"]
+CategoryName = Literal["external", "transfer", "funding", "interest", "dividend", "bonus", "fee", "split", "loan", "rename", "other"]

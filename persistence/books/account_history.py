@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, get_type_hints
 
 from persistence.books.account_facts import AccountFacts
-from persistence.domain.money import EXACT, ONE, ZERO
+from persistence.domain.money import EXACT, ONE, QUOTIENT, ZERO
 from persistence.domain.rollup import (
     ClosedTrade,
     DirtyMark,
@@ -32,10 +32,16 @@ _TRADE = "position, direction, opened_at, closed_at, closing_fact_no, fills, pea
 
 
 class ContractValue(NamedTuple):
-    """What one contract is worth, in the currency that it settles in."""
+    """What one contract is worth, value / per, in the currency that it settles in."""
 
     value: Decimal
+    per: Decimal
     settle: str
+
+    def of(self, quantity: Decimal) -> Decimal:
+        """What so many contracts are worth."""
+        product = EXACT.multiply(quantity, self.value)
+        return product if self.per == 1 else QUOTIENT.divide(product, self.per)
 
 
 class FlowShown(NamedTuple):
@@ -220,15 +226,14 @@ class AccountBooks(AccountFacts):
 
     def contract_value_before(self, contract: str, date: Date) -> ContractValue | None:
         """What one contract was last worth before a day."""
-        sql = "SELECT value, settle FROM contract_values WHERE account_id = ? AND contract = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
+        sql = "SELECT value, per, settle FROM contract_values WHERE account_id = ? AND contract = ? AND date < ? AND date >= ? ORDER BY date DESC LIMIT 1"
         row = self._one(sql, contract, date.isoformat(), self._least)
-        return None if row is None else ContractValue(Decimal(row[0]), row[1])
+        return None if row is None else ContractValue(Decimal(row[0]), Decimal(row[1]), row[2])
 
     def contract_values_from(self, date: Date) -> Iterator[tuple[str, Date, ContractValue]]:
-        for contract, day, value, settle in self._all(
-            "SELECT contract, date, value, settle FROM contract_values WHERE account_id = ? AND date >= ?", date.isoformat()
-        ):
-            yield contract, Date.fromisoformat(day), ContractValue(Decimal(value), settle)
+        sql = "SELECT contract, date, value, per, settle FROM contract_values WHERE account_id = ? AND date >= ?"
+        for contract, day, value, per, settle in self._all(sql, date.isoformat()):
+            yield contract, Date.fromisoformat(day), ContractValue(Decimal(value), Decimal(per), settle)
 
 
 _MONEY = tuple(i for i, kind in enumerate(get_type_hints(RollupRow).values()) if kind is Decimal or kind == Decimal | None)

@@ -58,9 +58,9 @@ class PerformanceMetrics:
         updated_at: datetime | None = None,
     ) -> None:
         self.account_id, self.date, self.source = identifier(account_id, "account_id"), day_of(date), identifier(source, "source")
-        self.total_value_usd = exact(total_value_usd, "total_value_usd")
-        self.pnl_daily = None if pnl_daily is None else exact(pnl_daily, "pnl_daily")
-        self.pnl_total = None if pnl_total is None else exact(pnl_total, "pnl_total")
+        self.total_value_usd = _money(total_value_usd, "total_value_usd", source)
+        self.pnl_daily = None if pnl_daily is None else _money(pnl_daily, "pnl_daily", source)
+        self.pnl_total = None if pnl_total is None else _money(pnl_total, "pnl_total", source)
         self.sharpe_ratio, self.sortino_ratio = _finite(sharpe_ratio, "sharpe_ratio"), _finite(sortino_ratio, "sortino_ratio")
         self.max_drawdown, self.win_rate = _finite(max_drawdown, "max_drawdown"), _finite(win_rate, "win_rate")
         self.profit_factor = _finite(profit_factor, "profit_factor")
@@ -75,6 +75,11 @@ class PerformanceMetrics:
     def checked(self) -> PerformanceMetrics:
         """The same row with everything checked again: fields may have been set since. Raises `Invalid`."""
         return replace(self)
+
+
+def _money(value: Number, name: str, source: str) -> Decimal:
+    """An amount within the limits of what may be recorded; what a rollup derived has as many digits as its quotients."""
+    return value if source == "rollup" and isinstance(value, Decimal) and value.is_finite() else exact(value, name)
 
 
 def _finite(value: float | None, name: str) -> float | None:

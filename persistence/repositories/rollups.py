@@ -36,7 +36,7 @@ class Changes:
     progress: Progress
     now: int
     mark: DirtyMark
-    #: Everything derived outside these days (both included) goes.
+    #: Rows outside these days (both included) go.
     only_days: tuple[Date, Date] | None = None
     #: Rows of these days are replaced whole.
     replaced_rows: tuple[Date, Date] | None = None
@@ -58,6 +58,11 @@ class Changes:
     withheld: list[tuple[Date, str]] = field(default_factory=list)
     withheld_range: tuple[Date, Date] | None = None
     revisions: list[Revision] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, rolled_to: Date) -> Changes:
+        """Nothing to commit, for who only reads."""
+        return cls(Progress("", None, rolled_to, None, 0, 0), 0, DirtyMark(None, None, None, 0, 0))
 
 
 class SQLiteRollupRepository:
@@ -107,13 +112,12 @@ _PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
 _INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
 #: What follows from the facts of a day alone, and from what was left before it.
 _REPLAYED = ("trades", "asset_closes", "lots", "currency_rates", "contract_values", "flow_values", "rollup_oddities")
-_DERIVED = ("rollup_rows", "withheld_days", *_REPLAYED)
 
 
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.only_days is not None:
         since, until = changes.only_days
-        for table in _DERIVED:
+        for table in ("rollup_rows", "withheld_days"):
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_replayed(connection, account_id, changes)
     if changes.replaced_rows is not None:
@@ -188,8 +192,9 @@ def _write_replayed(connection: Connection, account_id: str, changes: Changes) -
             (account_id, currency, d.isoformat(), known.at, canonical(known.rate.usd), canonical(known.rate.per), int(known.carried))
             for currency, d, known in changes.rates
         ],
-        "contract_values (account_id, contract, date, value, settle)": [
-            (account_id, contract, d.isoformat(), canonical(value.value), value.settle) for contract, d, value in changes.contract_values
+        "contract_values (account_id, contract, date, value, per, settle)": [
+            (account_id, contract, d.isoformat(), canonical(value.value), canonical(value.per), value.settle)
+            for contract, d, value in changes.contract_values
         ],
         "flow_values (account_id, at, fact_no, date, amount, usd)": [
             (account_id, flow.instant, flow.fact_no, d.isoformat(), canonical(flow.amount), text(flow.usd)) for d, flow in changes.flow_values

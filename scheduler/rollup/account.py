@@ -155,7 +155,9 @@ class _Pass:
             if read_to == last and not replay.met and known is not None and last < rolled_to:
                 changes.progress = progress._replace(stale_from=last + ONE_DAY)
             changes.progress = changes.progress._replace(rolled_to=max(rolled_to, read_to))
-            if known is None or first > known.rolled_to:
+            if whole:
+                changes.replaced_days = Date.min, Date.max  # in another zone it was of other days
+            elif first > rolled_to:
                 changes.replaced_days = None  # nothing is stored there
             touched = touched or Touched(first, read_to)
             touched.first, touched.last = min(touched.first, first), max(touched.last, read_to)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from datetime import date as Date
 from decimal import Decimal
 
-from persistence.domain.money import EXACT, ZERO, canonical
+from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
 from persistence.domain.rollup import Lot, name_and_kind
 from scheduler.rollup.lots import Lots, Origin, Pool, Queue, Taken, share_of
 from scheduler.rollup.options import RollupOptions
@@ -111,25 +111,25 @@ class Asset:
                 quantity = _subtract(quantity, part)
 
     def scale(self, amount: Decimal, origin: Origin) -> tuple[Decimal, Decimal] | None:
-        """A split: more (or fewer) units at the same cost. Returns (quantity before, after); None where there was nothing to split."""
+        """A split: more (or fewer) units at the same cost. Returns (quantity before, after); None, and nothing is done, where there is nothing
+        to split."""
         before = self.counted
         after = _add(before, amount)
-        if not before or (after > 0) != (before > 0):
-            self.change(amount, ZERO, origin)
-            self.settle()
+        if not before or not after or (after > 0) != (before > 0):
             return None
         if not self.is_contract:
             self.lots.scale(before, after, origin)
         for position in self.positions.values():
             position.scale(before, after)
+        if self.debt:
+            self.debt = QUOTIENT.divide(EXACT.multiply(self.debt, after), before)
         self.count(amount)
         return before, after
 
-    def borrow(self, amount: Decimal, value: Decimal | None, origin: Origin) -> None:
-        self.change(amount, value, origin)
+    def borrow(self, amount: Decimal, value: Decimal | None) -> None:
+        """Add to the debt."""
         self.debt = _add(self.debt, amount)
         self.debt_value = None if self.debt_value is None or value is None else _add(self.debt_value, value)
-        self.settle()
 
     def repay(self, amount: Decimal) -> tuple[Decimal, Decimal | None]:
         """Take from the debt: what of an amount repays it, and what that was worth when it was borrowed (the average of several loans)."""

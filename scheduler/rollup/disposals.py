@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from persistence.books.account_history import AccountBooks
 from persistence.domain.money import EXACT, ZERO
-from persistence.domain.rollup import DirtyMark, Progress, name_and_kind
+from persistence.domain.rollup import name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.replay import Moved, Replay
@@ -36,8 +36,7 @@ class Disposal(NamedTuple):
 
 def read_again(books: AccountBooks, options: RollupOptions, first: Date, last: Date, listener: Callable[[Moved], None]) -> Replay:
     """Read the facts of [first, last] again for who wants to hear of every movement; nothing is stored."""
-    nothing = Changes(Progress("", None, last, None, 0, 0), 0, DirtyMark(None, None, None, 0, 0))
-    replay = Replay(books, options, nothing, first, listener=listener)
+    replay = Replay(books, options, Changes.none(last), first, listener=listener)
     replay.run(last)
     return replay
 

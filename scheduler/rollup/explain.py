@@ -46,8 +46,9 @@ def explain(database: DatabaseManager, account_id: str, options: RollupOptions, 
         start, end = start_of_day(date, options.zone), end_of_day(date, options.zone)
         flows = _flows(books, options, previous, row) if row is not None else books.flows_shown(start - 1, end)
         trades = list(books.trades(previous and previous.date, date))
+        valuation = None if row is None else "books" if row.close_fact_no is None else "snapshots"
         return Explanation(
-            account_id, date, source, None if row is None else "books" if row.close_fact_no is None else "snapshots", dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
+            account_id, date, source, valuation, dict(zip(FIGURE_COLUMNS, figures, strict=True)) if figures else {},
             reported_figures(books, start, end + 1), row, previous, flows, trades, _fills(books, options, date, start, end + 1), withheld,
         )  # fmt: skip
 

@@ -43,6 +43,10 @@ class Taken(NamedTuple):
         return None if self.cost is None or self.proceeds is None else _subtract(self.proceeds, self.cost)
 
 
+#: A quantity at its cost, and when it came: None of an average.
+Given = tuple[Decimal, Decimal | None, int | None]
+
+
 def share_of(amount: Decimal | None, part: Decimal, whole: Decimal) -> Decimal | None:
     """amount × part / whole; all of it where that is the whole."""
     if amount is None or part == whole:
@@ -93,7 +97,7 @@ class Pool:
         if self.par and self.excess is not None:
             self.excess = _subtract(_add(self.excess, held), after)
 
-    def give(self, held: Decimal, amount: Decimal) -> list[tuple[Decimal, Decimal | None, int | None]]:
+    def give(self, held: Decimal, amount: Decimal) -> list[Given]:
         """Take a quantity out at its cost, to be received elsewhere: (quantity, cost, instant)."""
         cost = self.cost(held)
         taken = share_of(cost, amount, held)
@@ -101,11 +105,13 @@ class Pool:
         self.excess = None if left is None else _subtract(left, _subtract(held, amount)) if self.par else left
         return [(amount, taken, None)]
 
-    def receive(self, lots: Iterable[tuple[Decimal, Decimal | None, int | None]], origin: Origin) -> None:
-        """Take what was given elsewhere."""
+    def receive(self, held: Decimal, lots: Iterable[Given], origin: Origin) -> tuple[Taken, ...]:
+        """Take what was given elsewhere, at its cost; what was owed is closed by it first. Returns what that realised."""
+        taken: list[Taken] = []
         for quantity, cost, _ in lots:
-            if self.excess is not None:
-                self.excess = None if cost is None else _add(self.excess, _subtract(cost, quantity) if self.par else cost)
+            taken += self.move(held, quantity, cost, origin)
+            held = _add(held, quantity)
+        return tuple(taken)
 
     def open(self, held: Decimal) -> list[Lot]:
         """What is left, as one lot."""
@@ -160,9 +166,10 @@ class Queue:
         if self._read is None:
             self.open_.append(lot)
 
-    def move(self, held: Decimal, amount: Decimal, value: Decimal | None, origin: Origin) -> tuple[Taken, ...]:
+    def move(self, held: Decimal, amount: Decimal, value: Decimal | None, origin: Origin, opened_at: int | None = None) -> tuple[Taken, ...]:
+        since = origin.instant if opened_at is None else opened_at
         if not held or (held > 0) == (amount > 0):
-            self._bring(amount, value, origin, origin.instant)
+            self._bring(amount, value, origin, since)
             return ()
         taken, left, rest = [], abs(amount), value
         while left and (lot := self._next()) is not None:
@@ -177,7 +184,7 @@ class Queue:
                 still = _subtract(there, closing)
                 self.first = lot._replace(quantity=still if lot.quantity > 0 else EXACT.minus(still), cost=_rest(lot.cost, cost))
         if left:
-            self._bring(left if amount > 0 else EXACT.minus(left), rest, origin, origin.instant)
+            self._bring(left if amount > 0 else EXACT.minus(left), rest, origin, since)
         return tuple(taken)
 
     def _all(self) -> list[Lot]:
@@ -191,11 +198,11 @@ class Queue:
             found += more
         return found + self.new
 
-    def _replace(self, lots: Iterable[tuple[Decimal, Decimal | None, int | None, str, int]], origin: Origin) -> None:
+    def _replace(self, lots: Iterable[tuple[Decimal, Decimal | None, int, str, int]], origin: Origin) -> None:
         self.first, self._read = None, None
         self.open_.clear()
         for quantity, cost, opened_at, what, number in lots:
-            self._bring(quantity, cost, Origin(origin.instant, number, what), opened_at or origin.instant)
+            self._bring(quantity, cost, Origin(origin.instant, number, what), opened_at)
 
     def scale(self, held: Decimal, after: Decimal, origin: Origin) -> None:
         found, left = self._all(), after
@@ -206,8 +213,8 @@ class Queue:
             scaled.append((quantity, lot.cost, lot.opened_at, lot.brought_by, lot.fact_no))
         self._replace(scaled, origin)
 
-    def give(self, held: Decimal, amount: Decimal) -> list[tuple[Decimal, Decimal | None, int | None]]:
-        given: list[tuple[Decimal, Decimal | None, int | None]] = []
+    def give(self, held: Decimal, amount: Decimal) -> list[Given]:
+        given: list[Given] = []
         left = abs(amount)
         while left and (lot := self._next()) is not None:
             there = abs(lot.quantity)
@@ -222,9 +229,15 @@ class Queue:
                 self.first = lot._replace(quantity=still if lot.quantity > 0 else EXACT.minus(still), cost=_rest(lot.cost, cost))
         return given
 
-    def receive(self, lots: Iterable[tuple[Decimal, Decimal | None, int | None]], origin: Origin) -> None:
+    def receive(self, held: Decimal, lots: Iterable[Given], origin: Origin) -> tuple[Taken, ...]:
+        taken: list[Taken] = []
         for quantity, cost, opened_at in lots:
-            self._bring(quantity, cost, origin, opened_at or origin.instant)
+            taken += self.move(held, quantity, cost, origin, opened_at)
+            held = _add(held, quantity)
+        # What moved keeps its age, and so its turn.
+        ordered = sorted(self._all(), key=lambda lot: lot.opened_at)
+        self._replace([(lot.quantity, lot.cost, lot.opened_at, lot.brought_by, lot.fact_no) for lot in ordered], origin)
+        return tuple(taken)
 
     def open(self, _held: Decimal) -> list[Lot]:
         return self._all()

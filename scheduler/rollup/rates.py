@@ -56,16 +56,15 @@ class Rates:
 
     def newest(self, currency: str, at: int) -> KnownRate | None:
         """What counts at an instant; None where nothing is known. What is like a dollar and was not talked of has no rate of its own."""
-        if currency == "USD":
-            return None
-        said, told = self.said(currency, at), self.told(currency)
-        if said is None or told is None:
-            return said or told
-        return said if said.at > told.at or (said.at == told.at and not told.carried) else told
+        return _newest(self.said(currency, at), self.told(currency)) if currency != "USD" else None
 
     def at(self, currency: str, at: int) -> UsdRate | None:
         """The rate at an instant."""
-        newest = self.newest(currency, at)
+        return self.between(currency, at, self.told(currency))
+
+    def between(self, currency: str, at: int, told: KnownRate | None) -> UsdRate | None:
+        """The rate at an instant, where `told` is what the account's own records told last by then."""
+        newest = _newest(self.said(currency, at), told) if currency != "USD" else None
         if newest is not None:
             return newest.rate
         return PAR if currency == "USD" or currency in self._usd_like else None
@@ -92,6 +91,12 @@ class Rates:
             of_base = self.at(base, at)
             assert of_base is not None
             self.learn(quote, UsdRate(of_base.usd, EXACT.multiply(of_base.per, price)), at)
+
+
+def _newest(said: KnownRate | None, told: KnownRate | None) -> KnownRate | None:
+    if said is None or told is None:
+        return said or told
+    return said if said.at > told.at or (said.at == told.at and not told.carried) else told
 
 
 __all__ = ["Rates"]

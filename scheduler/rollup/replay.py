@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date as Date
 from decimal import Decimal
@@ -92,6 +92,8 @@ class Replay:
         self._rates = Rates(options.usd_like, lambda currency: books.rate_before(currency, first), books.said_at)
         self._contracts: dict[str, ContractValue] = {}
         self._later_fees: dict[int, list[Charge]] = {}
+        #: Both halves of renames, by the number of either; those that were done.
+        self._pairs: dict[int, tuple[FlowRow, FlowRow]] = {}
         self._renamed: set[int] = set()
         self._trades: dict[Date, list[ClosedTrade]] = defaultdict(list)
         self._trade_days: list[Date] = []
@@ -104,6 +106,11 @@ class Replay:
         #: Whether the reading ended before its time, because nothing after it can differ.
         self.met = False
 
+    @classmethod
+    def at_rest(cls, books: AccountBooks, options: RollupOptions, first: Date) -> Replay:
+        """What was left before a day, with nothing read since."""
+        return cls(books, options, Changes.none(first), first)
+
     # -- days --------------------------------------------------------------------------------------------------------
 
     def run(self, last: Date, late: Late | None = None) -> Date:
@@ -114,21 +121,23 @@ class Replay:
         self._later_fees = books.later_fees(start, end)
         calendar = Calendar(zone)
         day: Date | None = None
-        for row in self._facts(start, end):
-            today = calendar.day_of(row.instant)
+        for group in _by_instant(self._facts(start, end)):
+            today = calendar.day_of(group[0].instant)
             if today != day:
                 if day is not None and self._end_day(day, stored, late):
                     return self._done(day, stored)
                 day = self._day = today
-            if type(row) is FillRow:
-                self._take_fill(row)
-            elif type(row) is FlowRow:
-                self._take_flow(row)
-            elif type(row) is FeeRow:
-                self._take_fee(row)
-            else:
-                assert type(row) is EntryRow
-                self._take_entry(row)
+            self._hear_rates(group)
+            for row in group:
+                if type(row) is FillRow:
+                    self._take_fill(row)
+                elif type(row) is FlowRow:
+                    self._take_flow(row)
+                elif type(row) is FeeRow:
+                    self._take_fee(row)
+                else:
+                    assert type(row) is EntryRow
+                    self._take_entry(row)
         if day is not None and self._end_day(day, stored, late):
             return self._done(day, stored)
         return self._done(last, stored)
@@ -195,59 +204,78 @@ class Replay:
             rate = rates.at(cash_currency, at)
             estimated = cash_currency not in options.usd_like
         else:
-            rate = PAR if row.quote_rate == "1" else UsdRate(Decimal(row.quote_rate))
-            rates.learn(cash_currency, rate, at, carried=True)
+            rate = _given(row.quote_rate)
         charges: tuple[RatedCharge, ...] = ()
         own = 0
         if row.fee not in (None, "0") or row.more_fees is not None or row.fact_no in self._later_fees:
             given = _given_charges(row)
             own = len(given)
-            for charge in given:
-                if charge.usd_rate is not None and charge.currency != cash_currency:
-                    rates.learn(charge.currency, UsdRate(charge.usd_rate), at, carried=True)
             charges, guessed = self._rated((*given, *self._later_fees.get(row.fact_no, ())), row, cash_currency)
             estimated = estimated or guessed
         price = Decimal(row.price)
         fill = TradeFill(
             row.fact_no, at, row.position, row.side == "buy", quantity, price, cash, ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base,
-            cash_currency, charges, rate, is_contract, bool(row.inverse), estimated,
+            cash_currency, charges, rate, is_contract, bool(row.inverse), estimated, is_contract and cash_currency not in (row.base, row.quote),
         )  # fmt: skip
         base, quote = self._asset(row.position if is_contract else row.base), self._asset(cash_currency)
         signed = cash if fill.is_buy == fill.inverse else _minus(cash)
         amount = quantity if fill.is_buy else _minus(quantity)
         closed = base.trade(fill, effect(fill)[0] if charges else amount, options)
+        booked = charges[:own]
         if is_contract:
             base.count(amount)
             quote.count(signed)
             quote.open_cash = EXACT.add(quote.open_cash, signed)
             self._contracts[fill.position] = _contract_value(fill)
         else:
-            worth = None if rate is None else rate.of(cash)
-            # A zero costs nothing, whatever the rate: what it brings has no cost.
-            worth = ZERO if not cash else worth
+            # A cash of nothing costs nothing, whatever the rate.
+            worth = ZERO if not cash else None if rate is None else rate.of(cash)
             self._move(base, amount, worth if fill.is_buy or worth is None else _minus(worth), Origin(at, row.fact_no, "fill" if fill.is_buy else "sale"))
+            for charge in booked:
+                if charge.currency == row.base:
+                    self._charge(charge, at, row.fact_no)
+            base.settle()
             if rate is PAR and self._listener is None and quote.is_plain:
                 quote.count(signed)
             elif cash:
                 value = worth if worth is None or fill.is_buy == fill.inverse else _minus(worth)
                 self._move(quote, signed, value, Origin(at, row.fact_no, "spent" if signed < 0 else "fill"))
-            rates.teach(row.base, cash_currency, price, rate, at)
-        for rated in charges[:own]:
-            self._charge(rated, at, row.fact_no)
-        if not is_contract:
-            base.settle()
-        quote.settle()
+                quote.settle()
         for trade, brought in closed:
-            self._trades[self._day].append(trade)
-            if trade.pnl is None:
-                self._untold(trade, row, cash_currency)
-            if is_contract:
-                quote.open_cash = EXACT.subtract(quote.open_cash, brought)
-                quote.balance = EXACT.subtract(quote.balance, brought)
-                quote.moved = EXACT.subtract(quote.moved, brought)
-                if brought:
-                    self._move(quote, brought, None if rate is None else rate.of(brought), Origin(at, row.fact_no, "contract"))
-                    quote.settle()
+            self._closed(trade, brought, row, rate, quote if is_contract else None)
+        for charge in booked:
+            if is_contract or charge.currency != row.base:
+                self._charge(charge, at, row.fact_no)
+
+    def _closed(self, trade: ClosedTrade, brought: Decimal, row: FillRow, rate: UsdRate | None, settle: Asset | None) -> None:
+        """Note a closed trade. The cash of a contract's counts from now on, as one gain or loss of what it settles in."""
+        self._trades[self._day].append(trade)
+        if trade.pnl is None:
+            self._untold(trade, row, row.settle or row.quote)
+        if settle is not None:
+            settle.open_cash = EXACT.subtract(settle.open_cash, brought)
+            settle.balance = EXACT.subtract(settle.balance, brought)
+            settle.moved = EXACT.subtract(settle.moved, brought)
+            if brought:
+                self._move(settle, brought, None if rate is None else rate.of(brought), Origin(row.instant, row.fact_no, "contract"))
+                settle.settle()
+
+    def _hear_rates(self, group: Iterable[FillRow | _Other]) -> None:
+        """Learn what the records of an instant carry and tell, before any amount of that instant is valued."""
+        rates = self._rates
+        for row in group:
+            if type(row) is not FillRow or row.quote_rate is not None or row.fee_rate is not None or row.more_fees is not None:
+                for currency, carried in _carried(row):
+                    rates.learn(currency, carried, row.instant, carried=True)
+        for row in group:
+            if type(row) is FillRow and row.settle is None:
+                quote_rate = rates.at(row.quote, row.instant) if row.quote_rate is None else _given(row.quote_rate)
+                rates.teach(row.base, row.quote, Decimal(row.price), quote_rate, row.instant)
+            elif type(row) is FlowRow and row.category == "rename" and row.fact_no not in self._pairs and (other := self._books.other_half(row)) is not None:
+                leaving, coming = pair = (row, other) if row.direction == "withdrawal" else (other, row)
+                self._pairs |= {row.fact_no: pair, other.fact_no: pair}
+                if (old := rates.at(leaving.currency, row.instant)) is not None:
+                    rates.learn(coming.currency, old.times(Decimal(leaving.amount), Decimal(coming.amount)), row.instant)
 
     def _rated(self, given: tuple[Charge, ...], row: FillRow, cash_currency: str) -> tuple[tuple[RatedCharge, ...], bool]:
         """The fees of a fill, each with a rate where it needs one; and whether one was estimated."""
@@ -272,9 +300,7 @@ class Replay:
         asset.settle()
 
     def _take_fee(self, row: FeeRow) -> None:
-        rate = None if row.usd_rate is None else UsdRate(Decimal(row.usd_rate))
-        if rate is not None:
-            self._rates.learn(row.currency, rate, row.instant, carried=True)
+        rate = None if row.usd_rate is None else _given(row.usd_rate)
         self._charge(RatedCharge(row.currency, Decimal(row.amount), rate), row.instant, row.fact_no)
 
     def _take_entry(self, row: EntryRow) -> None:
@@ -286,13 +312,11 @@ class Replay:
 
     def _take_flow(self, row: FlowRow) -> None:
         at, key, comes = row.instant, row.key, row.direction == "deposit"
+        rate: UsdRate | None = None
         if row.usd_rate is not None:
-            rate: UsdRate | None = UsdRate(Decimal(row.usd_rate))
-            if row.fact_no not in self._renamed:
-                assert rate is not None
-                self._rates.learn(row.currency, rate, at, carried=True)
-        else:
-            rate = self._rates.at(row.currency, at) if row.kind == "currency" else None
+            rate = _given(row.usd_rate)
+        elif row.kind == "currency":
+            rate = self._rates.at(row.currency, at)
         asset = self._asset(key)
         amount = Decimal(row.amount) if comes else _minus(Decimal(row.amount))
         value = None if rate is None else rate.of(amount)
@@ -301,8 +325,9 @@ class Replay:
             case "split":
                 self._split(asset, amount, origin, row)
             case "loan" if comes:
-                asset.borrow(amount, value, origin)
-                self._heard(asset, amount, value, origin._replace(what="borrowed"), ())
+                asset.borrow(amount, value)
+                self._move(asset, amount, value, origin._replace(what="borrowed"))
+                asset.settle()
             case "loan":
                 self._repay(asset, amount, rate, origin, row)
             case "rename":
@@ -313,7 +338,7 @@ class Replay:
                 self._move(asset, amount, value, origin)
                 asset.settle()
                 if row.symbol is not None:
-                    self._earn(row, value)
+                    self._earn(row, amount, value)
         if row.fee is not None and row.fact_no not in self._renamed:
             assert row.fee_currency is not None
             self._charge(RatedCharge(row.fee_currency, Decimal(row.fee), None), at, row.fact_no)
@@ -328,49 +353,50 @@ class Replay:
         found = asset.scale(amount, origin)
         if found is None:
             self._odd("split", row.currency, row.fact_no, f"{row.direction} {row.record_id} splits {row.currency}, of which nothing was held")
-            self._heard(asset, amount, ZERO, origin, ())
+            self._move(asset, amount, ZERO, origin)
+            asset.settle()
             return
+        self._heard(asset, amount, ZERO, origin, ())
         before, after = found
         if row.kind == "contract":
             known = self._contracts.get(asset.key) or self._books.contract_value_before(asset.key, self._day)
             if known is not None:
-                self._contracts[asset.key] = known._replace(value=QUOTIENT.divide(EXACT.multiply(known.value, before), after))
-        elif row.currency not in self._options.usd_like and (rate := self._rates.at(row.currency, row.instant)) is not None:
-            self._rates.learn(row.currency, rate.times(before, after), row.instant)
+                self._contracts[asset.key] = known._replace(value=QUOTIENT.multiply(known.value, before), per=QUOTIENT.multiply(known.per, after))
+        elif (known_rate := self._rates.newest(row.currency, row.instant)) is not None and known_rate.at < row.instant:
+            self._rates.learn(row.currency, known_rate.rate.times(before, after), row.instant)
 
     def _repay(self, asset: Asset, amount: Decimal, rate: UsdRate | None, origin: Origin, row: FlowRow) -> None:
         """Coins given back realise what they were worth when they were borrowed; more than the debt is an outflow."""
         part, worth = asset.repay(_minus(amount))
+        if part:
+            self._move(asset, _minus(part), None if worth is None else _minus(worth), origin._replace(what="repaid"))
         beyond = EXACT.add(amount, part)
         if beyond:
-            left = None if rate is None else rate.of(beyond)
-            self._capital(row, beyond, left)
-            worth = None if worth is None or left is None else EXACT.subtract(worth, left)
+            value = None if rate is None else rate.of(beyond)
+            self._capital(row, beyond, value)
+            self._move(asset, beyond, value, origin._replace(what=row.direction))
             what = f"withdrawal {row.record_id} repays {canonical(_minus(beyond))} {row.currency} more than is owed; that counts as an outflow"
             self._odd("loan", row.currency, row.fact_no, what)
-        self._move(asset, amount, None if worth is None else _minus(worth), origin._replace(what="repaid"))
         asset.settle()
 
     def _rename(self, row: FlowRow, asset: Asset, amount: Decimal, value: Decimal | None, origin: Origin) -> None:
         """One asset under another code: both halves at once, where the first of them stands."""
         if row.fact_no in self._renamed:
             return
-        other = self._books.other_half(row)
-        if other is None:
+        pair = self._pairs.get(row.fact_no)
+        if pair is None:
             what = f"{row.direction} {row.record_id} of category rename has no other half of the same reference and instant; it counts as a transfer"
             self._odd("rename", row.currency, row.fact_no, what)
             self._capital(row, amount, value)
             self._move(asset, amount, value, origin)
             asset.settle()
             return
-        self._renamed.add(other.fact_no)
-        leaving, coming = (other, row) if amount > 0 else (row, other)
+        leaving, coming = pair
+        self._renamed |= {leaving.fact_no, coming.fact_no}
         old, new = self._asset(leaving.key), self._asset(coming.key)
         gone, come = Decimal(leaving.amount), Decimal(coming.amount)
         held = old.counted
         rate = self._rates.at(leaving.currency, row.instant)
-        if leaving.usd_rate is None and coming.usd_rate is None and rate is not None:
-            self._rates.learn(coming.currency, rate.times(gone, come), row.instant)
         moves = min(gone, held) if held > 0 else ZERO
         if moves:
             into = come if moves == gone else QUOTIENT.divide(EXACT.multiply(come, moves), gone)
@@ -391,28 +417,29 @@ class Replay:
             became = left if n == len(given) else QUOTIENT.divide(EXACT.multiply(part, into), quantity)
             left = EXACT.subtract(left, became)
             received.append((became, cost, opened_at))
-        new.lots.receive(received, origin)
+        taken = new.lots.receive(new.counted, received, origin)
+        for asset, amount, realised in ((old, _minus(quantity), ()), (new, into, taken)):
+            asset.count(amount)
+            asset.depends = True
+            self._heard(asset, amount, ZERO, origin, realised)
+        new.settle()  # what comes covers what is owed before anything is held
         for name in sorted(old.positions):
             position = old.positions[name]
             if position.quantity <= 0:
                 continue
             part = position.quantity if quantity == held else QUOTIENT.divide(EXACT.multiply(position.quantity, quantity), held)
-            moved = position.give(part)
-            moved.scale(quantity, into)
-            base, _, quote = name.partition("/")
-            new.position(f"{name_and_kind(new.key)[0]}/{quote}" if quote and base else name).receive(moved)
-        for asset, amount in ((old, _minus(quantity)), (new, into)):
-            asset.count(amount)
-            asset.depends = True
-            self._heard(asset, amount, ZERO, origin, ())
+            moved, quote = position.give(part), name.partition("/")[2]
+            if quote != new.key:
+                moved.scale(quantity, into)
+                new.position(f"{new.key}/{quote}").receive(moved)
 
-    def _earn(self, row: FlowRow, value: Decimal | None) -> None:
+    def _earn(self, row: FlowRow, amount: Decimal, value: Decimal | None) -> None:
         """Funding and the like count in the trade that is open in their instrument: a contract of that very symbol, else a spot pair."""
         assert row.symbol is not None
         for key, name in self._books.instruments_of(row.symbol, self._options.pairs):
             position = self._asset(key, touch=False).positions.get(name)
             if position is not None and position.is_open:
-                position.earn(value)
+                position.earn(amount, value, in_quote=row.currency == self.cash_of(name))
                 self._touched.add(key)
                 return
         what = f"{row.direction} {row.record_id} of category {row.category} names {row.symbol}, in which no trade is open; it counts as income"
@@ -447,6 +474,25 @@ class Replay:
         what = f"the trade in {name_and_kind(trade.position)[0]} that fill {row.fill_id} closed has no USD rate for its cash in {cash_currency}, or for a fee"
         self._odd("rate missing", cash_currency, row.fact_no, f"{what}: win rate and profit factor are withheld from then on")
 
+    # -- how it stands -------------------------------------------------------------------------------------------------
+
+    def asset(self, key: str) -> Asset:
+        """An asset as it is now."""
+        return self._asset(key, touch=False)
+
+    def contract_value(self, key: str) -> ContractValue | None:
+        """What one contract is worth by its last fill."""
+        newest = next((self.days[day].contracts[key] for day in sorted(self.days, reverse=True) if key in self.days[day].contracts), None)
+        return self._contracts.get(key) or newest or self._books.contract_value_before(key, self.first)
+
+    def cash_of(self, name: str) -> str:
+        """The currency of an instrument's cash; "" where a contract was never traded."""
+        instrument, kind = name_and_kind(name)
+        if kind == "currency":
+            return instrument.partition("/")[2]
+        value = self.contract_value(name)
+        return "" if value is None else value.settle
+
     # -- for rows ----------------------------------------------------------------------------------------------------
 
     def trades(self, after: Date | None, until: Date) -> Iterator[ClosedTrade]:
@@ -468,15 +514,13 @@ class Replay:
         found += [flow for _, flow in self.flow_values if after < flow.instant <= until]
         return sorted(found, key=lambda flow: flow.instant)
 
-    def rate_at(self, currency: str, day: Date, told: KnownRate | None) -> UsdRate | None:
-        """The rate at the end of a day, where `told` is what the account's records told last."""
-        if currency == "USD":
-            return PAR
-        said = self._rates.said(currency, end_of_day(day, self._options.zone))
-        newest = said or told if said is None or told is None else said if said.at > told.at or (said.at == told.at and not told.carried) else told
-        if newest is not None:
-            return newest.rate
-        return PAR if currency in self._options.usd_like else None
+    def rate_at(self, currency: str, day: Date) -> UsdRate | None:
+        """The rate at the end of a day, after all that was read."""
+        return self._rates.at(currency, end_of_day(day, self._options.zone))
+
+    def rate_by(self, currency: str, day: Date, told: KnownRate | None) -> UsdRate | None:
+        """The rate at the end of a day, where `told` is what the account's records told last by then."""
+        return self._rates.between(currency, end_of_day(day, self._options.zone), told)
 
 
 class _Stored:
@@ -569,6 +613,34 @@ class _Stored:
         return bool(shifts)
 
 
+def _by_instant(rows: Iterable[FillRow | _Other]) -> Iterator[list[FillRow | _Other]]:
+    """The facts of one instant together."""
+    group: list[FillRow | _Other] = []
+    for row in rows:
+        if group and group[0].instant != row.instant:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _given(rate: str) -> UsdRate:
+    return PAR if rate == "1" else UsdRate(Decimal(rate))
+
+
+def _carried(row: FillRow | _Other) -> Iterator[tuple[str, UsdRate]]:
+    """The rates that a record gives of currencies."""
+    if type(row) is FillRow:
+        cash_currency = row.settle or row.quote
+        if row.quote_rate is not None:
+            yield cash_currency, _given(row.quote_rate)
+        if row.fee_rate is not None or row.more_fees is not None:
+            yield from ((c.currency, UsdRate(c.usd_rate)) for c in _given_charges(row) if c.usd_rate is not None and c.currency != cash_currency)
+    elif (type(row) is FeeRow and row.usd_rate is not None) or (type(row) is FlowRow and row.usd_rate is not None and row.kind == "currency"):
+        yield row.currency, _given(row.usd_rate)
+
+
 def _given_charges(row: FillRow) -> tuple[Charge, ...]:
     """The fees of a fill as they were given."""
     found = [] if row.fee in (None, "0") else [Charge(row.fee_currency, Decimal(str(row.fee)), None if row.fee_rate is None else Decimal(row.fee_rate))]
@@ -578,9 +650,12 @@ def _given_charges(row: FillRow) -> tuple[Charge, ...]:
 
 
 def _contract_value(fill: TradeFill) -> ContractValue:
-    """What one contract is worth by a fill of it: its cash per contract, of an inverse one with the sign reversed."""
-    each = QUOTIENT.divide(fill.cash, fill.quantity)
-    return ContractValue(_minus(each) if fill.inverse else each, fill.quote)
+    """What one contract is worth by a fill of it: by its price, of a quanto by its cash per contract."""
+    if fill.is_quanto or (fill.inverse and fill.price <= 0):
+        return ContractValue(_minus(fill.cash) if fill.inverse else fill.cash, fill.quantity, fill.quote)
+    if fill.inverse:
+        return ContractValue(_minus(fill.multiplier), fill.price, fill.quote)
+    return ContractValue(EXACT.multiply(fill.price, fill.multiplier), ONE, fill.quote)
 
 
 __all__ = ["CAPITAL", "Late", "Moved", "Replay"]

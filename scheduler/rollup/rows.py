@@ -129,12 +129,19 @@ class RowBuilder:
         holdings = Holdings(self._books, self._replay, self._options, touched.low)
         for day, worth in holdings.values(set(snapshots), lambda day: first <= day <= last and not self._by_snapshots(day) and self._options.observes(day)):
             if day in snapshots:
-                found[day] = snapshots[day]._replace(books=worth.usd)
+                found[day] = snapshots[day]._replace(books=self._at(snapshots[day].instant, day, worth.usd))
             else:
                 self._value(day, worth, found)
         if first <= last:
             self._changes.withheld_range = first, last
         return {**snapshots, **found}, looked_at
+
+    def _at(self, instant: int, day: Date, at_its_end: Decimal | None) -> Decimal | None:
+        """What the books were worth at an instant, by their worth at the end of the day: less the capital that came in between."""
+        if at_its_end is None:
+            return None
+        flows = self._replay.flows(instant, end_of_day(day, self._options.zone))
+        return None if any(f.usd is None for f in flows) else EXACT.subtract(at_its_end, _net(flows))
 
     def _value(self, day: Date, worth: BooksValue, found: dict[Date, Close]) -> None:
         if worth.usd is not None:
@@ -193,11 +200,12 @@ class RowBuilder:
             return Interval(previous.value, after, flows, self._inside(previous.close_at, close.instant) if flows else []), unrated
         if self._options.opening_value is not None:
             return self._first_interval(self._options.opening_value, _EVER, after)
-        opening, is_opening = after, True
-        if close.fact_no is not None:
-            first = self._books.first_snapshot(start_of_day(date, self._options.zone), close.instant + 1)
-            assert first is not None
-            opening, is_opening = Valuation(first.instant, first.usd), first.fact_no == close.fact_no
+        if close.fact_no is None:
+            # Before the first record the books held nothing.
+            return self._first_interval(ZERO, _EVER, after)
+        first = self._books.first_snapshot(start_of_day(date, self._options.zone), close.instant + 1)
+        assert first is not None
+        opening, is_opening = Valuation(first.instant, first.usd), first.fact_no == close.fact_no
         if any(f.amount > 0 for f in self._replay.flows(_EVER, opening.instant)):
             return self._first_interval(ZERO, _EVER, after)
         flows, unrated = self._flows(opening.instant, close.instant)

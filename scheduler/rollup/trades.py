@@ -63,6 +63,7 @@ class TradeFill(NamedTuple):
     is_contract: bool = False
     inverse: bool = False
     estimated: bool = False
+    is_quanto: bool = False
 
 
 class Part(NamedTuple):
@@ -121,6 +122,15 @@ class Position:
     def is_open(self) -> bool:
         return bool(self.direction or self.parts)
 
+    @property
+    def started_at(self) -> int | None:
+        """When the trade that is open was opened."""
+        return self.parts[0].opened_at if self.parts else self.opened_at if self.direction else None
+
+    def cost(self) -> Decimal:
+        """The cash that the open quantity was opened with, fees aside: below zero where it was paid."""
+        return reduce(_add, (p.part.cash for p in self.parts)) if self.parts else self.basis
+
     def apply(self, fill: TradeFill, options: RollupOptions, elsewhere: Decimal = ZERO) -> list[Closed]:
         """Take a fill, the next in the order of facts. Returns the trades it closes.
 
@@ -138,9 +148,13 @@ class Position:
                 kept = _subtract(size, away)
                 part, _ = part.split(kept, size)
                 move = kept if move > 0 else EXACT.minus(kept)
+        if not move and not self.is_open:
+            return []  # a fee took all that it brought
         left = self.quantity = _add(held, move)
+        if held and not self.is_open and (held > 0) != (move > 0) and (not left or (left > 0) == (held > 0)):
+            return []  # a residue alone is no trade
         reduces = abs(left) < abs(held) or ((held > 0) != (left > 0) and bool(held))
-        flat = not left or (reduces and self._is_dust(left, held, fill, options))
+        flat = not left or (reduces and self.is_open and self._is_dust(left, held, fill, options))
         if options.trade_grouping == "per_close":
             return self._close_parts(fill, held, left, part, flat, options)
         crosses = self.direction != 0 and bool(left) and (left > 0) != (self.direction > 0)
@@ -154,24 +168,23 @@ class Position:
         return [self._close(fill)] if flat else []
 
     def _is_dust(self, quantity: Decimal, held: Decimal, fill: TradeFill, options: RollupOptions) -> bool:
-        """Whether what a reducing fill leaves is not worth keeping a trade open: little money, and a small share of the trade."""
-        if self.direction == 0 and (quantity > 0) == (held > 0):
-            return True  # a residue alone opens no trade
+        """Whether what a reducing fill leaves is not worth keeping a trade open: little money, and a small share of the trade's largest size."""
         if not options.dust_notional_usd or fill.quote_rate is None:
             return False
-        if abs(quantity) >= _multiply(max(self.peak, *(abs(p.quantity) for p in self.parts), ZERO), options.dust_share):
+        if abs(quantity) >= _multiply(max(self.peak, abs(held)), options.dust_share):
             return False
-        # The cash of a unit is what one is worth, of contracts of every kind, too.
-        worth = _multiply(abs(quantity), fill.quote_rate.of(abs(fill.cash)))
-        return worth < _multiply(options.dust_notional_usd, fill.quantity)
+        if fill.inverse or fill.is_quanto:
+            # The cash of a contract is what one is worth.
+            return _multiply(abs(quantity), fill.quote_rate.of(abs(fill.cash))) < _multiply(options.dust_notional_usd, fill.quantity)
+        return fill.quote_rate.of(_multiply(abs(quantity), _multiply(abs(fill.price), fill.multiplier))) < options.dust_notional_usd
 
     def _take(self, fill: TradeFill, part: Part, before: Decimal, after: Decimal) -> None:
         if self.direction == 0:
             self.direction = (1 if after > 0 else -1) if after else (1 if fill.is_buy else -1)
             self.opened_at = fill.instant
-            self.basis = part.cash
+            self.basis = _entry(fill, part)
         elif abs(after) > abs(before):
-            self.basis = _add(self.basis, part.cash)
+            self.basis = _add(self.basis, _entry(fill, part))
         else:
             self.basis = _less_known(self.basis, share_of(self.basis, _subtract(abs(before), abs(after)), abs(before)) if before else ZERO)
         self.fills += 1
@@ -216,16 +229,19 @@ class Position:
             part.quantity = abs(scaled(part.quantity))
 
     def give(self, quantity: Decimal) -> Position:
-        """A part of the position with its share of cash, basis and fees, to be received by another instrument."""
+        """The position, or a part of it, to be received by another instrument: all of it with its trade, a part at its average cost."""
         given = Position(self.position)
         there, sign = abs(self.quantity), self.quantity > 0
         given.quantity = quantity if sign else EXACT.minus(quantity)
         left = _subtract(there, quantity)
-        given.direction, given.opened_at, given.estimated, given.fills = self.direction, self.opened_at, self.estimated, self.fills
-        given.peak = share_of(self.peak, quantity, there) or ZERO
-        given.part, self.part = self.part.split(quantity, there)
+        given.direction, given.opened_at, given.estimated = self.direction, self.opened_at, self.estimated
         basis = share_of(self.basis, quantity, there) or ZERO
         given.basis, self.basis = basis, _subtract(self.basis, basis)
+        if left:
+            given.peak, given.part = quantity, _NOTHING._replace(cash=basis)
+            self.part = self.part._replace(cash=_subtract(self.part.cash, basis))
+        else:
+            given.peak, given.fills, given.part = self.peak, self.fills, self.part
         wanted = quantity
         while self.parts and wanted:
             first = self.parts[0]
@@ -252,14 +268,18 @@ class Position:
         self.peak = max(_add(self.peak, other.peak), abs(self.quantity))
         self.parts += other.parts
 
-    def earn(self, usd: Decimal | None) -> None:
-        """Profit (or cost, below zero) of the open trade besides its fills: funding, interest."""
-        cost = None if usd is None else EXACT.minus(usd)
+    def earn(self, amount: Decimal, usd: Decimal | None, *, in_quote: bool) -> None:
+        """Profit (or cost, below zero) of the open trade besides its fills, such as funding: in the currency of its cash like that, else in USD."""
+
+        def earned(part: Part) -> Part:
+            if in_quote:
+                return part._replace(quote_fees=_subtract(part.quote_fees, amount))
+            return part._replace(other_fees=_sum_known(part.other_fees, None if usd is None else EXACT.minus(usd)))
+
         if self.parts:
-            first = self.parts[0]
-            first.part = first.part._replace(other_fees=_sum_known(first.part.other_fees, cost))
+            self.parts[0].part = earned(self.parts[0].part)
         else:
-            self.part = self.part._replace(other_fees=_sum_known(self.part.other_fees, cost))
+            self.part = earned(self.part)
 
     # -- each close a trade --------------------------------------------------------------------------------------------
 
@@ -268,14 +288,7 @@ class Position:
         move = _subtract(left, held)
         if not self.parts or (move > 0) == (held > 0):
             self._add_part(abs(move) if self.parts else abs(left), part, fill, options)
-            if not flat:
-                return []
-            # Only a residue was sold: it opens and closes at once.
-            parts, self.parts = self.parts, []
-            first = parts[0]
-            return [
-                Closed(_closed(self.position, 1 if fill.is_buy else -1, first.opened_at, fill, 1, first.quantity, first.part, fill.estimated), first.part.cash)
-            ]
+            return []
         direction = 1 if held > 0 else -1
         crosses = bool(left) and (left > 0) != (held > 0)
         rest: Part | None = None
@@ -360,6 +373,15 @@ def effect(fill: TradeFill) -> tuple[Decimal, Part]:
             other = _sum_known(other, usd)
         fees = _sum_known(fees, usd)
     return move, Part(cash, quote_fees, other, fees)
+
+
+def _entry(fill: TradeFill, part: Part) -> Decimal:
+    """The cash of what a fill opens, by the price of a unit: a fee in the base is no part of it."""
+    if not fill.charges or fill.is_contract:
+        return part.cash
+    cost = share_of(part.cash, abs(effect(fill)[0]), fill.quantity)
+    assert cost is not None
+    return cost
 
 
 def _closed(position: str, direction: int, opened_at: int, fill: TradeFill, fills: int, peak: Decimal, part: Part, estimated: bool) -> ClosedTrade:

@@ -77,7 +77,7 @@ class Holdings:
                 if value is None:
                     unknown.add(name)
                     continue
-                amount, name = EXACT.multiply(amount, value.value), value.settle
+                amount, name = value.of(amount), value.settle
             rate = self._rate(name, day)
             if rate is None:
                 unknown.add(name)
@@ -93,7 +93,7 @@ class Holdings:
     def _rate(self, currency: str, day: Date) -> UsdRate | None:
         if currency not in self._told:
             self._told[currency] = self._books.rate_before(currency, self._low)
-        return self._replay.rate_at(currency, day, self._told[currency])
+        return self._replay.rate_by(currency, day, self._told[currency])
 
 
 def _owned(close: DayClose) -> Decimal:

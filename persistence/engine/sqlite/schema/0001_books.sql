@@ -536,12 +536,13 @@ CREATE TABLE currency_rates (
     PRIMARY KEY (account_id, currency, date)
 ) STRICT, WITHOUT ROWID;
 
--- What one contract was worth at the end of a day on which it was traded, in the currency that it settles in.
+-- What one contract was worth at the end of a day on which it was traded, value / per, in the currency that it settles in.
 CREATE TABLE contract_values (
     account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
     contract   TEXT NOT NULL,
     date       TEXT NOT NULL,
     value      TEXT NOT NULL,
+    per        TEXT NOT NULL,
     settle     TEXT NOT NULL,
     PRIMARY KEY (account_id, contract, date)
 ) STRICT, WITHOUT ROWID;
