@@ -429,7 +429,7 @@ class Replay:
                 continue
             part = position.quantity if quantity == held else QUOTIENT.divide(EXACT.multiply(position.quantity, quantity), held)
             moved, quote = position.give(part), name.partition("/")[2]
-            if quote != new.key:
+            if quote != new.key and new.counted > 0:
                 moved.scale(quantity, into)
                 new.position(f"{new.key}/{quote}").receive(moved)
 
