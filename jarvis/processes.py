@@ -9,19 +9,22 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 
 import structlog
 
 from jarvis.broker import broker_url
-from jarvis.embedded_broker import EmbeddedBroker
+from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
 from jarvis.opening import open_database
+from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
+from persistence.holders import note_going
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
 log = structlog.get_logger("jarvis")
@@ -68,6 +71,15 @@ class StopSignal:
         self._asked.set()
 
 
+def worker_lock(settings: Settings, name: str) -> Path:
+    """The lock of the worker of this name."""
+    return settings.data_folder / f"worker-{name}.lock"
+
+
+def scheduler_lock(settings: Settings) -> Path:
+    return settings.data_folder / "scheduler.lock"
+
+
 def say_alive() -> None:
     """Tell whoever watches, systemd or our own supervisor, that the main loop goes round."""
     notify("WATCHDOG=1")
@@ -87,6 +99,8 @@ def run_broker(settings: Settings) -> None:
             say_alive()
         return
     broker = EmbeddedBroker(settings.data_folder)
+    lock = broker.folder / LAUNCHER_LOCK
+    wait_for_predecessor([lock], stop.wait)
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
@@ -100,12 +114,15 @@ def run_broker(settings: Settings) -> None:
             elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
         notify("STOPPING=1")
+        note_going(lock)
     log.info("broker stopped")
 
 
 def run_worker(settings: Settings) -> None:
     """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
     stop = StopSignal()
+    lock = worker_lock(settings, settings.worker.name)
+    wait_for_predecessor([lock], stop.wait)
     url = _wait_for_broker(settings, stop)
     if url is None:
         return
@@ -131,6 +148,7 @@ def run_worker(settings: Settings) -> None:
             wal.look()
     finally:
         notify("STOPPING=1")
+        note_going(lock)
         worker.stop(DRAIN_SECONDS)
         ended.set()
         reporter.join(1.0)
@@ -156,8 +174,10 @@ class WalWatch:
 def run_scheduler(settings: Settings) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
+    lock = scheduler_lock(settings)
+    wait_for_predecessor([lock], stop.wait)
     database = open_database(settings)
-    with locked_file(settings.data_folder / "scheduler.lock", "scheduler"):
+    with locked_file(lock, "scheduler"):
         database.initialize()
         daemon = create_scheduler(settings, database)
         daemon.start()
@@ -171,17 +191,20 @@ def run_scheduler(settings: Settings) -> None:
                 wal.look()
         finally:
             notify("STOPPING=1")
+            note_going(lock)
             daemon.stop(DRAIN_SECONDS)
             database.close()
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
     """Under a Procfile all lines start at once, so the embedded broker may need a moment."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + BROKER_SILENCE_SECONDS
     while True:
         try:
             return broker_url(settings)
         except Unavailable:
+            if loads(settings.data_folder):
+                deadline = time.monotonic() + BROKER_SILENCE_SECONDS
             if time.monotonic() > deadline:
                 raise
             if stop.wait(0.1):

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from persistence.copies.restoring import Restored, bring_back
 from persistence.domain.errors import HeldElsewhere
 from persistence.domain.instants import to_instant
 from persistence.files import locked_file
+from persistence.holders import Process, holder_of
 
 #: A worker drains for up to 25 seconds.
 PATIENCE_SECONDS = 40.0
@@ -46,28 +47,50 @@ def nobody_else(folder: Path) -> Iterator[None]:
             try:
                 held.enter_context(locked_file(folder / name, "restore"))
             except HeldElsewhere as error:
-                raise HeldElsewhere(f"{error}; or give --stop, which drains and stops them", pid=error.pid) from None
+                raise HeldElsewhere(f"{error}; or give --stop, which drains and stops them", lock=error.lock) from None
         yield
 
 
 def stop_holders(folder: Path) -> None:
-    """Ask whoever holds a lock to drain, and wait for it."""
+    """Ask whoever holds a lock to drain, and wait for it.
+
+    Raises `HeldElsewhere` at once where a holder cannot be asked: who is not proved to be the holder here, in this container, is sent nothing.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    asked: set[int] = set()
+    #: A lock that was let go between two looks has no holder for a moment.
+    unknown_until = time.monotonic() + 1.0
+    asked: set[Process] = set()
     while True:
         try:
             with nobody_else(folder):
                 return
         except HeldElsewhere as error:
-            if time.monotonic() > deadline:
+            if error.lock is None:
                 raise
-            if error.pid is None:
-                raise
-            if error.pid not in asked:
-                asked.add(error.pid)
-                with suppress(ProcessLookupError):
-                    os.kill(error.pid, signal.SIGTERM)
+            holder = holder_of(error.lock)
+            if holder.process is None:
+                if time.monotonic() > unknown_until:
+                    raise HeldElsewhere(f"{error.lock} is held by {holder}, which --stop cannot ask from here: stop it there", lock=error.lock) from None
+            else:
+                unknown_until = time.monotonic() + 1.0
+                if holder.process.pid == os.getpid():
+                    raise
+                if time.monotonic() > deadline:
+                    raise HeldElsewhere(
+                        f"{error.lock} is held by {holder}, which was asked to stop and has not in {PATIENCE_SECONDS:.0f} s; if it hangs, end it by `kill -9`:"
+                        " what it held comes again", lock=error.lock,
+                    ) from None  # fmt: skip
+                if holder.process not in asked:
+                    asked.add(holder.process)
+                    _ask_to_stop(holder.process, error.lock, str(holder))
             time.sleep(0.1)
+
+
+def _ask_to_stop(process: Process, lock: Path, holder: str) -> None:
+    try:
+        process.signal(signal.SIGTERM)
+    except PermissionError:
+        raise HeldElsewhere(f"{lock} is held by {holder}, which belongs to another user: run this as that user or as root", lock=lock) from None
 
 
 __all__ = ["nobody_else", "restore_books", "stop_holders"]

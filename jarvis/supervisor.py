@@ -25,13 +25,15 @@ from rich.live import Live
 from rich.text import Text
 
 from jarvis.broker import broker_url
-from jarvis.embedded_broker import running_broker
+from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
 from jarvis.opening import open_database
-from jarvis.processes import DRAIN_SECONDS, StopSignal
+from jarvis.predecessors import wait_for_predecessor
+from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
 from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
+from persistence.holders import note_going
 from workers.broker import without_password
 
 log = structlog.get_logger("supervisor")
@@ -44,6 +46,9 @@ REFUSED = 4
 SILENT_SECONDS = 60.0
 #: A supervisor that did not look for this long was stopped itself, and its children with it.
 BLIND_SECONDS = 5.0
+
+#: A broker that came up after so many tries would have come up sooner.
+BROKER_STARTS = 4
 
 _COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
 
@@ -61,6 +66,7 @@ class Child:
         self._pause = 0.5
         self._again_at = 0.0
         self.status: dict[str, Any] = {}
+        self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
         self._looked = time.monotonic()
@@ -92,6 +98,7 @@ class Child:
             self._end_if_hanging(process)
             return
         self._process = None
+        self.ended += 1
         if code == REFUSED:
             raise Unavailable(f"{self.name} refused to start; its last lines say why")
         lived = time.monotonic() - self._started
@@ -160,14 +167,21 @@ class Supervisor:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
         stop = StopSignal()
         folder = self._settings.data_folder
-        with locked_file(folder / "jarvis.lock", f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+        lock = folder / "jarvis.lock"
+        wait_for_predecessor([lock], stop.wait)
+        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+            # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
+            wait_for_predecessor(self._locks(), stop.wait)
+            if stop.wait(0):
+                return
             database = open_database(self._settings)
             database.initialize()
             database.close()
             try:
                 if self._settings.broker.url is None:
                     self._start("broker")
-                    self._wait_for_embedded_broker(stop)
+                    if not self._wait_for_embedded_broker(stop):
+                        return
                 for name in worker_names(self._settings):
                     self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
                 self._start("scheduler")
@@ -176,7 +190,14 @@ class Supervisor:
                 self._watch(stop)
             finally:
                 notify("STOPPING=1")
+                note_going(lock)
                 self._stop()
+
+    def _locks(self) -> list[Path]:
+        """Those of the processes that this one starts."""
+        settings = self._settings
+        broker = [settings.data_folder / "broker" / LAUNCHER_LOCK] if settings.broker.url is None else []
+        return [*broker, *(worker_lock(settings, name) for name in worker_names(settings)), scheduler_lock(settings)]
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal
@@ -189,12 +210,19 @@ class Supervisor:
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
-    def _wait_for_embedded_broker(self, stop: StopSignal) -> None:
-        deadline = time.monotonic() + 15
+    def _wait_for_embedded_broker(self, stop: StopSignal) -> bool:
+        """False where we are asked to stop before it is there. However long it loads a backlog, only its launcher's ends are failures."""
+        launcher, told = self._children["broker"], time.monotonic()
         while running_broker(self._settings.data_folder) is None:
-            self._children["broker"].look_after()
-            if stop.wait(0.02) or time.monotonic() > deadline:
+            launcher.look_after()
+            if launcher.ended >= BROKER_STARTS:
                 raise Unavailable("the embedded broker did not come up; its lines above say why")
+            if time.monotonic() - told > BROKER_SILENCE_SECONDS:
+                told = time.monotonic()
+                log.warning("the embedded broker is not up yet, waiting for it", process=launcher.pid)
+            if stop.wait(0.02):
+                return False
+        return True
 
     def _say_what_runs(self) -> None:
         url = without_password(broker_url(self._settings))
@@ -218,12 +246,22 @@ class Supervisor:
             while not stop.wait(0.25):
                 for child in self._children.values():
                     child.look_after()
+                self._reap_strangers()
                 notify("WATCHDOG=1")
                 if live:
                     live.update(self._status_line())
         finally:
             if live:
                 live.stop()
+
+    def _reap_strangers(self) -> None:
+        """Bury what others left to us: as the first process of a container we inherit every orphan."""
+        if os.getpid() != 1:
+            return
+        ours = {child.pid for child in self._children.values()}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None and ended.si_pid not in ours:
+                os.waitpid(ended.si_pid, 0)
 
     def _status_line(self) -> Text:
         status = self._workers_status()
@@ -285,6 +323,9 @@ class WorkerPool(Supervisor):
 
     def run(self) -> None:
         stop = StopSignal()
+        wait_for_predecessor(self._locks(), stop.wait)
+        if stop.wait(0):
+            return
         database = open_database(self._settings)
         database.initialize()
         database.close()
@@ -296,3 +337,6 @@ class WorkerPool(Supervisor):
         finally:
             notify("STOPPING=1")
             self._stop()
+
+    def _locks(self) -> list[Path]:
+        return [worker_lock(self._settings, name) for name in worker_names(self._settings)]

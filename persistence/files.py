@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from persistence.domain.errors import HeldElsewhere
+from persistence.holders import holder_of, note_holder
 
 
 def fsync_folder(folder: str | Path) -> None:
@@ -32,17 +33,34 @@ def locked_file(path: str | Path, holder: str) -> Iterator[None]:
     Path(path).absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid, _, other = os.read(descriptor, 200).decode(errors="replace").strip().partition(" ")
-            known = int(pid) if pid.isdecimal() else None
-            who = f"{other}, process {known}" if known is not None else "another process"
-            raise HeldElsewhere(f"{path} is held by {who}; stop it first, or use another folder or name", pid=known) from None
-        with suppress(OSError):  # who holds it is for people; on a full disk they go without
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {holder}".encode(), 0)
+        if not try_lock(descriptor):
+            raise HeldElsewhere(f"{path} is held by {holder_of(path)}; stop it first, or use another folder or name", lock=Path(path))
+        note_holder(descriptor, holder)
         yield
+        # Who let go is not taken for the next holder before that one has noted itself.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock on an open file, unless somebody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: str | Path) -> bool:
+    """Whether somebody holds this lock at the moment."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -97,19 +115,65 @@ def remove(path: str | Path) -> None:
 @contextmanager
 def scratch_folder(parent: str | Path, what: str) -> Iterator[Path]:
     """A folder for the length of a block. Those of processes that were killed are removed first: they may hold whole copies."""
-    for left in Path(parent).glob(f".{what}-*-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{what}-{os.getpid()}-") as folder:
-        yield Path(folder)
+    for left in Path(parent).glob(f".{what}-*"):
+        _remove_abandoned(left)
+    while True:
+        folder = tempfile.mkdtemp(dir=parent, prefix=f".{what}-")
+        lock = os.path.join(folder, _SCRATCH_LOCK)
+        # Between its making and its locking another process may take it for abandoned, and we make another.
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileNotFoundError:
+            continue
+        try:
+            if _is_ours(descriptor, lock):
+                yield Path(folder)
+                return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
 
-def _is_alive(pid: int) -> bool:
+#: In every scratch folder: locked for as long as its owner lives, whatever number that has, in whichever container.
+_SCRATCH_LOCK = ".lock"
+
+
+def _is_ours(descriptor: int, path: str) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
         return False
-    except PermissionError:
-        return True
-    return True
+    except OSError:
+        return True  # a file system without locks: nobody takes it for abandoned there
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove a scratch folder whose lock nobody holds. The lock's file goes last, so that whoever is killed here leaves the same to the next."""
+    try:
+        # A link of this name, which anybody may make in a shared folder, is not followed.
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            descriptor = os.open(_SCRATCH_LOCK, os.O_RDWR | os.O_NOFOLLOW, dir_fd=inside)
+            try:
+                if not try_lock(descriptor):
+                    return
+                for name in os.listdir(inside):
+                    if name != _SCRATCH_LOCK:
+                        _remove_all(name, inside)
+                os.unlink(_SCRATCH_LOCK, dir_fd=inside)
+            finally:
+                os.close(descriptor)
+        with suppress(OSError):  # only an empty one goes: its owner may be about to make the lock's file
+            os.rmdir(folder)
+    finally:
+        os.close(inside)
+
+
+def _remove_all(name: str, inside: int) -> None:
+    try:
+        os.unlink(name, dir_fd=inside)
+    except OSError:  # a folder
+        shutil.rmtree(name, dir_fd=inside)

@@ -76,7 +76,9 @@ class Scheduler:
         """No further runs; those under way may end within `timeout` seconds, or are taken over after the next start."""
         self._ticker.shutdown(wait=False)
         deadline = time.monotonic() + timeout
-        for thread, _ in list(self._running.values()):
+        with self._lock:
+            running = list(self._running.values())
+        for thread, _ in running:
             thread.join(max(0.0, deadline - time.monotonic()))
         with suppress(Unavailable):
             self._runs.left(self._owner)
@@ -152,7 +154,7 @@ class Scheduler:
             thread = threading.Thread(target=self._run_all, args=(name, slots), name=f"job-{name}", daemon=True)
             self._running[name] = thread, time.monotonic()
             self._reported.discard(name)
-        thread.start()
+            thread.start()
 
     def _run_all(self, name: str, slots: list[int]) -> None:
         for slot in slots:

@@ -19,6 +19,7 @@ from typer.main import get_group
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
 from jarvis.limits import remedy_of
+from jarvis.streams import open_standard_streams, reader_has_left
 
 
 class Listed(NamedTuple):
@@ -78,6 +79,10 @@ COMMANDS = {
 }  # fmt: skip
 
 
+#: What runs until it is told to stop, whoever reads what it says.
+DAEMONS = {"up", "broker", "worker", "scheduler"}
+
+
 class Front(TyperGroup):
     """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
 
@@ -97,10 +102,12 @@ class Front(TyperGroup):
         return get_group(part).commands[name]
 
     def invoke(self, ctx: Any) -> Any:
-        """A reader of our output that has gone (`jarvis export … | head`) is no error."""
+        """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
+            if ctx.invoked_subcommand in DAEMONS or not reader_has_left():
+                raise
             # What is still buffered has nowhere to go either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
@@ -136,6 +143,7 @@ def _options(
 
 def main() -> None:
     """The console script. Turns every error of ours into a sentence and an exit code."""
+    open_standard_streams()
     try:
         app()
     except Exception as error:

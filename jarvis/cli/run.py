@@ -9,6 +9,7 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
 from jarvis.processes import run_broker, run_scheduler, run_worker
+from jarvis.streams import heed_no_reader
 from jarvis.supervisor import WorkerPool
 
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def broker_run() -> None:
     """Run the embedded broker in the foreground; only waits where broker.url names a Redis."""
+    heed_no_reader()
     raise_file_limit()
     run_broker(CONTEXT.settings)
 
@@ -34,6 +36,7 @@ def worker_run(
     processes: Annotated[int | None, typer.Option(help="So many worker processes over one database (default: worker.processes).", min=1, max=16)] = None,
 ) -> None:
     """Run the worker in the foreground, or several side by side."""
+    heed_no_reader()
     raise_file_limit()
     settings = CONTEXT.settings
     if processes is not None:
@@ -46,5 +49,6 @@ def worker_run(
 
 def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
+    heed_no_reader()
     raise_file_limit()
     run_scheduler(CONTEXT.settings)

@@ -6,6 +6,7 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
+from jarvis.streams import heed_no_reader
 from jarvis.supervisor import Supervisor
 
 
@@ -18,5 +19,6 @@ def up() -> None:
 
     Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
     """
+    heed_no_reader()
     raise_file_limit()
     Supervisor(CONTEXT.settings, CONTEXT.config).run()

@@ -4,6 +4,10 @@
 `Unavailable` and its kin are wrong for now: the same call may succeed later, so it is kept and tried again.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class BooksError(Exception):
     """Base of every error that the books raise on purpose."""
@@ -54,11 +58,11 @@ class Unavailable(BooksError):
 
 
 class HeldElsewhere(Unavailable):
-    """Another process holds a lock that allows only one; the message says who, `pid` its process where that is known."""
+    """Another process holds a lock that allows only one; the message says who, `lock` is the lock's file where it has one."""
 
-    def __init__(self, message: str, *, pid: int | None = None) -> None:
+    def __init__(self, message: str, *, lock: Path | None = None) -> None:
         super().__init__(message)
-        self.pid = pid
+        self.lock = lock
 
 
 class CommitUnknown(Unavailable):
