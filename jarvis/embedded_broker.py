@@ -31,6 +31,7 @@ from persistence.holders import Process, holder_of, holders_of, note_holder
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
 START_SECONDS = 10.0
+END_SECONDS = 10.0
 LAUNCHER_LOCK = "broker.lock"
 #: What Valkey and Redis say of a file that they cannot load, and how much of a log is looked through for it.
 UNREADABLE_FILE = re.compile(
@@ -112,6 +113,7 @@ class EmbeddedBroker:
     def _start(self) -> None:
         # One that was started and is not ready yet may just be loading; it is given as long as one of our own.
         deadline = time.monotonic() + START_SECONDS
+        ended: set[Process] = set()
         while (descriptor := self._lock_for_a_server()) is None:
             holder = holder_of(self.lock)
             if holder.process is None:
@@ -125,11 +127,12 @@ class EmbeddedBroker:
             elif state == "loading":
                 deadline = time.monotonic() + START_SECONDS
             else:
+                if holder.process in ended:
+                    raise HeldElsewhere(f"the embedded broker over {self.folder} is run by {holder}, which neither answers nor ends; see {self.log}")
                 # Two servers over one file would ruin it: a silent one has to go before another comes.
                 for process in holders_of(self.lock) or [holder.process]:
                     _end(process)
-                if time.monotonic() > deadline:
-                    raise HeldElsewhere(f"the embedded broker over {self.folder} is run by {holder}, which neither answers nor ends; see {self.log}")
+                    ended.add(process)
             time.sleep(0.02)
         else:
             try:
@@ -249,7 +252,7 @@ def _end(server: subprocess.Popen[bytes] | Process) -> None:
             server.signal(signal_number)
         else:
             server.send_signal(signal_number)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + END_SECONDS
         while _is_there(server):
             if time.monotonic() > deadline:
                 break
