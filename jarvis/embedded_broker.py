@@ -91,6 +91,12 @@ class EmbeddedBroker:
         with locked_file(self.folder / LAUNCHER_LOCK, "the embedded broker's launcher"):
             yield
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep launchers and servers away from the files for the length of a block. Raises `HeldElsewhere` where there is one."""
+        with self.held(), locked_file(self.lock, "a repair of the embedded broker's file"):
+            yield
+
     @property
     def runs(self) -> bool:
         """Whether its process is there at all, however silent."""

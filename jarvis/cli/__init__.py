@@ -39,7 +39,7 @@ COMMANDS = {
         Listed(
             "demo", "demo", "Run", "Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."
         ),
-        Listed("broker", "run", "Run", "The embedded broker."),
+        Listed("broker", "broker", "Run", "The embedded broker."),
         Listed("worker", "run", "Run", "The worker, which records what arrives."),
         Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),

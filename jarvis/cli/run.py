@@ -1,4 +1,4 @@
-"""`jarvis broker|worker|scheduler run`: the lines of the Procfile."""
+"""`jarvis worker|scheduler run`: lines of the Procfile."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
-from jarvis.processes import run_broker, run_scheduler, run_worker
+from jarvis.processes import run_scheduler, run_worker
 from jarvis.streams import heed_no_reader
 from jarvis.supervisor import WorkerPool
 
 
 def register(app: typer.Typer) -> None:
     for name, command, says in (
-        ("broker", broker_run, "The embedded broker."),
         ("worker", worker_run, "The worker, which records what arrives."),
         ("scheduler", scheduler_run, "The scheduler, which runs what comes round."),
     ):
@@ -23,13 +22,6 @@ def register(app: typer.Typer) -> None:
         group.command("run")(command)
         group.callback()(lambda: None)
         app.add_typer(group, name=name)
-
-
-def broker_run() -> None:
-    """Run the embedded broker in the foreground; only waits where broker.url names a Redis."""
-    heed_no_reader()
-    raise_file_limit()
-    run_broker(CONTEXT.settings)
 
 
 def worker_run(
