@@ -157,7 +157,7 @@ class EmbeddedBroker:
 
     def _launch(self, lock: int) -> subprocess.Popen[bytes]:
         if _probe(self.socket) != "silent":
-            raise HeldElsewhere(f"a server that jarvis did not start answers on {self.socket}; stop it first: two over one file would ruin it")
+            raise HeldElsewhere(f"a server that we did not start answers on {self.socket}; stop it first: two over one file would ruin it")
         with suppress(FileNotFoundError):
             self.socket.unlink()
         with open(self.log, "ab", opener=_private) as log:

@@ -284,7 +284,7 @@ def test_a_server_of_another_make_over_our_socket_is_not_doubled(short_folder):
     )
     try:
         wait_until(lambda: broker.alive, "it answers")
-        with pytest.raises(HeldElsewhere, match="a server that jarvis did not start"), broker.running():
+        with pytest.raises(HeldElsewhere, match="a server that we did not start"), broker.running():
             pass
         assert stray.poll() is None
         assert writers(short_folder) == [stray.pid]
