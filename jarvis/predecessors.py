@@ -23,8 +23,8 @@ PATIENCE_SECONDS = 60.0
 UNKNOWN_SECONDS = 1.0
 
 
-def wait_for_predecessor(locks: Iterable[Path], stopped: Callable[[float], bool]) -> None:
-    """Return once none of these locks is held by a process that is on its way out, or once `stopped` says so.
+def wait_for_predecessor(locks: Iterable[Path], stopped: Callable[[float], bool]) -> bool:
+    """True once none of these locks is held by a process that is on its way out; False where we are `stopped` before.
 
     Raises `HeldElsewhere` where a holder means to stay, or does not go in time.
     """
@@ -46,7 +46,8 @@ def wait_for_predecessor(locks: Iterable[Path], stopped: Callable[[float], bool]
                 said.add(lock)
                 log.warning("a predecessor still drains, waiting for it", held_by=str(holder), lock=str(lock))
         if stopped(0.1):
-            return
+            return False
+    return True
 
 
 def is_orphan(process: Process | None) -> bool:

@@ -100,7 +100,8 @@ def run_broker(settings: Settings) -> None:
         return
     broker = EmbeddedBroker(settings.data_folder)
     lock = broker.folder / LAUNCHER_LOCK
-    wait_for_predecessor([lock], stop.wait)
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
@@ -122,7 +123,8 @@ def run_worker(settings: Settings) -> None:
     """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
     stop = StopSignal()
     lock = worker_lock(settings, settings.worker.name)
-    wait_for_predecessor([lock], stop.wait)
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     url = _wait_for_broker(settings, stop)
     if url is None:
         return
@@ -175,7 +177,8 @@ def run_scheduler(settings: Settings) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
     lock = scheduler_lock(settings)
-    wait_for_predecessor([lock], stop.wait)
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     database = open_database(settings)
     with locked_file(lock, "scheduler"):
         database.initialize()

@@ -168,11 +168,11 @@ class Supervisor:
         stop = StopSignal()
         folder = self._settings.data_folder
         lock = folder / "jarvis.lock"
-        wait_for_predecessor([lock], stop.wait)
+        if not wait_for_predecessor([lock], stop.wait):
+            return
         with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
             # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
-            wait_for_predecessor(self._locks(), stop.wait)
-            if stop.wait(0):
+            if not wait_for_predecessor(self._locks(), stop.wait):
                 return
             database = open_database(self._settings)
             database.initialize()
@@ -323,8 +323,7 @@ class WorkerPool(Supervisor):
 
     def run(self) -> None:
         stop = StopSignal()
-        wait_for_predecessor(self._locks(), stop.wait)
-        if stop.wait(0):
+        if not wait_for_predecessor(self._locks(), stop.wait):
             return
         database = open_database(self._settings)
         database.initialize()

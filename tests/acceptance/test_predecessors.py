@@ -91,7 +91,7 @@ def test_up_beside_a_worker_that_was_started_by_hand_says_so_at_once(short_folde
         done = subprocess.run([sys.executable, "-m", "jarvis", "up"], env=environment, cwd=short_folder, capture_output=True, text=True, check=False)
         assert done.returncode == 4
         assert re.search(rf"worker-worker.lock is held by worker 'worker' on .*, process {worker.pid}; stop it first", done.stderr)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
     finally:
         worker.terminate()
         assert worker.wait(40) == 0
@@ -120,7 +120,7 @@ def test_as_the_first_process_of_a_container_it_buries_the_dead_and_restarts_the
         wait_until(
             lambda: running_broker(short_folder) and (p := holder_of(short_folder / "broker" / "server.lock").process) and p != server, "a server is back"
         )
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
         assert [pid for pid in children(inner) if Process.of(pid) is None] == [], "no zombie is left"
         os.kill(inner, signal.SIGTERM)
         assert outer.wait(60) == 0
@@ -137,4 +137,4 @@ def test_restore_stop_drains_a_whole_daemon(short_folder):
         for command in (["backup", "create"], ["restore", "--latest", "--stop"]):
             done = subprocess.run([sys.executable, "-m", "jarvis", *command], env=environment, cwd=short_folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-        assert daemon.wait(5) == 0
+        assert daemon.wait(20) == 0
