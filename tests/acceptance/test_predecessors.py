@@ -32,9 +32,11 @@ def up(folder: Path, log: str, *before: str, **variables: str):
     try:
         yield daemon
     finally:
-        if daemon.poll() is None:
+        if before:
+            daemon.kill()  # the namespace ends with it, and everything in there
+        elif daemon.poll() is None:
             daemon.terminate()
-            daemon.wait(60)
+        daemon.wait(60)
         for lock in [*folder.glob("*.lock"), *folder.glob("broker/*.lock")]:
             wait_until(lambda lock=lock: not is_locked(lock), f"nobody holds {lock.name}", 40)
 
@@ -70,14 +72,17 @@ def test_up_waits_for_what_a_killed_one_left_draining(short_folder, broker_serve
 
 
 def test_up_starts_at_once_after_it_was_killed_with_its_own_broker(short_folder):
+    url = EmbeddedBroker(short_folder).url
     with up(short_folder, "first") as first:
         wait_until(lambda: "is recording" in said(short_folder, "first"), "it records", 40)
-        Publisher(EmbeddedBroker(short_folder).url).publish_deposit(DEPOSIT)
+        Publisher(url).publish_deposit(DEPOSIT)
+        wait_until(lambda: recorded(short_folder) == 1, "the deposit is in the books")
         first.kill()
         first.wait()
         with up(short_folder, "second") as second:
             wait_until(lambda: "is recording" in said(short_folder, "second"), "it records again", 40)
-            wait_until(lambda: recorded(short_folder) == 1, "the deposit is in the books")
+            Publisher(url).publish_deposit({**DEPOSIT, "deposit_id": "d2"})
+            wait_until(lambda: recorded(short_folder) == 2, "the next one, too")
             second.terminate()
             assert second.wait(60) == 0
 

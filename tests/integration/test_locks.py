@@ -230,13 +230,15 @@ def test_what_was_left_half_removed_goes_too_and_a_link_is_not_followed(tmp_path
 LAUNCH = "import sys; from pathlib import Path; from jarvis.embedded_broker import EmbeddedBroker\nb = EmbeddedBroker(Path(sys.argv[1]))\nwith b.running(): print(b.pid, flush=True); sys.stdin.readline()"
 
 
-def orphaned_server(folder: Path, **options) -> Process:
-    """A server whose starter was killed."""
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+@pytest.fixture
+def orphan(short_folder: Path):
+    """A server over the folder whose starter was killed."""
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(short_folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     server = Process.of(int(launcher.stdout.readline()))
     launcher.kill()
     launcher.communicate()
-    return server
+    yield server
+    server.signal(signal.SIGKILL)
 
 
 def writers(folder: Path) -> list[int]:
@@ -252,29 +254,24 @@ def writers(folder: Path) -> list[int]:
     return found
 
 
-def test_a_server_that_lost_its_starter_is_gone_on_with(short_folder):
-    server = orphaned_server(short_folder)
+def test_a_server_that_lost_its_starter_is_gone_on_with(short_folder, orphan):
     broker = EmbeddedBroker(short_folder)
     with broker.running():
-        assert broker.pid == server.pid
+        assert broker.pid == orphan.pid
         assert broker.runs
-    assert not server.alive
+    assert not orphan.alive
     assert not is_locked(broker.lock)
 
 
-def test_a_silent_server_that_lost_its_starter_is_found_without_ps_and_never_doubled(short_folder, monkeypatch):
-    server = orphaned_server(short_folder)
-    os.kill(server.pid, signal.SIGSTOP)
+def test_a_silent_server_that_lost_its_starter_is_found_without_ps_and_never_doubled(short_folder, orphan, monkeypatch):
+    orphan.signal(signal.SIGSTOP)
     monkeypatch.setenv("PATH", str(short_folder))
     monkeypatch.setattr("jarvis.embedded_broker.END_SECONDS", 0.3)
     broker = EmbeddedBroker(short_folder)
-    try:
-        with broker.running():
-            assert not server.alive
-            assert broker.pid != server.pid
-            assert writers(short_folder) == [broker.pid]
-    finally:
-        server.signal(signal.SIGKILL)
+    with broker.running():
+        assert not orphan.alive
+        assert broker.pid != orphan.pid
+        assert writers(short_folder) == [broker.pid]
 
 
 def test_the_server_of_another_folder_is_left_alone_whatever_number_stands_here(short_folder, tmp_path):
