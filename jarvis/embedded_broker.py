@@ -25,6 +25,7 @@ from redis.retry import Retry
 
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
+from workers.address import socket_of, unix_url
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
@@ -49,7 +50,7 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return unix_url(self.socket)
 
     @contextmanager
     def running(self) -> Iterator[str]:
@@ -135,7 +136,7 @@ def running_broker(data_folder: Path) -> str | None:
         url = str(json.loads((data_folder / "broker.json").read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _probe(Path(url.removeprefix("unix://"))) == "ready" else None
+    return url if _probe(socket_of(url)) == "ready" else None
 
 
 def server_binary() -> str:

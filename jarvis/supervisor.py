@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from jarvis.settings import Settings
 from jarvis.systemd import notify
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
-from workers.broker import without_password
+from workers.address import without_password
 
 log = structlog.get_logger("supervisor")
 
@@ -150,7 +151,7 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
-    def __init__(self, settings: Settings, config: Path) -> None:
+    def __init__(self, settings: Settings, config: Path | None) -> None:
         self._settings = settings
         self._config = config
         self._console = Console(stderr=True)
@@ -185,7 +186,8 @@ class Supervisor:
             environment.setdefault("JARVIS_LOGGING__FORMAT", "console")
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
         group = "worker" if environment_of_its_own else name
-        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), group, "run"]
+        chosen = [] if self._config is None else ["--config", str(self._config)]
+        command = [sys.executable, "-m", "jarvis", *chosen, group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
@@ -198,8 +200,8 @@ class Supervisor:
 
     def _say_what_runs(self) -> None:
         url = without_password(broker_url(self._settings))
-        say = self._console.print if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
-        config = "" if self._config == Path("config") else f" --config {self._config}"
+        say = partial(self._console.print, markup=False) if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
+        config = "" if self._config is None else f" --config {self._config}"
         say("jarvis is recording: broker, worker and scheduler are up", highlight=False)
         say(f"  database  {self._settings.database.path.absolute()}", highlight=False, soft_wrap=True)
         say(f"  broker    {url}", highlight=False, soft_wrap=True)

@@ -20,8 +20,9 @@ from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.files import locked_file
+from workers.address import without_password
 from workers.batching import BatchWriter, Counts
-from workers.broker import LedgerBroker, without_password
+from workers.broker import LedgerBroker
 from workers.intake import Intake, declare_actors
 
 log = structlog.get_logger("worker")

@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 import structlog
@@ -32,6 +31,7 @@ from redis.retry import Retry
 
 from persistence.domain.errors import Unavailable
 from workers import redis_scripts
+from workers.address import client_url
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of
 from workers.messages import MAX_MESSAGE_BYTES
@@ -72,10 +72,10 @@ class LedgerBroker(RedisBroker):
         # Retries in the client would repeat a fetch whose reply was lost, and so strand what it had claimed.
         once = Retry(NoBackoff(), 0)
         if client is None:
-            client = redis.Redis.from_url(url or "redis://127.0.0.1:6379/0", socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
-            waiting_client = redis.Redis.from_url(
-                url or "redis://127.0.0.1:6379/0", socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once
-            )
+            # What the URL says goes before what stands here, so the limits of a URL are left out: a shorter one would end every wait.
+            url = client_url(url or "redis://127.0.0.1:6379/0")
+            client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            waiting_client = redis.Redis.from_url(url, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
         super().__init__(client=client, namespace=namespace, middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
@@ -385,12 +385,3 @@ class LedgerBroker(RedisBroker):
 
 def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:
     raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {error}")
-
-
-def without_password(url: str) -> str:
-    """A broker URL that may be shown and logged."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

@@ -21,6 +21,8 @@ from typing import Any
 import redis
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.errors import Invalid
+from workers.address import read_address
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord, json_value
 
@@ -49,6 +51,12 @@ class Publisher:
         if client is None:
             if url is None:
                 raise MalformedRecord("give the broker's url (the one that `jarvis up` prints), or a redis client")
+            try:
+                address = read_address(url)
+            except Invalid as error:
+                raise MalformedRecord(f"the broker's url {error}") from None
+            if (problem := address.unreadable_file()) is not None:
+                raise MalformedRecord(f"the broker's url: {problem}")
             client = redis.Redis.from_url(url)
         self._client = client
         self._namespace = namespace

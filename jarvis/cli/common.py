@@ -32,6 +32,8 @@ class Chosen:
     """What stands before the command. It waits here for `context.py`, which loads the settings."""
 
     config: Path = Path("config")
+    #: Whether somebody asked for that folder, by --config or JARVIS_CONFIG.
+    named: bool = False
 
 
 CHOSEN = Chosen()

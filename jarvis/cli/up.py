@@ -19,4 +19,4 @@ def up() -> None:
     Ctrl-C or SIGTERM drains and stops; a second one forces. Data lies in the folder of database.path.
     """
     raise_file_limit()
-    Supervisor(CONTEXT.settings, CONTEXT.config).run()
+    Supervisor(CONTEXT.settings, CONTEXT.named_config).run()
