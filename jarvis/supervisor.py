@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,17 +199,19 @@ class Supervisor:
 
     def _say_what_runs(self) -> None:
         url = without_password(broker_url(self._settings))
-        say = partial(self._console.print, markup=False) if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
         config = "" if self._config is None else f" --config {self._config}"
-        say("jarvis is recording: broker, worker and scheduler are up", highlight=False)
-        say(f"  database  {self._settings.database.path.absolute()}", highlight=False, soft_wrap=True)
-        say(f"  broker    {url}", highlight=False, soft_wrap=True)
-        say(
-            f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)",
-            highlight=False,
-            soft_wrap=True,
-        )
-        say("  stop      Ctrl-C drains and stops; a second one forces", highlight=False)
+        self._say("jarvis is recording: broker, worker and scheduler are up")
+        self._say(f"  database  {self._settings.database.path.absolute()}")
+        self._say(f"  broker    {url}")
+        self._say(f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)")
+        self._say("  stop      Ctrl-C drains and stops; a second one forces")
+
+    def _say(self, text: str) -> None:
+        """A line as it is: paths may hold what would be markup."""
+        if self._console.is_terminal:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def _watch(self, stop: StopSignal) -> None:
         live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
