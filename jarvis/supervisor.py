@@ -241,7 +241,7 @@ class Supervisor:
         )  # fmt: skip
         if not status["ready"]:
             line.append(
-                " · not ready: " + (status["problem"] or ("the broker does not answer" if backlog is None else "commits fail and are tried again")), "yellow"
+                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "yellow"
             )
         return line
 
@@ -257,6 +257,7 @@ class Supervisor:
             "backlog": None if None in backlogs else max(backlogs),
             "ready": all(status["ready"] for status in said),
             "problem": next((status["problem"] for status in said if status["problem"]), None),
+            "broker": next((status["broker"] for status in said if not status["broker"].startswith("reading")), None),
         }
 
     def _stop(self) -> None:

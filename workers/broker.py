@@ -32,9 +32,11 @@ from redis.retry import Retry
 from persistence.domain.errors import Unavailable
 from workers import redis_scripts
 from workers.address import client_url
+from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of
 from workers.messages import MAX_MESSAGE_BYTES
+from workers.reachability import Reachability
 from workers.wire import MalformedRecord, decode_json
 
 log = structlog.get_logger("broker")
@@ -89,7 +91,9 @@ class LedgerBroker(RedisBroker):
         self.waiting: dict[str, int] = {}
         #: Queues whose last fetch came back full: there is more where that came from.
         self.backlogged: set[str] = set()
-        self.reachable = True
+        self.reachability = Reachability(url or "")
+        #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
+        self._look_at_server = True
         self._room = threading.Condition()
         # Ids are bytes throughout: whoever pushed them may have chosen any.
         self._held: dict[str, dict[bytes, int]] = {}
@@ -130,6 +134,10 @@ class LedgerBroker(RedisBroker):
         """Begin to beat and to acknowledge. Redis may be down meanwhile."""
         for thread in self._threads:
             thread.start()
+
+    @property
+    def reachable(self) -> bool:
+        return self.reachability.reachable
 
     @property
     def threads_alive(self) -> bool:
@@ -353,6 +361,9 @@ class LedgerBroker(RedisBroker):
                     pipeline.execute()
                 self._return_what_the_dead_hold()
                 self.seen(True)
+                if self._look_at_server:
+                    warn_of_settings(self.client)
+                    self._look_at_server = False
             except redis.RedisError as error:
                 self.seen(False, error)
             with self._answering:
@@ -374,13 +385,12 @@ class LedgerBroker(RedisBroker):
             if returned:
                 log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
 
-    def seen(self, reachable: bool, error: Exception | None = None) -> None:
-        if reachable != self.reachable:
-            self.reachable = reachable
-            if reachable:
-                log.info("broker reachable again")
-            else:
-                log.warning("broker not reachable, trying again", error=str(error))
+    def seen(self, reachable: bool, error: Exception | None = None, *, of: str = "heartbeat") -> None:
+        """What one thread has met with; its outage ends with a success of its own."""
+        if error is not None:
+            self.reachability.failed(of, error)
+        elif reachable and self.reachability.succeeded(of):
+            self._look_at_server = True
 
 
 def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:

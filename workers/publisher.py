@@ -23,6 +23,7 @@ import redis
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Invalid
 from workers.address import read_address
+from workers.broker_faults import fault_of
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord, json_value
 
@@ -35,7 +36,7 @@ class Publisher:
 
     With a `producer`, every record gets the next `sequence`, so that the books notice what never arrived; keep the last
     number (`sequence`) over restarts. Every method checks its records first and raises `MalformedRecord` before anything is
-    sent; a lost connection raises redis's own `ConnectionError`.
+    sent; a lost connection raises redis's own `ConnectionError`, whose note says what it means and what to do.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Publisher:
                 raise MalformedRecord(f"the broker's url: {problem}")
             client = redis.Redis.from_url(url)
         self._client = client
+        self._url = url or ""
         self._namespace = namespace
         self._conventions = conventions
         self.producer = producer
@@ -192,7 +194,12 @@ class Publisher:
             for queue, payloads in by_queue.items():
                 pipeline.hset(f"{self._namespace}:{queue}.msgs", mapping=payloads)  # type: ignore[arg-type]
                 pipeline.rpush(f"{self._namespace}:{queue}", *payloads)
-            pipeline.execute()
+            try:
+                pipeline.execute()
+            except redis.RedisError as error:
+                # Its class is redis's own, for whoever tries again; what it means stands below its trace.
+                error.add_note(fault_of(error, self._url).sentence(error))
+                raise
 
 
 def encode(route: Route, records: Any) -> tuple[str, bytes]:
