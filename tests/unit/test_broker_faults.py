@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from pathlib import Path
 
 import pytest
 import redis
@@ -12,7 +13,7 @@ from redis import exceptions
 
 from jarvis.cli.common import sentence_of
 from jarvis.systemd import StatusLine
-from workers.broker_faults import CATALOGUE, FAILOVER_SECONDS, NOT_REACHABLE, fault_of
+from workers.broker_faults import CATALOGUE, CLOSED_SOCKET, FAILOVER_SECONDS, NOT_REACHABLE, REFUSED, UNREADABLE_FILE, fault_of
 from workers.reachability import Reachability
 
 REFUSED_CONNECTION = redis.ConnectionError("Error 111 connecting to localhost:6379. Connection refused.")
@@ -57,6 +58,12 @@ def test_an_error_is_known_for_what_it_means(error, predicate, patience):
 def test_every_entry_of_the_catalogue_has_its_own_predicate():
     predicates = [fault.predicate for _, fault in CATALOGUE]
     assert len(predicates) == len({*predicates})
+
+
+def test_every_event_of_the_catalogue_stands_in_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    for fault in (NOT_REACHABLE, REFUSED, UNREADABLE_FILE, CLOSED_SOCKET, *(fault for _, fault in CATALOGUE)):
+        assert f"{fault.predicate}`" in guide or f"{fault.predicate}, trying again`" in guide, fault.predicate
 
 
 def test_a_file_that_the_url_names_is_named_where_the_client_only_says_errno(tmp_path):
