@@ -29,7 +29,7 @@ from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.processes import DRAIN_SECONDS, StopSignal
 from jarvis.settings import Settings
-from jarvis.systemd import notify
+from jarvis.systemd import StatusLine, notify
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
 from workers.address import without_password
@@ -214,6 +214,7 @@ class Supervisor:
             print(text, file=sys.stderr, flush=True)
 
     def _watch(self, stop: StopSignal) -> None:
+        line = StatusLine()
         live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
         if live:
             live.start()
@@ -222,11 +223,19 @@ class Supervisor:
                 for child in self._children.values():
                     child.look_after()
                 notify("WATCHDOG=1")
+                line.tell(self._in_one_line())
                 if live:
                     live.update(self._status_line())
         finally:
             if live:
                 live.stop()
+
+    def _in_one_line(self) -> str:
+        """How the workers are, for `systemctl status`."""
+        status = self._workers_status()
+        return (
+            "starting" if status is None else status["problem"] or status["broker"] or ("recording" if status["ready"] else "commits fail and are tried again")
+        )
 
     def _status_line(self) -> Text:
         status = self._workers_status()

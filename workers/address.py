@@ -51,6 +51,18 @@ def _yes_or_no(text: str) -> bool:
     return text.lower() in ("true", "yes", "1")
 
 
+def _word(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Invalid("ASCII characters without blanks")
+    return text
+
+
+def _tls_version(text: str) -> int:
+    if text not in ("771", "772"):
+        raise Invalid("771 for TLS 1.2 or 772 for TLS 1.3")
+    return int(text)
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:
@@ -62,13 +74,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 #: What a URL's query may say. Anything else that the client would take changes its replies or its connections under our hands.
 OPTIONS: dict[str, Callable[[str], Any]] = {
-    "db": _whole(0, 1_000_000), "protocol": _whole(2, 3), "username": str, "password": str, "client_name": str,
+    "db": _whole(0, 1_000_000), "protocol": _whole(2, 3), "username": str, "password": str, "client_name": _word,
     "health_check_interval": _whole(0, 86_400), "socket_keepalive": _yes_or_no, "socket_timeout": _seconds, "socket_connect_timeout": _seconds,
     "socket_read_size": _whole(1, 1 << 30), "retry_on_timeout": _yes_or_no, "max_connections": _whole(1, 100_000),
 }  # fmt: skip
 TLS_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "ssl_ca_certs": str, "ssl_ca_path": str, "ssl_certfile": str, "ssl_keyfile": str, "ssl_password": str, "ssl_ciphers": str,
-    "ssl_cert_reqs": _one_of("none", "optional", "required"), "ssl_check_hostname": _yes_or_no, "ssl_min_version": _whole(0, 1 << 16),
+    "ssl_ca_certs": str, "ssl_ca_path": str, "ssl_certfile": str, "ssl_keyfile": str, "ssl_password": str, "ssl_ciphers": _word,
+    "ssl_cert_reqs": _one_of("none", "optional", "required"), "ssl_check_hostname": _yes_or_no, "ssl_min_version": _tls_version,
 }  # fmt: skip
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
@@ -188,6 +200,8 @@ def _options(query: str, scheme: str, connections: int) -> dict[str, Any]:
             options[name] = known[name](text)
         except Invalid as rule:
             raise Invalid(f"has the option {name}={text:.40}; it must be {rule}") from None
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise Invalid("has the option ssl_keyfile without ssl_certfile; name the certificate that belongs to the key")
     if options.get("max_connections", connections) < connections:
         raise Invalid(f"has max_connections={options['max_connections']}; a worker needs up to {connections}: leave it out")
     return options

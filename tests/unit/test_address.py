@@ -45,7 +45,8 @@ def test_what_can_be_used_is_read_as_the_client_reads_it(url, place, password):
         ("redis://h?socket_timout=2", "did you mean socket_timeout?"), ("rediss://h?ssl_ca_cert=/x", "did you mean ssl_ca_certs?"),
         ("redis://h?ssl_ca_certs=/x", "is for rediss://"), ("redis://h?decode_responses=True", "changes the replies"), ("redis://h?max_connections=1", "leave it out"),
         ("redis://h?db=1&db=2", "twice"), ("redis://h?password=", "without a value"), ("redis://h?password=hunter+2", "write + as %2B"),
-        ("rediss://h?ssl_cert_reqs=CERT_NONE", "none or optional or required"), ("redis://h?socket_timeout=0", "seconds above zero"),
+        ("rediss://h?ssl_cert_reqs=CERT_NONE", "none or optional or required"), ("rediss://h?ssl_keyfile=/k", "without ssl_certfile"),
+        ("rediss://h?ssl_min_version=1", "771 for TLS 1.2"), ("redis://h?client_name=a%20b", "ASCII characters without blanks"), ("redis://h?socket_timeout=0", "seconds above zero"),
         ("redis://h?health_check_interval=-1", "a whole number"), ("redis://h?socket_keepalive=maybe", "true or false"), ("unix://run/r.sock", "third slash"),
         ("unix:///", "names no socket"), ("unix:///a%00b", "NUL"), (f"unix:///{'x' * 120}", "has 121 bytes; the system takes 107"), ("redis://h?path=/x", "path, which"),
     ],
@@ -62,7 +63,8 @@ def test_the_options_are_ones_that_the_client_takes():
     values = {"db": "1", "protocol": "2", "ssl_cert_reqs": "none", "ssl_check_hostname": "no", "ssl_min_version": "771", "socket_keepalive": "yes"}
     for scheme, options in (("redis", OPTIONS), ("rediss", {**OPTIONS, **TLS_OPTIONS})):
         for name in options:
-            url = f"{scheme}://h?{name}={values.get(name, '1')}"
+            certificate = "&ssl_certfile=/c" if name == "ssl_keyfile" else ""
+            url = f"{scheme}://h?{name}={values.get(name, '1')}{certificate}"
             read_address(url)
             redis.Redis.from_url(url).connection_pool.make_connection()
 
@@ -101,7 +103,10 @@ def test_a_file_of_tls_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "ca.crt").write_text("x")
     good = f"rediss://h?ssl_ca_certs={tmp_path}/ca.crt"
     assert read_address(good).unreadable_file() is None
-    assert f"ssl_keyfile names {tmp_path}/client.key, which does not exist" in read_address(f"{good}&ssl_keyfile={tmp_path}/client.key").unreadable_file()
+    assert (
+        f"ssl_keyfile names {tmp_path}/client.key, which does not exist"
+        in read_address(f"{good}&ssl_certfile={tmp_path}/ca.crt&ssl_keyfile={tmp_path}/client.key").unreadable_file()
+    )
     assert "ssl_ca_certs names" in read_address(f"rediss://h?ssl_ca_certs={tmp_path}").unreadable_file()
     assert "which is no folder" in read_address(f"rediss://h?ssl_ca_path={tmp_path}/ca.crt").unreadable_file()
 
