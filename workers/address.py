@@ -133,6 +133,8 @@ def read_address(url: str, *, connections: int = 1) -> Address:
         raise Invalid(f"must start with {', '.join(SCHEMES[:2])} or {SCHEMES[2]}, such as redis://127.0.0.1:6379/0")
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         raise Invalid("holds a space or a control character; write a space as %20")
+    if re.search(r"[\"<>\\]", url):
+        raise Invalid('holds one of " < > \\ as it is; write it as %22, %3C, %3E or %5C')
     if _PERCENT.search(url):
         raise Invalid("holds a % that no two hexadecimal digits follow; write % itself as %25")
     if "#" in url:

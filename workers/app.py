@@ -76,8 +76,10 @@ class RecorderWorker:
         """
         self._held.enter_context(locked_file(*self._lock))
         try:
-            with suppress(redis.ConnectionError, redis.TimeoutError):
+            try:
                 refuse_old_server(self.broker.client)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self.broker.seen(False, error)
             self.broker.refuse_namesakes()
         except BaseException:
             self._held.close()

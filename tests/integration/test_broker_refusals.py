@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,43 @@ def test_a_right_that_is_missing_is_named_by_its_command(short_folder):
             wait_until(lambda: "broker grants too few rights" in events(lines, "error"), "the missing right is told")
     [told] = {line["error"] for line in lines if line["event"] == "broker grants too few rights"}
     assert "'evalsha'" in told
+
+
+@contextmanager
+def tls_of_nobody(folder: Path) -> Iterator[int]:
+    """A port that answers with a certificate which no authority has signed."""
+    name = ["-subj", "/CN=localhost", "-keyout", "k", "-out", "c"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", *name], cwd=folder, check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "c", folder / "k")
+
+    def answer(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_one_and_a_file_that_went_away_by_its_name(short_folder):
+    with tls_of_nobody(short_folder) as port:
+        url = f"rediss://:hunter2@127.0.0.1:{port}?ssl_ca_certs={short_folder}/ca"
+        (short_folder / "ca").write_bytes((short_folder / "c").read_bytes())
+        with working(short_folder, url) as (_, lines):
+            wait_until(lambda: "broker cannot be spoken to by TLS" in events(lines, "error"), "the certificate is told")
+            (short_folder / "ca").unlink()
+            wait_until(lambda: "broker needs a file that cannot be read" in events(lines, "error"), "the file is told")
+    assert any(f"ssl_ca_certs names {short_folder}/ca, which does not exist" in line.get("what_to_do", "") for line in lines)
+    assert "hunter2" not in str(lines)
 
 
 def test_a_replica_is_told_as_one(short_folder):

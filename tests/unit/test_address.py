@@ -37,7 +37,7 @@ def test_what_can_be_used_is_read_as_the_client_reads_it(url, place, password):
     ("url", "said"),
     [
         ("http://u:hunter2@h", "must start with redis://, rediss:// or unix://"), ("redis://:hun/ter2@h", ENCODED), ("redis://:hun?ter2@h", ENCODED),
-        ("redis://hun/ter2@h", ENCODED), ("redis://:hun#ter2@h", "write it as %23"), ("redis://:hunter2%@h", "write % itself as %25"),
+        ("redis://hun/ter2@h", ENCODED), ("redis://:hun#ter2@h", "write it as %23"), ("redis://:hunter2%@h", "write % itself as %25"), ('redis://:hun"ter2@h', "write it as %22"),
         ("redis://:hun ter2@h", "write a space as %20"), ("redis://:hun\nter2@h", "a space or a control character"), ("redis://h:hunter2", "a port from 1 to 65535"),
         ("redis://h:0", "port 0"), ("redis://h:99999", "a port from 1 to 65535"), ("redis://[::1", "cannot be read"), ("redis://a..b", "a host that cannot be one"),
         ("redis://h/abc", "no database by number"), ("redis:///run/r.sock", "unix:// and a whole path"), ("redis://h/2?db=3", "keep one of them"),
@@ -85,12 +85,12 @@ def test_a_socket_s_path_survives_its_url(name):
         ("redis://h?username=u&password=hunter2", "redis://h?username=u&password=***"), ("rediss://h?ssl_password=hunter2", "rediss://h?ssl_password=***"),
         ("redis://:hun/ter2@h", "redis://:***@h"), ("redis://:hun@ter2@h", "redis://:***@h"), ("redis://:hun?ter2#@h/0", "redis://:***@h/0"),
         ("redis://hunter2@h", "redis://***@h"), ("REDIS://u:hunter2@h", "REDIS://u:***@h"), ("unix:///run/s.sock", "unix:///run/s.sock"),
-        ("redis://h:6379/0", "redis://h:6379/0"),
+        ("redis://h:6379/0", "redis://h:6379/0"), ("redis://u:hun'ter2@h", "redis://u:***@h"),
     ],
 )  # fmt: skip
 def test_a_url_shows_no_password_in_whatever_form(url, shown):
     assert without_password(url) == shown
-    assert hide_passwords(f"cannot reach '{url}', or {url} either") == f"cannot reach '{shown}', or {shown} either"
+    assert hide_passwords(f'cannot reach "{url}", or {url} either') == f'cannot reach "{shown}", or {shown} either'
 
 
 def test_the_url_for_a_worker_s_client_leaves_out_what_a_worker_sets_itself():
