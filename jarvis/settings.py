@@ -82,7 +82,7 @@ class DatabaseSettings(_Section):
 
 
 class BrokerSettings(_Section):
-    #: Empty: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
+    #: None: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
     url: SecretStr | None = None
     #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
     url_file: Where | None = None

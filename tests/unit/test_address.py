@@ -69,6 +69,13 @@ def test_the_options_are_ones_that_the_client_takes():
             redis.Redis.from_url(url).connection_pool.make_connection()
 
 
+def test_no_path_is_put_into_a_url_as_it_is():
+    house = Path(__file__).parents[2]
+    for path in (p for package in ("jarvis", "workers", "scheduler", "persistence") for p in (house / package).rglob("*.py")):
+        if path != house / "workers" / "address.py":
+            assert "unix://{" not in path.read_text(), f"{path} puts a path into a URL; workers.address.unix_url quotes it"
+
+
 @pytest.mark.parametrize("name", ["50%25 off", "50% off", "a#b", "a?b=c", "a%41b", "new\nline", "[bold]x", "ünï 'q\" &+;"])
 def test_a_socket_s_path_survives_its_url(name):
     socket = Path(f"/run/{name}/s")
