@@ -1,6 +1,6 @@
 """The front door: the command people type. The only place that reads `config/`.
 
-settings.py         config files and environment, checked as a whole
+settings.py         config files and environment, checked as a whole; settings_sources.py where each value stood
 logging.py          one form for every log line
 opening.py          the books, broker.py the broker, scheduling.py the scheduler that the settings mean
 embedded_broker.py  the Valkey server that comes along when no Redis is named

@@ -27,6 +27,7 @@ from redis.retry import Retry
 from persistence.domain.errors import BooksError, Damaged, HeldElsewhere, Unavailable
 from persistence.files import locked_file, try_lock
 from persistence.holders import Process, holder_of, holders_of, note_holder
+from workers.address import socket_of, unix_url
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
@@ -62,7 +63,7 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return unix_url(self.socket)
 
     @property
     def log(self) -> Path:
@@ -203,7 +204,7 @@ def running_broker(data_folder: Path) -> str | None:
         url = str(json.loads((data_folder / "broker.json").read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _probe(Path(url.removeprefix("unix://"))) == "ready" else None
+    return url if _probe(socket_of(url)) == "ready" else None
 
 
 def loads(data_folder: Path) -> bool:

@@ -1,5 +1,7 @@
 """What can go wrong before the books are opened. Not in settings.py: `jarvis --help` does not wait for that."""
 
+EMPTY_CONFIG = "JARVIS_CONFIG is set and empty; name the folder of the settings, or unset it"
+
 
 class SettingsError(Exception):
     """Every problem of the settings, one per line."""

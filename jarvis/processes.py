@@ -20,7 +20,7 @@ from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
-from jarvis.systemd import notify
+from jarvis.systemd import StatusLine, notify
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
@@ -140,16 +140,19 @@ def run_worker(settings: Settings) -> None:
     ended = threading.Event()
     reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)
     reporter.start()
-    notify("READY=1")
+    # Ready means that the books are open; whether the broker is reached is said beside it, and may change at any time.
+    line = StatusLine()
+    line.tell(worker.broker.reachability.says(), "READY=1")
     wal = WalWatch(worker.database)
     try:
         while not stop.wait(LOOK_SECONDS):
             if (problem := worker.problem()) is not None:
                 raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
             say_alive()
+            line.tell(worker.broker.reachability.says())
             wal.look()
     finally:
-        notify("STOPPING=1")
+        line.tell("draining", "STOPPING=1")
         note_going(lock)
         worker.stop(DRAIN_SECONDS)
         ended.set()

@@ -30,11 +30,11 @@ from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
 from jarvis.settings import Settings
-from jarvis.systemd import notify
+from jarvis.systemd import StatusLine, notify
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
 from persistence.holders import note_going
-from workers.broker import without_password
+from workers.address import without_password
 
 log = structlog.get_logger("supervisor")
 
@@ -157,7 +157,7 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
-    def __init__(self, settings: Settings, config: Path) -> None:
+    def __init__(self, settings: Settings, config: Path | None) -> None:
         self._settings = settings
         self._config = config
         self._console = Console(stderr=True)
@@ -206,7 +206,8 @@ class Supervisor:
             environment.setdefault("JARVIS_LOGGING__FORMAT", "console")
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
         group = "worker" if environment_of_its_own else name
-        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), group, "run"]
+        chosen = [] if self._config is None else ["--config", str(self._config)]
+        command = [sys.executable, "-m", "jarvis", *chosen, group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
@@ -226,19 +227,22 @@ class Supervisor:
 
     def _say_what_runs(self) -> None:
         url = without_password(broker_url(self._settings))
-        say = self._console.print if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
-        config = "" if self._config == Path("config") else f" --config {self._config}"
-        say("jarvis is recording: broker, worker and scheduler are up", highlight=False)
-        say(f"  database  {self._settings.database.path.absolute()}", highlight=False, soft_wrap=True)
-        say(f"  broker    {url}", highlight=False, soft_wrap=True)
-        say(
-            f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)",
-            highlight=False,
-            soft_wrap=True,
-        )
-        say("  stop      Ctrl-C drains and stops; a second one forces", highlight=False)
+        config = "" if self._config is None else f" --config {self._config}"
+        self._say("jarvis is recording: broker, worker and scheduler are up")
+        self._say(f"  database  {self._settings.database.path.absolute()}")
+        self._say(f"  broker    {url}")
+        self._say(f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)")
+        self._say("  stop      Ctrl-C drains and stops; a second one forces")
+
+    def _say(self, text: str) -> None:
+        """A line as it is: paths may hold what would be markup."""
+        if self._console.is_terminal:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def _watch(self, stop: StopSignal) -> None:
+        line = StatusLine()
         live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
         if live:
             live.start()
@@ -248,6 +252,7 @@ class Supervisor:
                     child.look_after()
                 self._reap_strangers()
                 notify("WATCHDOG=1")
+                line.tell(self._in_one_line())
                 if live:
                     live.update(self._status_line())
         finally:
@@ -263,6 +268,13 @@ class Supervisor:
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None and ended.si_pid not in ours:
                 os.waitpid(ended.si_pid, 0)
 
+    def _in_one_line(self) -> str:
+        """How the workers are, for `systemctl status`."""
+        status = self._workers_status()
+        return (
+            "starting" if status is None else status["problem"] or status["broker"] or ("recording" if status["ready"] else "commits fail and are tried again")
+        )
+
     def _status_line(self) -> Text:
         status = self._workers_status()
         if status is None:
@@ -276,7 +288,7 @@ class Supervisor:
         )  # fmt: skip
         if not status["ready"]:
             line.append(
-                " · not ready: " + (status["problem"] or ("the broker does not answer" if backlog is None else "commits fail and are tried again")), "yellow"
+                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "yellow"
             )
         return line
 
@@ -292,6 +304,7 @@ class Supervisor:
             "backlog": None if None in backlogs else max(backlogs),
             "ready": all(status["ready"] for status in said),
             "problem": next((status["problem"] for status in said if status["problem"]), None),
+            "broker": next((status["broker"] for status in said if not status["broker"].startswith("reading")), None),
         }
 
     def _stop(self) -> None:

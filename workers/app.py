@@ -19,9 +19,12 @@ import structlog
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.errors import Invalid
 from persistence.files import locked_file
+from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
-from workers.broker import LedgerBroker, without_password
+from workers.broker import LedgerBroker
+from workers.broker_server import refuse_old_server
 from workers.intake import Intake, declare_actors
 
 log = structlog.get_logger("worker")
@@ -50,6 +53,8 @@ class WorkerStatus:
     backlog: int | None
     ready: bool
     problem: str | None
+    #: What it reads from, or since when and why it does not.
+    broker: str
 
 
 class RecorderWorker:
@@ -65,9 +70,16 @@ class RecorderWorker:
         self._started = False
 
     def start(self) -> None:
-        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
+        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name, `Invalid` where the broker is too old.
+
+        Returns though the broker may be away: what arrives later is recorded then.
+        """
         self._held.enter_context(locked_file(*self._lock))
         try:
+            try:
+                refuse_old_server(self.broker.client)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self.broker.seen(False, error)
             self.broker.refuse_namesakes()
         except BaseException:
             self._held.close()
@@ -77,8 +89,7 @@ class RecorderWorker:
         self.broker.start()
         self._worker.start()
         self._started = True
-        url = self.broker.client.connection_pool.connection_kwargs
-        log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=url.get("path") or url.get("host"))
+        log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=self.broker.reachability.place)
 
     def stop(self, timeout: float = 25.0) -> None:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
@@ -110,7 +121,7 @@ class RecorderWorker:
             with suppress(redis.RedisError):
                 backlog = sum(self.broker.queue_lengths().values())
         ready = self.writer.ready and self.broker.reachable and self._started
-        return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem())
+        return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem(), self.broker.reachability.says())
 
     def problem(self) -> str | None:
         """Why this process should be replaced; None while it is well."""
@@ -158,7 +169,11 @@ def create_worker(
     backup_folder: str | Path | None = None,
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
-    """A worker from plain values, ready to start."""
+    """A worker from plain values, ready to start. Raises `Invalid` where the URL cannot be used."""
+    try:
+        read_address(broker_url, connections=WORKERS_CONNECTIONS)
+    except Invalid as error:
+        raise Invalid(f"the broker's url {error}") from None
     database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
     home = f"{platform.node()}:{folder.resolve()}"

@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 import structlog
@@ -32,9 +31,12 @@ from redis.retry import Retry
 
 from persistence.domain.errors import Unavailable
 from workers import redis_scripts
+from workers.address import client_url
+from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of
 from workers.messages import MAX_MESSAGE_BYTES
+from workers.reachability import Reachability
 from workers.wire import MalformedRecord, decode_json
 
 log = structlog.get_logger("broker")
@@ -72,10 +74,10 @@ class LedgerBroker(RedisBroker):
         # Retries in the client would repeat a fetch whose reply was lost, and so strand what it had claimed.
         once = Retry(NoBackoff(), 0)
         if client is None:
-            client = redis.Redis.from_url(url or "redis://127.0.0.1:6379/0", socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
-            waiting_client = redis.Redis.from_url(
-                url or "redis://127.0.0.1:6379/0", socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once
-            )
+            # What the URL says goes before what stands here, so the limits of a URL are left out: a shorter one would end every wait.
+            url = client_url(url or "redis://127.0.0.1:6379/0")
+            client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            waiting_client = redis.Redis.from_url(url, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
         super().__init__(client=client, namespace=namespace, middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
@@ -89,7 +91,9 @@ class LedgerBroker(RedisBroker):
         self.waiting: dict[str, int] = {}
         #: Queues whose last fetch came back full: there is more where that came from.
         self.backlogged: set[str] = set()
-        self.reachable = True
+        self.reachability = Reachability(url or "")
+        #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
+        self._look_at_server = True
         self._room = threading.Condition()
         # Ids are bytes throughout: whoever pushed them may have chosen any.
         self._held: dict[str, dict[bytes, int]] = {}
@@ -130,6 +134,10 @@ class LedgerBroker(RedisBroker):
         """Begin to beat and to acknowledge. Redis may be down meanwhile."""
         for thread in self._threads:
             thread.start()
+
+    @property
+    def reachable(self) -> bool:
+        return self.reachability.reachable
 
     @property
     def threads_alive(self) -> bool:
@@ -353,6 +361,9 @@ class LedgerBroker(RedisBroker):
                     pipeline.execute()
                 self._return_what_the_dead_hold()
                 self.seen(True)
+                if self._look_at_server:
+                    warn_of_settings(self.client)
+                    self._look_at_server = False
             except redis.RedisError as error:
                 self.seen(False, error)
             with self._answering:
@@ -374,23 +385,13 @@ class LedgerBroker(RedisBroker):
             if returned:
                 log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
 
-    def seen(self, reachable: bool, error: Exception | None = None) -> None:
-        if reachable != self.reachable:
-            self.reachable = reachable
-            if reachable:
-                log.info("broker reachable again")
-            else:
-                log.warning("broker not reachable, trying again", error=str(error))
+    def seen(self, reachable: bool, error: Exception | None = None, *, of: str = "heartbeat") -> None:
+        """What one thread has met with; its outage ends with a success of its own."""
+        if error is not None:
+            self.reachability.failed(of, error)
+        elif reachable and self.reachability.succeeded(of):
+            self._look_at_server = True
 
 
 def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:
     raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {error}")
-
-
-def without_password(url: str) -> str:
-    """A broker URL that may be shown and logged."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

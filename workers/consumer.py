@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
 WAIT_SECONDS = 5
+FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 
 
@@ -31,7 +32,7 @@ class LedgerConsumer(Consumer):
         # Until the first look, this worker's name may hold what a predecessor left.
         self._unsure = True
         self._emptied = False
-        self._pause = 0.05
+        self._pause = FIRST_RETRY_SECONDS
         self._waiter: Any = None
 
     def __next__(self) -> Delivery | None:
@@ -53,13 +54,15 @@ class LedgerConsumer(Consumer):
             self._fetched.extend(d for d in found if d is not None)
             # If this fetch emptied the queue, wait for a message before the next one.
             self._emptied = self._queue not in broker.backlogged
-            self._pause = 0.05
+            if self._pause > FIRST_RETRY_SECONDS:
+                broker.seen(True, of=self._queue)
+            self._pause = FIRST_RETRY_SECONDS
         except redis.RedisError as error:
             if not broker.stopping.is_set():
                 # A full Redis refuses to wait on a list, and gives what is in it all the same.
                 self._unsure, self._emptied = True, False
                 self._waiter = None
-                broker.seen(False, error)
+                broker.seen(False, error, of=self._queue)
                 time.sleep(self._pause)
                 self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
         return self._fetched.popleft() if self._fetched else None

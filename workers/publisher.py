@@ -21,6 +21,9 @@ from typing import Any
 import redis
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.errors import Invalid
+from workers.address import read_address
+from workers.broker_faults import fault_of
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord, json_value
 
@@ -33,7 +36,7 @@ class Publisher:
 
     With a `producer`, every record gets the next `sequence`, so that the books notice what never arrived; keep the last
     number (`sequence`) over restarts. Every method checks its records first and raises `MalformedRecord` before anything is
-    sent; a lost connection raises redis's own `ConnectionError`.
+    sent; a lost connection raises redis's own `ConnectionError`, whose note says what it means and what to do.
     """
 
     def __init__(
@@ -49,8 +52,15 @@ class Publisher:
         if client is None:
             if url is None:
                 raise MalformedRecord("give the broker's url (the one that `jarvis up` prints), or a redis client")
+            try:
+                address = read_address(url)
+            except Invalid as error:
+                raise MalformedRecord(f"the broker's url {error}") from None
+            if (problem := address.unreadable_file()) is not None:
+                raise MalformedRecord(f"the broker's url: {problem}")
             client = redis.Redis.from_url(url)
         self._client = client
+        self._url = url or ""
         self._namespace = namespace
         self._conventions = conventions
         self.producer = producer
@@ -184,7 +194,12 @@ class Publisher:
             for queue, payloads in by_queue.items():
                 pipeline.hset(f"{self._namespace}:{queue}.msgs", mapping=payloads)  # type: ignore[arg-type]
                 pipeline.rpush(f"{self._namespace}:{queue}", *payloads)
-            pipeline.execute()
+            try:
+                pipeline.execute()
+            except redis.RedisError as error:
+                # Its class is redis's own, for whoever tries again; what it means stands below its trace.
+                error.add_note(fault_of(error, self._url).sentence(error))
+                raise
 
 
 def encode(route: Route, records: Any) -> tuple[str, bytes]:

@@ -34,7 +34,7 @@ def worker_run(
     if processes is not None:
         settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"processes": processes})})
     if settings.worker.processes > 1:
-        WorkerPool(settings, CONTEXT.config).run()
+        WorkerPool(settings, CONTEXT.named_config).run()
     else:
         run_worker(settings)
 

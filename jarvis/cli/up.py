@@ -21,4 +21,4 @@ def up() -> None:
     """
     heed_no_reader()
     raise_file_limit()
-    Supervisor(CONTEXT.settings, CONTEXT.config).run()
+    Supervisor(CONTEXT.settings, CONTEXT.named_config).run()

@@ -14,6 +14,7 @@ from persistence.books.account_history import AccountBooks, ContractValue
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import Figures, NewFact, RollupRow, name_and_kind
+from persistence.domain.showing import first_few
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
@@ -173,7 +174,7 @@ class RowBuilder:
             rates = {c: rate.usd for c in valued if (rate := said.newest(c, closes_at, told.get(c))) is not None}
             unknown = sorted(valued - set(rates))
             if unknown:
-                self._changes.withheld.append((day, f"no USD rate is known for {', '.join(unknown)}: publish a rate of it, or snapshots"))
+                self._changes.withheld.append((day, f"no USD rate is known for {first_few(unknown)}: publish a rate of it, or snapshots"))
                 continue
             found[day] = Close(closes_at, None, self._worth(held, rates, contracts))
         return found

@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from persistence.domain.errors import Unavailable
-from workers.broker import LedgerBroker, without_password
+from workers.address import without_password
+from workers.broker import LedgerBroker
 from workers.consumer import LedgerConsumer
 from workers.messages import MAX_MESSAGE_BYTES, ROUTES
 from workers.publisher import Publisher, encode
