@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from persistence.domain.errors import Unavailable
-from persistence.files import locked_file
+from persistence.files import locked_file, make_last_folder
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
@@ -54,7 +54,8 @@ class EmbeddedBroker:
     @contextmanager
     def running(self) -> Iterator[str]:
         """The URL of the server for the length of a block; stopped afterwards. Raises `Unavailable` where another process runs it."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(self.folder.parent)
+        make_last_folder(self.folder)
         with locked_file(self.folder / "broker.lock", "the embedded broker's launcher"):
             self._start()
             try:

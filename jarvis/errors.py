@@ -1,6 +1,10 @@
 """What can go wrong before the books are opened. Not in settings.py: `jarvis --help` does not wait for that."""
 
 
+class Refused(Exception):
+    """A process of ours refuses to run, and would again: what it said tells why."""
+
+
 class SettingsError(Exception):
     """Every problem of the settings, one per line."""
 
