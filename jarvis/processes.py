@@ -19,6 +19,7 @@ from jarvis.opening import open_database
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
 from jarvis.systemd import notify
+from jarvis.watching import BooksWatch
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
@@ -103,7 +104,7 @@ def run_broker(settings: Settings) -> None:
     log.info("broker stopped")
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, *, take_over: bool = False) -> None:
     """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
     stop = StopSignal()
     url = _wait_for_broker(settings, stop)
@@ -115,6 +116,7 @@ def run_worker(settings: Settings) -> None:
         threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
+        second_folder=settings.database.backup.second.path, take_over=take_over,
     )  # fmt: skip
     tune_interpreter()
     worker.start()
@@ -124,11 +126,15 @@ def run_worker(settings: Settings) -> None:
     notify("READY=1")
     wal = WalWatch(worker.database)
     try:
-        while not stop.wait(LOOK_SECONDS):
-            if (problem := worker.problem()) is not None:
-                raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
-            say_alive()
-            wal.look()
+        with BooksWatch(worker.database) as books:
+            while not stop.wait(LOOK_SECONDS):
+                books.look()
+                if worker.refusal is not None:
+                    raise worker.refusal
+                if (problem := worker.problem()) is not None:
+                    raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
+                say_alive()
+                wal.look()
     finally:
         notify("STOPPING=1")
         worker.stop(DRAIN_SECONDS)
@@ -164,11 +170,13 @@ def run_scheduler(settings: Settings) -> None:
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            while not stop.wait(LOOK_SECONDS):
-                if not daemon.alive:
-                    raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
-                say_alive()
-                wal.look()
+            with BooksWatch(database) as books:
+                while not stop.wait(LOOK_SECONDS):
+                    books.look()
+                    if not daemon.alive:
+                        raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
+                    say_alive()
+                    wal.look()
         finally:
             notify("STOPPING=1")
             daemon.stop(DRAIN_SECONDS)

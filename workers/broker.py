@@ -89,6 +89,8 @@ class LedgerBroker(RedisBroker):
         self.waiting: dict[str, int] = {}
         #: Queues whose last fetch came back full: there is more where that came from.
         self.backlogged: set[str] = set()
+        #: Asked before the first fetch and after every error; a consumer that is told no fetches nothing.
+        self.before_fetching: Callable[[], bool] = lambda: True
         self.reachable = True
         self._room = threading.Condition()
         # Ids are bytes throughout: whoever pushed them may have chosen any.
