@@ -23,7 +23,7 @@ from typing import Any
 import zstandard
 
 from persistence.copies.manifest import CHUNK, FORMAT, manifest_path, read_manifest, sha256, write_manifest
-from persistence.copies.places import claim
+from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, prove, unpacked
 from persistence.copies.retention import expired
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
@@ -73,13 +73,14 @@ def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool =
     taken_at = to_datetime(now).replace(microsecond=0)
     with database.get_connection() as connection:
         schema = migrations.schema_version(connection, database.path)
-    claim(database, folder, remember=schema == migrations.newest_version())
+    enter(database, folder)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     partial = folder / f".{path.name}.partial"
     with locked_folder(folder, "another backup is being taken"):
         if path.exists():
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
+        claim(database, folder, remember=schema == migrations.newest_version())
         manifest = _take(database, path, partial, now, schema, compress=compress)
         os.replace(partial, path)
         write_manifest(path, manifest)

@@ -23,35 +23,49 @@ MANIFEST = ".manifest.json"
 
 
 def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, remember: bool = True) -> None:
-    """Make sure that a folder is the one that these books keep backups in, before one is written there. The first time, or to `adopt` it,
-    it is made where it is missing, marked, and remembered unless the books are not to be written to.
+    """Take a folder for the backups of these books: where it is theirs already nothing changes; the first time, or to `adopt` it, it is
+    made where it is missing, marked, and remembered unless the books are not to be written to.
 
-    Raises `WrongFolder` where these books have used it and it does not carry their mark, nor any backup of them.
+    Raises `WrongFolder` as `enter` does.
     """
-    where = str(folder.absolute())
-    with database.get_connection() as connection:
-        ours = book_id(connection)
-        known = connection.execute("SELECT 1 FROM backup_folders WHERE path = ?", (where,)).get is not None
-    if ours in marked(folder):
-        if remember and not known:
-            _remember(database, where)
-        return
-    if not adopt:
-        if known and not _keeps_backups_of(folder, ours):
-            raise WrongFolder(
-                f"{folder} is not the folder that keeps the backups of these books: its mark ({folder / MARKER}) is "
-                f"{'missing' if not marked(folder) else 'that of other books'}, and it holds no backup of them. Is the disk mounted? "
-                f"If this folder is to be used from now on: `jarvis backup adopt {folder}`"
-            )
-        if not known and (point := disk_not_mounted(folder)) is not None:
-            raise WrongFolder(
-                f"{folder}: /etc/fstab says that a disk belongs at {point}, where none is mounted. Mount it; or, to keep backups there without it, "
-                f"`jarvis backup adopt {folder}`"
-            )
-    make_last_folder(folder)
-    _mark(folder, ours)
+    ours, known = _known(database, folder)
+    if adopt:
+        make_last_folder(folder)
+    else:
+        enter(database, folder)
+    if ours not in marked(folder):
+        _mark(folder, ours)
     if remember and not known:
-        _remember(database, where)
+        with database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO backup_folders (path, first_used_at) VALUES (?, ?)", (str(folder.absolute()), connection.now))
+
+
+def enter(database: SQLiteDatabase, folder: Path) -> None:
+    """Make a folder for the backups of these books where it is missing, before anything is looked at or written there.
+
+    Raises `WrongFolder` where they have used it and it carries neither their mark nor any backup of them, where its disk is not mounted,
+    or where the folder above it is missing.
+    """
+    ours, known = _known(database, folder)
+    if known and ours not in marked(folder) and not _keeps_backups_of(folder, ours):
+        raise WrongFolder(
+            f"{folder} is not the folder that keeps the backups of these books: its mark ({folder / MARKER}) is "
+            f"{'missing' if not marked(folder) else 'that of other books'}, and it holds no backup of them. Is the disk mounted? "
+            f"If this folder is to be used from now on: `jarvis backup adopt {folder}`"
+        )
+    if not known and (point := disk_not_mounted(folder)) is not None:
+        raise WrongFolder(
+            f"{folder}: /etc/fstab says that a disk belongs at {point}, where none is mounted. Mount it; or, to keep backups there without it, "
+            f"`jarvis backup adopt {folder}`"
+        )
+    make_last_folder(folder)
+
+
+def _known(database: SQLiteDatabase, folder: Path) -> tuple[str, bool]:
+    """The id of the books, and whether they have used a folder."""
+    with database.get_connection() as connection:
+        used = connection.execute("SELECT 1 FROM backup_folders WHERE path = ?", (str(folder.absolute()),)).get
+        return book_id(connection), used is not None
 
 
 def marked(folder: Path) -> list[str]:
@@ -69,11 +83,6 @@ def _mark(folder: Path, ours: str) -> None:
         raise Unavailable(f"could not write {folder / MARKER}: {error.strerror or error}; check the folder, its owner and its mode") from error
 
 
-def _remember(database: SQLiteDatabase, where: str) -> None:
-    with database.transaction() as connection:
-        connection.execute("INSERT OR IGNORE INTO backup_folders (path, first_used_at) VALUES (?, ?)", (where, connection.now))
-
-
 def _keeps_backups_of(folder: Path, ours: str) -> bool:
     return any(books_of(read_manifest(path.with_name(path.name.removesuffix(MANIFEST)))) == ours for path in folder.glob(f"*{MANIFEST}"))
 
@@ -84,4 +93,4 @@ def books_of(manifest: Mapping[str, Any] | None) -> str | None:
     return str(head["book"]) if isinstance(head, dict) and "book" in head else None
 
 
-__all__ = ["MARKER", "books_of", "claim", "marked"]
+__all__ = ["MARKER", "books_of", "claim", "enter", "marked"]

@@ -155,6 +155,17 @@ def test_a_deleted_file_is_rescued_once_by_worker_and_scheduler_and_both_stop(pl
     wait_until(lambda: place.facts() == 60, "the rest is recorded, what was known is a duplicate")
 
 
+def test_all_of_up_ends_with_the_file_rescued_once(place):
+    place.run("import", "-", stdin=deposits(1))
+    everything = place.start("up", said="jarvis is recording")
+    wait_until(lambda: list(place.folder.glob("data/backups/jarvis-*.manifest.json")), "the first backup is taken")
+    remove(place.books, "")
+    assert everything.wait(30) == 4
+    [rescued] = place.folder.glob("data/backups/rescued-*.db")
+    assert rescued.name in place.log("up").read_text()
+    assert "refuses to run; its last lines say why" in place.log("up").read_text()
+
+
 def test_a_process_never_goes_on_in_other_books_and_takes_no_backup_of_them(place):
     place.run("import", "-", stdin=deposits(1))
     other = place.folder / "other.db"

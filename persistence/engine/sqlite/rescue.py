@@ -44,6 +44,8 @@ def standing_of(connection: apsw.Connection) -> Standing:
 def standing_at(path: str | Path) -> Standing | None:
     """The same of a file that is not open here; None where it holds no books that can be read."""
     with suppress(apsw.Error, OSError, TypeError), closing(connect(str(path), apsw.SQLITE_OPEN_READWRITE)) as other:
+        # Its log is not ours to move, nor is it moved under anybody's lock here.
+        other.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         return standing_of(other)
     return None
 
