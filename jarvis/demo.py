@@ -251,7 +251,8 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
         if keep and folder.exists() and any(folder.iterdir()):
             raise SettingsError([f"{keep} is not empty; the demo never writes into existing books: name a new folder"])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JARVIS_")}
-        environment |= {"JARVIS_DATABASE__PATH": str(folder / "jarvis.db"), "JARVIS_DATABASE__BACKUP__ENABLED": "false", "JARVIS_LOGGING__LEVEL": "warning"}
+        environment |= {"JARVIS_DATABASE__PATH": str(folder / "jarvis.db"), "JARVIS_DATABASE__BACKUP__ENABLED": "false"}
+        environment |= {"JARVIS_DATABASE__BACKUP__PATH": str(folder / "backups"), "JARVIS_LOGGING__LEVEL": "warning"}
         empty = Path(scratch) / "no-config"
         empty.mkdir()
         with open(Path(scratch) / "daemon.log", "wb") as log:

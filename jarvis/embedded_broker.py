@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from persistence.domain.errors import BooksError, Damaged, HeldElsewhere, Unavailable
-from persistence.files import locked_file, try_lock
+from persistence.files import locked_file, make_last_folder, try_lock
 from persistence.holders import Process, holder_of, holders_of, note_holder
 from workers.address import socket_of, unix_url
 
@@ -88,7 +88,7 @@ class EmbeddedBroker:
     def held(self) -> Iterator[None]:
         """Keep every other launcher away for the length of a block. Raises `HeldElsewhere` where there is one."""
         for folder in (self.data_folder, self.folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_last_folder(folder)
         with locked_file(self.folder / LAUNCHER_LOCK, "the embedded broker's launcher"):
             yield
 

@@ -3,6 +3,10 @@
 EMPTY_CONFIG = "JARVIS_CONFIG is set and empty; name the folder of the settings, or unset it"
 
 
+class Refused(Exception):
+    """A process of ours refuses to run, and would again: what it said tells why."""
+
+
 class SettingsError(Exception):
     """Every problem of the settings, one per line."""
 

@@ -21,6 +21,7 @@ from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
 from jarvis.systemd import StatusLine, notify
+from jarvis.watching import BooksWatch
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
@@ -119,7 +120,7 @@ def run_broker(settings: Settings) -> None:
     log.info("broker stopped")
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, *, take_over: bool = False) -> None:
     """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
     stop = StopSignal()
     lock = worker_lock(settings, settings.worker.name)
@@ -134,6 +135,7 @@ def run_worker(settings: Settings) -> None:
         threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
+        second_folder=settings.database.backup.second.path, take_over=take_over,
     )  # fmt: skip
     tune_interpreter()
     worker.start()
@@ -145,12 +147,16 @@ def run_worker(settings: Settings) -> None:
     line.tell(worker.broker.reachability.says(), "READY=1")
     wal = WalWatch(worker.database)
     try:
-        while not stop.wait(LOOK_SECONDS):
-            if (problem := worker.problem()) is not None:
-                raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
-            say_alive()
-            line.tell(worker.broker.reachability.says())
-            wal.look()
+        with BooksWatch(worker.database) as books:
+            while not stop.wait(LOOK_SECONDS):
+                books.look()
+                if worker.refusal is not None:
+                    raise worker.refusal
+                if (problem := worker.problem()) is not None:
+                    raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
+                say_alive()
+                line.tell(worker.broker.reachability.says())
+                wal.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)
@@ -190,11 +196,13 @@ def run_scheduler(settings: Settings) -> None:
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            while not stop.wait(LOOK_SECONDS):
-                if not daemon.alive:
-                    raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
-                say_alive()
-                wal.look()
+            with BooksWatch(database) as books:
+                while not stop.wait(LOOK_SECONDS):
+                    books.look()
+                    if not daemon.alive:
+                        raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
+                    say_alive()
+                    wal.look()
         finally:
             notify("STOPPING=1")
             note_going(lock)

@@ -16,7 +16,7 @@ from persistence.copies import backups
 from persistence.copies.restoring import Restored, bring_back
 from persistence.domain.errors import HeldElsewhere
 from persistence.domain.instants import to_instant
-from persistence.files import locked_file
+from persistence.files import locked_file, make_last_folder
 from persistence.holders import Process, holder_of
 
 #: A worker drains for up to 25 seconds.
@@ -29,7 +29,7 @@ def restore_books(settings: Settings, backup: backups.Backup, now: datetime, *, 
     Raises `HeldElsewhere` where somebody works on them, `WrongDatabase` for a bad backup or one of other books.
     """
     path, folder = Path(os.path.realpath(settings.database.path)), settings.data_folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_last_folder(folder)
     if stop:
         stop_holders(folder)
     # Beside the books, so that putting it in their place is one rename.

@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import redis
 import structlog
 from rich.console import Console
 from rich.live import Live
@@ -26,15 +27,19 @@ from rich.text import Text
 
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
+from jarvis.errors import Refused
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
 from jarvis.settings import Settings
 from jarvis.systemd import StatusLine, notify
+from persistence.books.book import book_id
 from persistence.domain.errors import Unavailable
 from persistence.files import locked_file
 from persistence.holders import note_going
 from workers.address import without_password
+from workers.broker import SOCKET_SECONDS
+from workers.ownership import NamespaceBooks, home_of
 
 log = structlog.get_logger("supervisor")
 
@@ -87,7 +92,7 @@ class Child:
             threading.Thread(target=self._relay, args=(self._process,), daemon=True).start()
 
     def look_after(self) -> None:
-        """Start it again if it has ended. Raises `Unavailable` where it refuses to run at all."""
+        """Start it again if it has ended. Raises `Refused` where it does not want to run at all."""
         process = self._process
         if process is None:
             if time.monotonic() >= self._again_at:
@@ -100,7 +105,7 @@ class Child:
         self._process = None
         self.ended += 1
         if code == REFUSED:
-            raise Unavailable(f"{self.name} refused to start; its last lines say why")
+            raise Refused(f"{self.name} refuses to run; its last lines say why")
         lived = time.monotonic() - self._started
         self._pause = 0.5 if lived > WELL_AFTER_SECONDS else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._again_at = time.monotonic() + self._pause
@@ -157,7 +162,9 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
-    def __init__(self, settings: Settings, config: Path | None) -> None:
+    def __init__(self, settings: Settings, config: Path | None, *, take_over: bool = False) -> None:
+        """`take_over`: the messages on the broker go to these books from now on, whosever they were."""
+        self._take_over = take_over
         self._settings = settings
         self._config = config
         self._console = Console(stderr=True)
@@ -174,14 +181,13 @@ class Supervisor:
             # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
             if not wait_for_predecessor(self._locks(), stop.wait):
                 return
-            database = open_database(self._settings)
-            database.initialize()
-            database.close()
+            books = self._open_books()
             try:
                 if self._settings.broker.url is None:
                     self._start("broker")
                     if not self._wait_for_embedded_broker(stop):
                         return
+                self._take_over_for(books)
                 for name in worker_names(self._settings):
                     self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
                 self._start("scheduler")
@@ -198,6 +204,18 @@ class Supervisor:
         settings = self._settings
         broker = [settings.data_folder / "broker" / LAUNCHER_LOCK] if settings.broker.url is None else []
         return [*broker, *(worker_lock(settings, name) for name in worker_names(settings)), scheduler_lock(settings)]
+
+    def _open_books(self) -> str:
+        """Create the books, or bring them up to date, before any process is started. Returns their id."""
+        with closing(open_database(self._settings)) as database:
+            database.initialize()
+            with database.get_connection() as connection:
+                return book_id(connection)
+
+    def _take_over_for(self, books: str) -> None:
+        if self._take_over:
+            with redis.Redis.from_url(broker_url(self._settings), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
+                NamespaceBooks(client, self._settings.broker.namespace, home_of(self._settings.data_folder)).take_over(books)
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal
@@ -338,10 +356,9 @@ class WorkerPool(Supervisor):
         stop = StopSignal()
         if not wait_for_predecessor(self._locks(), stop.wait):
             return
-        database = open_database(self._settings)
-        database.initialize()
-        database.close()
+        books = self._open_books()
         try:
+            self._take_over_for(books)
             for name in worker_names(self._settings):
                 self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
             notify("READY=1")

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-from persistence.copies import backups
+from persistence.copies import backups, identity, places
 from persistence.copies.proving import unpacked
 from persistence.copies.restoring import Restored, bring_back
 from persistence.domain.errors import Damaged, Invalid, WrongDatabase
@@ -31,11 +31,14 @@ class DatabaseManager(SQLiteDatabase):
         self.close()
 
     def initialize(self) -> None:
-        """Create the file and its folder where missing, and bring the schema up to date, after a proved backup of older data.
+        """Create the file where it is missing, and the folder it lies in, and bring the schema up to date, after a proved backup of older data.
 
-        Raises `WrongDatabase` for a file that is not ours or newer than this program, without touching it, or on a network file system,
-        and `LostCommits` where the books end before what was made durable.
+        Raises `BooksGone` where the file is missing and something says that there were books here, `WrongFolder` where what is above the
+        folder is missing, too, `WrongDatabase` for a file that is not ours or newer than this program, without touching it, or on a
+        network file system, and `LostCommits` where the books end before what was made durable.
         """
+        if self.path != IN_MEMORY:
+            identity.refuse_to_replace(Path(self.path), self._kept_in)
         try:
             self.open_up(self._back_up_first)
         except Damaged:
@@ -43,6 +46,28 @@ class DatabaseManager(SQLiteDatabase):
                 raise
             self.renew_checksums()
             self.open_up(self._back_up_first)
+
+    def start_anew(self) -> list[Path]:
+        """Create new, empty books where the old ones are gone. Returns the names under which what was left of those is kept.
+
+        Raises `Invalid` where the old ones are still there.
+        """
+        if self.path == IN_MEMORY or not identity.is_missing(Path(self.path)):
+            raise Invalid(f"{self.path} is there; new books are started only where none are. Move it and its -wal, -shm and -mark away first")
+        kept = identity.set_aside(Path(self.path), self._clock()) if Path(self.path).parent.is_dir() else []
+        self.open_up()
+        for folder in self._kept_in:
+            if folder.is_dir():
+                places.claim(self, folder, adopt=True)
+        return kept
+
+    def what_is_missing(self) -> str:
+        return identity.what_is_missing(Path(self.path), self._kept_in, super().what_is_missing())
+
+    @property
+    def _kept_in(self) -> list[Path]:
+        """The folders that backups of these books go to."""
+        return [self.backup_folder, *([] if self.second_folder is None else [self.second_folder])]
 
     def _back_up_first(self, _connection: SQLiteConnection) -> None:
         backups.create(self, self.backup_folder, backups.free_second(self.backup_folder, self._clock()))

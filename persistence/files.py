@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from persistence.domain.errors import HeldElsewhere
+from persistence.domain.errors import HeldElsewhere, WrongFolder
 from persistence.holders import holder_of, note_holder
 
 
@@ -24,13 +24,41 @@ def fsync_folder(folder: str | Path) -> None:
         os.close(descriptor)
 
 
+#: Below the working directory everything of a fresh installation lies in here; so this one is made with what it holds.
+OWN_FOLDER = Path("data")
+
+
+def make_last_folder(folder: str | Path) -> None:
+    """Make a folder that is missing, but none of those above it: where they are missing, a disk may be.
+
+    Raises `WrongFolder`, naming the first one that is not there.
+    """
+    path = Path(folder)
+    if path.parent == OWN_FOLDER:
+        OWN_FOLDER.mkdir(exist_ok=True, mode=0o700)
+    try:
+        path.absolute().mkdir(exist_ok=True, mode=0o700)
+    except FileNotFoundError:
+        above = nearest_folder(path)
+        missing = above / path.absolute().relative_to(above).parts[0]
+        raise WrongFolder(
+            f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
+            f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
+        ) from None
+
+
+def nearest_folder(path: str | Path) -> Path:
+    """The first folder above a path that is there."""
+    return next(folder for folder in Path(path).absolute().parents if folder.is_dir())
+
+
 @contextmanager
 def locked_file(path: str | Path, holder: str) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a block; the kernel frees it if the process dies.
 
     Raises `HeldElsewhere`, naming who holds it, where another process does.
     """
-    Path(path).absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_last_folder(Path(path).parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not try_lock(descriptor):

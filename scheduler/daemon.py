@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.domain.errors import Invalid, Unavailable
+from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_text
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import JOBS, Job
@@ -80,7 +80,7 @@ class Scheduler:
             running = list(self._running.values())
         for thread, _ in running:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with suppress(Unavailable):
+        with suppress(Unavailable, WrongDatabase):
             self._runs.left(self._owner)
         log.info("scheduler stopped")
 
@@ -110,7 +110,7 @@ class Scheduler:
                 self._runs.ticked(self._owner, self._clock())
                 self._told_alive = self.last_tick
             paused = self._runs.paused()
-        except Unavailable as error:
+        except (Unavailable, WrongDatabase) as error:
             log.warning("the table of runs cannot be reached now", error=str(error))
             return
         for name, entry in self._entries.items():
@@ -118,7 +118,7 @@ class Scheduler:
                 self._report_if_hanging(name, entry)
                 if not {name, name.partition("@")[0]} & set(paused):
                     self._start_due(name, entry)
-            except Unavailable as error:
+            except (Unavailable, WrongDatabase) as error:
                 log.warning("cannot look for due runs now", job=name, error=str(error))
 
     def due(self, name: str, now: int) -> list[int]:
@@ -196,7 +196,7 @@ class Scheduler:
         while not ended.wait(HEARTBEAT_SECONDS):
             try:
                 self._runs.beat(name, slot, self._owner, self._clock())
-            except Unavailable as error:
+            except (Unavailable, WrongDatabase) as error:
                 log.warning("no heartbeat for a run", job=name, error=str(error))
 
     def _report_if_hanging(self, name: str, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from persistence.books import housekeeping
 from persistence.copies import backups
+from persistence.copies.places import claim
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import instants
@@ -60,6 +61,8 @@ def back_up(
         # Named by when it is taken: the slot may be long past.
         now = backups.free_second(folder, clock())
         made = backups.create(database, folder, now, compress=compress)
+        if elsewhere is not None and elsewhere.folder is not None:
+            claim(database, elsewhere.folder)
         gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
         told = {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone], "chain": chain_of(made)}
         if elsewhere is not None and (copied := carry(made, elsewhere, now)) is not None:

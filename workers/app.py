@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -16,16 +15,18 @@ import dramatiq
 import redis
 import structlog
 
+from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid
+from persistence.domain.errors import Invalid, OtherBooks
 from persistence.files import locked_file
 from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
 from workers.intake import Intake, declare_actors
+from workers.ownership import NamespaceBooks, home_of
 
 log = structlog.get_logger("worker")
 
@@ -60,8 +61,15 @@ class WorkerStatus:
 class RecorderWorker:
     """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
 
-    def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str]) -> None:
+    def __init__(
+        self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str], *, take_over: bool = False
+    ) -> None:
         self.database = database
+        #: Why this process must not go on, and would not by being started anew.
+        self.refusal: OtherBooks | None = None
+        self._namespace_books = NamespaceBooks(broker.client, broker.namespace, broker.home)
+        self._take_over = take_over
+        self._book_id = ""
         self.broker = broker
         self.writer = writer
         self._lock = lock
@@ -70,7 +78,8 @@ class RecorderWorker:
         self._started = False
 
     def start(self) -> None:
-        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name, `Invalid` where the broker is too old.
+        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name, `OtherBooks` where the messages go to
+        other books, `Invalid` where the broker is too old.
 
         Returns though the broker may be away: what arrives later is recorded then.
         """
@@ -81,15 +90,31 @@ class RecorderWorker:
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self.broker.seen(False, error)
             self.broker.refuse_namesakes()
+            self.database.initialize()
+            with self.database.get_connection() as connection:
+                self._book_id = book_id(connection)
+            if self._take_over:
+                self._namespace_books.take_over(self._book_id)
+            with suppress(redis.RedisError):  # asked again before the first fetch
+                self._namespace_books.claim(self._book_id)
         except BaseException:
+            self.database.close()
             self._held.close()
             raise
-        self.database.initialize()
+        self.broker.before_fetching = self._may_fetch
         self.writer.start()
         self.broker.start()
         self._worker.start()
         self._started = True
         log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=self.broker.reachability.place)
+
+    def _may_fetch(self) -> bool:
+        try:
+            self._namespace_books.claim(self._book_id)
+        except OtherBooks as error:
+            self.refusal = error
+            return False
+        return True
 
     def stop(self, timeout: float = 25.0) -> None:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
@@ -127,6 +152,8 @@ class RecorderWorker:
         """Why this process should be replaced; None while it is well."""
         if not self._started:
             return None
+        if self.refusal is not None:
+            return str(self.refusal)
         if not self.writer.alive:
             return "the writer thread is dead"
         if not self.broker.threads_alive:
@@ -167,17 +194,23 @@ def create_worker(
     max_connections: int = 5,
     checkpoints: bool = True,
     backup_folder: str | Path | None = None,
+    second_folder: str | Path | None = None,
+    take_over: bool = False,
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
-    """A worker from plain values, ready to start. Raises `Invalid` where the URL cannot be used."""
+    """A worker from plain values, ready to start. `take_over`: the namespace's messages go to these books from now on, whosever they were.
+
+    Raises `Invalid` where the URL cannot be used.
+    """
     try:
         read_address(broker_url, connections=WORKERS_CONNECTIONS)
     except Invalid as error:
         raise Invalid(f"the broker's url {error}") from None
-    database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
+    database = DatabaseManager(
+        database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder
+    )
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
-    home = f"{platform.node()}:{folder.resolve()}"
-    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home, max_in_flight=max_in_flight)
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home_of(folder), max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
@@ -186,4 +219,4 @@ def create_worker(
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
-    return RecorderWorker(database, broker, writer, threads, lock)
+    return RecorderWorker(database, broker, writer, threads, lock, take_over=take_over)

@@ -18,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from persistence.books.posting import Item
-from persistence.domain.errors import BooksError, Unavailable
+from persistence.domain.errors import BooksError, Unavailable, WrongDatabase
 from persistence.domain.outcome import Outcome
 
 log = structlog.get_logger("writer")
@@ -182,6 +182,11 @@ class BatchWriter:
                 outcomes = self._poster.post(items, raw_of)
             except Unavailable as error:
                 self._failed(error, len(items))
+            except WrongDatabase as error:
+                self._failed(error, len(items))
+                if self._stopping:
+                    # Waiting does not make it the right one.
+                    return False
             except Exception as error:
                 # A defect of ours must not lose or acknowledge anything either: keep the batch, stay loud, stay unready.
                 self._failed(error, len(items))

@@ -91,6 +91,8 @@ class LedgerBroker(RedisBroker):
         self.waiting: dict[str, int] = {}
         #: Queues whose last fetch came back full: there is more where that came from.
         self.backlogged: set[str] = set()
+        #: Asked before the first fetch and after every error; a consumer that is told no fetches nothing.
+        self.before_fetching: Callable[[], bool] = lambda: True
         self.reachability = Reachability(url or "")
         #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
         self._look_at_server = True

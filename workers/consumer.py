@@ -46,6 +46,9 @@ class LedgerConsumer(Consumer):
             if self._unsure or self._queue in broker.suspect:
                 broker.suspect.discard(self._queue)
                 self._unsure = True
+                if not broker.before_fetching():
+                    time.sleep(self._pause)
+                    return None
                 broker.reclaim(self._queue)
                 self._unsure = False
             if self._emptied and broker.has_room and not self._wait_for_message():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +14,17 @@ from jarvis.cli.options import Json
 from jarvis.cli.output import print_rows
 from jarvis.scheduling import elsewhere
 from persistence.copies import backups
+from persistence.copies.places import claim
 from persistence.copies.second_place import carry
 from persistence.domain import instants
 from persistence.domain.errors import BooksError
+from persistence.engine.sqlite.rescue import PATTERN as RESCUED
 from scheduler.jobs import chain_of
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Backups: copies that were restored and compared before they count.", no_args_is_help=True)
-    for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune)):
+    for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune), ("adopt", adopt)):
         group.command(name)(command)
     app.add_typer(group, name="backup")
 
@@ -29,11 +32,15 @@ def register(app: typer.Typer) -> None:
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
     settings = CONTEXT.settings.database.backup
-    made = backups.create(CONTEXT.database(), settings.path, instants.now(), compress=settings.compress)
+    database = CONTEXT.database()
+    made = backups.create(database, settings.path, instants.now(), compress=settings.compress)
     assert made.manifest is not None
     say(f"backed up and proved: {made.path} ({made.size:,} bytes of {made.manifest['content_bytes']:,})")
     say(f"head of the chain: {chain_of(made)}")
-    if (second := elsewhere(CONTEXT.settings)) is not None and (copied := carry(made, second, instants.now())) is not None:
+    second = elsewhere(CONTEXT.settings)
+    if second is not None and second.folder is not None:
+        claim(database, second.folder)
+    if second is not None and (copied := carry(made, second, instants.now())) is not None:
         say(f"copied to {copied}")
 
 
@@ -85,8 +92,18 @@ def prune(
         say("nothing to remove")
 
 
+def adopt(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that backups, or their copies, go to.")],
+) -> None:
+    """Accept a folder for backups that these books have not used so far, or that has lost their mark, such as a new disk."""
+    claim(CONTEXT.database(), folder, adopt=True)
+    say(f"{folder.absolute()} keeps backups of these books from now on")
+
+
 def named(path: Path) -> backups.Backup:
     found = next((b for b in backups.present(path.parent) if b.path.name == path.name), None)
+    if found is None and path.match(RESCUED) and path.is_file():
+        return backups.Backup(path, datetime.fromtimestamp(path.stat().st_mtime, UTC), 0)
     if found is None:
         raise typer.BadParameter(f"{path} is no backup; `jarvis backup list` shows what there is", param_hint="FILE")
     return found

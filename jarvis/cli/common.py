@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from jarvis.errors import SettingsError
-from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase
+from jarvis.errors import Refused, SettingsError
+from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase, WrongFolder
 
 
 class Exit(IntEnum):
@@ -49,7 +49,7 @@ def exit_code_of(error: Exception) -> Exit | None:
     match error:
         case SettingsError() | Invalid():
             return Exit.USAGE
-        case WrongDatabase() | HeldElsewhere() | Immutable():
+        case WrongDatabase() | HeldElsewhere() | WrongFolder() | Immutable() | Refused():
             return Exit.REFUSED
         case BooksError() | OSError():
             return Exit.FAILED

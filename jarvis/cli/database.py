@@ -31,10 +31,21 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="db")
 
 
-def db_init() -> None:
-    """Create the database, or bring its schema up to date."""
+def db_init(
+    anew: Annotated[bool, typer.Option("--anew", help="Start new, empty books where the old ones are gone; what is left of those is kept aside.")] = False,
+) -> None:
+    """Create the database, or bring its schema up to date.
+
+    Where there is none and something says that there was one (its -mark or -wal, backups, a disk that is not mounted), exit code 4.
+    """
     database = CONTEXT.database()
-    database.initialize()
+    if anew:
+        with nobody_else(CONTEXT.settings.data_folder):
+            for kept in database.start_anew():
+                say(f"kept aside: {kept}")
+        say("these are new books: where a broker knows the old ones, start with `jarvis up --take-over` or `jarvis worker run --take-over`")
+    else:
+        database.initialize()
     database.close()
     say(f"{CONTEXT.settings.database.path} is ready")
 

@@ -17,7 +17,7 @@ from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.copies.restoring import restore_copy
 from persistence.copies.second_place import decrypt
-from persistence.files import scratch_folder
+from persistence.files import make_last_folder, scratch_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def restore(
     if backup.path.suffix == ".age":
         if identity is None:
             raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
-        settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(settings.data_folder)
         with scratch_folder(settings.data_folder, "decrypted") as folder:
             _bring_back(decrypt(backup.path, identity, folder, unproved=unproved), to, stop, unproved)
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.options import TakeOver
 from jarvis.limits import raise_file_limit
 from jarvis.processes import run_scheduler, run_worker
 from jarvis.streams import heed_no_reader
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def worker_run(
     processes: Annotated[int | None, typer.Option(help="So many worker processes over one database (default: worker.processes).", min=1, max=16)] = None,
+    take_over: TakeOver = False,
 ) -> None:
     """Run the worker in the foreground, or several side by side."""
     heed_no_reader()
@@ -34,9 +36,9 @@ def worker_run(
     if processes is not None:
         settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"processes": processes})})
     if settings.worker.processes > 1:
-        WorkerPool(settings, CONTEXT.named_config).run()
+        WorkerPool(settings, CONTEXT.named_config, take_over=take_over).run()
     else:
-        run_worker(settings)
+        run_worker(settings, take_over=take_over)
 
 
 def scheduler_run() -> None:

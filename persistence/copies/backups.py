@@ -23,6 +23,7 @@ from typing import Any
 import zstandard
 
 from persistence.copies.manifest import CHUNK, FORMAT, manifest_path, read_manifest, sha256, write_manifest
+from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, prove, unpacked
 from persistence.copies.retention import expired
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
@@ -66,18 +67,20 @@ class Backup:
 def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True) -> Backup:
     """Copy the database while others write, prove the copy, put it in place.
 
-    Raises `Unavailable` where it could not be written, `BackupFailed` where the copy is not what was copied.
+    Raises `WrongFolder` where the folder is not the one that these books used so far, `Unavailable` where it could not be written,
+    `BackupFailed` where the copy is not what was copied.
     """
     taken_at = to_datetime(now).replace(microsecond=0)
     with database.get_connection() as connection:
         schema = migrations.schema_version(connection, database.path)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    enter(database, folder)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     partial = folder / f".{path.name}.partial"
     with locked_folder(folder, "another backup is being taken"):
         if path.exists():
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
+        claim(database, folder, remember=schema == migrations.newest_version())
         manifest = _take(database, path, partial, now, schema, compress=compress)
         os.replace(partial, path)
         write_manifest(path, manifest)

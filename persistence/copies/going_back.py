@@ -17,10 +17,11 @@ from typing import Any
 from persistence.books import events
 from persistence.books.book import book_id_and_epoch
 from persistence.books.events import LOSS_ACCEPTED, RESTORED
+from persistence.domain.errors import WrongFolder
 from persistence.domain.instants import to_text
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
-from persistence.files import replaced
+from persistence.files import make_last_folder, replaced
 from persistence.proof import chain
 
 
@@ -44,10 +45,10 @@ def go_back(connection: Connection, kind: str, now: int, folder: Path, content: 
 
 def _note(path: Path, content: Mapping[str, Any]) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(path.parent)
         with replaced(path) as file:
             file.write(json.dumps(content).encode())
-    except OSError:
+    except (OSError, WrongFolder):
         return False
     return True
 

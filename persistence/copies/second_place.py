@@ -21,7 +21,7 @@ from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.copies.manifest import manifest_path, sha256, write_manifest
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
-from persistence.files import fsync_folder, remove
+from persistence.files import fsync_folder, make_last_folder, remove
 
 ENCRYPTED = ".age"
 #: Longer than any upload of a day's backup takes.
@@ -100,7 +100,7 @@ def _copy(backup: Backup, folder: Path, recipient: str | None) -> Path:
     target = folder / f"{backup.path.name}{ENCRYPTED if recipient else ''}"
     partial = folder / f".{target.name}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(folder)
         remove(partial)
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         if recipient:

@@ -45,6 +45,18 @@ class WrongDatabase(BooksError):
     """The file is not ours, newer than this program, or damaged beyond opening. Never written to."""
 
 
+class BooksGone(WrongDatabase):
+    """There is no file where something says that there were books. New ones are not put in their place unasked."""
+
+
+class OtherBooks(WrongDatabase):
+    """Another id of the books than the one that was opened here, or that this place belongs to."""
+
+
+class DatabaseDeleted(WrongDatabase):
+    """The file was deleted while it was open. What it held was written to a copy; the message says where that is."""
+
+
 class LostCommits(WrongDatabase):
     """The books hold fewer commits than were made durable; the message has the missing range and the way back."""
 
@@ -55,6 +67,10 @@ class Damaged(WrongDatabase):
 
 class Unavailable(BooksError):
     """The store cannot take this now (busy, full, unreachable). Keep the work and try again."""
+
+
+class WrongFolder(Unavailable):
+    """A folder is not the one that was used so far, or nothing is where it should be made: perhaps a disk is not mounted."""
 
 
 class HeldElsewhere(Unavailable):

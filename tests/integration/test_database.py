@@ -279,7 +279,7 @@ def test_backups_expire_by_age_but_never_the_newest_seven(tmp_path):
     assert [b.taken_at.day for b in backups.prune(tmp_path / "copies", start + 99 * day, 30)] == [1, 2], "two a run, the oldest first"
     assert [b.taken_at.day for b in backups.prune(tmp_path / "copies", start + 99 * day, 30)] == [3]
     assert backups.prune(tmp_path / "copies", start + 99 * day, 30) == []
-    assert len(list((tmp_path / "copies").iterdir())) == 15, "seven with their manifests, and what is none of ours"
+    assert len(list((tmp_path / "copies").glob("[!.]*"))) == 15, "seven with their manifests, and what is none of ours"
     database.close()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from persistence.domain.errors import WrongDatabase
@@ -41,22 +43,12 @@ def refuse_network_file_system(folder: Path, mounts: str | None = None) -> None:
 
     `mounts` is what Linux says in /proc/self/mountinfo; other systems are not asked.
     """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
-        except OSError:
-            return
     where = folder.absolute().resolve()
     best: tuple[int, str, str] = (-1, "", "")
-    for line in mounts.splitlines():
-        head, _, tail = line.partition(" - ")
-        fields = head.split(" ")
-        if len(fields) < 5 or not tail:
-            continue
-        point = Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), fields[4]))
+    for point, kind in _mounted(mounts):
         # Of two mounts over one place the later one is seen.
         if where.is_relative_to(point) and len(point.parts) >= best[0]:
-            best = len(point.parts), str(point), tail.split(" ")[0]
+            best = len(point.parts), str(point), kind
     if best[2] in NETWORK_FILE_SYSTEMS:
         raise WrongDatabase(
             f"{folder} lies on {best[2]}, a network file system or a share of another machine (mounted at {best[1]}): its locks and its shared memory "
@@ -69,3 +61,36 @@ def refuse_network_file_system(folder: Path, mounts: str | None = None) -> None:
             "%s lies on %s (mounted at %s): whether its locks and its shared memory keep a database whole depends on that program; "
             "name a folder on a local disk in database.path if it leads to another machine", folder, best[2], best[1],
         )  # fmt: skip
+
+
+def disk_not_mounted(folder: Path, table: str | None = None, mounts: str | None = None) -> Path | None:
+    """Where /etc/fstab (`table`) says that a disk belongs under this folder, and none is mounted. `mounts` as above."""
+    where = folder.absolute().resolve()
+    mounted = {point for point, _ in _mounted(mounts)}
+    for line in (_read("/etc/fstab") if table is None else table).splitlines():
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith("#") or not fields[1].startswith("/") or not mounted:
+            continue
+        point = _unescaped(fields[1])
+        if point != Path("/") and where.is_relative_to(point) and point not in mounted:
+            return point
+    return None
+
+
+def _mounted(mounts: str | None) -> Iterator[tuple[Path, str]]:
+    """Every mount and the kind of its file system, in the order in which they were made."""
+    for line in (_read("/proc/self/mountinfo") if mounts is None else mounts).splitlines():
+        head, _, tail = line.partition(" - ")
+        fields = head.split(" ")
+        if len(fields) >= 5 and tail:
+            yield _unescaped(fields[4]), tail.split(" ")[0]
+
+
+def _unescaped(path: str) -> Path:
+    return Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), path))
+
+
+def _read(path: str) -> str:
+    with suppress(OSError):
+        return Path(path).read_text("utf-8", "replace")
+    return ""

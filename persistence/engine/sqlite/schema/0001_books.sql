@@ -569,6 +569,12 @@ CREATE TABLE book (
     commit_no INTEGER NOT NULL
 ) STRICT;
 
+-- Folders that backups of these books were written to. One that no longer carries their mark is another disk, or none.
+CREATE TABLE backup_folders (
+    path          TEXT    PRIMARY KEY,
+    first_used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What happened to recorded rows besides being recorded: a deleted account, an earlier place of a fact, a decision about a quarantined record.
 CREATE TABLE chain_events (
     event_no    INTEGER PRIMARY KEY,
