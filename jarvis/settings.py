@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jarvis.errors import SettingsError
+from persistence.copies.command import refuse_command
 from persistence.domain.conventions import USD_LIKE, Conventions
 from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -51,6 +52,13 @@ class SecondSettings(_Section):
         if text is not None and not text.startswith("age1"):
             raise ValueError("must be an age public key, age1…; never the secret one")
         return text
+
+    @field_validator("command")
+    @classmethod
+    def _names_the_copy(cls, text: str | None) -> str | None:
+        if text:
+            refuse_command(text)
+        return text or None
 
 
 class BackupSettings(_Section):
