@@ -119,7 +119,9 @@ def _landed(backup: Backup, done: Restored, until: datetime) -> str:
             f"the books stand at {wanted} exactly: what was recorded up to then is in them, {done.brought_in:,} records of it from the database that was there"
         )
     why = f"the present database could not be read ({done.problem})" if done.problem else "there is no database that the rest could be taken from"
-    return f"the books stand {(until - backup.taken_at).total_seconds():,.0f} seconds before {wanted}, at {backup.taken_at:%Y-%m-%dT%H:%M:%SZ}, because {why}"
+    seconds = round((until - backup.taken_at).total_seconds())
+    far = f"{seconds:,} second{'s' * (seconds != 1)}"
+    return f"the books stand {far} before {wanted}, at {backup.taken_at:%Y-%m-%dT%H:%M:%SZ}, because {why}"
 
 
 def _tell_what_came_later(backup: Backup, done: Restored, until: datetime | None) -> None:

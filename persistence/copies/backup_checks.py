@@ -13,7 +13,7 @@ from typing import NamedTuple
 from persistence.books.book import book_id, short
 from persistence.books.events import RESTORED, of_kind
 from persistence.copies import backups, going_back
-from persistence.copies.choosing import summary
+from persistence.copies.choosing import last_taken, summary
 from persistence.domain.errors import BooksError
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.instants import to_datetime, to_instant, to_text
@@ -47,7 +47,6 @@ def protected(database: SQLiteDatabase) -> Protected:
 def backups_are_sound(folder: Path, now: int, books: Protected, *, read_back: bool = False) -> list[Finding]:
     """Check the backups of a folder: of these books, proved, recent, whole. With `read_back` each is read and compared with its manifest."""
     present = backups.present(folder)
-    ours = [b for b in present if b.is_of(books.book)]
     found = [
         Finding("backups are proved", str(b.path), "a sound manifest", "none", "jarvis backup verify") for b in present if not b.proved
     ]  # fmt: skip
@@ -59,8 +58,7 @@ def backups_are_sound(folder: Path, now: int, books: Protected, *, read_back: bo
         Finding("backups are from the past", str(b.path), f"taken by {to_text(now)}", f"taken {b.taken_at:%Y-%m-%dT%H:%M:%SZ}", "date -u; jarvis backup list")
         for b in present if b.is_ahead(now)
     ][:SHOWN]  # fmt: skip
-    past = [b for b in ours if not b.is_ahead(now)]
-    newest = max((to_instant(b.taken_at) for b in past), default=None)
+    newest = last_taken(folder, books.book, now)
     if (failed := backups.newest_failed(folder, now)) is not None and (newest is None or newest < to_instant(failed[0])):
         found.append(Finding("backups are proved", str(failed[1]), "a sound one after it", "it failed its proof", "jarvis jobs history backup"))
     # Books that were brought back stand in the backup they came from; those that have no backup yet are as young as their first record.

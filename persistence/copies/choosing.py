@@ -57,6 +57,11 @@ def choose(folder: Path, now: int, *, book: str | None = None, at: datetime | No
     return Choice(best, _remarks(best, there, now, at))
 
 
+def last_taken(folder: Path, book: str, now: int) -> int | None:
+    """When the last proved backup of these books was taken, apart from those that a clock dated ahead."""
+    return max((to_instant(b.taken_at) for b in backups.present(folder) if b.is_of(book) and not b.is_ahead(now)), default=None)
+
+
 def _holds_nothing_after(backup: Backup, at: int) -> bool:
     return to_instant(backup.taken_at) <= at and (backup.recorded_until is None or backup.recorded_until <= at)
 
@@ -129,4 +134,4 @@ def _remarks(best: Backup, there: Sequence[Backup], now: int, at: datetime | Non
     return remarks
 
 
-__all__ = ["Choice", "choose", "present_books", "summary"]
+__all__ = ["Choice", "choose", "last_taken", "present_books", "summary"]
