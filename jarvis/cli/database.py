@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from persistence.books.housekeeping import statistics
 from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
 from persistence.domain import instants
+from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
@@ -46,7 +48,8 @@ def db_stats(as_json: Json = False) -> None:
     database = CONTEXT.database(looking=True)
     report = asdict(statistics(database))
     now, runs = instants.now(), SQLiteJobRunRepository(database)
-    with database.get_connection() as connection:
+    taken = None
+    with suppress(Unavailable), database.get_connection() as connection:
         taken = last_taken(CONTEXT.settings.database.backup.path, book_id(connection), now)
     for name, instant in (
         ("last_backup", taken), ("last_verification", runs.last_success("verification")), ("last_proved_restore", runs.last_success("restore_drill")),
