@@ -40,11 +40,11 @@ def restore_books(
     make_folder(folder)
     if stop:
         tell("stopping the workers and the scheduler")
-        stop_holders(folder)
+        stop_holders(folder, beside=path)
     tell(f"reading {backup.path.name} back")
     # Beside the books, so that putting it in their place is one rename.
     with (
-        nobody_else(folder, beside=path if path.exists() else None),
+        nobody_else(folder, beside=path),
         backups.opened(backup, path.parent, unproved=unproved) as plain,
         closing(open_database(settings)) as database,
     ):
@@ -69,13 +69,13 @@ def nobody_else(folder: Path, *, beside: Path | None = None) -> Iterator[None]:
         yield
 
 
-def stop_holders(folder: Path) -> None:
+def stop_holders(folder: Path, *, beside: Path | None = None) -> None:
     """Ask whoever holds a lock to drain, and wait for it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     asked: set[int] = set()
     while True:
         try:
-            with nobody_else(folder):
+            with nobody_else(folder, beside=beside):
                 return
         except HeldElsewhere as error:
             if time.monotonic() > deadline:

@@ -56,7 +56,7 @@ def make_file(path: str | Path, *, beside: str | Path | None = None) -> int:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        same_owner(descriptor, Path(path).absolute().parent if beside is None else beside)
+        same_owner(descriptor, beside if beside is not None and os.path.exists(beside) else Path(path).absolute().parent)
     except BaseException:
         os.close(descriptor)
         raise

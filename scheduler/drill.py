@@ -25,10 +25,11 @@ def restore_drill(folder: Path, plan: RollupPlan, now: int, book: str | None = N
     Raises `DrillFailed` where there is no backup yet or a row comes out otherwise, `WrongDatabase` where the backup is damaged.
     """
     try:
-        backup = choose(folder, now, book=book).backup
+        choice = choose(folder, now, book=book)
     except (Invalid, WrongDatabase) as error:
         # Of a fresh installation the first one may be under way: worth another try.
         raise DrillFailed(str(error)) from error
+    backup = choice.backup
     with backups.opened(backup, folder) as plain, closing(SQLiteDatabase.copy_of(plain)) as restored:
         restored.open_up()
         with restored.copied(folder) as scratch:
@@ -36,4 +37,5 @@ def restore_drill(folder: Path, plan: RollupPlan, now: int, book: str | None = N
                 first = findings[0]
                 raise DrillFailed(f"{backup.path.name}: a rebuild gives other rows, the first: {first.where}: {first.expected} instead of {first.found}")
         rows = SQLitePerformanceRepository(restored).find_all()
-    return {"backup": backup.path.name, "rows": sum(row.source == "rollup" for row in rows)}
+    told = {"backup": backup.path.name, "rows": sum(row.source == "rollup" for row in rows)}
+    return told | ({"remarks": choice.remarks} if choice.remarks else {})

@@ -56,6 +56,8 @@ def restore(
     """
     if (file is not None) + latest + (at is not None) != 1:
         raise typer.BadParameter("name a FILE, or give one of --latest and --at TIME", param_hint="FILE")
+    if file is not None and books is not None:
+        raise typer.BadParameter("a FILE says itself whose it is; --books goes with --latest and --at", param_hint="--books")
     settings, now = CONTEXT.settings, datetime.now(UTC)
     until = parse_time(at, "--at")
     backup = backups.identified(file) if file is not None else _chosen(to_instant(now), until, books)
@@ -115,9 +117,8 @@ def _landed(backup: Backup, done: Restored, until: datetime) -> str:
     """How far the books stand from the time that was asked for."""
     wanted = to_text(to_instant(until))
     if done.compared:
-        return (
-            f"the books stand at {wanted} exactly: what was recorded up to then is in them, {done.brought_in:,} records of it from the database that was there"
-        )
+        but = f", but for {done.left_out:,} saved by hand or refused" if done.left_out else " exactly"
+        return f"the books stand at {wanted}{but}: what was recorded up to then is in them, {done.brought_in:,} records of it from the database that was there"
     why = f"the present database could not be read ({done.problem})" if done.problem else "there is no database that the rest could be taken from"
     seconds = round((until - backup.taken_at).total_seconds())
     far = f"{seconds:,} second{'s' * (seconds != 1)}"

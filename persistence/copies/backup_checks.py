@@ -96,7 +96,8 @@ def files_are_private(database: SQLiteDatabase, backup_folder: Path | None) -> l
     """Check that nobody but their owner may open the files, those of the backups included, or change what lies in their folders."""
     paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
     folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
-    paths += sorted(backup_folder.glob("jarvis-*")) if backup_folder in folders and backup_folder is not None else []
+    if backup_folder in folders and backup_folder is not None:
+        paths += sorted(path for kind in ("jarvis", "failed", "unproved", "rescued") for path in backup_folder.glob(f"{kind}-*"))
     modes = _modes_of(paths)
     found = [Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes if mode & 0o077]
     modes = _modes_of(folders)

@@ -56,6 +56,8 @@ class Restored:
     compared: bool = False
     #: Records from after the copy that were recorded up to the time that was wanted.
     brought_in: int = 0
+    #: And those of them that could not be: saved by hand, which is no record, or refused.
+    left_out: int = 0
     #: When the newest record of the restored books was recorded: everything since has to be published again, where nothing was compared.
     recorded_until: int | None = None
     #: Notes beside the backups that could not be written.
@@ -177,7 +179,9 @@ def _compare(database: SQLiteDatabase, plain: Path, later: Path | None, until: i
                 present.checkpoint(truncate=True)
             with present.get_connection() as connection:
                 if until is not None:
-                    done.brought_in = _bring_in(connection, plain, until)
+                    due = [row for row in facts_missing_in(connection, str(plain)) if row[1] <= until]
+                    done.brought_in = _bring_in(connection, plain, due)
+                    done.left_out = len(due) - done.brought_in
                 if later is not None:
                     _write_later(connection, plain, later, done)
         done.compared = True
@@ -185,9 +189,8 @@ def _compare(database: SQLiteDatabase, plain: Path, later: Path | None, until: i
         done.problem = str(error)
 
 
-def _bring_in(present: SQLiteConnection, plain: Path, until: int) -> int:
-    """Record in the copy what the present books recorded until an instant, with the instants at which they did."""
-    due = [row for row in facts_missing_in(present, str(plain)) if row[1] <= until]
+def _bring_in(present: SQLiteConnection, plain: Path, due: Sequence[tuple[int, int]]) -> int:
+    """Record in the copy what the present books hold as these (number, instant of recording), with those instants. Returns how many."""
     count, clock = 0, [0]
     # The commit that follows, of the new epoch, waits for the disk with all of this.
     with closing(SQLiteDatabase(plain, 1, wal_mode=False, durable=False, clock=lambda: clock[0])) as copy:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,3 +111,16 @@ def test_going_back_a_version_takes_along_what_the_newer_one_recorded(tmp_path):
     with DatabaseManager(settings.database.path) as older:
         Ledger(older).post([item_of_line(line, n) for n, line in enumerate(later.read_bytes().splitlines(), 1)])
         assert len(older.execute_query("SELECT 1 FROM facts")) == 3
+
+
+def test_what_takes_its_time_is_shown_on_a_terminal_alone(running):
+    ours, theirs = pty.openpty()
+    for command, step in (("backup create", "copying the books and proving the copy"), ("restore --latest", "checking the restored books")):
+        with subprocess.Popen([sys.executable, "-m", "jarvis", *command.split()], cwd=running, stderr=theirs, stdout=subprocess.PIPE) as process:
+            assert process.stdout.read() == b"", "data alone goes to stdout"
+            assert process.wait(30) == 0
+        shown = os.read(ours, 1 << 16).decode()
+        assert f"{step} …" in shown, shown
+    os.close(theirs)
+    os.close(ours)
+    assert " …" not in run("backup", "verify", folder=running).stderr

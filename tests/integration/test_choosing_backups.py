@@ -24,9 +24,11 @@ from persistence.copies.manifest import manifest_path, write_manifest
 from persistence.copies.restoring import restore_copy
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
+from persistence.domain import Currency, Money
 from persistence.domain.errors import Invalid, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.proof.books_checks import check_books
+from persistence.repositories import SQLiteAccountRepository
 from scheduler.jobs import back_up, drill
 from scheduler.rollup.options import RollupPlan
 
@@ -215,7 +217,8 @@ def test_the_drill_restores_a_backup_of_these_books(keeper, others, folder):
     others.now += DAY
     others.record()
     others.back_up()
-    assert drill(folder, RollupPlan())(keeper.database, keeper.now + DAY)["backup"] == ours.path.name
+    told = drill(folder, RollupPlan())(keeper.database, keeper.now + DAY)
+    assert (told["backup"], told["remarks"]) == (ours.path.name, [f"passed over, of other books: 1 of books {others.book[:8]}"])
 
 
 def test_without_a_database_backups_of_two_books_are_a_question(keeper, others, folder):
@@ -264,6 +267,17 @@ def test_a_restore_to_a_time_lands_on_it(three_hours, keeper, settings):
         assert check_books(restored) == []
         told = backups_are_sound(settings.database.backup.path, keeper.now, protected(restored))
         assert told == []
+
+
+def test_what_was_saved_by_hand_is_not_said_to_be_brought_in(three_hours, keeper, settings):
+    accounts = SQLiteAccountRepository(keeper.database)
+    account = accounts.find_by_id("acc")
+    account.balance.add_available(Money("7", Currency("USDT")))
+    accounts.save(account)
+    keeper.database.close()
+    now = datetime.now(UTC)
+    done = restore_books(settings, three_hours, now, stop=False, until=now)
+    assert (done.brought_in, done.left_out, done.by_hand, done.later_count) == (3, 1, 1, 0)
 
 
 def test_a_restore_to_a_time_into_a_new_file_takes_from_books_that_are_in_use(three_hours, keeper, tmp_path):
@@ -402,6 +416,8 @@ def test_two_books_in_one_folder_are_listed_and_told_apart(jarvis):
     refused = jarvis("restore", "--latest", code=4).stderr
     assert all(f"books {book}: 1 backup" in refused for book in whose)
     assert "jarvis restore FILE" in refused
+    [file, _] = (jarvis.folder / "data" / "backups").glob("*.zst")
+    assert "a FILE says itself whose it is" in " ".join(jarvis("restore", str(file), "--books", whose[0], code=2).stderr.replace("│", "").split())
     jarvis("restore", "--latest", "--books", whose[0])
     assert facts(jarvis.folder / "data" / "jarvis_trading.db") == 1
 

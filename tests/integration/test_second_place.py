@@ -16,6 +16,7 @@ from parts import wait_until
 
 from persistence.copies import backups, manifest
 from persistence.copies.command import run_for
+from persistence.copies.proving import is_encrypted
 from persistence.copies.second_place import SecondPlace, carry, decrypt
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
 from scheduler.jobs import back_up
@@ -59,6 +60,18 @@ def test_an_encrypted_copy_shows_nothing_and_comes_back_with_the_key(made, key, 
     (tmp_path / "back").mkdir()
     back = decrypt(copied, keyfile, tmp_path / "back")
     assert back.path.read_bytes() == made.path.read_bytes()
+    backups.verify(back)
+
+
+def test_an_encrypted_copy_is_known_by_its_content_too(made, key, tmp_path):
+    identity, keyfile = key
+    copied = carry(made, SecondPlace(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    renamed = copied.rename(tmp_path / "usb" / "download (1)")
+    assert is_encrypted(renamed)
+    backups.verify(backups.identified(renamed))
+    (tmp_path / "back").mkdir()
+    back = decrypt(renamed, keyfile, tmp_path / "back")
+    assert (back.proved, back.path.read_bytes()) == (True, made.path.read_bytes())
     backups.verify(back)
 
 

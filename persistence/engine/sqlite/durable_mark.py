@@ -111,7 +111,7 @@ class DurableMarkFile:
 
     def _open(self) -> int:
         if self._descriptor is None or self._owner != os.getpid():
-            self._descriptor = open_or_make(self.path, beside=self._database if self._database.exists() else None)
+            self._descriptor = open_or_make(self.path, beside=self._database)
             self._owner = os.getpid()
             # One that nobody closes is closed with its manager.
             self._finalizer = weakref.finalize(self, os.close, self._descriptor)
