@@ -134,7 +134,7 @@ def _tell_what_came_later(backup: Backup, done: Restored, until: datetime | None
             f"`jarvis import {done.later}` brings {'it' if one else 'them'} back"
         )
     elif not done.compared:
-        reason = f"what came after {after} could not be read from it ({done.problem})" if done.problem else "there was no database to compare with"
+        reason = f"what came after {after} could not be read ({done.problem})" if done.problem else "there was no database to compare with"
         say(f"{reason}: publish it again from the engine, {_since(backup, done)}; what is known counts as a duplicate")
     elif not done.by_hand:
         say(f"nothing was recorded after {after}")

@@ -33,7 +33,7 @@ def book_id_and_epoch(connection: Connection) -> tuple[str, str]:
 def generation(connection: Connection) -> int:
     """Which of their lives these books are in: 0, and one more than any other known whenever they went back."""
     events = [content for kind in (RESTORED, LOSS_ACCEPTED) for _, content in of_kind(connection, kind)]
-    return max((int(content.get("generation", 0)) for content in events), default=0)
+    return max((g for content in events if isinstance(g := content.get("generation"), int)), default=0)
 
 
 def reach(connection: Connection) -> Reach:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,8 +44,9 @@ def choose(folder: Path, now: int, *, book: str | None = None, at: datetime | No
     was, whose mark helps to say which. Raises `Invalid` where there is no such backup, `WrongDatabase` where only other books have
     some, or several have and nothing says which.
     """
+    at = None if at is None else at.astimezone(UTC)
     if at is not None and to_instant(at) > now:
-        raise Invalid(f"{at:%Y-%m-%d %H:%M:%S%z} lies in the future, it is {to_datetime(now):%Y-%m-%d %H:%M:%S}+0000; --latest is the newest there is")
+        raise Invalid(f"{at:%Y-%m-%d %H:%M:%S} UTC lies in the future, it is {to_datetime(now):%Y-%m-%d %H:%M:%S} UTC; --latest is the newest there is")
     there = backups.present(folder)
     proved = [b for b in there if b.proved]
     chosen = _whose(folder, proved, book, beside)
@@ -97,7 +98,7 @@ def summary(of_one_book: Sequence[Backup]) -> str:
 
 
 def _refuse(folder: Path, ours: Sequence[Backup], foreign: Sequence[Backup], book: str | None, at: datetime | None) -> NoReturn:
-    when = "" if at is None else f" from {at:%Y-%m-%d %H:%M:%S} or before"
+    when = "" if at is None else f" from {at:%Y-%m-%d %H:%M:%S} UTC or before"
     if ours:
         first = min(ours, key=lambda b: b.reach)
         raise Invalid(f"{folder} holds no proved backup{when}; the first one was taken {first.taken_at:%Y-%m-%dT%H:%M:%SZ}: {first.path.name}")

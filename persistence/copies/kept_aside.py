@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from pathlib import Path
 from persistence.engine.sqlite.database import BESIDE
 from persistence.files import remove
 
+_SUFFIX = re.compile(f"({'|'.join(BESIDE)})$")
+
 
 @dataclass(frozen=True, slots=True)
 class KeptAside:
-    """A file, with what belongs to it, and what it is."""
+    """A file with what lies beside it under the same name, and what it is."""
 
     path: Path
     what: str
@@ -37,16 +40,14 @@ def kept_aside(database: str | Path, backup_folder: Path) -> list[KeptAside]:
 
 
 def _found(folder: Path, pattern: str, what: str) -> Iterator[KeptAside]:
-    for path in folder.glob(pattern):
+    # Of a database that was gone only its log may be there.
+    for base in sorted({path.with_name(_SUFFIX.sub("", path.name)) for path in folder.glob(pattern)}):
         with suppress(FileNotFoundError):  # gone since
-            if path.is_file() and not path.is_symlink() and not _belongs_to_another(path):
-                size = sum(part.stat().st_size for part in _parts(path) if part.exists())
+            parts = [part for part in _parts(base) if part.is_file() and not part.is_symlink()]
+            if parts:
                 # When it was put aside, however old what it holds is.
-                yield KeptAside(path, what, size, datetime.fromtimestamp(path.stat().st_ctime, UTC).replace(microsecond=0))
-
-
-def _belongs_to_another(path: Path) -> bool:
-    return any(path.name.endswith(suffix) and path.with_name(path.name.removesuffix(suffix)).exists() for suffix in BESIDE)
+                since = datetime.fromtimestamp(parts[0].stat().st_ctime, UTC).replace(microsecond=0)
+                yield KeptAside(base, what, sum(part.stat().st_size for part in parts), since)
 
 
 def _parts(path: Path) -> tuple[Path, ...]:

@@ -21,7 +21,7 @@ def manifest_path(path: Path) -> Path:
 #: Without these a manifest states nothing.
 _STATED = {
     "file": str, "taken_at": str, "schema_version": int, "bytes": int, "sha256": str, "content_bytes": int, "content_sha256": str, "tables": dict,
-    "book": str, "generation": int, "commit_no": int, "newest_fact_no": int,
+    "chain": dict, "book": str, "generation": int, "commit_no": int, "newest_fact_no": int,
 }  # fmt: skip
 
 

@@ -451,6 +451,13 @@ def test_what_restores_leave_is_listed_with_its_size_and_goes_only_when_told(jar
     assert not any(Path(jarvis.folder, k["file"]).exists() for k in kept)
     assert facts(jarvis.folder / "data" / "jarvis_trading.db") == 1
 
+    (jarvis.folder / "data" / "jarvis_trading.db").unlink()
+    said = jarvis("restore", "--latest").stderr
+    assert "what came after this backup could not be read (the database was gone, its log is kept as " in said
+    [log] = json.loads(jarvis("backup", "list", "--kept-aside", "--json").stdout)
+    jarvis("backup", "prune", "--kept-aside", "--older-than", "0", "--yes")
+    assert not list((jarvis.folder / "data").glob("*before-restore*")), log
+
 
 def test_a_restore_to_a_time_says_how_far_from_it_the_books_stand(jarvis):
     jarvis("db", "init")

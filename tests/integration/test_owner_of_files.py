@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +21,15 @@ from persistence.domain import instants
 from persistence.files import locked_file, make_folder, replaced, scratch_folder
 
 UID = 1234
+HOUSE = Path(__file__).parents[2]
+#: What makes a file or a folder without giving it an owner.
+MAKES = re.compile(r"O_CREAT|\.mkdir\(|\.write_(text|bytes)\(|\bopen\([^()]*, \"[wax]|\.touch\(|copyfile\(|mkstemp|mkdtemp")
+#: Where that is right, and why.
+MAY_MAKE = {
+    "persistence/files.py": "it is what gives the owner",
+    "persistence/exports.py": "an export is its caller's",
+    "persistence/copies/second_place.py": "copies into a file that is there already",
+}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for somebody else")
 
 
@@ -127,3 +137,10 @@ def test_what_another_user_put_there_is_not_given_away(tmp_path):
         pass
     make_folder(theirs / "folder")
     assert (secret.stat().st_uid, tmp_path.stat().st_uid) == (0, 0)
+
+
+def test_nothing_beside_the_books_is_made_otherwise():
+    for path in [*sorted((HOUSE / "persistence").rglob("*.py")), *(HOUSE / "jarvis" / name for name in ("restoring.py", "cli/restore.py", "cli/backup.py"))]:
+        name = str(path.relative_to(HOUSE))
+        made = MAKES.search(path.read_text())
+        assert made is None or name in MAY_MAKE, f"{name} makes a file by {made[0]!r}; persistence.files gives it the owner of what it lies beside"
