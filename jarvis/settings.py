@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from jarvis.errors import SettingsError
 from jarvis.settings_sources import FILES, Places, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from persistence.copies.command import refuse_command
 from persistence.domain.conventions import USD_LIKE, Conventions
 from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -54,6 +55,13 @@ class SecondSettings(_Section):
         if text is not None and not text.startswith("age1"):
             raise ValueError("must be an age public key, age1…; never the secret one")
         return text
+
+    @field_validator("command")
+    @classmethod
+    def _names_the_copy(cls, text: str | None) -> str | None:
+        if text:
+            refuse_command(text)
+        return text or None
 
 
 class BackupSettings(_Section):

@@ -14,7 +14,7 @@ from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.durable_mark import reached
 from persistence.engine.sqlite.pool import IN_MEMORY
-from persistence.files import scratch_folder
+from persistence.files import make_last_folder, scratch_folder
 from persistence.proof.books_checks import check_books
 from persistence.proof.chain_checks import check_chain
 
@@ -103,7 +103,7 @@ class DatabaseManager(SQLiteDatabase):
         target = Path(backup_path)
         if self.path != IN_MEMORY and target.absolute() == Path(self.path).absolute():
             raise Invalid(f"{backup_path} is the database itself; name another file")
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(target.parent)
         self.copy_with(target, lambda _: None, check=True)
 
     def restore(self, backup_path: str | Path) -> Restored:
@@ -120,7 +120,7 @@ class DatabaseManager(SQLiteDatabase):
             raise Invalid("books in memory have no file to restore into; open a database at a path")
         with scratch_folder(folder, "restoring") as scratch:
             plain = unpacked(source, scratch)
-            return bring_back(self, plain, self._clock(), source=source, later_folder=folder)
+            return bring_back(self, plain, self._clock(), source=backups.identified(source), later_folder=folder)
 
 
 __all__ = ["DatabaseManager"]

@@ -1,4 +1,4 @@
-"""Names and locks in folders: what makes a rename durable, and what lets one process in at a time."""
+"""Names, owners and locks in folders: what makes a rename durable, whom a new file belongs to, what lets one process in at a time."""
 
 from __future__ import annotations
 
@@ -28,16 +28,28 @@ def fsync_folder(folder: str | Path) -> None:
 OWN_FOLDER = Path("data")
 
 
+def same_owner(made: str | Path | int, beside: str | Path) -> None:
+    """Give what root has made (a path, or an open file) the owner of what it lies beside. A command that root runs over the books of
+    another user must not lock that user out."""
+    if os.geteuid() == 0:
+        status = os.stat(beside)
+        if isinstance(made, int):
+            os.fchown(made, status.st_uid, status.st_gid)
+        else:
+            os.chown(made, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
 def make_last_folder(folder: str | Path) -> None:
-    """Make a folder that is missing, but none of those above it: where they are missing, a disk may be.
+    """Make a folder that is missing, for its owner alone, but none of those above it: where they are missing, a disk may be. It belongs to
+    whom the one above belongs to.
 
     Raises `WrongFolder`, naming the first one that is not there.
     """
     path = Path(folder)
     if path.parent == OWN_FOLDER:
-        OWN_FOLDER.mkdir(exist_ok=True, mode=0o700)
+        _make(OWN_FOLDER.absolute())
     try:
-        path.absolute().mkdir(exist_ok=True, mode=0o700)
+        _make(path.absolute())
     except FileNotFoundError:
         above = nearest_folder(path)
         missing = above / path.absolute().relative_to(above).parts[0]
@@ -47,19 +59,52 @@ def make_last_folder(folder: str | Path) -> None:
         ) from None
 
 
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        same_owner(path, path.parent)
+
+
 def nearest_folder(path: str | Path) -> Path:
     """The first folder above a path that is there."""
     return next(folder for folder in Path(path).absolute().parents if folder.is_dir())
 
 
+def make_file(path: str | Path, *, beside: str | Path | None = None) -> int:
+    """A new file for its owner alone, open for reading and writing. It belongs to whom its folder belongs to, or what it lies `beside`.
+
+    Raises `FileExistsError` where there is one: what root makes is never something that another user put there.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        same_owner(descriptor, beside if beside is not None and os.path.exists(beside) else Path(path).absolute().parent)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_or_make(path: str | Path, *, beside: str | Path | None = None) -> int:
+    """The same for a file that may be there already; then it stays whose it is."""
+    try:
+        return make_file(path, beside=beside)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 @contextmanager
-def locked_file(path: str | Path, holder: str) -> Iterator[None]:
+def locked_file(path: str | Path, holder: str, *, beside: str | Path | None = None) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a block; the kernel frees it if the process dies.
 
-    Raises `HeldElsewhere`, naming who holds it, where another process does.
+    Raises `HeldElsewhere`, naming who holds it, where another process does. A new file belongs to whom what it lies `beside` belongs to,
+    without one its folder.
     """
     make_last_folder(Path(path).parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_or_make(path, beside=beside)
     try:
         if not try_lock(descriptor):
             raise HeldElsewhere(f"{path} is held by {holder_of(path)}; stop it first, or use another folder or name", lock=Path(path))
@@ -113,16 +158,18 @@ def locked_folder(folder: Path, doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(path: str | Path) -> Iterator[IO[bytes]]:
+def replaced(path: str | Path, *, of_the_caller: bool = False) -> Iterator[IO[bytes]]:
     """An open file that takes the place of `path` when the block ends, whole and fsynced; if the block raises, nothing has changed.
 
-    Readable by its owner alone. A link is replaced, not followed.
+    Readable by its owner alone, whom its folder belongs to; `of_the_caller`: who runs this. A link is replaced, not followed.
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.partial")
     remove(partial)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor = make_file(partial)
     try:
+        if of_the_caller and os.geteuid() == 0:
+            os.fchown(descriptor, 0, os.getegid())
         with open(descriptor, "wb") as file:
             yield file
             file.flush()
@@ -147,10 +194,12 @@ def scratch_folder(parent: str | Path, what: str) -> Iterator[Path]:
         _remove_abandoned(left)
     while True:
         folder = tempfile.mkdtemp(dir=parent, prefix=f".{what}-")
+        # Of a process that root started and that was killed, the daemon's user clears it away.
+        same_owner(folder, parent)
         lock = os.path.join(folder, _SCRATCH_LOCK)
         # Between its making and its locking another process may take it for abandoned, and we make another.
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = make_file(lock)
         except FileNotFoundError:
             continue
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence.books import housekeeping
+from persistence.books.book import book_id
 from persistence.copies import backups
 from persistence.copies.places import claim
 from persistence.copies.second_place import SecondPlace, carry
@@ -63,7 +64,7 @@ def back_up(
         made = backups.create(database, folder, now, compress=compress)
         if elsewhere is not None and elsewhere.folder is not None:
             claim(database, elsewhere.folder)
-        gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
+        gone = backups.prune(folder, now, retention_days, book=made.book, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
         told = {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone], "chain": chain_of(made)}
         if elsewhere is not None and (copied := carry(made, elsewhere, now)) is not None:
             told["copy"] = str(copied)
@@ -113,14 +114,16 @@ def _day(text: str | None) -> Date | None:
 
 
 def drill(folder: Path, plan: RollupPlan) -> Job:
-    """Restore the newest backup into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
+    """Restore the backup that reaches furthest into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
 
-    def run(_database: DatabaseManager, slot: int) -> Any:
+    def run(database: DatabaseManager, slot: int) -> Any:
+        with database.get_connection() as connection:
+            book = book_id(connection)
         # A fresh installation takes its first backup at the same time.
         deadline = time.monotonic() + FIRST_BACKUP_SECONDS
-        while not any(b.proved for b in backups.present(folder)) and time.monotonic() < deadline:
+        while not any(b.is_of(book) for b in backups.present(folder)) and time.monotonic() < deadline:
             time.sleep(0.5)
-        return restore_drill(folder, plan, slot)
+        return restore_drill(folder, plan, slot, book)
 
     return run
 

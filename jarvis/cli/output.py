@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -43,6 +44,16 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     # Piped output keeps its columns whole instead of folding them at 80.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table)
+
+
+@contextmanager
+def doing(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what takes its time, for the length of a block, which may say what it is at. Silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(f"{what} …") as status:
+        yield lambda step: status.update(f"{step} …")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool) -> None:

@@ -239,10 +239,12 @@ class Restore(Backup):
 
         from jarvis.restoring import restore_books
         from jarvis.settings import Settings
-        from persistence.copies import backups
+        from persistence.copies.choosing import choose
+        from persistence.domain.instants import to_instant
 
+        now = datetime(2026, 2, 1, tzinfo=UTC)
         settings = Settings(database={"path": folder / "b.db", "backup": {"path": folder / "backups"}})  # type: ignore[arg-type]
-        restore_books(settings, backups.find(folder / "backups"), datetime(2026, 2, 1, tzinfo=UTC), stop=False)
+        restore_books(settings, choose(folder / "backups", to_instant(now)).backup, now, stop=False)
         acknowledge(1)
 
     def check(self, folder: Path, acknowledged: set[int]) -> None:

@@ -25,7 +25,7 @@ from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOption
 from persistence.engine.sqlite.rescue import rescue
 from persistence.engine.sqlite.result_rows import Row, rows_of
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES, WriteAheadLog
-from persistence.files import fsync_folder, make_last_folder, scratch_folder
+from persistence.files import fsync_folder, make_last_folder, open_or_make, scratch_folder
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class SQLiteDatabase:
         refuse_network_file_system(folder)
         # The WAL takes the mode of the database: create it closed to others before SQLite does otherwise.
         with reachable(f"open {self.path}"):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_or_make(self.path))
         if header_of(self.path) != (self._reserve, migrations.newest_version()) or not self._settle_down():
             # Several processes may start at once: one brings the file up to date, the others wait, with nothing of it open.
             self._pool.drop_all()

@@ -19,7 +19,7 @@ from persistence.domain.errors import BooksError, Unavailable
 from persistence.domain.instants import to_datetime
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.copying import copy_to
-from persistence.files import nearest_folder, remove
+from persistence.files import nearest_folder, open_or_make, remove
 
 PATTERN = "rescued-*.db"
 
@@ -97,7 +97,7 @@ def _folders(database: Path, backup_folder: Path) -> list[Path]:
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Worker and scheduler find the deletion at the same moment; the second one shall find the copy of the first."""
     lock = folder / ".rescuing"
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_or_make(lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
