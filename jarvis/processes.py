@@ -125,6 +125,7 @@ def run_worker(settings: Settings) -> None:
     wal = WalWatch(worker.database)
     try:
         while not stop.wait(LOOK_SECONDS):
+            worker.refuse_to_go_on()
             if (problem := worker.problem()) is not None:
                 raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
             say_alive()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -20,9 +19,12 @@ from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.files import locked_file
+from persistence.repositories.strays import SQLiteStrayRepository
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker, without_password
+from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
+from workers.strays import Strays
 
 log = structlog.get_logger("worker")
 
@@ -55,27 +57,37 @@ class WorkerStatus:
 class RecorderWorker:
     """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
 
-    def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str]) -> None:
+    def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, strays: Strays, threads: int, lock: tuple[Path, str]) -> None:
         self.database = database
         self.broker = broker
         self.writer = writer
+        self.strays = strays
         self._lock = lock
         self._held = ExitStack()
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
         self._started = False
 
     def start(self) -> None:
-        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
+        """Open the books and begin to fetch.
+
+        Raises `HeldElsewhere` where another worker has this name, or another program's worker is at work on our queues.
+        """
         self._held.enter_context(locked_file(*self._lock))
         try:
-            self.broker.refuse_namesakes()
+            self.broker.heartbeat.home = home_of(self._lock[0].parent)
+            self.database.initialize()
+            self.strays.recognise()
+            self.broker.heartbeat.refuse_namesakes()
+            with suppress(redis.RedisError):
+                self.strays.refuse_other_programs()
         except BaseException:
+            self.database.close()
             self._held.close()
             raise
-        self.database.initialize()
         self.writer.start()
         self.broker.start()
         self._worker.start()
+        self.strays.start()
         self._started = True
         url = self.broker.client.connection_pool.connection_kwargs
         log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=url.get("path") or url.get("host"))
@@ -88,6 +100,7 @@ class RecorderWorker:
         deadline = time.monotonic() + timeout
         returned = self.broker.returned
         self.broker.stop_fetching()
+        self.strays.stop()
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
         # Dramatiq spends this budget twice, on its workers and on its consumers.
@@ -109,8 +122,13 @@ class RecorderWorker:
         if ask_broker:
             with suppress(redis.RedisError):
                 backlog = sum(self.broker.queue_lengths().values())
-        ready = self.writer.ready and self.broker.reachable and self._started
+        ready = self.writer.ready and self.broker.reachable and self._started and not self.broker.misused and self.broker.heartbeat.refused is None
         return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem())
+
+    def refuse_to_go_on(self) -> None:
+        """Raises `HeldElsewhere` where a worker of this name is found at work from elsewhere: while Redis was away both may have started."""
+        if self._started and self.broker.heartbeat.refused is not None:
+            raise self.broker.heartbeat.refused
 
     def problem(self) -> str | None:
         """Why this process should be replaced; None while it is well."""
@@ -120,6 +138,8 @@ class RecorderWorker:
             return "the writer thread is dead"
         if not self.broker.threads_alive:
             return "a broker thread is dead"
+        if not self.strays.alive:
+            return "the thread that looks for strays is dead"
         dead = [t.name for t in (*self._worker.workers, *self._worker.consumers.values()) if not t.is_alive()]
         if dead:
             return f"threads are dead: {', '.join(dead)}"
@@ -161,8 +181,7 @@ def create_worker(
     """A worker from plain values, ready to start."""
     database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
-    home = f"{platform.node()}:{folder.resolve()}"
-    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home, max_in_flight=max_in_flight)
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
@@ -171,4 +190,5 @@ def create_worker(
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
-    return RecorderWorker(database, broker, writer, threads, lock)
+    strays = Strays(broker, SQLiteStrayRepository(database), intake.recordable)
+    return RecorderWorker(database, broker, writer, strays, threads, lock)
