@@ -8,6 +8,8 @@
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
     broker.py     delivery from Redis: fetch, hold, acknowledge after the commit; consumer.py, delivery.py, redis_scripts.py
+    heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held
+    missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
     intake.py     what becomes of a message: its records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each

@@ -281,6 +281,7 @@ class LedgerBroker(RedisBroker):
                 return found
             # Before the first beat, or after a silence in which another may have begun.
             if not self.heartbeat.beat():
+                self.stopping.wait(0.5)
                 break
         return []
 

@@ -54,15 +54,17 @@ class Heartbeat:
 
     def beat(self) -> bool:
         """True once Redis knows that this worker lives; False where one of its name lives elsewhere. Raises `redis.RedisError`."""
+        before = (self.token, self._beats)
+        # The clock is for Dramatiq clients of other makes, whose maintenance looks at it.
+        told = [self.home, DEAD_AFTER_MS, self._broker_id, time.time_ns() // 1_000_000, str(uuid.uuid4())]
+        # Not below the lock: while Redis stalls, every thread that asks would wait for those before it.
+        found = self._beat(keys=self._keys, args=told)
         with self._lock:
-            # The clock is for Dramatiq clients of other makes, whose maintenance looks at it.
-            told = [self.home, DEAD_AFTER_MS, self._broker_id, time.time_ns() // 1_000_000, str(uuid.uuid4())]
-            found = self._beat(keys=self._keys, args=told)
             if len(found) == 1:
                 self._refuse(found[0].decode(errors="replace"))
                 return False
             self.refused = None
-            self._compare(found[0].decode(errors="replace"), found[1])
+            self._compare(found[0].decode(errors="replace"), found[1], before)
             return True
 
     def refuse_namesakes(self) -> None:
@@ -83,12 +85,14 @@ class Heartbeat:
             "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
         )
 
-    def _compare(self, token: str, beats: int) -> None:
+    def _compare(self, token: str, beats: int, before: tuple[str | None, int]) -> None:
         if self.token not in (None, token):
             self._lost(StrayKind.BROKER_EMPTIED, "it has no mark of ours: it was emptied, or it is another one; what waited in it and was not recorded is gone")
-        elif beats <= self._beats:
-            self._lost(StrayKind.BROKER_WENT_BACK, f"it has counted {beats} beats of {self._beats}: it came back without its last writes")
-        self.token, self._beats = token, beats
+            self._beats = 0
+        elif before[0] == token and beats <= before[1]:
+            self._lost(StrayKind.BROKER_WENT_BACK, f"it has counted {beats} beats of {before[1]}: it came back without its last writes")
+            self._beats = 0
+        self.token, self._beats = token, max(beats, self._beats)
 
     def _lost(self, kind: StrayKind, example: str) -> None:
         log.error(f"{kind}: publish again what engines sent lately; what is recorded already counts as a duplicate", found=example)
