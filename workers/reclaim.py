@@ -48,5 +48,5 @@ def _return_held(broker: LedgerBroker, queue: str, broker_id: str) -> int:
         # A small set comes whole, whatever the count; Lua takes a few thousand arguments.
         for at in range(0, len(ids), SLICE):
             returned += broker.put_back(keys=[broker.keys(queue)[0], holdings], args=ids[at : at + SLICE])
-        if not cursor:
+        if not cursor or broker.stopping.is_set():
             return returned

@@ -38,6 +38,8 @@ UNBALANCED_SECONDS = 60.0
 SILENT_SECONDS = 60.0
 #: A longer queue is not looked through; it becomes shorter.
 LONGEST_LOOKED_THROUGH = 200_000
+#: Another worker takes over a look that lasts longer: whoever began it is dead, or has a million to look through.
+LONGEST_LOOK_MS = 300_000
 #: Payloads of one step where Redis has to read them to name them.
 PAYLOADS_SLICE = 50
 #: Lost payloads that are remembered before they are taken back.
@@ -86,6 +88,7 @@ class Strays:
         self._open: set[tuple[StrayKind, str]] = set()
         self._marked: str | None = None
         self._others_looked_at = float("-inf")
+        self._ticked = float("-inf")
         self.namespace = Namespace(broker, good, self.show, self.gone, self.pause)
         self._thread = threading.Thread(target=self._run, name="strays", daemon=True)
 
@@ -107,7 +110,9 @@ class Strays:
         return self._thread.is_alive()
 
     def pause(self) -> bool:
-        """Leave the others some time; True where it is time to stop."""
+        """Leave the others some time, and look after what cannot wait for the end of a long look; True where it is time to stop."""
+        if time.monotonic() - self._ticked >= TICK_SECONDS:
+            self._tick()
         return self._stopping.wait(PAUSE_SECONDS)
 
     def show(self, kind: StrayKind, subject: str, count: int, example: str) -> None:
@@ -144,7 +149,7 @@ class Strays:
         looked = 0.0
         while not self._stopping.wait(TICK_SECONDS):
             try:
-                self._broker.missing.look()
+                self._tick()
                 if time.monotonic() - looked >= LOOK_SECONDS:
                     looked = time.monotonic()
                     self.look()
@@ -156,6 +161,10 @@ class Strays:
                 log.debug("strays are not kept now", error=str(error))
             except Exception:
                 log.exception("a look for strays failed; the next one is in a moment")
+
+    def _tick(self) -> None:
+        self._ticked = time.monotonic()
+        self._broker.missing.look()
 
     # -- the broker itself -------------------------------------------------------------------------------------------
 
@@ -196,7 +205,11 @@ class Strays:
         if waiting > LONGEST_LOOKED_THROUGH:
             self.show(StrayKind.LOST_PAYLOADS, payloads, there - named, f"looked for once fewer than {LONGEST_LOOKED_THROUGH:,} messages wait; now {waiting:,}")
             return
-        self.take_back_lost_payloads(queue)
+        # One worker at a time: two would put each id into the queue twice.
+        turn = f"{self._broker.namespace}:__jarvis__.look.{queue}"
+        if self._client.set(turn, self._broker.broker_id, nx=True, px=LONGEST_LOOK_MS):
+            self.take_back_lost_payloads(queue)
+            self._client.delete(turn)
         # Those it found are in the queue now; what still does not add up has a minute again.
         self._unbalanced[queue] = time.monotonic()
 
