@@ -120,7 +120,7 @@ class Stage:
 
     def left_in_redis(self) -> int:
         with suppress(redis.RedisError), self.server.client() as client:
-            return len([k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__"))])
+            return len([k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__", b"dramatiq:__jarvis__"))])
         return -1
 
     def signal_worker(self, number: int) -> None:
