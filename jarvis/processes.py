@@ -150,8 +150,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
         with BooksWatch(worker.database) as books:
             while not stop.wait(LOOK_SECONDS):
                 books.look()
-                if worker.refusal is not None:
-                    raise worker.refusal
+                worker.refuse_to_go_on()
                 if (problem := worker.problem()) is not None:
                     raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
                 say_alive()

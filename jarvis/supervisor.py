@@ -39,7 +39,7 @@ from persistence.files import locked_file
 from persistence.holders import note_going
 from workers.address import without_password
 from workers.broker import SOCKET_SECONDS
-from workers.ownership import NamespaceBooks, home_of
+from workers.ownership import NamespaceBooks, place_of
 
 log = structlog.get_logger("supervisor")
 
@@ -215,7 +215,7 @@ class Supervisor:
     def _take_over_for(self, books: str) -> None:
         if self._take_over:
             with redis.Redis.from_url(broker_url(self._settings), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
-                NamespaceBooks(client, self._settings.broker.namespace, home_of(self._settings.data_folder)).take_over(books)
+                NamespaceBooks(client, self._settings.broker.namespace, place_of(self._settings.data_folder)).take_over(books)
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal

@@ -21,12 +21,15 @@ from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Invalid, OtherBooks
 from persistence.files import locked_file
+from persistence.repositories.strays import SQLiteStrayRepository
 from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
+from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
-from workers.ownership import NamespaceBooks, home_of
+from workers.ownership import NamespaceBooks, place_of
+from workers.strays import Strays
 
 log = structlog.get_logger("worker")
 
@@ -62,26 +65,36 @@ class RecorderWorker:
     """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
 
     def __init__(
-        self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str], *, take_over: bool = False
+        self,
+        database: DatabaseManager,
+        broker: LedgerBroker,
+        writer: BatchWriter,
+        strays: Strays,
+        threads: int,
+        lock: tuple[Path, str],
+        *,
+        take_over: bool = False,
     ) -> None:
         self.database = database
         #: Why this process must not go on, and would not by being started anew.
         self.refusal: OtherBooks | None = None
-        self._namespace_books = NamespaceBooks(broker.client, broker.namespace, broker.home)
+        self._namespace_books = NamespaceBooks(broker.client, broker.namespace, place_of(lock[0].parent))
         self._take_over = take_over
         self._book_id = ""
         self.broker = broker
         self.writer = writer
+        self.strays = strays
         self._lock = lock
         self._held = ExitStack()
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
         self._started = False
 
     def start(self) -> None:
-        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name, `OtherBooks` where the messages go to
-        other books, `Invalid` where the broker is too old.
+        """Open the books and begin to fetch.
 
-        Returns though the broker may be away: what arrives later is recorded then.
+        Raises `HeldElsewhere` where another worker has this name or another program's worker is at work on our queues, `OtherBooks` where the
+        messages go to other books, `Invalid` where the broker is too old. Returns though the broker may be away: what arrives later is
+        recorded then.
         """
         self._held.enter_context(locked_file(*self._lock))
         try:
@@ -89,14 +102,17 @@ class RecorderWorker:
                 refuse_old_server(self.broker.client)
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self.broker.seen(False, error)
-            self.broker.refuse_namesakes()
+            self.broker.heartbeat.home = home_of(self._lock[0].parent)
             self.database.initialize()
             with self.database.get_connection() as connection:
                 self._book_id = book_id(connection)
+            self.strays.recognise()
+            self.broker.heartbeat.refuse_namesakes()
             if self._take_over:
                 self._namespace_books.take_over(self._book_id)
             with suppress(redis.RedisError):  # asked again before the first fetch
                 self._namespace_books.claim(self._book_id)
+                self.strays.refuse_other_programs()
         except BaseException:
             self.database.close()
             self._held.close()
@@ -105,6 +121,7 @@ class RecorderWorker:
         self.writer.start()
         self.broker.start()
         self._worker.start()
+        self.strays.start()
         self._started = True
         log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=self.broker.reachability.place)
 
@@ -124,6 +141,7 @@ class RecorderWorker:
         deadline = time.monotonic() + timeout
         returned = self.broker.returned
         self.broker.stop_fetching()
+        self.strays.stop()
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
         # Dramatiq spends this budget twice, on its workers and on its consumers.
@@ -145,8 +163,16 @@ class RecorderWorker:
         if ask_broker:
             with suppress(redis.RedisError):
                 backlog = sum(self.broker.queue_lengths().values())
-        ready = self.writer.ready and self.broker.reachable and self._started
+        ready = self.writer.ready and self.broker.reachable and self._started and not self.broker.misused and self.broker.heartbeat.refused is None
         return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem(), self.broker.reachability.says())
+
+    def refuse_to_go_on(self) -> None:
+        """Raises what this process must end for, and would end for again if it were started anew: `OtherBooks` where the messages go to other
+        books, `HeldElsewhere` where a worker of this name is at work from elsewhere. While Redis was away both may have started."""
+        if self.refusal is not None:
+            raise self.refusal
+        if self._started and self.broker.heartbeat.refused is not None:
+            raise self.broker.heartbeat.refused
 
     def problem(self) -> str | None:
         """Why this process should be replaced; None while it is well."""
@@ -158,6 +184,8 @@ class RecorderWorker:
             return "the writer thread is dead"
         if not self.broker.threads_alive:
             return "a broker thread is dead"
+        if not self.strays.alive:
+            return "the thread that looks for strays is dead"
         dead = [t.name for t in (*self._worker.workers, *self._worker.consumers.values()) if not t.is_alive()]
         if dead:
             return f"threads are dead: {', '.join(dead)}"
@@ -210,7 +238,7 @@ def create_worker(
         database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder
     )
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
-    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home_of(folder), max_in_flight=max_in_flight)
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
@@ -219,4 +247,5 @@ def create_worker(
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
-    return RecorderWorker(database, broker, writer, threads, lock, take_over=take_over)
+    strays = Strays(broker, SQLiteStrayRepository(database), intake.recordable)
+    return RecorderWorker(database, broker, writer, strays, threads, lock, take_over=take_over)

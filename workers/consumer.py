@@ -11,6 +11,7 @@ import redis
 from dramatiq.broker import Consumer, MessageProxy
 
 from workers.delivery import Delivery
+from workers.reclaim import reclaim
 
 if TYPE_CHECKING:
     from workers.broker import LedgerBroker
@@ -49,7 +50,7 @@ class LedgerConsumer(Consumer):
                 if not broker.before_fetching():
                     time.sleep(self._pause)
                     return None
-                broker.reclaim(self._queue)
+                reclaim(broker, self._queue)
                 self._unsure = False
             if self._emptied and broker.has_room and not self._wait_for_message():
                 return None
@@ -65,7 +66,8 @@ class LedgerConsumer(Consumer):
                 # A full Redis refuses to wait on a list, and gives what is in it all the same.
                 self._unsure, self._emptied = True, False
                 self._waiter = None
-                broker.seen(False, error, of=self._queue)
+                if not broker.tell_misuse(self._queue, error):
+                    broker.seen(False, error, of=self._queue)
                 time.sleep(self._pause)
                 self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
         return self._fetched.popleft() if self._fetched else None

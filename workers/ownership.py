@@ -13,7 +13,7 @@ from typing import Any
 from persistence.domain.errors import OtherBooks
 
 
-def home_of(folder: str | Path) -> str:
+def place_of(folder: str | Path) -> str:
     """Where a worker lives: its machine, and the folder of its locks."""
     return f"{platform.node()}:{Path(folder).resolve()}"
 
@@ -49,4 +49,4 @@ class NamespaceBooks:
         self._client.set(self.key, f"{book_id} {self._home}")
 
 
-__all__ = ["NamespaceBooks", "home_of"]
+__all__ = ["NamespaceBooks", "place_of"]

@@ -419,6 +419,24 @@ CREATE TABLE gaps (
     PRIMARY KEY (producer, first)
 ) STRICT, WITHOUT ROWID;
 
+-- What workers found in the broker that nobody claims, or that the broker lost: shown until it is gone, or settled.
+CREATE TABLE strays (
+    kind       TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    count      INTEGER NOT NULL,
+    example    TEXT    NOT NULL,
+    PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
+
+-- The token that workers of these books left in the broker of a namespace: one that has another was emptied meanwhile.
+CREATE TABLE broker_marks (
+    namespace TEXT    PRIMARY KEY,
+    token     TEXT    NOT NULL,
+    marked_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What the daily rollup derives from the facts. Everything here can be rebuilt from them; performance_metrics has the figures.
 
