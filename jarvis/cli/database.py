@@ -42,10 +42,10 @@ def db_init() -> None:
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
     database = CONTEXT.database(looking=True)
-    report = asdict(statistics(database))
+    report, now = asdict(statistics(database)), instants.now()
     for name, job in (("last_backup", "backup"), ("last_verification", "verification"), ("last_proved_restore", "restore_drill")):
-        success = SQLiteJobRunRepository(database).last_success(job)
-        report[f"{name}_age_seconds"] = None if success is None else (instants.now() - success) // 1_000_000
+        success = SQLiteJobRunRepository(database).last_success(job, now)
+        report[f"{name}_age_seconds"] = None if success is None else max(0, now - success) // 1_000_000
     if as_json:
         print_json(report)
         return

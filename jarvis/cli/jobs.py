@@ -38,7 +38,7 @@ def list_(as_json: Json = False) -> None:
     now, paused = instants.now(), runs.paused()
     rows = []
     for entry in scheduler.entries:
-        success = runs.last_success(entry.name)
+        success = runs.last_success(entry.name, now)
         newest = next(iter(runs.history(entry.name, 1)), None)
         state = "" if newest is None else newest.state
         if newest is not None and newest.state == "claimed":
