@@ -18,9 +18,11 @@ from jarvis.embedded_broker import EmbeddedBroker
 from jarvis.opening import open_database
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
+from jarvis.stopped import is_stopped
 from jarvis.systemd import notify
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
+from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
@@ -90,15 +92,18 @@ def run_broker(settings: Settings) -> None:
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
-        answered = time.monotonic()
+        silence, answers = Stillness(), 0
         while not stop.wait(LOOK_SECONDS):
             say_alive()
             if not broker.runs:
                 raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
-            if broker.alive:
-                answered = time.monotonic()
-            elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
+            answers += broker.alive
+            if silence.seconds(answers) <= BROKER_SILENCE_SECONDS:
+                continue
+            if broker.pid is None or not is_stopped(broker.pid):
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+            log.warning("the embedded broker is stopped, waiting for it; `kill -CONT` sets it going again", pid=broker.pid)
+            silence.forgive()
         notify("STOPPING=1")
     log.info("broker stopped")
 
@@ -165,8 +170,8 @@ def run_scheduler(settings: Settings) -> None:
         wal = WalWatch(database)
         try:
             while not stop.wait(LOOK_SECONDS):
-                if not daemon.alive:
-                    raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
+                if (still := daemon.look()) > daemon.patience_seconds:
+                    raise Unhealthy(f"the scheduler has not ticked for {still:.0f} s; exiting so that a fresh process takes over")
                 say_alive()
                 wal.look()
         finally:
