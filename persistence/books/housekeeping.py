@@ -15,6 +15,8 @@ _TABLES = (
 
 #: A daily job's last quarter.
 KEPT_ALWAYS = 90
+_OLDEST_RUN_KEPT = "SELECT scheduled_for FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND NOT ahead ORDER BY scheduled_for DESC LIMIT 1 OFFSET ?3 - 1"
+_OLDEST_REPORT_KEPT = "SELECT taken_at FROM statistics_reports ORDER BY taken_at DESC LIMIT 1 OFFSET ?2 - 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,9 @@ def clean_up(database: Database, now: int, *, runs_kept_days: int = 400, statist
     day = 24 * 3600 * 1_000_000
     runs = 0
     for (job,) in database.execute_query("SELECT DISTINCT job FROM job_runs"):
-        newest = "SELECT scheduled_for FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND NOT ahead ORDER BY scheduled_for DESC LIMIT 1 OFFSET ?3 - 1"
-        sql = f"DELETE FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND finished_at < ?2 AND scheduled_for < ({newest})"
+        sql = f"DELETE FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND finished_at < ?2 AND scheduled_for < ({_OLDEST_RUN_KEPT})"
         runs += database.execute_update(sql, (job, now - runs_kept_days * day, KEPT_ALWAYS))
-    newest = "SELECT taken_at FROM statistics_reports ORDER BY taken_at DESC LIMIT 1 OFFSET ?2 - 1"
-    sql = f"DELETE FROM statistics_reports WHERE taken_at < ?1 AND taken_at < ({newest})"
+    sql = f"DELETE FROM statistics_reports WHERE taken_at < ?1 AND taken_at < ({_OLDEST_REPORT_KEPT})"
     return {"job_runs": runs, "statistics_reports": database.execute_update(sql, (now - statistics_kept_days * day, KEPT_ALWAYS))}
 
 

@@ -116,10 +116,10 @@ class SQLiteJobRunRepository:
     def disown_future(self, job: str, now: int) -> int:
         """Mark what a clock that was ahead did, while it can still be told by its time. What was asked for then and is not done yet
         stays: somebody wants it. Returns how many runs."""
-        which = "job = ? AND scheduled_for > ? AND NOT ahead AND (request_id IS NULL OR state = 'succeeded' OR (state = 'failed' AND retry_at IS NULL))"
-        if not self._database.execute_query(f"SELECT 1 FROM job_runs WHERE {which} LIMIT 1", (job, now + MOST_AHEAD)):
+        where = "job = ? AND scheduled_for > ? AND NOT ahead AND (request_id IS NULL OR state = 'succeeded' OR (state = 'failed' AND retry_at IS NULL))"
+        if not self._database.execute_query(f"SELECT 1 FROM job_runs WHERE {where} LIMIT 1", (job, now + MOST_AHEAD)):
             return 0
-        return self._database.execute_update(f"UPDATE job_runs SET ahead = 1 WHERE {which}", (job, now + MOST_AHEAD))
+        return self._database.execute_update(f"UPDATE job_runs SET ahead = 1 WHERE {where}", (job, now + MOST_AHEAD))
 
     def supersede(self, job: str, newest: int, now: int) -> None:
         """Close the unfinished slots of the timetable before `newest`: only that one still matters."""
