@@ -8,7 +8,7 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
-from jarvis.processes import run_broker, run_scheduler, run_worker
+from jarvis.processes import leave, run_broker, run_scheduler, run_worker
 from jarvis.supervisor import WorkerPool
 
 
@@ -28,6 +28,7 @@ def broker_run() -> None:
     """Run the embedded broker in the foreground; only waits where broker.url names a Redis."""
     raise_file_limit()
     run_broker(CONTEXT.settings)
+    leave()
 
 
 def worker_run(
@@ -42,9 +43,11 @@ def worker_run(
         WorkerPool(settings, CONTEXT.config).run()
     else:
         run_worker(settings)
+    leave()
 
 
 def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
     raise_file_limit()
     run_scheduler(CONTEXT.settings)
+    leave()

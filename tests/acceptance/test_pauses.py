@@ -78,6 +78,7 @@ def test_processes_that_were_paused_go_on_all_together_and_each_alone(daemon):
     # given: the three at work
     for name in ("broker", "worker", "scheduler"):
         daemon.start(name, name, "run")
+    for name in daemon.processes:
         daemon.wait_for(name, f"{name} started")
     books = DatabaseManager(daemon.folder / "b.db")
     server = json.loads((daemon.folder / "broker.json").read_text())["pid"]
@@ -115,3 +116,28 @@ def test_a_supervisor_waits_for_a_child_that_was_stopped(daemon):
     again = subprocess.run(["pgrep", "-P", str(daemon.processes["up"].pid)], capture_output=True, text=True, check=True).stdout
     assert [int(pid) for pid in again.split()] == children, "nobody was started anew"
     books.close()
+
+
+def test_a_worker_ends_within_seconds_of_sigterm_while_redis_is_away(daemon, broker_server):
+    daemon.environment["JARVIS_BROKER__URL"] = broker_server.url
+    daemon.start("worker", "worker", "run")
+    daemon.wait_for("worker", "worker started")
+    publisher = Publisher(broker_server.url)
+    publisher.publish_deposit({"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": 1_767_225_600_000_000})
+    books = DatabaseManager(daemon.folder / "b.db")
+    wait_until(lambda: books.execute_query("SELECT 1 FROM facts"), "the deposit is recorded")
+    books.close()
+    broker_server.kill()
+    daemon.wait_for("worker", "broker not reachable")
+    daemon.processes["worker"].terminate()
+    assert daemon.processes["worker"].wait(10) == 0
+    broker_server.start()
+
+
+HOLDS_ITS_END = "import threading, time\nfrom jarvis.processes import end_within\nthreading.Thread(target=time.sleep, args=(60,)).start()\nend_within(0.2)\n"
+
+
+def test_a_thread_that_does_not_let_go_keeps_no_process_from_its_end():
+    ended = subprocess.run([sys.executable, "-c", HOLDS_ITS_END], capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert "most recent call first" in ended.stderr, "it says where each thread stands"
