@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -179,13 +180,13 @@ class WalWatch:
             )  # fmt: skip
 
 
-def run_scheduler(settings: Settings) -> None:
+def run_scheduler(settings: Settings, config: Path) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
     database = open_database(settings)
     with locked_file(settings.data_folder / "scheduler.lock", "scheduler"):
         database.initialize()
-        daemon = create_scheduler(settings, database)
+        daemon = create_scheduler(settings, database, config)
         daemon.start()
         notify("READY=1")
         wal = WalWatch(database)

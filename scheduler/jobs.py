@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,7 +17,9 @@ from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
+from persistence.domain.instants import to_text
 from persistence.proof import chain
+from persistence.repositories.job_runs import SQLiteJobRunRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler import verification
 from scheduler.drill import restore_drill
@@ -30,9 +33,17 @@ FIRST_BACKUP_SECONDS = 20.0
 Job = Callable[..., Any]
 
 
-def checkpoint(database: DatabaseManager, _slot: int) -> Any:
+def checkpoint(database: DatabaseManager, slot: int) -> Any:
+    """Where a reader keeps some of the log back, the result has a warning, and since when at least."""
     frames, moved = housekeeping.checkpoint(database)
-    return {"wal_frames": frames, "moved": moved}
+    told = {"wal_frames": frames, "moved": moved}
+    if moved >= frames:
+        return told
+    before = next((r for r in SQLiteJobRunRepository(database).history("checkpoint", 10) if r.state == "succeeded"), None)
+    since = json.loads(before.result or "{}").get("held_since") if before is not None else None
+    since = since or to_text(slot)
+    said = f"a reader has held its snapshot since {since} at the latest, so {frames - moved} frames stay in the write-ahead log; end it: `lsof {database.path}`"
+    return {**told, "held_since": since, "warning": f"{said} names it"}
 
 
 def statistics(database: DatabaseManager, slot: int) -> Any:

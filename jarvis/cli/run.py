@@ -49,5 +49,5 @@ def worker_run(
 def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
     raise_file_limit()
-    run_scheduler(CONTEXT.settings)
+    run_scheduler(CONTEXT.settings, CONTEXT.config)
     leave()
