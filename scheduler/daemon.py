@@ -149,6 +149,8 @@ class Scheduler:
         for name, entry in self._entries.items():
             try:
                 self._report_if_hanging(name, entry)
+                if gone := self._runs.disown_future(name, self._clock()):
+                    log.warning("the clock was ahead: what ran by it counts for nothing and is done at its time", job=name, runs=gone)
                 if not {name, name.partition("@")[0]} & set(paused):
                     self._start_due(name, entry)
             except Unavailable as error:
@@ -181,10 +183,7 @@ class Scheduler:
         with self._lock:
             if name in self._running and self._running[name][0].is_alive():
                 return
-            now = self._clock()
-            if gone := self._runs.disown_future(name, now):
-                log.warning("the clock was ahead: what ran by it counts for nothing and is done at its time", job=name, runs=gone)
-            slots = self.due(name, now)
+            slots = self.due(name, self._clock())
             if not slots:
                 return
             thread = threading.Thread(target=self._run_all, args=(name, slots), name=f"job-{name}", daemon=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +137,21 @@ def test_when_that_time_comes_the_run_is_done_as_any_other(database, caught):
     assert [slot for _, slot in world.done] == [SLOT + n * DAY for n in (364, 365, 366)]
 
 
+def test_a_job_that_is_paused_when_the_clock_comes_back_misses_nothing_once_it_is_resumed(database):
+    world = World(database, every_missed=True)
+    world.tick()
+    world.now = NOON + DAY
+    world.tick()
+    world.now = NOON
+    world.runs.pause("work", world.now)
+    world.tick()
+    world.done.clear()
+    world.now = NOON + 3 * DAY
+    world.runs.resume("work")
+    world.tick()
+    assert [slot for _, slot in world.done] == [SLOT + n * DAY for n in (1, 2, 3)]
+
+
 def test_what_a_clock_that_was_ahead_did_is_no_last_success_and_no_newest_run(database):
     world = World(database, every_missed=True)
     world.tick()
@@ -174,3 +191,30 @@ def test_a_clean_up_by_a_clock_that_was_ahead_keeps_the_newest_runs_and_reports(
 def test_an_instant_that_lies_more_than_a_minute_ahead_says_nothing(stored, ahead, recent):
     assert is_ahead(stored, NOON) is ahead
     assert is_recent(stored, NOON, MINUTE) is recent
+
+
+HOUSE = Path(__file__).parents[2]
+#: A comparison of an instant that our own clock wrote with now, in Python or in SQL.
+HELD_AGAINST_NOW = re.compile(
+    r"\b(heartbeat|ticked|started|retry|finished|claimed|received|taken|recorded|paused|verified|rolled|noticed|seen|sealed)_at\b\W{0,12}(?<!-)[<>]=? ?(now|\?)"
+)
+#: What makes one safe: the rule itself, or a bound in the same condition.
+SAFE = re.compile(r"is_ahead|is_recent|MOST_AHEAD|BETWEEN|\?4 \+ \?5")
+#: Comparisons for which a stored instant that lies ahead does no harm, and why.
+HARMLESS = {
+    "finished_at < ?2 AND scheduled_for": "a run that says it ended in the future is kept longer; the newest are kept whatever they say",
+    "taken_at < ?1 AND taken_at < (": "the same of reports",
+    "received_at >= ?": "a filter that somebody typed",
+    "oldest < now": "what lies ahead is told by the finding before it",
+}
+
+
+def test_no_stored_instant_is_held_against_now_without_asking_whether_it_lies_ahead():
+    for package in ("persistence", "scheduler", "workers", "jarvis"):
+        # Among backups it is what they hold that counts, and their names have rules of their own.
+        for path in (p for p in (HOUSE / package).rglob("*.py") if p.parent.name != "copies"):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if HELD_AGAINST_NOW.search(line) and not SAFE.search(line) and not any(known in line for known in HARMLESS):
+                    pytest.fail(
+                        f"{path.relative_to(HOUSE)}:{number} believes a stored instant that may lie in the future; ask instants.is_ahead: {line.strip()}"
+                    )
