@@ -118,7 +118,8 @@ def test_a_supervisor_waits_for_a_child_that_was_stopped(daemon):
     books.close()
 
 
-def test_a_worker_ends_within_seconds_of_sigterm_while_redis_is_away(daemon, broker_server):
+@pytest.mark.parametrize("away", ["gone", "silent"])
+def test_a_worker_ends_within_seconds_of_sigterm_while_redis_is_away(daemon, broker_server, away):
     daemon.environment["JARVIS_BROKER__URL"] = broker_server.url
     daemon.start("worker", "worker", "run")
     daemon.wait_for("worker", "worker started")
@@ -127,11 +128,18 @@ def test_a_worker_ends_within_seconds_of_sigterm_while_redis_is_away(daemon, bro
     books = DatabaseManager(daemon.folder / "b.db")
     wait_until(lambda: books.execute_query("SELECT 1 FROM facts"), "the deposit is recorded")
     books.close()
-    broker_server.kill()
-    daemon.wait_for("worker", "broker not reachable")
+    if away == "gone":
+        broker_server.kill()
+        daemon.wait_for("worker", "broker not reachable")
+    else:
+        broker_server._process.send_signal(signal.SIGSTOP)
+    asked = time.monotonic()
     daemon.processes["worker"].terminate()
-    assert daemon.processes["worker"].wait(10) == 0
-    broker_server.start()
+    assert daemon.processes["worker"].wait(20) == 0
+    assert time.monotonic() - asked < 8, "the client alone would wait for ten"
+    broker_server._process.send_signal(signal.SIGCONT)
+    if away == "gone":
+        broker_server.start()
 
 
 HOLDS_ITS_END = "import threading, time\nfrom jarvis.processes import end_within\nthreading.Thread(target=time.sleep, args=(60,)).start()\nend_within(0.2)\n"
