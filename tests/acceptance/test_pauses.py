@@ -100,21 +100,23 @@ def test_processes_that_were_paused_go_on_all_together_and_each_alone(daemon):
     books.close()
 
 
+def children_of(pid: int) -> list[int]:
+    return sorted(int(n) for tasks in Path(f"/proc/{pid}/task").iterdir() for n in (tasks / "children").read_text().split())
+
+
 def test_a_supervisor_waits_for_a_child_that_was_stopped(daemon):
     daemon.start("up", "up")
     daemon.wait_for("up", "worker started")
     books = DatabaseManager(daemon.folder / "b.db")
     all_at_work(daemon, books, 1)
-    found = subprocess.run(["pgrep", "-P", str(daemon.processes["up"].pid)], capture_output=True, text=True, check=True).stdout
-    children = [int(pid) for pid in found.split()]
+    children = children_of(daemon.processes["up"].pid)
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
     daemon.wait_for("up", "process is stopped, waiting for it")
     for pid in children:
         os.kill(pid, signal.SIGCONT)
     all_at_work(daemon, books, 2)
-    again = subprocess.run(["pgrep", "-P", str(daemon.processes["up"].pid)], capture_output=True, text=True, check=True).stdout
-    assert [int(pid) for pid in again.split()] == children, "nobody was started anew"
+    assert children_of(daemon.processes["up"].pid) == children, "nobody was started anew"
     books.close()
 
 
