@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 
@@ -20,10 +24,12 @@ from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
+from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
+from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
 from workers.app import RecorderWorker, create_worker, tune_interpreter
@@ -34,7 +40,8 @@ log = structlog.get_logger("jarvis")
 LOOK_SECONDS = 0.5
 #: Time to drain before what is left goes back to its queue; systemd's TimeoutStopSec has to be longer.
 DRAIN_SECONDS = 25.0
-
+#: What is left once all is drained is the end of the interpreter: a moment, unless a thread inside some library does not let go.
+EXIT_SECONDS = 15.0
 
 #: A busy disk may hold the broker up for seconds; one that is silent for longer is started anew.
 BROKER_SILENCE_SECONDS = 15.0
@@ -46,6 +53,20 @@ WAL_WARNING_SECONDS = 60.0
 
 class Unhealthy(Unavailable):
     """The process cannot go on and should be started anew."""
+
+
+def end_within(seconds: float = EXIT_SECONDS) -> None:
+    """From here on nothing is left to be done: should the interpreter not come to its end, say where each thread stands and end without it."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+
+
+def leave() -> NoReturn:
+    """End well, at once: all is drained and closed. To take the interpreter apart costs a quarter of a second of a core, for which a
+    starved machine was seen to need half a minute."""
+    logging.shutdown()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)
 
 
 class StopSignal:
@@ -106,18 +127,22 @@ def run_broker(settings: Settings) -> None:
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
-        answered = time.monotonic()
+        silence, answers = Stillness(), 0
         while not stop.wait(LOOK_SECONDS):
             say_alive()
             if not broker.runs:
                 raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
-            if broker.alive:
-                answered = time.monotonic()
-            elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
+            answers += broker.alive
+            if silence.seconds(answers) <= BROKER_SILENCE_SECONDS:
+                continue
+            if broker.pid is None or not is_stopped(broker.pid):
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+            log.warning("the embedded broker is stopped, waiting for it; `kill -CONT` sets it going again", pid=broker.pid)
+            silence.forgive()
         notify("STOPPING=1")
         note_going(lock)
     log.info("broker stopped")
+    end_within()
 
 
 def run_worker(settings: Settings, *, take_over: bool = False) -> None:
@@ -162,6 +187,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
         worker.stop(DRAIN_SECONDS)
         ended.set()
         reporter.join(1.0)
+        end_within()
 
 
 class WalWatch:
@@ -181,7 +207,7 @@ class WalWatch:
             )  # fmt: skip
 
 
-def run_scheduler(settings: Settings) -> None:
+def run_scheduler(settings: Settings, config: Path) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
     lock = scheduler_lock(settings)
@@ -190,7 +216,7 @@ def run_scheduler(settings: Settings) -> None:
     database = open_database(settings)
     with locked_file(lock, "scheduler"):
         database.initialize()
-        daemon = create_scheduler(settings, database)
+        daemon = create_scheduler(settings, database, config)
         daemon.start()
         notify("READY=1")
         wal = WalWatch(database)
@@ -198,8 +224,8 @@ def run_scheduler(settings: Settings) -> None:
             with BooksWatch(database) as books:
                 while not stop.wait(LOOK_SECONDS):
                     books.look()
-                    if not daemon.alive:
-                        raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
+                    if (still := daemon.look()) > daemon.patience_seconds:
+                        raise Unhealthy(f"the scheduler has not ticked for {still:.0f} s; exiting so that a fresh process takes over")
                     say_alive()
                     wal.look()
         finally:
@@ -207,6 +233,7 @@ def run_scheduler(settings: Settings) -> None:
             note_going(lock)
             daemon.stop(DRAIN_SECONDS)
             database.close()
+            end_within()
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:

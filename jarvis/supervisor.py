@@ -32,9 +32,11 @@ from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
 from jarvis.settings import Settings
+from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from persistence.books.book import book_id
 from persistence.domain.errors import Unavailable
+from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
 from workers.address import without_password
@@ -49,8 +51,6 @@ WELL_AFTER_SECONDS = 60.0
 REFUSED = 4
 #: A process that has said nothing for this long hangs: it says something twice a second.
 SILENT_SECONDS = 60.0
-#: A supervisor that did not look for this long was stopped itself, and its children with it.
-BLIND_SECONDS = 5.0
 
 #: A broker that came up after so many tries would have come up sooner.
 BROKER_STARTS = 4
@@ -74,7 +74,7 @@ class Child:
         self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
-        self._looked = time.monotonic()
+        self._silence = Stillness()
 
     def start(self) -> None:
         reading, writing = os.pipe()
@@ -112,16 +112,16 @@ class Child:
         log.warning("process ended, starting it again", process=self.name, exit_code=code, after_seconds=round(lived, 1), in_seconds=self._pause)
 
     def _end_if_hanging(self, process: subprocess.Popen[bytes]) -> None:
-        now, looked = time.monotonic(), self._looked
-        self._looked = now
-        if self._heard is None:
+        silent = self._silence.seconds(self._heard)
+        if self._heard is None or silent <= SILENT_SECONDS:
             return
-        if now - looked > BLIND_SECONDS:
-            self._heard = now
-        elif now - self._heard > SILENT_SECONDS:
-            log.error("process hangs, killing it; what it held comes again", process=self.name, silent_seconds=round(now - self._heard))
-            process.kill()
-            self._heard = None
+        if is_stopped(process.pid):
+            log.warning("process is stopped, waiting for it; `kill -CONT` sets it going again", process=self.name, pid=process.pid)
+            self._silence.forgive()
+            return
+        log.error("process hangs, killing it; what it held comes again", process=self.name, silent_seconds=round(silent))
+        process.kill()
+        self._heard = None
 
     @property
     def pid(self) -> int | None:

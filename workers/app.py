@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ log = structlog.get_logger("worker")
 
 #: The writer of a busy worker moves every few milliseconds; one that has not for this long while work waits hangs.
 HANGS_AFTER_SECONDS = 60.0
+#: A stop waits no longer for a broker that is gone or does not say a word.
+SILENT_BROKER_SECONDS = 2.0
 
 
 def tune_interpreter() -> None:
@@ -142,13 +145,18 @@ class RecorderWorker:
         returned = self.broker.returned
         self.broker.stop_fetching()
         self.strays.stop()
+        # A broker that is away gets a moment instead of all that is left: what is not acknowledged is delivered again.
+        for_broker = deadline
+        if not self._broker_answers():
+            self.broker.seen(False, redis.TimeoutError("no answer within a moment"), of="stop")
+            for_broker = min(deadline, time.monotonic() + SILENT_BROKER_SECONDS)
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
         # Dramatiq spends this budget twice, on its workers and on its consumers.
-        self._worker.stop(timeout=int(_rest(deadline, share=0.2) * 1000))
+        self._worker.stop(timeout=int(_rest(for_broker, share=0.2) * 1000))
         self.writer.stop(_rest(deadline, share=0.6))
-        settled = self.broker.wait_until_settled(_rest(deadline, share=0.5))
-        self.broker.close(_rest(deadline))
+        settled = self.broker.wait_until_settled(_rest(for_broker, share=0.5))
+        self.broker.close(_rest(for_broker))
         self.database.close()
         self._held.close()
         counts = self.writer.counts
@@ -157,6 +165,20 @@ class RecorderWorker:
             commits=counts.commits, returned=self.broker.returned - returned,
             everything_acknowledged=settled and self.broker.returned == returned and self.broker.reachable,
         )  # fmt: skip
+
+    def _broker_answers(self) -> bool:
+        """Whether it says anything within a moment, be it that we may not ask. On a thread of its own: the client waits for longer."""
+        asked, heard = threading.Event(), threading.Event()
+
+        def ask() -> None:
+            with suppress(redis.ConnectionError, redis.TimeoutError):
+                with suppress(redis.ResponseError):
+                    self.broker.client.ping()
+                heard.set()
+            asked.set()
+
+        threading.Thread(target=ask, name="ask-broker", daemon=True).start()
+        return asked.wait(SILENT_BROKER_SECONDS) and heard.is_set()
 
     def status(self, *, ask_broker: bool = True) -> WorkerStatus:
         backlog: int | None = None

@@ -12,7 +12,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.embedded_broker import EmbeddedBroker
 from jarvis.errors import SettingsError
 from jarvis.limits import raise_file_limit
-from jarvis.processes import run_broker
+from jarvis.processes import leave, run_broker
 from jarvis.streams import heed_no_reader
 from persistence.domain.errors import Damaged
 
@@ -29,6 +29,7 @@ def broker_run() -> None:
     heed_no_reader()
     raise_file_limit()
     run_broker(CONTEXT.settings)
+    leave()
 
 
 @group.command("repair")

@@ -57,15 +57,15 @@ def db_init(
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
     database = CONTEXT.database(looking=True)
-    report = asdict(statistics(database))
-    now, runs = instants.now(), SQLiteJobRunRepository(database)
-    taken = None
+    report, now = asdict(statistics(database)), instants.now()
+    runs, taken = SQLiteJobRunRepository(database), None
     with suppress(Unavailable), database.get_connection() as connection:
         taken = last_taken(CONTEXT.settings.database.backup.path, book_id(connection), now)
     for name, instant in (
-        ("last_backup", taken), ("last_verification", runs.last_success("verification")), ("last_proved_restore", runs.last_success("restore_drill")),
+        ("last_backup", taken), ("last_verification", runs.last_success("verification", now)),
+        ("last_proved_restore", runs.last_success("restore_drill", now)),
     ):  # fmt: skip
-        report[f"{name}_age_seconds"] = None if instant is None else (now - instant) // 1_000_000
+        report[f"{name}_age_seconds"] = None if instant is None else max(0, now - instant) // 1_000_000
     if as_json:
         print_json(report)
         return

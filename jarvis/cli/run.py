@@ -9,7 +9,7 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import TakeOver
 from jarvis.limits import raise_file_limit
-from jarvis.processes import run_scheduler, run_worker
+from jarvis.processes import leave, run_scheduler, run_worker
 from jarvis.streams import heed_no_reader
 from jarvis.supervisor import WorkerPool
 
@@ -39,10 +39,12 @@ def worker_run(
         WorkerPool(settings, CONTEXT.named_config, take_over=take_over).run()
     else:
         run_worker(settings, take_over=take_over)
+    leave()
 
 
 def scheduler_run() -> None:
     """Run the scheduler in the foreground."""
     heed_no_reader()
     raise_file_limit()
-    run_scheduler(CONTEXT.settings)
+    run_scheduler(CONTEXT.settings, CONTEXT.config)
+    leave()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date as Date
 
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import start_of_day
+from persistence.domain.instants import MOST_AHEAD, start_of_day
 from persistence.domain.rollup import FIGURE_COLUMNS, DirtyMark, Figures, NewFact, Progress, Revision
 from persistence.engine.contract import Database
 from persistence.repositories.rollups import Changes, SQLiteRollupRepository
@@ -120,11 +120,13 @@ class _Pass:
         beginning = day_of(mark.opened_at, zone)
         valuation = self._valuation()
         whole = known is None or self._rebuild or known.options_digest != self._options.digest or known.valuation != valuation
+        # A clock that was ahead may have left days that are not over: they go, and come again once they are.
+        over = max(self._until, last_closed_day(self._now + MOST_AHEAD, zone))
+        ahead = known is not None and known.rolled_to > over
         if known is not None:
-            # A clock that was ahead may have left days that are not over; reading everything anew drops them.
-            over = min(known.rolled_to, last_closed_day(self._now, zone)) if whole else known.rolled_to
-            self._until = max(self._until, over)
-        if beginning > self._until:
+            known = _cut_back(known, over) if ahead else known
+            self._until = max(self._until, known.rolled_to)
+        if beginning > self._until and not ahead:
             return None
         if whole:
             self._books.floor = beginning
@@ -134,7 +136,8 @@ class _Pass:
         anew = first is not None
         if first is None:
             assert known is not None
-            if not late and known.rolled_to == self._until and mark.dirty_since is None and self._rates_since is None:
+            cause = "the clock was ahead" if ahead else cause
+            if not ahead and not late and known.rolled_to == self._until and mark.dirty_since is None and self._rates_since is None:
                 return None
             first = known.rolled_to + ONE_DAY
         last = self._end_of_pass(first)
@@ -147,8 +150,8 @@ class _Pass:
             Progress(self._options.digest, valuation, rolled_to, stale_from, seen, estimates, None, (self.generation or 0) + 1),
             self._now, mark
         )  # fmt: skip
-        if whole and known is not None:
-            self.changes.only_days = beginning, self._until
+        if known is not None and (whole or ahead):
+            self.changes.only_days = beginning if whole else Date.min, self._until
         replay = Replay(self._books, self._options, self.changes, self._progress)
         if not anew and late:
             assert known is not None
@@ -157,7 +160,7 @@ class _Pass:
             replay.everything(first, last, stored_beyond=anew and known is not None)
         self._build_rows(replay, [] if anew else late, first, last, valuation, known, anew=anew)
         self._compare_figures(late, cause)
-        if known is not None and not anew and self._is_idle(mark):
+        if known is not None and not anew and not ahead and self._is_idle(mark):
             return None
         return self
 
@@ -267,6 +270,12 @@ class _Pass:
         return mark.dirty_since is None and mark.recheck_since is None and self._rates_since is None and not (
             c.figures or c.rows or c.removed_rows or c.positions or c.closes or c.rates or c.withheld or c.trades
         )  # fmt: skip
+
+
+def _cut_back(known: Progress, over: Date) -> Progress:
+    """The progress as it would be had the rollup ended with the day `over`."""
+    stale, withheld = (None if day is None or day > over else day for day in (known.stale_from, known.withheld_from))
+    return known._replace(rolled_to=over, stale_from=stale, withheld_from=withheld)
 
 
 def _named(figures: Figures | None) -> dict[str, object] | None:

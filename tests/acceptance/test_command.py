@@ -122,7 +122,7 @@ def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "run", "pause", "resume"}),
+        ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "show", "run", "pause", "resume"}),
         ("accounts ", {"delete"}), ("orders --s", {"--status", "--symbol"}),
     ],
 )  # fmt: skip

@@ -223,6 +223,9 @@ def test_statistics_and_clean_up_never_touch_facts(database, ledger):
     report = housekeeping.record_statistics(database, 1)
     assert (report.rows["facts"], report.first_fact_at) == (1, "2026-01-01T00:00:00.000000Z")
     day = 86_400_000_000
+    assert housekeeping.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 0}, "the newest stay, however old they look"
+    for n in range(housekeeping.KEPT_ALWAYS):
+        housekeeping.record_statistics(database, 2 + n)
     assert housekeeping.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 1}
     assert housekeeping.statistics(database).rows["facts"] == 1
     housekeeping.checkpoint(database)

@@ -367,7 +367,8 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_held ON quarantine (received_at) WHERE state = 'held';
 
 -- Which run of which job is asked for, due, taken, done: a (job, instant) is claimed once. A run that was asked for, by hand or by a
--- message, has a `request_id`, which keeps it from being filed twice.
+-- message, has a `request_id`, which keeps it from being filed twice. `ahead`: its instant was seen to lie in the future, so a clock
+-- that was ahead wrote it, and it says nothing of when the job ran.
 CREATE TABLE job_runs (
     job           TEXT    NOT NULL,
     scheduled_for INTEGER NOT NULL,
@@ -382,6 +383,7 @@ CREATE TABLE job_runs (
     result        TEXT,
     request_id    TEXT    UNIQUE,
     arguments     TEXT,
+    ahead         INTEGER NOT NULL DEFAULT 0 CHECK (ahead IN (0, 1)),
     PRIMARY KEY (job, scheduled_for)
 ) STRICT, WITHOUT ROWID;
 
@@ -390,10 +392,11 @@ CREATE TABLE job_pauses (
     paused_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Who ticks: a scheduler that has not for minutes is gone.
+-- Who ticks, and since when: a scheduler that has not for minutes is gone.
 CREATE TABLE schedulers (
-    owner     TEXT    PRIMARY KEY,
-    ticked_at INTEGER NOT NULL
+    owner      TEXT    PRIMARY KEY,
+    started_at INTEGER NOT NULL,
+    ticked_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What the statistics job saw, for trends.
