@@ -1,11 +1,11 @@
 """The front door: the command people type. The only place that reads `config/`.
 
-settings.py         config files and environment, checked as a whole
+settings.py         config files and environment, checked as a whole; settings_sources.py where each value stood
 logging.py          one form for every log line
 opening.py          the books, broker.py the broker, scheduling.py the scheduler that the settings mean
 embedded_broker.py  the Valkey server that comes along when no Redis is named
 processes.py        `jarvis broker|worker|scheduler run`: signals, health, drain
-supervisor.py       `jarvis up`: broker, worker and scheduler as one
+supervisor.py       `jarvis up`: broker, worker and scheduler as one; stopped.py: who hangs, and who was stopped
 restoring.py        coming back from a backup while nobody else holds the books
 demo.py             a simulated engine
 cli/                one file per verb that people type

@@ -6,21 +6,26 @@ import os
 from pathlib import Path
 
 from jarvis.embedded_broker import running_broker
-from jarvis.errors import SettingsError
+from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.settings import Settings, load_settings
 from persistence.domain.errors import Unavailable
+from workers.address import read_address
 
 
 def broker_url(settings: Settings) -> str:
-    """The configured broker, else the embedded one that runs over the data folder. Raises `Unavailable` with the remedy."""
+    """The configured broker, else the embedded one that runs over the data folder. Raises `Unavailable` with the remedy, or
+    `SettingsError` where a file that the URL names cannot be read."""
     if settings.broker.url is not None:
-        return settings.broker.url.get_secret_value()
-    url = running_broker(settings.data_folder)
-    if url is None and (settings.data_folder / "broker.json").exists():
+        url = settings.broker.url.get_secret_value()
+        if (problem := read_address(url).unreadable_file()) is not None:
+            raise SettingsError([f"broker.url: {problem}"])
+        return url
+    running = running_broker(settings.data_folder)
+    if running is None and (settings.data_folder / "broker.json").exists():
         raise Unavailable(f"the embedded broker over {settings.data_folder} does not answer; if `jarvis up` has just restarted it, try again in a moment")
-    if url is None:
+    if running is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
-    return url
+    return running
 
 
 def broker_for_senders() -> tuple[str, str]:
@@ -29,7 +34,10 @@ def broker_for_senders() -> tuple[str, str]:
     The settings are those of the command: of the folder JARVIS_CONFIG, else ./config, and of the environment. Raises `Unavailable`.
     """
     try:
-        settings = load_settings(Path(os.environ.get("JARVIS_CONFIG") or "config"))
+        named = os.environ.get("JARVIS_CONFIG")
+        if named == "":
+            raise SettingsError([EMPTY_CONFIG])
+        settings = load_settings(Path("config") if named is None else Path(named), named=named is not None)
+        return broker_url(settings), settings.broker.namespace
     except SettingsError as error:
         raise Unavailable(f"the settings cannot be used: {'; '.join(error.problems)}") from None
-    return broker_url(settings), settings.broker.namespace

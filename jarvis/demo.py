@@ -30,6 +30,7 @@ from persistence.domain.instants import to_instant, to_text
 from persistence.domain.money import canonical
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
+from workers.address import without_password
 from workers.publisher import Publisher
 
 ACCOUNT = "demo"
@@ -153,7 +154,12 @@ def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep
         end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         records = list(month_of_trading(fills, seed, end))
         before = _recorded(database)
-        console.print(f"publishing {len(records):,} records of a month of paper trading (seed {seed}) to {url}", soft_wrap=True, highlight=False)
+        console.print(
+            f"publishing {len(records):,} records of a month of paper trading (seed {seed}) to {without_password(url)}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
         started = time.perf_counter()
         Publisher(url, namespace=settings.broker.namespace).publish_many(records)
         published = time.perf_counter() - started
@@ -249,8 +255,10 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
         if keep and folder.exists() and any(folder.iterdir()):
             raise SettingsError([f"{keep} is not empty; the demo never writes into existing books: name a new folder"])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JARVIS_")}
-        environment |= {"JARVIS_DATABASE__PATH": str(folder / "jarvis.db"), "JARVIS_DATABASE__BACKUP__ENABLED": "false", "JARVIS_LOGGING__LEVEL": "warning"}
+        environment |= {"JARVIS_DATABASE__PATH": str(folder / "jarvis.db"), "JARVIS_DATABASE__BACKUP__ENABLED": "false"}
+        environment |= {"JARVIS_DATABASE__BACKUP__PATH": str(folder / "backups"), "JARVIS_LOGGING__LEVEL": "warning"}
         empty = Path(scratch) / "no-config"
+        empty.mkdir()
         with open(Path(scratch) / "daemon.log", "wb") as log:
             daemon = subprocess.Popen([sys.executable, "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
         try:

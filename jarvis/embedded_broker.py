@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,21 +24,34 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from persistence.domain.errors import Unavailable
-from persistence.files import locked_file
+from persistence.domain.errors import BooksError, Damaged, HeldElsewhere, Unavailable
+from persistence.files import locked_file, make_last_folder, try_lock
+from persistence.holders import Process, holder_of, holders_of, note_holder
+from workers.address import socket_of, unix_url
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
 START_SECONDS = 10.0
+END_SECONDS = 10.0
+LAUNCHER_LOCK = "broker.lock"
+#: What Valkey and Redis say of a file that they cannot load, and how much of a log is looked through for it.
+UNREADABLE_FILE = re.compile(
+    r"(?:Bad file format|Unexpected end of file|Unrecoverable error) reading the append only file [^:\n]*|Internal error in RDB reading|AOF MANIFEST FILE ERROR"
+)
+LOG_BYTES = 1 << 16
 
 
 class EmbeddedBroker:
     """A Valkey server over one data folder. Start it twice and the second attaches to the first."""
 
     def __init__(self, data_folder: Path) -> None:
-        self.folder = data_folder.absolute() / "broker"
-        self.announcement = data_folder.absolute() / "broker.json"
-        self.pid: int | None = None
+        self.data_folder = data_folder.absolute()
+        self.folder = self.data_folder / "broker"
+        self.announcement = self.data_folder / "broker.json"
+        #: Held by the server itself, by a descriptor that it inherits: locked for exactly as long as one runs over the folder.
+        self.lock = self.folder / "server.lock"
+        #: Ours where we started it, else one that is proved to be of this folder.
+        self._server: subprocess.Popen[bytes] | Process | None = None
 
     @property
     def socket(self) -> Path:
@@ -49,23 +63,45 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return unix_url(self.socket)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "valkey.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server is not None else None
 
     @contextmanager
     def running(self) -> Iterator[str]:
-        """The URL of the server for the length of a block; stopped afterwards. Raises `Unavailable` where another process runs it."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked_file(self.folder / "broker.lock", "the embedded broker's launcher"):
+        """The URL of the server for the length of a block; stopped afterwards. Raises `Unavailable` where another process runs it,
+        `Damaged` where its file cannot be read."""
+        with self.held():
             self._start()
             try:
                 yield self.url
             finally:
                 self.stop()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other launcher away for the length of a block. Raises `HeldElsewhere` where there is one."""
+        for folder in (self.data_folder, self.folder):
+            make_last_folder(folder)
+        with locked_file(self.folder / LAUNCHER_LOCK, "the embedded broker's launcher"):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep launchers and servers away from the files for the length of a block. Raises `HeldElsewhere` where there is one."""
+        with self.held(), locked_file(self.lock, "a repair of the embedded broker's file"):
+            yield
+
     @property
     def runs(self) -> bool:
         """Whether its process is there at all, however silent."""
-        return self.pid is not None and _process_lives(self.pid)
+        return self._server is not None and _is_there(self._server)
 
     @property
     def alive(self) -> bool:
@@ -74,39 +110,59 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """SIGTERM, so that it saves what it holds, then wait for its end; what does not end is killed (its file is in order:
         every message was written before it was answered)."""
-        if self.pid is None:
+        if self._server is None:
             return
-        _end(self.pid)
+        _end(self._server)
         with suppress(FileNotFoundError):
             self.announcement.unlink()
-        self.pid = None
+        self._server = None
 
     def _start(self) -> None:
-        if _probe(self.socket) == "ready":
-            # Its starter was killed; it is ours by its folder, so go on with it.
-            with _client(self.socket) as client:
-                self.pid = int(client.info("server")["process_id"])
+        # One that was started and is not ready yet may just be loading; it is given as long as one of our own.
+        deadline = time.monotonic() + START_SECONDS
+        ended: set[Process] = set()
+        while (descriptor := self._lock_for_a_server()) is None:
+            holder = holder_of(self.lock)
+            if holder.process is None:
+                # It may have ended between the two looks.
+                if time.monotonic() > deadline - START_SECONDS / 2:
+                    raise HeldElsewhere(f"the embedded broker over {self.folder} is run by {holder}, which cannot be asked from here; stop it there")
+            elif (state := _probe(self.socket)) == "ready":
+                # Its starter was killed; it is ours by its folder, so go on with it.
+                self._server = holder.process
+                break
+            elif state == "loading":
+                deadline = time.monotonic() + START_SECONDS
+            else:
+                if holder.process in ended:
+                    raise HeldElsewhere(f"the embedded broker over {self.folder} is run by {holder}, which neither answers nor ends; see {self.log}")
+                # Two servers over one file would ruin it: a silent one has to go before another comes.
+                for process in holders_of(self.lock) or [holder.process]:
+                    _end(process)
+                    ended.add(process)
+            time.sleep(0.02)
         else:
-            # Two servers over one file would ruin it: a silent one has to go before another comes.
-            silent = self._announced_server()
-            if silent is not None:
-                _end(silent)
-            self.pid = self._launch().pid
-        _write_private(self.announcement, json.dumps({"url": self.url, "pid": self.pid}))
+            try:
+                self._server = self._launch(descriptor)
+            finally:
+                os.close(descriptor)
+        _write_private(self.announcement, json.dumps({"url": self.url}))
 
-    def _announced_server(self) -> int | None:
-        """The process that was announced here, if it still lives and is a server of this socket."""
-        try:
-            pid = int(json.loads(self.announcement.read_text("utf-8"))["pid"])
-            title = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout  # noqa: S607
-        except (OSError, ValueError, KeyError):
-            return None
-        return pid if self.socket.name in title and "server" in title else None
+    def _lock_for_a_server(self) -> int | None:
+        """The descriptor that the server is to inherit; None where one runs."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        if try_lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self, lock: int) -> subprocess.Popen[bytes]:
+        if _probe(self.socket) != "silent":
+            raise HeldElsewhere(f"a server that we did not start answers on {self.socket}; stop it first: two over one file would ruin it")
         with suppress(FileNotFoundError):
             self.socket.unlink()
-        with open(self.folder / "valkey.log", "ab") as log:
+        with open(self.log, "ab", opener=_private) as log:
+            said_before = log.tell()
             server = subprocess.Popen(
                 [
                     server_binary(), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--dir", str(self.folder),
@@ -115,18 +171,31 @@ class EmbeddedBroker:
                     # Never drop a message to make room; say that there is none.
                     "--maxmemory-policy", "noeviction", "--daemonize", "no",
                 ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_private_files,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_private_files, pass_fds=(lock,),
             )  # fmt: skip
+        note_holder(lock, "the embedded broker's server", pid=server.pid)
         deadline = time.monotonic() + START_SECONDS
         while (state := _probe(self.socket)) != "ready":
             # A large backlog takes its time to load; only silence is a failure.
             if state == "loading":
                 deadline = time.monotonic() + START_SECONDS
             if server.poll() is not None or time.monotonic() > deadline:
-                _end(server.pid)
-                raise Unavailable(f"the embedded broker did not start; its log is {self.folder / 'valkey.log'}. A Redis of yours can be named in broker.url")
+                _end(server)
+                raise self._why_not(said_before)
             time.sleep(0.01)
         return server
+
+    def _why_not(self, said_before: int) -> BooksError:
+        """What the server said on its way out, as an error with a remedy."""
+        with open(self.log, "rb") as log:
+            log.seek(said_before)
+            said = log.read(LOG_BYTES).decode(errors="replace")
+        if broken := UNREADABLE_FILE.search(said):
+            return Damaged(
+                f"the embedded broker cannot read its file in {self.folder}: {broken[0]} ({self.log}). The accepted messages are in there: do not remove it;"
+                " `jarvis broker repair` keeps the original aside and cuts what cannot be read"
+            )
+        return Unavailable(f"the embedded broker did not start; its log is {self.log}. A Redis of yours can be named in broker.url")
 
 
 def running_broker(data_folder: Path) -> str | None:
@@ -135,7 +204,12 @@ def running_broker(data_folder: Path) -> str | None:
         url = str(json.loads((data_folder / "broker.json").read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _probe(Path(url.removeprefix("unix://"))) == "ready" else None
+    return url if _probe(socket_of(url)) == "ready" else None
+
+
+def loads(data_folder: Path) -> bool:
+    """Whether a server is there and reads its file: with a large backlog that takes its time."""
+    return _probe(EmbeddedBroker(data_folder).socket) == "loading"
 
 
 def server_binary() -> str:
@@ -156,6 +230,10 @@ def _private_files() -> None:
     os.umask(0o077)
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _client(socket: Path) -> redis.Redis:
     # One try of two seconds: the client's own retries would make it half a minute.
     return redis.Redis(unix_socket_path=str(socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
@@ -174,13 +252,15 @@ def _probe(socket: Path) -> Literal["ready", "loading", "silent"]:
         return "silent"
 
 
-def _end(pid: int) -> None:
-    """SIGTERM, and after a while SIGKILL; returns once the process is gone."""
-    for signal_number, patience in ((signal.SIGTERM, START_SECONDS), (signal.SIGKILL, START_SECONDS)):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal_number)
-        deadline = time.monotonic() + patience
-        while _process_lives(pid):
+def _end(server: subprocess.Popen[bytes] | Process) -> None:
+    """SIGTERM, and after a while SIGKILL; returns once the process is gone, or does not go at all."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        if isinstance(server, Process):
+            server.signal(signal_number)
+        else:
+            server.send_signal(signal_number)
+        deadline = time.monotonic() + END_SECONDS
+        while _is_there(server):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.01)
@@ -188,15 +268,8 @@ def _end(pid: int) -> None:
             return
 
 
-def _process_lives(pid: int) -> bool:
-    with suppress(ChildProcessError):
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _is_there(server: subprocess.Popen[bytes] | Process) -> bool:
+    return server.alive if isinstance(server, Process) else server.poll() is None
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-#: The password of any URL that finds its way into a line, whatever the library that wrote it.
-_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:]*:)[^\s/@]+@")
+from persistence.domain.showing import hide_passwords
 
 
 def configure_logging(level: str = "info", form: str = "auto") -> None:
@@ -27,12 +25,13 @@ def configure_logging(level: str = "info", form: str = "auto") -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     rendering: list[Any] = (
-        [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        # A plain trace: the other kind prints local variables, a password among them.
+        [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering]
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering, _hide_in_line]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -51,7 +50,13 @@ def configure_logging(level: str = "info", form: str = "auto") -> None:
 
 
 def hide_secrets(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No URL of a line shows a password, whatever library wrote it."""
     for key, value in event.items():
-        if isinstance(value, str) and "://" in value:
-            event[key] = _PASSWORD.sub(r"\1***@", value)
+        if isinstance(value, str):
+            event[key] = hide_passwords(value)
     return event
+
+
+def _hide_in_line(_logger: object, _name: str, line: Any) -> str:
+    """What stood in lists and mappings, and in the trace of an error, is text by now."""
+    return hide_passwords(line)

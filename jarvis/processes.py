@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 
 from jarvis.broker import broker_url
-from jarvis.embedded_broker import EmbeddedBroker
+from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
 from jarvis.opening import open_database
+from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
-from jarvis.systemd import notify
+from jarvis.stopped import is_stopped
+from jarvis.systemd import StatusLine, notify
+from jarvis.watching import BooksWatch
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Unavailable
+from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
+from persistence.holders import note_going
 from workers.app import RecorderWorker, create_worker, tune_interpreter
 
 log = structlog.get_logger("jarvis")
@@ -30,7 +40,8 @@ log = structlog.get_logger("jarvis")
 LOOK_SECONDS = 0.5
 #: Time to drain before what is left goes back to its queue; systemd's TimeoutStopSec has to be longer.
 DRAIN_SECONDS = 25.0
-
+#: What is left once all is drained is the end of the interpreter: a moment, unless a thread inside some library does not let go.
+EXIT_SECONDS = 15.0
 
 #: A busy disk may hold the broker up for seconds; one that is silent for longer is started anew.
 BROKER_SILENCE_SECONDS = 15.0
@@ -42,6 +53,20 @@ WAL_WARNING_SECONDS = 60.0
 
 class Unhealthy(Unavailable):
     """The process cannot go on and should be started anew."""
+
+
+def end_within(seconds: float = EXIT_SECONDS) -> None:
+    """From here on nothing is left to be done: should the interpreter not come to its end, say where each thread stands and end without it."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+
+
+def leave() -> NoReturn:
+    """End well, at once: all is drained and closed. To take the interpreter apart costs a quarter of a second of a core, for which a
+    starved machine was seen to need half a minute."""
+    logging.shutdown()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)
 
 
 class StopSignal:
@@ -68,6 +93,15 @@ class StopSignal:
         self._asked.set()
 
 
+def worker_lock(settings: Settings, name: str) -> Path:
+    """The lock of the worker of this name."""
+    return settings.data_folder / f"worker-{name}.lock"
+
+
+def scheduler_lock(settings: Settings) -> Path:
+    return settings.data_folder / "scheduler.lock"
+
+
 def say_alive() -> None:
     """Tell whoever watches, systemd or our own supervisor, that the main loop goes round."""
     notify("WATCHDOG=1")
@@ -87,25 +121,36 @@ def run_broker(settings: Settings) -> None:
             say_alive()
         return
     broker = EmbeddedBroker(settings.data_folder)
+    lock = broker.folder / LAUNCHER_LOCK
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     with broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
-        answered = time.monotonic()
+        silence, answers = Stillness(), 0
         while not stop.wait(LOOK_SECONDS):
             say_alive()
             if not broker.runs:
                 raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
-            if broker.alive:
-                answered = time.monotonic()
-            elif time.monotonic() - answered > BROKER_SILENCE_SECONDS:
+            answers += broker.alive
+            if silence.seconds(answers) <= BROKER_SILENCE_SECONDS:
+                continue
+            if broker.pid is None or not is_stopped(broker.pid):
                 raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+            log.warning("the embedded broker is stopped, waiting for it; `kill -CONT` sets it going again", pid=broker.pid)
+            silence.forgive()
         notify("STOPPING=1")
+        note_going(lock)
     log.info("broker stopped")
+    end_within()
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, *, take_over: bool = False) -> None:
     """One worker until it is told to stop. Raises `Unhealthy` where it should be started anew."""
     stop = StopSignal()
+    lock = worker_lock(settings, settings.worker.name)
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     url = _wait_for_broker(settings, stop)
     if url is None:
         return
@@ -115,25 +160,34 @@ def run_worker(settings: Settings) -> None:
         threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
+        second_folder=settings.database.backup.second.path, take_over=take_over,
     )  # fmt: skip
     tune_interpreter()
     worker.start()
     ended = threading.Event()
     reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)
     reporter.start()
-    notify("READY=1")
+    # Ready means that the books are open; whether the broker is reached is said beside it, and may change at any time.
+    line = StatusLine()
+    line.tell(worker.broker.reachability.says(), "READY=1")
     wal = WalWatch(worker.database)
     try:
-        while not stop.wait(LOOK_SECONDS):
-            if (problem := worker.problem()) is not None:
-                raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
-            say_alive()
-            wal.look()
+        with BooksWatch(worker.database) as books:
+            while not stop.wait(LOOK_SECONDS):
+                books.look()
+                worker.refuse_to_go_on()
+                if (problem := worker.problem()) is not None:
+                    raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
+                say_alive()
+                line.tell(worker.broker.reachability.says())
+                wal.look()
     finally:
-        notify("STOPPING=1")
+        line.tell("draining", "STOPPING=1")
+        note_going(lock)
         worker.stop(DRAIN_SECONDS)
         ended.set()
         reporter.join(1.0)
+        end_within()
 
 
 class WalWatch:
@@ -153,35 +207,44 @@ class WalWatch:
             )  # fmt: skip
 
 
-def run_scheduler(settings: Settings) -> None:
+def run_scheduler(settings: Settings, config: Path) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
     stop = StopSignal()
+    lock = scheduler_lock(settings)
+    if not wait_for_predecessor([lock], stop.wait):
+        return
     database = open_database(settings)
-    with locked_file(settings.data_folder / "scheduler.lock", "scheduler"):
+    with locked_file(lock, "scheduler"):
         database.initialize()
-        daemon = create_scheduler(settings, database)
+        daemon = create_scheduler(settings, database, config)
         daemon.start()
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            while not stop.wait(LOOK_SECONDS):
-                if not daemon.alive:
-                    raise Unhealthy("the scheduler no longer ticks; exiting so that a fresh process takes over")
-                say_alive()
-                wal.look()
+            with BooksWatch(database) as books:
+                while not stop.wait(LOOK_SECONDS):
+                    books.look()
+                    if (still := daemon.look()) > daemon.patience_seconds:
+                        raise Unhealthy(f"the scheduler has not ticked for {still:.0f} s; exiting so that a fresh process takes over")
+                    say_alive()
+                    wal.look()
         finally:
             notify("STOPPING=1")
+            note_going(lock)
             daemon.stop(DRAIN_SECONDS)
             database.close()
+            end_within()
 
 
 def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
     """Under a Procfile all lines start at once, so the embedded broker may need a moment."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + BROKER_SILENCE_SECONDS
     while True:
         try:
             return broker_url(settings)
         except Unavailable:
+            if loads(settings.data_folder):
+                deadline = time.monotonic() + BROKER_SILENCE_SECONDS
             if time.monotonic() > deadline:
                 raise
             if stop.wait(0.1):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from jarvis.settings import Settings
 from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
+from persistence.domain import instants
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 from scheduler.timetable import timetable
 
 
-def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler:
+def create_scheduler(settings: Settings, database: DatabaseManager, config: Path | None = None) -> Scheduler:
+    """`config`: the folder of the settings. Where they were changed meanwhile, a job that fails says so."""
     backup = settings.database.backup
     jobs = dict(JOBS)
     jobs["backup"] = back_up(
@@ -27,7 +31,22 @@ def create_scheduler(settings: Settings, database: DatabaseManager) -> Scheduler
     entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
     if not (backup.enabled and backup.daily_backup):
         entries |= {name: replace(entries[name], enabled=False) for name in ("backup", "restore_drill")}
-    return Scheduler(database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs)
+    started = instants.now()
+    return Scheduler(
+        database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs,
+        hint=lambda: None if config is None else changed_since(config, started),
+    )  # fmt: skip
+
+
+def changed_since(config: Path, started: int) -> str | None:
+    """What to say where files of the settings were changed after a scheduler read them; None where none was."""
+    changed: list[str] = []
+    with suppress(OSError):
+        written = {f.name: f.stat().st_mtime_ns // 1_000 for f in config.glob("*.yaml")}
+        changed = sorted(name for name, at in written.items() if at > started and not instants.is_ahead(at, instants.now()))
+    if not changed:
+        return None
+    return f"{', '.join(changed)} changed after the scheduler started; it reads settings at its start, so restart it to have them count"
 
 
 def elsewhere(settings: Settings) -> SecondPlace | None:

@@ -6,41 +6,45 @@ variable overrides its key: `JARVIS_DATABASE__PATH`, `JARVIS_WORKER__BATCH__LING
 
 from __future__ import annotations
 
-import difflib
 import os
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from jarvis.errors import SettingsError
+from jarvis.settings_sources import FILES, Places, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from persistence.copies.command import refuse_command
 from persistence.domain.conventions import USD_LIKE, Conventions
 from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
-
-FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
-ENVIRONMENT_PREFIX = "JARVIS_"
-#: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
-CREDENTIAL = "broker-url"
-#: Names of our environment that are no settings.
-_OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
+from workers.address import WORKERS_CONNECTIONS, read_address
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _as_path(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if (rule := path_rule(value)) is not None:
+        raise ValueError(rule)
+    return os.path.expanduser(value)
+
+
+#: A path as settings name it: `~` is expanded, what no path can be is refused.
+Where = Annotated[Path, BeforeValidator(_as_path)]
+
+
 class SecondSettings(_Section):
     """A second place for backups; `persistence/copies/second_place.py` says what each key means."""
 
-    path: Path | None = None
+    path: Where | None = None
     recipient: str | None = None
     retention_days: int = Field(30, ge=1)
     command: str | None = None
@@ -52,10 +56,17 @@ class SecondSettings(_Section):
             raise ValueError("must be an age public key, age1…; never the secret one")
         return text
 
+    @field_validator("command")
+    @classmethod
+    def _names_the_copy(cls, text: str | None) -> str | None:
+        if text:
+            refuse_command(text)
+        return text or None
+
 
 class BackupSettings(_Section):
     enabled: bool = True
-    path: Path = Path("data/backups/")
+    path: Where = Path("data/backups/")
     daily_backup: bool = True
     retention_days: int = Field(30, ge=1)
     #: Beyond the retention, the first of each of so many weeks and months.
@@ -73,25 +84,26 @@ class PerformanceSettings(_Section):
 
 
 class DatabaseSettings(_Section):
-    path: Path = Path("data/jarvis_trading.db")
+    path: Where = Path("data/jarvis_trading.db")
     backup: BackupSettings = BackupSettings()
     performance: PerformanceSettings = PerformanceSettings()
 
 
 class BrokerSettings(_Section):
-    #: Empty: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
+    #: None: an embedded Valkey under the data folder. It may hold a password, so it is never shown as it is.
     url: SecretStr | None = None
     #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
-    url_file: Path | None = None
+    url_file: Where | None = None
     namespace: str = Field("dramatiq", min_length=1, max_length=64)
 
     @field_validator("url")
     @classmethod
-    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None or not url.get_secret_value():
+    def _usable(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
             return None
-        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://, such as redis://127.0.0.1:6379/0")
+        if not url.get_secret_value().strip():
+            raise ValueError("is empty; name a broker, or leave the key without a value (unset the variable) for the embedded one")
+        read_address(url.get_secret_value(), connections=WORKERS_CONNECTIONS)
         return url
 
 
@@ -197,10 +209,8 @@ def known_zone(name: str) -> str:
     return name
 
 
-class Settings(BaseSettings):
-    """What an operator decides. `folder` is where the files lie."""
-
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+class Settings(_Section):
+    """What an operator decides."""
 
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
@@ -209,18 +219,6 @@ class Settings(BaseSettings):
     scheduler: SchedulerSettings = SchedulerSettings()
     rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The files come in as init values; the environment goes before them.
-        return env_settings, init_settings
 
     @property
     def data_folder(self) -> Path:
@@ -243,121 +241,72 @@ class Settings(BaseSettings):
         return RollupPlan(RollupOptions(**common, usd_like=usd_like), accounts, int(self.rollup.grace_minutes * 60_000_000))
 
 
-def load_settings(folder: Path) -> Settings:
-    """Read the files of a folder and the environment. Raises `SettingsError` with every problem there is."""
-    values, problems = _read_files(folder)
-    problems += _unknown_environment()
-    problems += _read_secret(values)
+def load_settings(folder: Path, *, named: bool = False) -> Settings:
+    """Read the files of a folder and the environment. Raises `SettingsError` with every problem there is.
+
+    `named`: somebody asked for this folder, so that it has to be there.
+    """
+    return load_settings_with_places(folder, named=named)[0]
+
+
+def load_settings_with_places(folder: Path, *, named: bool = False) -> tuple[Settings, Places]:
+    """The settings, and where each value was read that is not a default."""
+    if (rule := path_rule(str(folder))) is not None:
+        raise SettingsError([f"--config (or JARVIS_CONFIG) is {str(folder)!r:.60}: it {rule}"])
+    values, places, problems = read_files(Path(os.path.expanduser(folder)), list(Settings.model_fields), named=named)
+    problems += read_environment(values, places, Settings)
+    problems += read_secret(values, places)
+    settings = None
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        problems += [_problem(dict(e)) for e in error.errors(include_url=False)]
-    if problems:
+        problems += [_problem(dict(e), places) for e in error.errors(include_url=False)]
+    if problems or settings is None:
         raise SettingsError(problems)
-    return settings
-
-
-def _read_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for name in FILES:
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            content = yaml.safe_load(path.read_text("utf-8"))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f" line {mark.line + 1}" if mark else ""
-            problems.append(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}")
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: cannot be read: {error}")
-            continue
-        if content is None:
-            continue
-        if not isinstance(content, dict):
-            problems.append(f"{path}: must hold keys such as {', '.join(Settings.model_fields)}, not a {type(content).__name__}")
-            continue
-        for key, section in content.items():
-            if key in values:
-                problems.append(f"{path}: {key} stands in another file too; keep one of them")
-            # A key without a value (`worker:`) means its defaults.
-            values[str(key)] = {} if section is None else section
-    return values, problems
-
-
-def _read_secret(values: dict[str, Any]) -> list[str]:
-    """The broker's URL from its file, or from systemd's credentials, where it is not set outright."""
-    broker = values.setdefault("broker", {})
-    if not isinstance(broker, dict) or os.environ.get("JARVIS_BROKER__URL") or broker.get("url"):
-        return []
-    named = os.environ.get("JARVIS_BROKER__URL_FILE") or broker.get("url_file")
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(str(named)) if named else Path(credentials) / CREDENTIAL if credentials else None
-    if path is None or not (named or path.exists()):
-        return []
-    try:
-        broker["url"] = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        return [f"broker.url_file: {path} cannot be read: {error}"]
-    return []
+    return settings, places
 
 
 def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     """Files with a password that others than their owner may read, each with the remedy."""
-    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
-    password = urlsplit(url).password
-    if not password:
+    if settings.broker.url is None:
         return []
-    paths = [folder / name for name in FILES]
+    secrets = read_address(settings.broker.url.get_secret_value()).secrets
+    paths = [Path(os.path.expanduser(folder)) / name for name in FILES]
     if settings.broker.url_file is not None:
         paths.append(settings.broker.url_file)
     found = []
     for path in paths:
         with suppress(OSError, UnicodeDecodeError):
-            if path.stat().st_mode & 0o077 and password in path.read_text("utf-8"):
+            if path.stat().st_mode & 0o077 and any(secret in text for text in [path.read_text("utf-8")] for secret in secrets):
                 found.append(f"{path} holds a password and can be read by others: chmod 600 {path}")
     return found
 
 
-def _unknown_environment() -> list[str]:
-    known = set(_names(Settings, ENVIRONMENT_PREFIX))
-    found = [n for n in sorted(os.environ) if n.upper().startswith(ENVIRONMENT_PREFIX) and n.upper() not in known | _OTHER_NAMES]
-    # Below these the names are the operator's own.
-    open_ended = (f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__", f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__")
-    return [f"environment variable {n}: no such setting{did_you_mean(n.upper(), sorted(known))}" for n in found if not n.upper().startswith(open_ended)]
-
-
-def _names(model: type[BaseModel], prefix: str) -> list[str]:
-    names = []
-    for name, field in model.model_fields.items():
-        full = f"{prefix}{name.upper()}"
-        names.append(full)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += _names(field.annotation, f"{full}__")
-    return names
-
-
-def _problem(error: dict[str, Any]) -> str:
-    path = ".".join(str(p) for p in error["loc"])
+def _problem(error: dict[str, Any], places: Places) -> str:
+    location = tuple(str(p) for p in error["loc"])
+    path = ".".join(_printable(p) for p in location)
+    where = place_of(places, location)
+    at = "" if where is None else f" [{where}]"
     if error["type"] == "extra_forbidden":
-        return f"{path}: no such setting{did_you_mean(str(error['loc'][-1]), _siblings(error['loc']))}"
-    shown = "" if isinstance(error.get("input"), dict | SecretStr) or "url" in path else f" (it is {error.get('input')!r:.60})"
-    return f"{path}: {error['msg'].removeprefix('Value error, ')}{shown}"
+        return f"{path}: no such setting{did_you_mean(location[-1], _siblings(error['loc']))}{at}"
+    hidden = isinstance(error.get("input"), dict | list | SecretStr) or {"url", "url_file"} & {*location}
+    shown = "" if hidden else f" (it is {error.get('input')!r:.60})"
+    return f"{path}: {error['msg'].removeprefix('Value error, ')}{shown}{at}"
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() and len(name) <= 60 else f"{name!r:.60}"
 
 
 def _siblings(location: tuple[Any, ...]) -> list[str]:
     model: Any = Settings
     for name in location[:-1]:
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+            continue
         field = getattr(model, "model_fields", {}).get(name)
         model = field.annotation if field else None
     return list(getattr(model, "model_fields", {}))
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}" if 0 < len(known) <= 12 else ""
-
-
-__all__ = ["Settings", "SettingsError", "exposed_secrets", "load_settings"]
+__all__ = ["Settings", "SettingsError", "exposed_secrets", "load_settings", "load_settings_with_places"]

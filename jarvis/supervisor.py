@@ -14,25 +14,34 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import redis
 import structlog
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from jarvis.broker import broker_url
-from jarvis.embedded_broker import running_broker
+from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
+from jarvis.errors import Refused
 from jarvis.opening import open_database
-from jarvis.processes import DRAIN_SECONDS, StopSignal
+from jarvis.predecessors import wait_for_predecessor
+from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
 from jarvis.settings import Settings
-from jarvis.systemd import notify
+from jarvis.stopped import is_stopped
+from jarvis.systemd import StatusLine, notify
+from persistence.books.book import book_id
 from persistence.domain.errors import Unavailable
+from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
-from workers.broker import without_password
+from persistence.holders import note_going
+from workers.address import without_password
+from workers.broker import SOCKET_SECONDS
+from workers.ownership import NamespaceBooks, place_of
 
 log = structlog.get_logger("supervisor")
 
@@ -42,8 +51,9 @@ WELL_AFTER_SECONDS = 60.0
 REFUSED = 4
 #: A process that has said nothing for this long hangs: it says something twice a second.
 SILENT_SECONDS = 60.0
-#: A supervisor that did not look for this long was stopped itself, and its children with it.
-BLIND_SECONDS = 5.0
+
+#: A broker that came up after so many tries would have come up sooner.
+BROKER_STARTS = 4
 
 _COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
 
@@ -61,9 +71,10 @@ class Child:
         self._pause = 0.5
         self._again_at = 0.0
         self.status: dict[str, Any] = {}
+        self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
-        self._looked = time.monotonic()
+        self._silence = Stillness()
 
     def start(self) -> None:
         reading, writing = os.pipe()
@@ -81,7 +92,7 @@ class Child:
             threading.Thread(target=self._relay, args=(self._process,), daemon=True).start()
 
     def look_after(self) -> None:
-        """Start it again if it has ended. Raises `Unavailable` where it refuses to run at all."""
+        """Start it again if it has ended. Raises `Refused` where it does not want to run at all."""
         process = self._process
         if process is None:
             if time.monotonic() >= self._again_at:
@@ -92,24 +103,25 @@ class Child:
             self._end_if_hanging(process)
             return
         self._process = None
+        self.ended += 1
         if code == REFUSED:
-            raise Unavailable(f"{self.name} refused to start; its last lines say why")
+            raise Refused(f"{self.name} refuses to run; its last lines say why")
         lived = time.monotonic() - self._started
         self._pause = 0.5 if lived > WELL_AFTER_SECONDS else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._again_at = time.monotonic() + self._pause
         log.warning("process ended, starting it again", process=self.name, exit_code=code, after_seconds=round(lived, 1), in_seconds=self._pause)
 
     def _end_if_hanging(self, process: subprocess.Popen[bytes]) -> None:
-        now, looked = time.monotonic(), self._looked
-        self._looked = now
-        if self._heard is None:
+        silent = self._silence.seconds(self._heard)
+        if self._heard is None or silent <= SILENT_SECONDS:
             return
-        if now - looked > BLIND_SECONDS:
-            self._heard = now
-        elif now - self._heard > SILENT_SECONDS:
-            log.error("process hangs, killing it; what it held comes again", process=self.name, silent_seconds=round(now - self._heard))
-            process.kill()
-            self._heard = None
+        if is_stopped(process.pid):
+            log.warning("process is stopped, waiting for it; `kill -CONT` sets it going again", process=self.name, pid=process.pid)
+            self._silence.forgive()
+            return
+        log.error("process hangs, killing it; what it held comes again", process=self.name, silent_seconds=round(silent))
+        process.kill()
+        self._heard = None
 
     @property
     def pid(self) -> int | None:
@@ -150,7 +162,9 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
-    def __init__(self, settings: Settings, config: Path) -> None:
+    def __init__(self, settings: Settings, config: Path | None, *, take_over: bool = False) -> None:
+        """`take_over`: the messages on the broker go to these books from now on, whosever they were."""
+        self._take_over = take_over
         self._settings = settings
         self._config = config
         self._console = Console(stderr=True)
@@ -160,14 +174,20 @@ class Supervisor:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
         stop = StopSignal()
         folder = self._settings.data_folder
-        with locked_file(folder / "jarvis.lock", f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
-            database = open_database(self._settings)
-            database.initialize()
-            database.close()
+        lock = folder / "jarvis.lock"
+        if not wait_for_predecessor([lock], stop.wait):
+            return
+        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+            # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
+            if not wait_for_predecessor(self._locks(), stop.wait):
+                return
+            books = self._open_books()
             try:
                 if self._settings.broker.url is None:
                     self._start("broker")
-                    self._wait_for_embedded_broker(stop)
+                    if not self._wait_for_embedded_broker(stop):
+                        return
+                self._take_over_for(books)
                 for name in worker_names(self._settings):
                     self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
                 self._start("scheduler")
@@ -176,7 +196,26 @@ class Supervisor:
                 self._watch(stop)
             finally:
                 notify("STOPPING=1")
+                note_going(lock)
                 self._stop()
+
+    def _locks(self) -> list[Path]:
+        """Those of the processes that this one starts."""
+        settings = self._settings
+        broker = [settings.data_folder / "broker" / LAUNCHER_LOCK] if settings.broker.url is None else []
+        return [*broker, *(worker_lock(settings, name) for name in worker_names(settings)), scheduler_lock(settings)]
+
+    def _open_books(self) -> str:
+        """Create the books, or bring them up to date, before any process is started. Returns their id."""
+        with closing(open_database(self._settings)) as database:
+            database.initialize()
+            with database.get_connection() as connection:
+                return book_id(connection)
+
+    def _take_over_for(self, books: str) -> None:
+        if self._take_over:
+            with redis.Redis.from_url(broker_url(self._settings), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
+                NamespaceBooks(client, self._settings.broker.namespace, place_of(self._settings.data_folder)).take_over(books)
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal
@@ -185,32 +224,43 @@ class Supervisor:
             environment.setdefault("JARVIS_LOGGING__FORMAT", "console")
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
         group = "worker" if environment_of_its_own else name
-        command = [sys.executable, "-m", "jarvis", "--config", str(self._config), group, "run"]
+        chosen = [] if self._config is None else ["--config", str(self._config)]
+        command = [sys.executable, "-m", "jarvis", *chosen, group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
-    def _wait_for_embedded_broker(self, stop: StopSignal) -> None:
-        deadline = time.monotonic() + 15
+    def _wait_for_embedded_broker(self, stop: StopSignal) -> bool:
+        """False where we are asked to stop before it is there. However long it loads a backlog, only its launcher's ends are failures."""
+        launcher, told = self._children["broker"], time.monotonic()
         while running_broker(self._settings.data_folder) is None:
-            self._children["broker"].look_after()
-            if stop.wait(0.02) or time.monotonic() > deadline:
+            launcher.look_after()
+            if launcher.ended >= BROKER_STARTS:
                 raise Unavailable("the embedded broker did not come up; its lines above say why")
+            if time.monotonic() - told > BROKER_SILENCE_SECONDS:
+                told = time.monotonic()
+                log.warning("the embedded broker is not up yet, waiting for it", process=launcher.pid)
+            if stop.wait(0.02):
+                return False
+        return True
 
     def _say_what_runs(self) -> None:
         url = without_password(broker_url(self._settings))
-        say = self._console.print if self._console.is_terminal else lambda text, **_: print(text, file=sys.stderr, flush=True)
-        config = "" if self._config == Path("config") else f" --config {self._config}"
-        say("jarvis is recording: broker, worker and scheduler are up", highlight=False)
-        say(f"  database  {self._settings.database.path.absolute()}", highlight=False, soft_wrap=True)
-        say(f"  broker    {url}", highlight=False, soft_wrap=True)
-        say(
-            f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)",
-            highlight=False,
-            soft_wrap=True,
-        )
-        say("  stop      Ctrl-C drains and stops; a second one forces", highlight=False)
+        config = "" if self._config is None else f" --config {self._config}"
+        self._say("jarvis is recording: broker, worker and scheduler are up")
+        self._say(f"  database  {self._settings.database.path.absolute()}")
+        self._say(f"  broker    {url}")
+        self._say(f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)")
+        self._say("  stop      Ctrl-C drains and stops; a second one forces")
+
+    def _say(self, text: str) -> None:
+        """A line as it is: paths may hold what would be markup."""
+        if self._console.is_terminal:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def _watch(self, stop: StopSignal) -> None:
+        line = StatusLine()
         live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
         if live:
             live.start()
@@ -218,12 +268,30 @@ class Supervisor:
             while not stop.wait(0.25):
                 for child in self._children.values():
                     child.look_after()
+                self._reap_strangers()
                 notify("WATCHDOG=1")
+                line.tell(self._in_one_line())
                 if live:
                     live.update(self._status_line())
         finally:
             if live:
                 live.stop()
+
+    def _reap_strangers(self) -> None:
+        """Bury what others left to us: as the first process of a container we inherit every orphan."""
+        if os.getpid() != 1:
+            return
+        ours = {child.pid for child in self._children.values()}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None and ended.si_pid not in ours:
+                os.waitpid(ended.si_pid, 0)
+
+    def _in_one_line(self) -> str:
+        """How the workers are, for `systemctl status`."""
+        status = self._workers_status()
+        return (
+            "starting" if status is None else status["problem"] or status["broker"] or ("recording" if status["ready"] else "commits fail and are tried again")
+        )
 
     def _status_line(self) -> Text:
         status = self._workers_status()
@@ -238,7 +306,7 @@ class Supervisor:
         )  # fmt: skip
         if not status["ready"]:
             line.append(
-                " · not ready: " + (status["problem"] or ("the broker does not answer" if backlog is None else "commits fail and are tried again")), "yellow"
+                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "yellow"
             )
         return line
 
@@ -254,6 +322,7 @@ class Supervisor:
             "backlog": None if None in backlogs else max(backlogs),
             "ready": all(status["ready"] for status in said),
             "problem": next((status["problem"] for status in said if status["problem"]), None),
+            "broker": next((status["broker"] for status in said if not status["broker"].startswith("reading")), None),
         }
 
     def _stop(self) -> None:
@@ -285,10 +354,11 @@ class WorkerPool(Supervisor):
 
     def run(self) -> None:
         stop = StopSignal()
-        database = open_database(self._settings)
-        database.initialize()
-        database.close()
+        if not wait_for_predecessor(self._locks(), stop.wait):
+            return
+        books = self._open_books()
         try:
+            self._take_over_for(books)
             for name in worker_names(self._settings):
                 self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
             notify("READY=1")
@@ -296,3 +366,6 @@ class WorkerPool(Supervisor):
         finally:
             notify("STOPPING=1")
             self._stop()
+
+    def _locks(self) -> list[Path]:
+        return [worker_lock(self._settings, name) for name in worker_names(self._settings)]

@@ -6,6 +6,23 @@ import os
 import socket
 from contextlib import suppress
 
+from persistence.domain.showing import hide_passwords
+
+
+class StatusLine:
+    """The line that `systemctl status` shows, sent when it changes."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def tell(self, text: str, *also: str) -> None:
+        """`also`: states to send with it, such as `READY=1`."""
+        # A line break would begin another state.
+        line = " ".join(text.split())
+        if also or line != self._last:
+            self._last = line
+            notify("\n".join([*also, f"STATUS={hide_passwords(line)}"]))
+
 
 def notify(state: str) -> None:
     """Send a state such as `READY=1` or `WATCHDOG=1` to the service manager."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SQLiteOrderRepository,
         SQLitePerformanceRepository,
         SQLiteQuarantineRepository,
+        SQLiteStrayRepository,
         SQLiteTransactionRepository,
     )
 
@@ -42,6 +43,7 @@ __all__ = [
     "SQLiteOrderRepository",
     "SQLitePerformanceRepository",
     "SQLiteQuarantineRepository",
+    "SQLiteStrayRepository",
     "SQLiteTransactionRepository",
 ]
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-from persistence.copies import backups
+from persistence.copies import backups, identity, places
 from persistence.copies.proving import unpacked
 from persistence.copies.restoring import Restored, bring_back
 from persistence.domain.errors import Damaged, Invalid, WrongDatabase
@@ -14,7 +14,7 @@ from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.durable_mark import reached
 from persistence.engine.sqlite.pool import IN_MEMORY
-from persistence.files import scratch_folder
+from persistence.files import make_last_folder, scratch_folder
 from persistence.proof.books_checks import check_books
 from persistence.proof.chain_checks import check_chain
 
@@ -31,11 +31,14 @@ class DatabaseManager(SQLiteDatabase):
         self.close()
 
     def initialize(self) -> None:
-        """Create the file and its folder where missing, and bring the schema up to date, after a proved backup of older data.
+        """Create the file where it is missing, and the folder it lies in, and bring the schema up to date, after a proved backup of older data.
 
-        Raises `WrongDatabase` for a file that is not ours or newer than this program, without touching it, or on a network file system,
-        and `LostCommits` where the books end before what was made durable.
+        Raises `BooksGone` where the file is missing and something says that there were books here, `WrongFolder` where what is above the
+        folder is missing, too, `WrongDatabase` for a file that is not ours or newer than this program, without touching it, or on a
+        network file system, and `LostCommits` where the books end before what was made durable.
         """
+        if self.path != IN_MEMORY:
+            identity.refuse_to_replace(Path(self.path), self._kept_in)
         try:
             self.open_up(self._back_up_first)
         except Damaged:
@@ -43,6 +46,28 @@ class DatabaseManager(SQLiteDatabase):
                 raise
             self.renew_checksums()
             self.open_up(self._back_up_first)
+
+    def start_anew(self) -> list[Path]:
+        """Create new, empty books where the old ones are gone. Returns the names under which what was left of those is kept.
+
+        Raises `Invalid` where the old ones are still there.
+        """
+        if self.path == IN_MEMORY or not identity.is_missing(Path(self.path)):
+            raise Invalid(f"{self.path} is there; new books are started only where none are. Move it and its -wal, -shm and -mark away first")
+        kept = identity.set_aside(Path(self.path), self._clock()) if Path(self.path).parent.is_dir() else []
+        self.open_up()
+        for folder in self._kept_in:
+            if folder.is_dir():
+                places.claim(self, folder, adopt=True)
+        return kept
+
+    def what_is_missing(self) -> str:
+        return identity.what_is_missing(Path(self.path), self._kept_in, super().what_is_missing())
+
+    @property
+    def _kept_in(self) -> list[Path]:
+        """The folders that backups of these books go to."""
+        return [self.backup_folder, *([] if self.second_folder is None else [self.second_folder])]
 
     def _back_up_first(self, _connection: SQLiteConnection) -> None:
         backups.create(self, self.backup_folder, backups.free_second(self.backup_folder, self._clock()))
@@ -78,7 +103,7 @@ class DatabaseManager(SQLiteDatabase):
         target = Path(backup_path)
         if self.path != IN_MEMORY and target.absolute() == Path(self.path).absolute():
             raise Invalid(f"{backup_path} is the database itself; name another file")
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(target.parent)
         self.copy_with(target, lambda _: None, check=True)
 
     def restore(self, backup_path: str | Path) -> Restored:
@@ -95,7 +120,7 @@ class DatabaseManager(SQLiteDatabase):
             raise Invalid("books in memory have no file to restore into; open a database at a path")
         with scratch_folder(folder, "restoring") as scratch:
             plain = unpacked(source, scratch)
-            return bring_back(self, plain, self._clock(), source=source, later_folder=folder)
+            return bring_back(self, plain, self._clock(), source=backups.identified(source), later_folder=folder)
 
 
 __all__ = ["DatabaseManager"]

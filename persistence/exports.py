@@ -213,7 +213,7 @@ def to_file(
     target = Path(path).expanduser()
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with replaced(target) as file:
+        with replaced(target, of_the_caller=True) as file:
             out = TextIOWrapper(file, encoding="utf-8", newline="")
             count = write(database, name, account_id, form, out, start, end, raw=raw)
             out.flush()

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.domain.errors import Invalid, Unavailable
+from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_text
+from persistence.domain.stillness import LONGEST_LOOK_SECONDS, Stillness
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import JOBS, Job
 from scheduler.timetable import Cron, Entry
@@ -32,10 +34,23 @@ log = structlog.get_logger("scheduler")
 HEARTBEAT_SECONDS = 15.0
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 3600
+#: A scheduler that has not ticked for this long, or for some ticks, hangs.
+SILENT_SECONDS = 60.0
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]
+    """So many seconds after now, whatever the clock did: the trigger of APScheduler counts every second of a jump."""
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return now + self._pause
 
 
 class Scheduler:
-    """Runs the timetable over one database until it is stopped. `clock` gives microseconds UTC."""
+    """Runs the timetable over one database until it is stopped. `clock` gives microseconds UTC; `hint` may add to the log line of a
+    failed run what will help."""
 
     def __init__(
         self,
@@ -47,6 +62,7 @@ class Scheduler:
         catchup_days: int = 30,
         jobs: Mapping[str, Job] = JOBS,
         clock: Callable[[], int] = instants.now,
+        hint: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._database = database
         self._runs = SQLiteJobRunRepository(database)
@@ -54,20 +70,24 @@ class Scheduler:
         self._triggers = {name: Cron(entry.cron, entry.zone or zone) for name, entry in self._entries.items()}
         self._jobs = jobs
         self._clock = clock
+        self._hint = hint
         self._catchup_microseconds = catchup_days * 86_400_000_000
         self._tick_seconds = tick_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
-        self._running: dict[str, tuple[threading.Thread, float]] = {}
+        self._longest_look = max(LONGEST_LOOK_SECONDS, 3 * tick_seconds)
+        self._running: dict[str, tuple[threading.Thread, Stillness]] = {}
         self._reported: set[str] = set()
         self._lock = threading.Lock()
         self._ticker = BackgroundScheduler(timezone=UTC)
+        self._ticks = Stillness()
+        self._ticking = False
         self.last_tick = time.monotonic()
         self._told_alive = -HEARTBEAT_SECONDS
 
     def start(self) -> None:
         """Tick at once, then regularly."""
         self._ticker.add_job(
-            self.tick, "interval", seconds=self._tick_seconds, next_run_time=datetime.now(UTC), misfire_grace_time=None, coalesce=True, max_instances=1
+            self.tick, _Every(self._tick_seconds), id="tick", next_run_time=datetime.now(UTC), misfire_grace_time=None, coalesce=True, max_instances=1
         )
         self._ticker.start()
         log.info("scheduler started", jobs=", ".join(n for n, e in self._entries.items() if e.enabled) or "none")
@@ -76,16 +96,26 @@ class Scheduler:
         """No further runs; those under way may end within `timeout` seconds, or are taken over after the next start."""
         self._ticker.shutdown(wait=False)
         deadline = time.monotonic() + timeout
-        for thread, _ in list(self._running.values()):
+        with self._lock:
+            running = list(self._running.values())
+        for thread, _ in running:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with suppress(Unavailable):
+        with suppress(Unavailable, WrongDatabase):
             self._runs.left(self._owner)
         log.info("scheduler stopped")
 
+    def look(self) -> float:
+        """Seconds without a tick, counted while whoever asks was awake; to be asked about twice a second. A ticker that would sleep
+        until a moment which lies ahead, because the clock was set back, is woken."""
+        still = self._ticks.seconds(self.last_tick)
+        if still > 2 * self._tick_seconds and not self._ticking:
+            self._ticker.modify_job("tick", next_run_time=datetime.now(UTC))
+        return still
+
     @property
-    def alive(self) -> bool:
-        """False when the ticking has stopped."""
-        return time.monotonic() - self.last_tick < max(60.0, 4 * self._tick_seconds)
+    def patience_seconds(self) -> float:
+        """A scheduler that is still for longer hangs."""
+        return max(SILENT_SECONDS, 4 * self._tick_seconds)
 
     @property
     def entries(self) -> list[Entry]:
@@ -103,20 +133,29 @@ class Scheduler:
     def tick(self) -> None:
         """Start whatever is due and not under way."""
         self.last_tick = time.monotonic()
+        self._ticking = True
+        try:
+            self._tick()
+        finally:
+            self._ticking = False
+
+    def _tick(self) -> None:
         try:
             if self.last_tick - self._told_alive >= HEARTBEAT_SECONDS:
                 self._runs.ticked(self._owner, self._clock())
                 self._told_alive = self.last_tick
             paused = self._runs.paused()
-        except Unavailable as error:
+        except (Unavailable, WrongDatabase) as error:
             log.warning("the table of runs cannot be reached now", error=str(error))
             return
         for name, entry in self._entries.items():
             try:
                 self._report_if_hanging(name, entry)
+                if gone := self._runs.disown_future(name, self._clock()):
+                    log.warning("the clock was ahead: what ran by it counts for nothing and is done at its time", job=name, runs=gone)
                 if not {name, name.partition("@")[0]} & set(paused):
                     self._start_due(name, entry)
-            except Unavailable as error:
+            except (Unavailable, WrongDatabase) as error:
                 log.warning("cannot look for due runs now", job=name, error=str(error))
 
     def due(self, name: str, now: int) -> list[int]:
@@ -124,7 +163,7 @@ class Scheduler:
         its next try is not due yet, and where each missed run counts, none after it."""
         entry, cron = self._entries[name], self._triggers[name]
         unfinished = self._runs.unfinished(name)
-        requested = [r.scheduled_for for r in unfinished if r.request_id is not None and (r.retry_at is None or r.retry_at <= now)]
+        requested = [r.scheduled_for for r in unfinished if r.request_id is not None and r.waits_until(now) is None]
         if not entry.enabled:
             return sorted(requested)
         last = self._runs.last_settled(name, now)
@@ -138,7 +177,7 @@ class Scheduler:
             if any(r.scheduled_for < newest for r in waiting):
                 self._runs.supersede(name, newest, now)
             waiting = [r for r in waiting if r.scheduled_for == newest]
-        later = min((r.scheduled_for for r in waiting if r.retry_at is not None and r.retry_at > now), default=now + 1)
+        later = min((r.scheduled_for for r in waiting if r.waits_until(now) is not None), default=now + 1)
         slots = [s for s in (*fresh, *(r.scheduled_for for r in waiting)) if s < later]
         return sorted({*requested, *slots})
 
@@ -150,9 +189,9 @@ class Scheduler:
             if not slots:
                 return
             thread = threading.Thread(target=self._run_all, args=(name, slots), name=f"job-{name}", daemon=True)
-            self._running[name] = thread, time.monotonic()
+            self._running[name] = thread, Stillness(self._longest_look)
             self._reported.discard(name)
-        thread.start()
+            thread.start()
 
     def _run_all(self, name: str, slots: list[int]) -> None:
         for slot in slots:
@@ -171,7 +210,8 @@ class Scheduler:
         try:
             run = self._runs.find(name, slot)
             arguments = json.loads(run.arguments) if run is not None and run.arguments else {}
-            result = self._jobs[name](self._database, slot, **arguments)
+            # What was asked for while the clock was ahead is not done for a day that has not come.
+            result = self._jobs[name](self._database, min(slot, self._clock()), **arguments)
         except Exception as error:
             run = self._runs.find(name, slot)
             attempts = run.attempts if run else 1
@@ -180,25 +220,32 @@ class Scheduler:
             # What was asked for wrongly will not come right by itself.
             again = None if isinstance(error, Invalid | TypeError) or not getattr(error, "try_again", True) else now + pause * 1_000_000
             self._runs.fail(name, slot, self._owner, now, f"{type(error).__name__}: {error}", again)
-            retry = "no" if again is None else pause
-            log.error("job failed", job=name, slot=to_text(slot), attempt=attempts, again_in_seconds=retry, error=f"{type(error).__name__}: {error}")
+            told = {"hint": hint} if (hint := self._hint()) is not None else {}
+            log.error(
+                "job failed", job=name, slot=to_text(slot), attempt=attempts, again_in_seconds=None if again is None else pause,
+                error=f"{type(error).__name__}: {error}", **told,
+            )  # fmt: skip
             return False
         finally:
             beating.set()
             beat.join()
         self._runs.succeed(name, slot, self._owner, self._clock(), result)
-        log.info("job done", job=name, slot=to_text(slot), seconds=round(time.monotonic() - started, 2))
+        seconds = round(time.monotonic() - started, 2)
+        if isinstance(result, dict) and (warning := result.get("warning")):
+            log.warning("job done, with a warning", job=name, slot=to_text(slot), seconds=seconds, warning=warning)
+        else:
+            log.info("job done", job=name, slot=to_text(slot), seconds=seconds)
         return True
 
     def _beat(self, name: str, slot: int, ended: threading.Event) -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             try:
                 self._runs.beat(name, slot, self._owner, self._clock())
-            except Unavailable as error:
+            except (Unavailable, WrongDatabase) as error:
                 log.warning("no heartbeat for a run", job=name, error=str(error))
 
     def _report_if_hanging(self, name: str, entry: Entry) -> None:
         running = self._running.get(name)
-        if running and running[0].is_alive() and time.monotonic() - running[1] > entry.limit_seconds and name not in self._reported:
+        if running and running[0].is_alive() and running[1].seconds(name) > entry.limit_seconds and name not in self._reported:
             self._reported.add(name)
             log.error("job takes longer than its limit", job=name, limit_seconds=entry.limit_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from persistence.books import housekeeping
+from persistence.books.book import book_id
 from persistence.copies import backups
+from persistence.copies.places import claim
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
+from persistence.domain.instants import to_text
 from persistence.proof import chain
+from persistence.repositories.job_runs import SQLiteJobRunRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler import verification
 from scheduler.drill import restore_drill
@@ -30,9 +35,17 @@ FIRST_BACKUP_SECONDS = 20.0
 Job = Callable[..., Any]
 
 
-def checkpoint(database: DatabaseManager, _slot: int) -> Any:
+def checkpoint(database: DatabaseManager, slot: int) -> Any:
+    """Where a reader keeps some of the log back, the result has a warning, and since when at least."""
     frames, moved = housekeeping.checkpoint(database)
-    return {"wal_frames": frames, "moved": moved}
+    told = {"wal_frames": frames, "moved": moved}
+    if moved >= frames:
+        return told
+    before = next((r for r in SQLiteJobRunRepository(database).history("checkpoint", 10) if r.state == "succeeded"), None)
+    since = json.loads(before.result or "{}").get("held_since") if before is not None else None
+    since = since or to_text(slot)
+    said = f"a reader has held its snapshot since {since} at the latest, so {frames - moved} frames stay in the write-ahead log; end it: `lsof {database.path}`"
+    return {**told, "held_since": since, "warning": f"{said} names it"}
 
 
 def statistics(database: DatabaseManager, slot: int) -> Any:
@@ -60,7 +73,9 @@ def back_up(
         # Named by when it is taken: the slot may be long past.
         now = backups.free_second(folder, clock())
         made = backups.create(database, folder, now, compress=compress)
-        gone = backups.prune(folder, now, retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
+        if elsewhere is not None and elsewhere.folder is not None:
+            claim(database, elsewhere.folder)
+        gone = backups.prune(folder, now, retention_days, book=made.book, keep_weekly=keep_weekly, keep_monthly=keep_monthly)
         told = {"backup": made.path.name, "bytes": made.size, "removed": [b.path.name for b in gone], "chain": chain_of(made)}
         if elsewhere is not None and (copied := carry(made, elsewhere, now)) is not None:
             told["copy"] = str(copied)
@@ -75,7 +90,7 @@ def chain_of(backup: backups.Backup) -> str | None:
     return f"{head['block_no']}:{head['hash']}" if head else None
 
 
-def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:
+def roll_up_zone(plan: RollupPlan, zone: str | None = None, clock: Callable[[], int] = instants.now) -> Job:
     """The nightly rollup of the accounts whose day ends by this zone (None: of all), up to the day that had ended at the slot in
     each one's own."""
 
@@ -93,7 +108,7 @@ def roll_up_zone(plan: RollupPlan, zone: str | None = None) -> Job:
             chosen = [a for a in chosen if plan.of(a).timezone == zone]
         first, last = _day(date or start), _day(date or end)
         # The slot's own minute is its grace.
-        done = roll_up_accounts(database, replace(plan, grace_microseconds=0), slot, chosen, start=first, until=last, rebuild=rebuild)
+        done = roll_up_accounts(database, replace(plan, grace_microseconds=0), clock(), chosen, as_of=slot, start=first, until=last, rebuild=rebuild)
         return {
             "accounts": len(done), "added": sum(r.added for r in done), "revised": sum(r.revised for r in done),
             "withheld": sum(len(r.withheld) for r in done),
@@ -110,14 +125,16 @@ def _day(text: str | None) -> Date | None:
 
 
 def drill(folder: Path, plan: RollupPlan) -> Job:
-    """Restore the newest backup into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
+    """Restore the backup that reaches furthest into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
 
-    def run(_database: DatabaseManager, slot: int) -> Any:
+    def run(database: DatabaseManager, slot: int) -> Any:
+        with database.get_connection() as connection:
+            book = book_id(connection)
         # A fresh installation takes its first backup at the same time.
         deadline = time.monotonic() + FIRST_BACKUP_SECONDS
-        while not any(b.proved for b in backups.present(folder)) and time.monotonic() < deadline:
+        while not any(b.is_of(book) for b in backups.present(folder)) and time.monotonic() < deadline:
             time.sleep(0.5)
-        return restore_drill(folder, plan, slot)
+        return restore_drill(folder, plan, slot, book)
 
     return run
 
@@ -156,13 +173,15 @@ def roll_up_accounts(
     now: int,
     account_ids: Sequence[str] | None = None,
     *,
+    as_of: int | None = None,
     start: Date | None = None,
     until: Date | None = None,
     rebuild: bool = False,
     overwrite_by_hand: bool = False,
     progress: Callable[[str, Date, float], None] = lambda account_id, day, share: None,
 ) -> list[Rolled]:
-    """Roll up accounts (all of them without `account_ids`) to the last day that has ended in each one's zone, or to `until`.
+    """Roll up accounts (all of them without `account_ids`) to the last day that had ended in each one's zone at `as_of` (now where it
+    is not given), or to `until`.
 
     Raises `Invalid` for an account that does not exist, or a day that has not ended.
     """
@@ -170,7 +189,8 @@ def roll_up_accounts(
     if account_ids is not None and (missing := [a for a in account_ids if a not in known]):
         raise Invalid(f"account {missing[0]} does not exist; `jarvis accounts` lists those that do")
     chosen = known if account_ids is None else account_ids
-    closed = {a: last_closed_day(now, plan.of(a).zone, plan.grace_microseconds) for a in chosen}
+    moment = now if as_of is None else as_of
+    closed = {a: last_closed_day(moment, plan.of(a).zone, plan.grace_microseconds) for a in chosen}
     if until is not None and closed and until > max(closed.values()):
         zone = plan.of(max(closed, key=lambda a: closed[a])).timezone
         raise Invalid(f"{until} has not ended in {zone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {max(closed.values())} has")

@@ -12,7 +12,7 @@ from shutil import disk_usage
 from typing import NamedTuple
 
 from persistence.copies import backups
-from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, there_is_room
+from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, protected, there_is_room
 from persistence.domain.errors import BooksError, Damaged, Unavailable
 from persistence.domain.finding import SHOWN, Finding
 from persistence.engine.sqlite.connect import SQLiteConnection
@@ -112,12 +112,11 @@ def _since_last_time(scope: Scope) -> Iterator[Finding]:
 def _backups(scope: Scope) -> Iterator[Finding]:
     if scope.backup_folder is not None:
         yield from there_is_room(scope.live, scope.backup_folder)
-        if scope.live.execute_query("SELECT 1 FROM facts LIMIT 1"):
-            yield from backups_are_sound(scope.backup_folder, scope.now, read_back=scope.depth is Depth.FULL)
+        yield from backups_are_sound(scope.backup_folder, scope.now, protected(scope.live), read_back=scope.depth is Depth.FULL)
 
 
 def _second_place(scope: Scope) -> Iterable[Finding]:
-    return backups_are_sound(scope.second_folder, scope.now, read_back=True) if scope.second_folder is not None else ()
+    return backups_are_sound(scope.second_folder, scope.now, protected(scope.live), read_back=True) if scope.second_folder is not None else ()
 
 
 ALWAYS, THOROUGH = tuple(Depth), (Depth.USUAL, Depth.FULL)

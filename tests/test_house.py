@@ -68,7 +68,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"files"}
+TOOLS = {"files", "holders"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -109,6 +109,28 @@ def test_no_circle_anywhere():
 
     for name in sorted(graph):
         visit(name, ())
+
+
+#: Who may send a signal, and to whom. A number that stands in a file is nobody's: it may mean another process, in another container it does.
+MAY_SIGNAL = {
+    "persistence/holders.py": "a process that is proved to hold a lock",
+    "jarvis/supervisor.py": "its own children",
+    "jarvis/embedded_broker.py": "the server it started",
+    "jarvis/demo.py": "the daemon it started",
+}
+SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_only_named_places_send_signals(path):
+    name = str(path.relative_to(HOUSE))
+    for node in ast.walk(parsed(path)):
+        # By whatever it is called: as an attribute, or imported by its name.
+        used = {node.attr} if isinstance(node, ast.Attribute) else {n.name for n in node.names} if isinstance(node, ast.ImportFrom) else set()
+        if name not in MAY_SIGNAL:
+            assert not used & SIGNALS, f"{name}:{node.lineno} sends a signal; ask `holder_of(lock).process` for who is proved to hold the lock"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.kill", "os.killpg"):
+            assert name == "persistence/holders.py", f"{name}:{node.lineno} signals a number; only `Process.signal` does, which looks whose it is first"
 
 
 #: Where an import inside a function gains something that cannot be had otherwise; the place says what.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import platform
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,18 +16,28 @@ import dramatiq
 import redis
 import structlog
 
+from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.errors import Invalid, OtherBooks
 from persistence.files import locked_file
+from persistence.repositories.strays import SQLiteStrayRepository
+from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
-from workers.broker import LedgerBroker, without_password
+from workers.broker import LedgerBroker
+from workers.broker_server import refuse_old_server
+from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
+from workers.ownership import NamespaceBooks, place_of
+from workers.strays import Strays
 
 log = structlog.get_logger("worker")
 
 #: The writer of a busy worker moves every few milliseconds; one that has not for this long while work waits hangs.
 HANGS_AFTER_SECONDS = 60.0
+#: A stop waits no longer for a broker that is gone or does not say a word.
+SILENT_BROKER_SECONDS = 2.0
 
 
 def tune_interpreter() -> None:
@@ -50,35 +60,81 @@ class WorkerStatus:
     backlog: int | None
     ready: bool
     problem: str | None
+    #: What it reads from, or since when and why it does not.
+    broker: str
 
 
 class RecorderWorker:
     """One worker process: consumers, actors and the writer around one database. Used as a context manager, or start/stop."""
 
-    def __init__(self, database: DatabaseManager, broker: LedgerBroker, writer: BatchWriter, threads: int, lock: tuple[Path, str]) -> None:
+    def __init__(
+        self,
+        database: DatabaseManager,
+        broker: LedgerBroker,
+        writer: BatchWriter,
+        strays: Strays,
+        threads: int,
+        lock: tuple[Path, str],
+        *,
+        take_over: bool = False,
+    ) -> None:
         self.database = database
+        #: Why this process must not go on, and would not by being started anew.
+        self.refusal: OtherBooks | None = None
+        self._namespace_books = NamespaceBooks(broker.client, broker.namespace, place_of(lock[0].parent))
+        self._take_over = take_over
+        self._book_id = ""
         self.broker = broker
         self.writer = writer
+        self.strays = strays
         self._lock = lock
         self._held = ExitStack()
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
         self._started = False
 
     def start(self) -> None:
-        """Open the books and begin to fetch. Raises `Unavailable` where another worker has this name."""
+        """Open the books and begin to fetch.
+
+        Raises `HeldElsewhere` where another worker has this name or another program's worker is at work on our queues, `OtherBooks` where the
+        messages go to other books, `Invalid` where the broker is too old. Returns though the broker may be away: what arrives later is
+        recorded then.
+        """
         self._held.enter_context(locked_file(*self._lock))
         try:
-            self.broker.refuse_namesakes()
+            try:
+                refuse_old_server(self.broker.client)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self.broker.seen(False, error)
+            self.broker.heartbeat.home = home_of(self._lock[0].parent)
+            self.database.initialize()
+            with self.database.get_connection() as connection:
+                self._book_id = book_id(connection)
+            self.strays.recognise()
+            self.broker.heartbeat.refuse_namesakes()
+            if self._take_over:
+                self._namespace_books.take_over(self._book_id)
+            with suppress(redis.RedisError):  # asked again before the first fetch
+                self._namespace_books.claim(self._book_id)
+                self.strays.refuse_other_programs()
         except BaseException:
+            self.database.close()
             self._held.close()
             raise
-        self.database.initialize()
+        self.broker.before_fetching = self._may_fetch
         self.writer.start()
         self.broker.start()
         self._worker.start()
+        self.strays.start()
         self._started = True
-        url = self.broker.client.connection_pool.connection_kwargs
-        log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=url.get("path") or url.get("host"))
+        log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=self.broker.reachability.place)
+
+    def _may_fetch(self) -> bool:
+        try:
+            self._namespace_books.claim(self._book_id)
+        except OtherBooks as error:
+            self.refusal = error
+            return False
+        return True
 
     def stop(self, timeout: float = 25.0) -> None:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
@@ -88,13 +144,19 @@ class RecorderWorker:
         deadline = time.monotonic() + timeout
         returned = self.broker.returned
         self.broker.stop_fetching()
+        self.strays.stop()
+        # A broker that is away gets a moment instead of all that is left: what is not acknowledged is delivered again.
+        for_broker = deadline
+        if not self._broker_answers():
+            self.broker.seen(False, redis.TimeoutError("no answer within a moment"), of="stop")
+            for_broker = min(deadline, time.monotonic() + SILENT_BROKER_SECONDS)
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)
         # Dramatiq spends this budget twice, on its workers and on its consumers.
-        self._worker.stop(timeout=int(_rest(deadline, share=0.2) * 1000))
+        self._worker.stop(timeout=int(_rest(for_broker, share=0.2) * 1000))
         self.writer.stop(_rest(deadline, share=0.6))
-        settled = self.broker.wait_until_settled(_rest(deadline, share=0.5))
-        self.broker.close(_rest(deadline))
+        settled = self.broker.wait_until_settled(_rest(for_broker, share=0.5))
+        self.broker.close(_rest(for_broker))
         self.database.close()
         self._held.close()
         counts = self.writer.counts
@@ -104,22 +166,48 @@ class RecorderWorker:
             everything_acknowledged=settled and self.broker.returned == returned and self.broker.reachable,
         )  # fmt: skip
 
+    def _broker_answers(self) -> bool:
+        """Whether it says anything within a moment, be it that we may not ask. On a thread of its own: the client waits for longer."""
+        asked, heard = threading.Event(), threading.Event()
+
+        def ask() -> None:
+            with suppress(redis.ConnectionError, redis.TimeoutError):
+                with suppress(redis.ResponseError):
+                    self.broker.client.ping()
+                heard.set()
+            asked.set()
+
+        threading.Thread(target=ask, name="ask-broker", daemon=True).start()
+        return asked.wait(SILENT_BROKER_SECONDS) and heard.is_set()
+
     def status(self, *, ask_broker: bool = True) -> WorkerStatus:
         backlog: int | None = None
         if ask_broker:
             with suppress(redis.RedisError):
                 backlog = sum(self.broker.queue_lengths().values())
-        ready = self.writer.ready and self.broker.reachable and self._started
-        return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem())
+        ready = self.writer.ready and self.broker.reachable and self._started and not self.broker.misused and self.broker.heartbeat.refused is None
+        return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem(), self.broker.reachability.says())
+
+    def refuse_to_go_on(self) -> None:
+        """Raises what this process must end for, and would end for again if it were started anew: `OtherBooks` where the messages go to other
+        books, `HeldElsewhere` where a worker of this name is at work from elsewhere. While Redis was away both may have started."""
+        if self.refusal is not None:
+            raise self.refusal
+        if self._started and self.broker.heartbeat.refused is not None:
+            raise self.broker.heartbeat.refused
 
     def problem(self) -> str | None:
         """Why this process should be replaced; None while it is well."""
         if not self._started:
             return None
+        if self.refusal is not None:
+            return str(self.refusal)
         if not self.writer.alive:
             return "the writer thread is dead"
         if not self.broker.threads_alive:
             return "a broker thread is dead"
+        if not self.strays.alive:
+            return "the thread that looks for strays is dead"
         dead = [t.name for t in (*self._worker.workers, *self._worker.consumers.values()) if not t.is_alive()]
         if dead:
             return f"threads are dead: {', '.join(dead)}"
@@ -156,13 +244,23 @@ def create_worker(
     max_connections: int = 5,
     checkpoints: bool = True,
     backup_folder: str | Path | None = None,
+    second_folder: str | Path | None = None,
+    take_over: bool = False,
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
-    """A worker from plain values, ready to start."""
-    database = DatabaseManager(database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder)
+    """A worker from plain values, ready to start. `take_over`: the namespace's messages go to these books from now on, whosever they were.
+
+    Raises `Invalid` where the URL cannot be used.
+    """
+    try:
+        read_address(broker_url, connections=WORKERS_CONNECTIONS)
+    except Invalid as error:
+        raise Invalid(f"the broker's url {error}") from None
+    database = DatabaseManager(
+        database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder
+    )
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
-    home = f"{platform.node()}:{folder.resolve()}"
-    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, home=home, max_in_flight=max_in_flight)
+    broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
@@ -171,4 +269,5 @@ def create_worker(
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
-    return RecorderWorker(database, broker, writer, threads, lock)
+    strays = Strays(broker, SQLiteStrayRepository(database), intake.recordable)
+    return RecorderWorker(database, broker, writer, strays, threads, lock, take_over=take_over)

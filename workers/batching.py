@@ -18,8 +18,9 @@ from typing import Protocol
 import structlog
 
 from persistence.books.posting import Item
-from persistence.domain.errors import BooksError, Unavailable
+from persistence.domain.errors import BooksError, Unavailable, WrongDatabase
 from persistence.domain.outcome import Outcome
+from persistence.domain.stillness import Stillness
 
 log = structlog.get_logger("writer")
 
@@ -72,6 +73,7 @@ class BatchWriter:
         max_records: int = 1_000,
         linger_ms: float = 20.0,
         expecting: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._poster = poster
         self._settle = settle
@@ -87,6 +89,7 @@ class BatchWriter:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.counts = Counts()
         self.last_progress = time.monotonic()
+        self._stillness = Stillness(clock=clock)
         self.failing_since: float | None = None
 
     @property
@@ -104,8 +107,11 @@ class BatchWriter:
         return len(self._waiting)
 
     def still_for(self) -> float:
-        """Seconds without progress while there is work: what a hanging writer shows."""
-        return time.monotonic() - self.last_progress if self._at_work or self._waiting else 0.0
+        """Seconds without progress while there is work, and while whoever asks was awake: what a hanging writer shows. To be asked
+        about twice a second."""
+        working = self._at_work or bool(self._waiting)
+        still = self._stillness.seconds(self.last_progress if working else None)
+        return still if working else 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -182,6 +188,11 @@ class BatchWriter:
                 outcomes = self._poster.post(items, raw_of)
             except Unavailable as error:
                 self._failed(error, len(items))
+            except WrongDatabase as error:
+                self._failed(error, len(items))
+                if self._stopping:
+                    # Waiting does not make it the right one.
+                    return False
             except Exception as error:
                 # A defect of ours must not lose or acknowledge anything either: keep the batch, stay loud, stay unready.
                 self._failed(error, len(items))

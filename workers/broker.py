@@ -2,12 +2,15 @@
 
 Dramatiq's own broker, keys and wire form, with a consumer of ours (`consumer_class` is its extension point):
 
-    fetch         one script returns what it claims to, id and payload in pairs; a missing payload is dropped from the
-                  holdings, an undecodable one goes to quarantine, neither strands its neighbours
+    fetch         one script returns what it claims to, id and payload in pairs, and only to the worker whose heartbeat it finds;
+                  an id without payload waits for it (`workers.missing`), an undecodable one goes to quarantine, neither strands
+                  its neighbours
     hold          every fetched message belongs to this worker's name in Redis until it is settled
     settle        acknowledgements of a whole batch in one round trip, repeated until Redis has taken them
     reclaim       a worker's name is stable, so a successor takes back what a killed one held before it fetches anything; what
                   a dead peer held is returned once its heartbeat has ended
+
+What else lies in the namespace and nobody claims is for `workers.strays`.
 
 Delayed messages (`send_with_options(delay=…)`) are delivered at once: a fact carries its own time.
 """
@@ -20,21 +23,24 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 import structlog
-from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from persistence.domain.errors import Unavailable
 from workers import redis_scripts
+from workers.address import client_url
+from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
-from workers.delivery import Delivery, message_of
+from workers.delivery import Delivery, message_of, unread
+from workers.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from workers.messages import MAX_MESSAGE_BYTES
+from workers.missing import MissingPayloads
+from workers.reachability import Reachability
+from workers.reclaim import return_what_the_dead_hold
 from workers.wire import MalformedRecord, decode_json
 
 log = structlog.get_logger("broker")
@@ -43,9 +49,6 @@ log = structlog.get_logger("broker")
 FETCH_MESSAGES = 500
 #: Payload of what is fetched and not yet settled; as Python objects it takes about ten times as much.
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
-#: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
-HEARTBEAT_SECONDS = 3
-DEAD_AFTER_MS = 10_000
 #: Longer than any stall of a healthy Redis; a reply that comes later is treated as lost, and what it held is reclaimed.
 SOCKET_SECONDS = 10
 
@@ -72,15 +75,14 @@ class LedgerBroker(RedisBroker):
         # Retries in the client would repeat a fetch whose reply was lost, and so strand what it had claimed.
         once = Retry(NoBackoff(), 0)
         if client is None:
-            client = redis.Redis.from_url(url or "redis://127.0.0.1:6379/0", socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
-            waiting_client = redis.Redis.from_url(
-                url or "redis://127.0.0.1:6379/0", socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once
-            )
+            # What the URL says goes before what stands here, so the limits of a URL are left out: a shorter one would end every wait.
+            url = client_url(url or "redis://127.0.0.1:6379/0")
+            client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            waiting_client = redis.Redis.from_url(url, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
         super().__init__(client=client, namespace=namespace, middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
         self.broker_id = f"jarvis-{worker_name}"
-        self.home = home
         self.waiting_client: Any = waiting_client or client
         self.max_in_flight = max_in_flight
         self.on_malformed = on_malformed or _refuse_to_lose
@@ -89,7 +91,11 @@ class LedgerBroker(RedisBroker):
         self.waiting: dict[str, int] = {}
         #: Queues whose last fetch came back full: there is more where that came from.
         self.backlogged: set[str] = set()
-        self.reachable = True
+        #: Asked before the first fetch and after every error; a consumer that is told no fetches nothing.
+        self.before_fetching: Callable[[], bool] = lambda: True
+        self.reachability = Reachability(url or "")
+        #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
+        self._look_at_server = True
         self._room = threading.Condition()
         # Ids are bytes throughout: whoever pushed them may have chosen any.
         self._held: dict[str, dict[bytes, int]] = {}
@@ -100,9 +106,14 @@ class LedgerBroker(RedisBroker):
         self.returned = 0
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
+        #: Queues that cannot be read because a key of theirs is of another type than it should be, and Redis's word for it.
+        self.misused: dict[str, str] = {}
+        self.heartbeat = Heartbeat(client, namespace, self.broker_id, home)
+        self.missing = MissingPayloads(self)
         self._fetch = client.register_script(redis_scripts.FETCH)
         self._settle = client.register_script(redis_scripts.SETTLE)
-        self._return = client.register_script(redis_scripts.RETURN)
+        #: A script that puts held ids at the head of their queue.
+        self.put_back = client.register_script(redis_scripts.RETURN)
         self._answers: deque[Delivery] = deque()
         self._answering = threading.Condition()
         self._closing = False
@@ -115,21 +126,14 @@ class LedgerBroker(RedisBroker):
     def consumer_class(self) -> type[LedgerConsumer]:
         return LedgerConsumer
 
-    def refuse_namesakes(self) -> None:
-        """Raises `Unavailable` where a worker of this name is at work on this broker from elsewhere: both would hold what one fetched."""
-        with suppress(redis.RedisError):
-            found = self.client.get(self._presence(self.broker_id))
-            if found is not None and found not in (self.home.encode(), b"1"):
-                name = self.broker_id.removeprefix("jarvis-")
-                raise Unavailable(
-                    f"a worker named {name!r} is at work on this broker from {found.decode(errors='replace')}; "
-                    "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
-                )
-
     def start(self) -> None:
         """Begin to beat and to acknowledge. Redis may be down meanwhile."""
         for thread in self._threads:
             thread.start()
+
+    @property
+    def reachable(self) -> bool:
+        return self.reachability.reachable
 
     @property
     def threads_alive(self) -> bool:
@@ -175,7 +179,7 @@ class LedgerBroker(RedisBroker):
             self.returned += len(ids)
             self._forget(queue, ids)
             try:
-                self._return(keys=[*self._keys(queue), self._holdings(queue)], args=ids)
+                self.put_back(keys=[self.keys(queue)[0], self.holdings(queue)], args=ids)
             except redis.RedisError:
                 # Redis still counts them as held: the next look at this queue, or the successor, takes them back.
                 self.suspect.add(queue)
@@ -215,7 +219,11 @@ class LedgerBroker(RedisBroker):
                 thread.join(max(0.1, deadline - time.monotonic()))
         if self.reachable and time.monotonic() < deadline:
             with suppress(redis.RedisError):
-                self.client.delete(self._presence(self.broker_id))
+                for queue in (*self.queues, *self.delay_queues):
+                    if ids := self.missing.of(queue):
+                        self.put_back(keys=[self.keys(queue)[0], self.holdings(queue)], args=ids)
+                if self.heartbeat.refused is None:
+                    self.client.delete(self.presence(self.broker_id))
         super().close()
 
     def queue_lengths(self) -> dict[str, int]:
@@ -236,31 +244,56 @@ class LedgerBroker(RedisBroker):
             self.backlogged.add(queue)
             return []
         try:
-            found = self._fetch(keys=[*self._keys(queue), self._holdings(queue)], args=[room, max(1, IN_FLIGHT_BYTES - self._held_bytes)])
+            found = self._fetch_if_alone(queue, room)
             pairs = [(found[i], found[i + 1]) for i in range(1, len(found), 2)]
         finally:
             with self._room:
                 self._reserved -= room
         more = bool(found) and (found[0] > 0 or len(pairs) == room)
         (self.backlogged.add if more else self.backlogged.discard)(queue)
-        with self._room:
-            held = self._held.setdefault(queue, {})
-            for redis_id, payload in pairs:
-                # An id may be listed twice: a client that lost the reply sends it again.
-                self._held_bytes += len(payload) - held.get(redis_id, 0)
-                held[redis_id] = len(payload)
-            self._unsubmitted += len(pairs)
+        self.misused.pop(queue, None)
+        if missing := [redis_id for redis_id, payload in pairs if payload is None]:
+            self.missing.hold(queue, missing)
+            pairs = [pair for pair in pairs if pair[1] is not None]
+        self.count_as_held(queue, {redis_id: len(payload) for redis_id, payload in pairs}, len(pairs))
         return [self._decode(queue, redis_id, payload) for redis_id, payload in pairs]
 
-    def reclaim(self, queue: str) -> int:
-        """Return what Redis counts as held by this worker and the worker does not know of: a predecessor's, or of a lost reply."""
-        held = list(self.client.smembers(self._holdings(queue)))
+    def count_as_held(self, queue: str, sizes: dict[bytes, int], messages: int | None = None) -> None:
+        """From here on these ids are answered for. An id may be listed twice: a client that lost the reply sends it again."""
         with self._room:
-            lost = [redis_id for redis_id in held if redis_id not in self._held.get(queue, ())]
-        if lost:
-            self._return(keys=[*self._keys(queue), self._holdings(queue)], args=lost)
-            log.info("took back messages that a lost worker or reply held", queue=queue, messages=len(lost))
-        return len(lost)
+            held = self._held.setdefault(queue, {})
+            for redis_id, size in sizes.items():
+                self._held_bytes += size - held.get(redis_id, 0)
+                held[redis_id] = size
+            self._unsubmitted += len(sizes) if messages is None else messages
+
+    def unknown(self, queue: str, ids: list[bytes]) -> list[bytes]:
+        """Those of these ids that this worker is not at work on."""
+        missing = set(self.missing.of(queue))
+        with self._room:
+            held = self._held.get(queue, {})
+            return [redis_id for redis_id in ids if redis_id not in held and redis_id not in missing]
+
+    def quarantine(self, delivery: Delivery, refused: MalformedRecord) -> None:
+        """Hand over what cannot be read. Never raises: its neighbours must go on."""
+        try:
+            self.on_malformed(delivery, refused)
+        except Exception:
+            log.exception("a message could not be put into quarantine, it goes back to its queue", queue=delivery.queue)
+            self.give_back([delivery])
+
+    def _fetch_if_alone(self, queue: str, room: int) -> list[Any]:
+        """What the script found; nothing where a worker of this name is at work from elsewhere."""
+        keys = [*self.keys(queue), self.presence(self.broker_id)]
+        for _ in range(2):
+            found: list[Any] = self._fetch(keys=keys, args=[room, max(1, IN_FLIGHT_BYTES - self._held_bytes), self.heartbeat.home])
+            if found != [-1]:
+                return found
+            # Before the first beat, or after a silence in which another may have begun.
+            if not self.heartbeat.beat():
+                self.stopping.wait(0.5)
+                break
+        return []
 
     def _decode(self, queue: str, redis_id: bytes, payload: bytes) -> Delivery | None:
         """The delivery of a payload; None where it went to quarantine instead. Never raises: its neighbours must go on."""
@@ -270,24 +303,19 @@ class LedgerBroker(RedisBroker):
             return Delivery(message_of(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
         except Exception as error:
             refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
-            unread: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread")
-            delivery = Delivery(unread, queue, redis_id, payload)
-            try:
-                self.on_malformed(delivery, refused)
-            except Exception:
-                log.exception("a message could not be put into quarantine, it goes back to its queue", queue=queue)
-                self.give_back([delivery])
+            self.quarantine(unread(queue, redis_id, payload), refused)
             return None
 
     # -- details -----------------------------------------------------------------------------------------------------
 
-    def _keys(self, queue: str) -> tuple[str, str]:
-        return f"{self.namespace}:{queue}", f"{self.namespace}:{queue}.msgs"
+    def keys(self, queue: str) -> list[str]:
+        """A queue's list and payloads, and what this worker holds of it."""
+        return [f"{self.namespace}:{queue}", f"{self.namespace}:{queue}.msgs", self.holdings(queue)]
 
-    def _holdings(self, queue: str, broker_id: str | None = None) -> str:
+    def holdings(self, queue: str, broker_id: str | None = None) -> str:
         return f"{self.namespace}:__acks__.{broker_id or self.broker_id}.{queue}"
 
-    def _presence(self, broker_id: str) -> str:
+    def presence(self, broker_id: str) -> str:
         return f"{self.namespace}:__alive__.{broker_id}"
 
     def _room_left(self) -> int:
@@ -326,71 +354,65 @@ class LedgerBroker(RedisBroker):
             try:
                 with self.client.pipeline(transaction=False) as pipeline:
                     for queue, ids in by_queue.items():
-                        self._settle(keys=[self._keys(queue)[1], self._holdings(queue)], args=ids, client=pipeline)
-                    pipeline.execute()
+                        self._settle(keys=self.keys(queue)[1:], args=ids, client=pipeline)
+                    replies = dict(zip(by_queue, pipeline.execute(raise_on_error=False), strict=True))
+                failed = {queue: reply for queue, reply in replies.items() if isinstance(reply, Exception)}
             except redis.RedisError as error:
-                if self._closing:
-                    log.warning("acknowledgements not delivered; the messages come again and count as duplicates", messages=len(batch))
-                    return
-                log.warning("acknowledging again in a moment", messages=len(batch), error=str(error))
-                time.sleep(pause)
-                pause = min(pause * 2, LONGEST_RETRY_SECONDS)
-                continue
-            pause = 0.05
+                failed = dict.fromkeys(by_queue, error)
             with self._answering:
                 for _ in batch:
                     self._answers.popleft()
+                # A queue that cannot be settled keeps no other one waiting.
+                self._answers.extendleft(d for d in reversed(batch) if d.queue in failed)
             for queue, ids in by_queue.items():
-                self._forget(queue, ids)
+                if queue not in failed:
+                    self.missing.settled(ids)
+                    self._forget(queue, ids)
+            if not failed:
+                pause = 0.05
+                continue
+            messages, said = sum(len(by_queue[queue]) for queue in failed), str(next(iter(failed.values())))
+            if self._closing:
+                log.warning("acknowledgements not delivered; the messages come again and count as duplicates", messages=messages, error=said)
+                return
+            misused = [queue for queue, error in failed.items() if self.tell_misuse(queue, error)]
+            if len(misused) < len(failed):
+                log.warning("acknowledging again in a moment", messages=messages, error=said)
+            with self._answering:
+                self._answering.wait(pause)
+            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
 
     def _beat_forever(self) -> None:
         while not self._closing:
             try:
-                with self.client.pipeline(transaction=False) as pipeline:
-                    pipeline.set(self._presence(self.broker_id), self.home, px=DEAD_AFTER_MS)
-                    # For Dramatiq clients of other makes, whose maintenance looks here.
-                    pipeline.zadd(f"{self.namespace}:__heartbeats__", {self.broker_id: time.time_ns() // 1_000_000})
-                    pipeline.execute()
-                self._return_what_the_dead_hold()
+                if self.heartbeat.beat():
+                    return_what_the_dead_hold(self)
                 self.seen(True)
+                if self._look_at_server:
+                    warn_of_settings(self.client)
+                    self._look_at_server = False
             except redis.RedisError as error:
                 self.seen(False, error)
             with self._answering:
                 if not self._closing:
                     self._answering.wait_for(lambda: self._closing, HEARTBEAT_SECONDS)
 
-    def _return_what_the_dead_hold(self) -> None:
-        for name in self.client.zrange(f"{self.namespace}:__heartbeats__", 0, -1):
-            # Other makes of workers look after their own; our names are plain text.
-            peer = name.decode("ascii", "replace")
-            if not peer.startswith("jarvis-") or peer == self.broker_id or self.client.exists(self._presence(peer)):
-                continue
-            returned = 0
-            for queue in (*self.queues, *self.delay_queues):
-                held = list(self.client.smembers(self._holdings(queue, peer)))
-                if held:
-                    returned += self._return(keys=[*self._keys(queue), self._holdings(queue, peer)], args=held)
-            self.client.zrem(f"{self.namespace}:__heartbeats__", name)
-            if returned:
-                log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
+    def tell_misuse(self, queue: str, error: Exception) -> bool:
+        """Whether an error is that a key of a queue has another type than it should have; nothing of it is taken until that is mended."""
+        if not str(error).startswith("WRONGTYPE"):
+            return False
+        if queue not in self.misused:
+            self.misused[queue] = str(error)
+            log.error("a key of a queue has another type than it should have; nothing of it is taken or lost until it is mended", queue=queue, error=str(error))
+        return True
 
-    def seen(self, reachable: bool, error: Exception | None = None) -> None:
-        if reachable != self.reachable:
-            self.reachable = reachable
-            if reachable:
-                log.info("broker reachable again")
-            else:
-                log.warning("broker not reachable, trying again", error=str(error))
+    def seen(self, reachable: bool, error: Exception | None = None, *, of: str = "heartbeat") -> None:
+        """What one thread has met with; its outage ends with a success of its own."""
+        if error is not None:
+            self.reachability.failed(of, error)
+        elif reachable and self.reachability.succeeded(of):
+            self._look_at_server = True
 
 
 def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:
     raise RuntimeError(f"no quarantine is connected for {delivery.redis_id!r}: {error}")
-
-
-def without_password(url: str) -> str:
-    """A broker URL that may be shown and logged."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

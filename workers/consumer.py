@@ -11,6 +11,7 @@ import redis
 from dramatiq.broker import Consumer, MessageProxy
 
 from workers.delivery import Delivery
+from workers.reclaim import reclaim
 
 if TYPE_CHECKING:
     from workers.broker import LedgerBroker
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 #: How long one wait for a next message lasts on the server, and so how often an idle queue costs a call.
 WAIT_SECONDS = 5
+FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 
 
@@ -31,7 +33,7 @@ class LedgerConsumer(Consumer):
         # Until the first look, this worker's name may hold what a predecessor left.
         self._unsure = True
         self._emptied = False
-        self._pause = 0.05
+        self._pause = FIRST_RETRY_SECONDS
         self._waiter: Any = None
 
     def __next__(self) -> Delivery | None:
@@ -45,7 +47,10 @@ class LedgerConsumer(Consumer):
             if self._unsure or self._queue in broker.suspect:
                 broker.suspect.discard(self._queue)
                 self._unsure = True
-                broker.reclaim(self._queue)
+                if not broker.before_fetching():
+                    time.sleep(self._pause)
+                    return None
+                reclaim(broker, self._queue)
                 self._unsure = False
             if self._emptied and broker.has_room and not self._wait_for_message():
                 return None
@@ -53,13 +58,16 @@ class LedgerConsumer(Consumer):
             self._fetched.extend(d for d in found if d is not None)
             # If this fetch emptied the queue, wait for a message before the next one.
             self._emptied = self._queue not in broker.backlogged
-            self._pause = 0.05
+            if self._pause > FIRST_RETRY_SECONDS:
+                broker.seen(True, of=self._queue)
+            self._pause = FIRST_RETRY_SECONDS
         except redis.RedisError as error:
             if not broker.stopping.is_set():
                 # A full Redis refuses to wait on a list, and gives what is in it all the same.
                 self._unsure, self._emptied = True, False
                 self._waiter = None
-                broker.seen(False, error)
+                if not broker.tell_misuse(self._queue, error):
+                    broker.seen(False, error, of=self._queue)
                 time.sleep(self._pause)
                 self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
         return self._fetched.popleft() if self._fetched else None

@@ -23,6 +23,12 @@ class Delivery(MessageProxy):
         self.submitted = False
 
 
+def unread(queue: str, redis_id: bytes, payload: bytes) -> Delivery:
+    """A delivery of what is no message."""
+    message: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread")
+    return Delivery(message, queue, redis_id, payload)
+
+
 def message_of(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:
     """The message of an envelope, its record the one argument. Queue and id are what Redis says, whatever the JSON says."""
     if type(envelope) is not dict:

@@ -19,12 +19,12 @@ from persistence.domain.facts import AnyFact
 from persistence.domain.outcome import Refusal
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
-from workers.delivery import Delivery
-from workers.envelope import refused
+from workers.delivery import Delivery, message_of
+from workers.envelope import KIND_OF_ACTOR, refused
 from workers.job_records import JobRecord
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
 from workers.records import RECORDS
-from workers.wire import MalformedRecord, record_slices
+from workers.wire import MalformedRecord, decode_json, record_slices
 
 
 class Intake:
@@ -64,6 +64,22 @@ class Intake:
     def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
         """Put a whole message that cannot be read into quarantine."""
         self._submit(Submission([refused(delivery.payload, error, delivery.queue)], delivery, lambda _: delivery.payload))
+
+    def recordable(self, payload: bytes) -> str | None:
+        """The queue of a message whose records can all be recorded as they are; None for any other."""
+        try:
+            message = message_of("", b"", decode_json(payload), self._broker.actors)
+            content = message.args[0]
+            kind = KIND_OF_ACTOR[message.actor_name]
+            for record in content if type(content) is list else [content]:
+                if kind == "job":
+                    job_of(record, message.message_id or "unknown")
+                else:
+                    fact_of(kind, record, self._conventions)
+        except MalformedRecord:
+            return None
+        queue: str = self._broker.actors[message.actor_name].queue_name
+        return queue
 
     def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
         try:

@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from persistence.domain.errors import Invalid
 from persistence.domain.jobs import JobRequest
 from workers.conditions import JOB
 from workers.fields import Day, Id
+
+#: As of every other id.
+LONGEST_ID = 128
 
 
 class JobRecord(BaseModel):
@@ -42,4 +46,10 @@ class JobRecord(BaseModel):
         return {name: value.isoformat() if isinstance(value, Date) else value for name, value in given.items() if value}
 
     def request(self, message_id: str) -> JobRequest:
+        """The run that is asked for. Raises `Invalid` where the id of its message, which stands in for a missing one, cannot be an id."""
+        if self.request_id is None and not (1 <= len(message_id) <= LONGEST_ID and message_id.isprintable() and message_id == message_id.strip()):
+            raise Invalid(
+                f"the message's id is {message_id!r:.60} ({len(message_id):,} characters), and there is no request_id; "
+                f"give a request_id of 1 to {LONGEST_ID} printable characters"
+            )
         return JobRequest(self.request_id or message_id, self.job, json.dumps(self._arguments(), sort_keys=True), self.producer, self.sequence)

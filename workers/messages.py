@@ -115,6 +115,8 @@ def job_of(record: Any, message_id: str) -> JobRequest:
         return JobRecord.model_validate(record, by_alias=True).request(message_id)
     except ValidationError as error:
         raise MalformedRecord(_explain("job", error)) from None
+    except Invalid as error:
+        raise MalformedRecord(f"job: {error}") from None
 
 
 def item_of_line(line: bytes, number: int, conventions: Conventions = DEFAULT_CONVENTIONS) -> AnyFact | Refusal:

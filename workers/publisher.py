@@ -5,35 +5,52 @@
                            quantity="0.015", price="64250.10", executed_at=datetime.now(UTC))
 
 Needs Redis only: nothing here opens a database. Publishing the same record again is harmless, so after a lost connection
-publish it again.
+publish it again: it gets the number that it had.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import threading
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
 import redis
 
 from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
+from persistence.domain.errors import Invalid
+from workers.address import read_address
+from workers.broker_faults import fault_of
 from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
 from workers.wire import MalformedRecord, json_value
 
+log = logging.getLogger(__name__)
+
 #: Messages that travel in one round trip: large enough to hide the network, small enough to keep Redis responsive.
 PIPELINE_MESSAGES = 500
+#: The sorted set of producers by their last numbers, in the namespace of the queues.
+SEQUENCES = "__jarvis__.sequences"
+#: Scores are floating-point numbers.
+EXACT_SCORES = 2**53
+#: Records whose sending failed, and that may be tried again.
+FAILURES_REMEMBERED = 10_000
 
 
 class Publisher:
     """Publishes records to the queues of the contract.
 
-    With a `producer`, every record gets the next `sequence`, so that the books notice what never arrived; keep the last
-    number (`sequence`) over restarts. Every method checks its records first and raises `MalformedRecord` before anything is
-    sent; a lost connection raises redis's own `ConnectionError`.
+    With a `producer`, every record gets the next `sequence`, so that the books notice what never arrived. The broker keeps the
+    last number, which travels with the records: another publisher of this name goes on after it, or after the `sequence` given here
+    where that is higher. A name is for one publisher at a time. Every method checks its records first and raises
+    `MalformedRecord` before anything is sent; a lost connection raises redis's own `ConnectionError`, whose note says what it means
+    and what to do, and takes no number with it. Safe to use from several threads, which then number and send in turn.
     """
 
     def __init__(
@@ -49,12 +66,26 @@ class Publisher:
         if client is None:
             if url is None:
                 raise MalformedRecord("give the broker's url (the one that `jarvis up` prints), or a redis client")
+            try:
+                address = read_address(url)
+            except Invalid as error:
+                raise MalformedRecord(f"the broker's url {error}") from None
+            if (problem := address.unreadable_file()) is not None:
+                raise MalformedRecord(f"the broker's url: {problem}")
             client = redis.Redis.from_url(url)
         self._client = client
+        self._url = url or ""
         self._namespace = namespace
         self._conventions = conventions
         self.producer = producer
+        #: The last number that was sent.
         self.sequence = sequence
+        self._numbering = threading.Lock()
+        #: What the broker says of the last number is not known: before the first record, and after a failure.
+        self._unsure = producer is not None
+        self._sent = False
+        #: Numbers of the records whose sending failed, by what they are.
+        self._failed: dict[bytes, int] = {}
 
     def publish_fill(self, record: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
         """Returns the message id."""
@@ -141,8 +172,7 @@ class Publisher:
 
     def publish(self, kind: str, record: Mapping[str, Any]) -> str:
         """Publish one record of a kind. Returns the message id."""
-        [(queue, message_id, payload)] = _messages([(kind, self.checked(kind, record))], 1)
-        self._send([(queue, message_id, payload)])
+        [message_id] = self._publish([(kind, self.checked(kind, record), "sequence" in record)], 1)
         return message_id
 
     def publish_many(self, records: Iterable[tuple[str, Mapping[str, Any]]], *, records_per_message: int = 1) -> int:
@@ -154,20 +184,18 @@ class Publisher:
         if not 1 <= records_per_message <= MAX_BATCH_RECORDS:
             raise MalformedRecord(f"records_per_message is {records_per_message}; 1 to {MAX_BATCH_RECORDS} are possible")
         sent = 0
-        checked = ((kind, self.checked(kind, record)) for kind, record in records)
+        checked = ((kind, self.checked(kind, record), "sequence" in record) for kind, record in records)
         while group := list(islice(checked, PIPELINE_MESSAGES * records_per_message)):
-            self._send(_messages(group, records_per_message))
+            self._publish(group, records_per_message)
             sent += len(group)
         return sent
 
     def checked(self, kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The record in its JSON form, numbered for its producer. Raises `MalformedRecord`."""
+        """The record in its JSON form, with the number that would be its next. Raises `MalformedRecord`."""
         plain = {name: json_value(value) for name, value in record.items()}
         if self.producer is not None and "sequence" not in plain:
             plain["producer"], plain["sequence"] = self.producer, self.sequence + 1
         fact_of(kind, plain, self._conventions)
-        if plain.get("producer") == self.producer and self.producer is not None:
-            self.sequence = max(self.sequence, plain["sequence"])
         return plain
 
     def refuse_too_long(self, kind: str, record: Mapping[str, Any]) -> None:
@@ -175,8 +203,61 @@ class Publisher:
         for _ in _messages([(kind, self.checked(kind, record))], 1):
             pass
 
-    def _send(self, messages: Iterable[tuple[str, str, bytes]]) -> None:
-        """All of them in one MULTI: a payload is never seen without its id, nor the other way round."""
+    def _publish(self, records: list[tuple[str, dict[str, Any], bool]], records_per_message: int) -> list[str]:
+        """Number, encode and send (kind, record, whether it has a number of the caller's). Returns the message ids."""
+        with self._numbering if self.producer is not None else nullcontext():
+            numbers, last = self._number(records) if self.producer is not None else ({}, None)
+            messages = list(_messages([(kind, record) for kind, record, _ in records], records_per_message))
+            try:
+                changed = self._send(messages, last if last is not None and last < EXACT_SCORES else None)
+            except BaseException:
+                self._unsure = self.producer is not None
+                self._failed = dict(list({**self._failed, **numbers}.items())[-FAILURES_REMEMBERED:])
+                raise
+            if last is not None:
+                self.sequence = max(self.sequence, last)
+                for key in numbers:
+                    self._failed.pop(key, None)
+                # Sent again by the client itself, or with a number that another publisher has used.
+                self._unsure = not changed
+            return [message_id for _, message_id, _ in messages]
+
+    def _number(self, records: list[tuple[str, dict[str, Any], bool]]) -> tuple[dict[bytes, int], int | None]:
+        """Give every record its number. Returns the numbers given, by record, and the highest of this producer."""
+        if self._unsure:
+            self._learn_the_last_number()
+        numbers: dict[bytes, int] = {}
+        last, highest = self.sequence, 0
+        for kind, record, numbered in records:
+            if not numbered:
+                key = _key(kind, record)
+                if key in self._failed and key not in numbers:
+                    record["sequence"] = self._failed[key]
+                else:
+                    last += 1
+                    record["sequence"] = last
+                numbers[key] = record["sequence"]
+            if record.get("producer") == self.producer:
+                highest = max(highest, record["sequence"])
+                last = max(last, highest)
+        return numbers, highest or None
+
+    def _learn_the_last_number(self) -> None:
+        """Ask the broker how far this producer is: whether what failed has arrived all the same, and where a former publisher ended."""
+        score: Any = self._client.zscore(f"{self._namespace}:{SEQUENCES}", str(self.producer))
+        last = int(score or 0)
+        self._unsure = False
+        if last > max(self.sequence, *self._failed.values(), 0) and self._sent:
+            log.warning("producer %r is used by another publisher, which is at %d; give each a name of its own", self.producer, last)
+        self.sequence = max(self.sequence, last)
+        # What did not arrive has no number; what did keeps it.
+        self._failed = {key: number for key, number in self._failed.items() if number <= self.sequence}
+
+    def _send(self, messages: Iterable[tuple[str, str, bytes]], last: int | None = None) -> bool:
+        """All of them in one MULTI: a payload is never seen without its id, nor the other way round, nor a number without its record.
+
+        False where the broker knows this number, or a higher one, already.
+        """
         by_queue: dict[str, dict[str, bytes]] = defaultdict(dict)
         for queue, message_id, payload in messages:
             by_queue[queue][message_id] = payload
@@ -184,7 +265,16 @@ class Publisher:
             for queue, payloads in by_queue.items():
                 pipeline.hset(f"{self._namespace}:{queue}.msgs", mapping=payloads)  # type: ignore[arg-type]
                 pipeline.rpush(f"{self._namespace}:{queue}", *payloads)
-            pipeline.execute()
+            if last is not None:
+                pipeline.zadd(f"{self._namespace}:{SEQUENCES}", {str(self.producer): last}, gt=True, ch=True)
+            try:
+                replies = pipeline.execute()
+            except redis.RedisError as error:
+                # Its class is redis's own, for whoever tries again; what it means stands below its trace.
+                error.add_note(fault_of(error, self._url).sentence(error))
+                raise
+        self._sent = True
+        return last is None or replies[-1] > 0
 
 
 def encode(route: Route, records: Any) -> tuple[str, bytes]:
@@ -216,3 +306,9 @@ def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message
                 yield ROUTES[kind].queue, message_id, payload
             else:
                 yield from _messages([(kind, record) for record in group], len(group) // 2 or 1)
+
+
+def _key(kind: str, record: Mapping[str, Any]) -> bytes:
+    """What a record is, whatever number it has."""
+    said = {name: value for name, value in record.items() if name != "sequence"}
+    return hashlib.sha256(json.dumps([kind, said], sort_keys=True).encode()).digest()

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -18,7 +21,10 @@ from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
+from jarvis.streams import open_standard_streams, reader_has_left
+from persistence.domain.showing import hide_passwords
 
 
 class Listed(NamedTuple):
@@ -38,7 +44,7 @@ COMMANDS = {
         Listed(
             "demo", "demo", "Run", "Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."
         ),
-        Listed("broker", "run", "Run", "The embedded broker."),
+        Listed("broker", "broker", "Run", "The embedded broker."),
         Listed("worker", "run", "Run", "The worker, which records what arrives."),
         Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
@@ -78,6 +84,10 @@ COMMANDS = {
 }  # fmt: skip
 
 
+#: What runs until it is told to stop, whoever reads what it says.
+DAEMONS = {"up", "broker", "worker", "scheduler"}
+
+
 class Front(TyperGroup):
     """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
 
@@ -97,10 +107,12 @@ class Front(TyperGroup):
         return get_group(part).commands[name]
 
     def invoke(self, ctx: Any) -> Any:
-        """A reader of our output that has gone (`jarvis export … | head`) is no error."""
+        """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
+            if ctx.invoked_subcommand in DAEMONS or not reader_has_left():
+                raise
             # What is still buffered has nowhere to go either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
@@ -127,15 +139,29 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     config: Annotated[
-        Path, typer.Option("--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.")
-    ] = Path("config"),
+        Path | None,
+        typer.Option(
+            "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    CHOSEN.config = config
+    CHOSEN.named = config is not None
+    CHOSEN.config = config or CHOSEN.config
+    if os.environ.get("JARVIS_CONFIG") == "" and not CHOSEN.named:
+        raise SettingsError([EMPTY_CONFIG])
+
+
+def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The trace of a defect, on stderr, without the passwords of its URLs."""
+    print(hide_passwords("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="", flush=True)
 
 
 def main() -> None:
     """The console script. Turns every error of ours into a sentence and an exit code."""
+    open_standard_streams()
+    sys.excepthook = _show_trace
+    threading.excepthook = lambda ended: _show_trace(ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
     try:
         app()
     except Exception as error:
@@ -143,5 +169,5 @@ def main() -> None:
         code = Exit.FAILED if remedy else exit_code_of(error)
         if code is None:
             raise
-        say(f"jarvis: {remedy or sentence_of(error)}")
+        say(hide_passwords(f"jarvis: {remedy or sentence_of(error)}"))
         sys.exit(code)

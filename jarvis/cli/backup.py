@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_rows
+from jarvis.cli.output import doing, print_rows
 from jarvis.scheduling import elsewhere
+from persistence.books.book import short
 from persistence.copies import backups
+from persistence.copies.choosing import choose, present_books
+from persistence.copies.kept_aside import kept_aside, remove_kept
+from persistence.copies.places import claim
 from persistence.copies.second_place import carry
 from persistence.domain import instants
 from persistence.domain.errors import BooksError
@@ -21,7 +27,7 @@ from scheduler.jobs import chain_of
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Backups: copies that were restored and compared before they count.", no_args_is_help=True)
-    for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune)):
+    for name, command in (("create", create), ("list", list_), ("verify", verify), ("prune", prune), ("adopt", adopt)):
         group.command(name)(command)
     app.add_typer(group, name="backup")
 
@@ -29,24 +35,60 @@ def register(app: typer.Typer) -> None:
 def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
     settings = CONTEXT.settings.database.backup
-    made = backups.create(CONTEXT.database(), settings.path, instants.now(), compress=settings.compress)
+    database = CONTEXT.database()
+    with doing("copying the books and proving the copy"):
+        made = backups.create(database, settings.path, instants.now(), compress=settings.compress)
     assert made.manifest is not None
     say(f"backed up and proved: {made.path} ({made.size:,} bytes of {made.manifest['content_bytes']:,})")
     say(f"head of the chain: {chain_of(made)}")
-    if (second := elsewhere(CONTEXT.settings)) is not None and (copied := carry(made, second, instants.now())) is not None:
-        say(f"copied to {copied}")
+    if (second := elsewhere(CONTEXT.settings)) is not None:
+        if second.folder is not None:
+            claim(database, second.folder)
+        with doing("carrying it to the second place"):
+            copied = carry(made, second, instants.now())
+        if copied is not None:
+            say(f"copied to {copied}")
 
 
-def list_(as_json: Json = False) -> None:
-    """List the backups, the newest first: when each was taken, whether it was proved, what it holds."""
-    rows = []
-    for backup in backups.present(CONTEXT.settings.database.backup.path):
+def list_(
+    aside: Annotated[bool, typer.Option("--kept-aside", help="What restores, failed proofs and rescues have left, instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the backups, the newest first: whose books, when each was taken, whether it was proved, what it holds."""
+    settings = CONTEXT.settings.database
+    kept = kept_aside(settings.path, settings.backup.path)
+    if aside:
+        print_rows(
+            "Kept aside",
+            ("file", "what", "since", "bytes"),
+            [(str(k.path), k.what, f"{k.since:%Y-%m-%dT%H:%M:%SZ}", k.bytes) for k in kept],
+            right=("bytes",),
+            as_json=as_json,
+        )
+        return
+    present, now = _present(), instants.now()
+    rows: list[tuple[Any, ...]] = []
+    for backup in backups.present(settings.backup.path):
         held = backup.manifest or {}
         facts = held.get("tables", {}).get("facts", {}).get("rows")
         newest = (held.get("newest_transaction") or {}).get("occurred_at")
-        rows.append((backup.path.name, f"{backup.taken_at:%Y-%m-%dT%H:%M:%SZ}", "yes" if backup.proved else "no", backup.size, facts, newest))
-    columns = ("file", "taken_at", "proved", "bytes", "facts", "newest_transaction")
+        whose = None if backup.book is None else short(backup.book)
+        remarks = [said for said, so in (
+            ("other books", present is not None and backup.proved and backup.book != present), ("from the future", backup.is_ahead(now)),
+        ) if so]  # fmt: skip
+        proved = "yes" if backup.proved else "no"
+        rows.append((backup.path.name, f"{backup.taken_at:%Y-%m-%dT%H:%M:%SZ}", whose, ", ".join(remarks), proved, backup.size, facts, newest))
+    columns = ("file", "taken_at", "books", "remark", "proved", "bytes", "facts", "newest_transaction")
     print_rows("Backups", columns, rows, right=("bytes", "facts"), as_json=as_json)
+    if kept and not as_json:
+        say(f"{len(kept):,} files are kept aside besides, {sum(k.bytes for k in kept):,} bytes: `jarvis backup list --kept-aside`")
+
+
+def _present() -> str | None:
+    """The id of the books that stand at the configured path; None where there are none."""
+    with closing(CONTEXT.database(looking=True)) as database:
+        found = present_books(database)
+    return None if found is None else found[0]
 
 
 def verify(
@@ -54,14 +96,15 @@ def verify(
 ) -> None:
     """Read backups back: against their manifests, decompressed, checked, every table compared. Exits 1 where one is not sound."""
     present = backups.present(CONTEXT.settings.database.backup.path)
-    chosen = present if not files else [named(path) for path in files]
+    chosen = present if not files else [backups.identified(path) for path in files]
     if not chosen:
         say(f"there is no backup in {CONTEXT.settings.database.backup.path}; `jarvis backup create` takes one")
         raise typer.Exit(Exit.FINDINGS)
     bad = 0
     for backup in chosen:
         try:
-            backups.verify(backup)
+            with doing(f"reading {backup.path.name} back"):
+                backups.verify(backup)
             say(f"sound: {backup.path}")
         except BooksError as error:
             bad += 1
@@ -73,20 +116,54 @@ def verify(
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="More than two at once.")] = False,
+    books: Annotated[str | None, typer.Option("--books", metavar="ID", help="Those of these books, where no database says whose.")] = None,
+    aside: Annotated[bool, typer.Option("--kept-aside", help="What `backup list --kept-aside` shows, instead of backups. Asks first.")] = False,
+    older_than: Annotated[int, typer.Option("--older-than", metavar="DAYS", help="With --kept-aside: only what is older.", min=0)] = 30,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove backups past their retention: never the newest seven proved ones, at most two a run, nothing where the newest failed."""
+    """Remove backups past their retention: never the newest seven proved ones, at most two a run, nothing where the newest failed.
+
+    Backups of other books stay.
+    """
+    if aside:
+        _prune_kept_aside(older_than, dry_run=dry_run, yes=yes)
+        return
     chosen = CONTEXT.settings.database.backup
     gone = backups.prune(
-        chosen.path, instants.now(), chosen.retention_days, keep_weekly=chosen.keep_weekly, keep_monthly=chosen.keep_monthly, forced=force, dry_run=dry_run
-    )
+        chosen.path, instants.now(), chosen.retention_days, book=_whose(books), keep_weekly=chosen.keep_weekly, keep_monthly=chosen.keep_monthly,
+        forced=force, dry_run=dry_run,
+    )  # fmt: skip
     for backup in gone:
         say(f"{'would remove' if dry_run else 'removed'} {backup.path}")
     if not gone:
         say("nothing to remove")
 
 
-def named(path: Path) -> backups.Backup:
-    found = next((b for b in backups.present(path.parent) if b.path.name == path.name), None)
-    if found is None:
-        raise typer.BadParameter(f"{path} is no backup; `jarvis backup list` shows what there is", param_hint="FILE")
-    return found
+def adopt(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that backups, or their copies, go to.")],
+) -> None:
+    """Accept a folder for backups that these books have not used so far, or that has lost their mark, such as a new disk."""
+    claim(CONTEXT.database(), folder, adopt=True)
+    say(f"{folder.absolute()} keeps backups of these books from now on")
+
+
+def _whose(books: str | None) -> str | None:
+    """The books whose backups may go; None where the folder holds no proved one."""
+    settings = CONTEXT.settings.database
+    if not any(b.proved for b in backups.present(settings.backup.path)):
+        return None
+    return choose(settings.backup.path, instants.now(), book=books or _present(), beside=settings.path).backup.book
+
+
+def _prune_kept_aside(days: int, *, dry_run: bool, yes: bool) -> None:
+    settings, limit = CONTEXT.settings.database, datetime.now(UTC) - timedelta(days=days)
+    old = [kept for kept in kept_aside(settings.path, settings.backup.path) if kept.since < limit]
+    for kept in old:
+        say(f"{'would remove' if dry_run or not yes else 'removed'} {kept.path}: {kept.what}, {kept.bytes:,} bytes, since {kept.since:%Y-%m-%d}")
+    if not old:
+        say(f"nothing is kept aside for more than {days} days")
+    if dry_run or not old:
+        return
+    if not yes:
+        typer.confirm(f"Remove these {len(old)} for good?", abort=True, err=True)
+    remove_kept(old)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from jarvis.errors import SettingsError
-from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase
+from jarvis.errors import Refused, SettingsError
+from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase, WrongFolder
 
 
 class Exit(IntEnum):
@@ -32,6 +32,8 @@ class Chosen:
     """What stands before the command. It waits here for `context.py`, which loads the settings."""
 
     config: Path = Path("config")
+    #: Whether somebody asked for that folder, by --config or JARVIS_CONFIG.
+    named: bool = False
 
 
 CHOSEN = Chosen()
@@ -47,7 +49,7 @@ def exit_code_of(error: Exception) -> Exit | None:
     match error:
         case SettingsError() | Invalid():
             return Exit.USAGE
-        case WrongDatabase() | HeldElsewhere() | Immutable():
+        case WrongDatabase() | HeldElsewhere() | WrongFolder() | Immutable() | Refused():
             return Exit.REFUSED
         case BooksError() | OSError():
             return Exit.FAILED
@@ -60,9 +62,8 @@ def exit_code_of(error: Exception) -> Exit | None:
 def sentence_of(error: Exception) -> str:
     """What is said of an error that has an exit code: errors of ours are sentences already."""
     if type(error).__module__.partition(".")[0] == "redis":
-        if "OOM" in str(error):
-            return f"the broker is full: {error}; let the workers catch up, or raise its maxmemory"
-        return f"the broker does not answer: {error}; is it running, and is broker.url the right one?"
+        # Whoever spoke to the broker has noted what its error means.
+        return "; ".join(getattr(error, "__notes__", ())) or f"the broker could not be used: {error}; look at broker.url"
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}; check the path, its owner and mode, the free space and `ulimit -f`"

@@ -8,20 +8,29 @@ from pathlib import Path
 from jarvis.cli.common import CHOSEN, say
 from jarvis.logging import configure_logging
 from jarvis.opening import open_database
-from jarvis.settings import Settings, exposed_secrets, load_settings
+from jarvis.settings import Settings, exposed_secrets, load_settings_with_places
+from jarvis.settings_sources import Places
 from persistence.database import DatabaseManager
 
 
 class Context:
     """Reads nothing before it is asked."""
 
+    #: Where each value of the settings was read; filled by reading them.
+    places: Places
+
     @property
     def config(self) -> Path:
         return CHOSEN.config
 
+    @property
+    def named_config(self) -> Path | None:
+        """The folder that --config or JARVIS_CONFIG names; None where neither does."""
+        return CHOSEN.config if CHOSEN.named else None
+
     @cached_property
     def settings(self) -> Settings:
-        settings = load_settings(self.config)
+        settings, self.places = load_settings_with_places(self.config, named=CHOSEN.named)
         configure_logging(settings.logging.level, settings.logging.format)
         for warning in exposed_secrets(self.config, settings):
             say(f"warning: {warning}")

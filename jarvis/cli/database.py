@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,12 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, tell_findings
 from jarvis.restoring import nobody_else
+from persistence.books.book import book_id
 from persistence.books.housekeeping import statistics
+from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
 from persistence.domain import instants
+from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
@@ -31,10 +35,21 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="db")
 
 
-def db_init() -> None:
-    """Create the database, or bring its schema up to date."""
+def db_init(
+    anew: Annotated[bool, typer.Option("--anew", help="Start new, empty books where the old ones are gone; what is left of those is kept aside.")] = False,
+) -> None:
+    """Create the database, or bring its schema up to date.
+
+    Where there is none and something says that there was one (its -mark or -wal, backups, a disk that is not mounted), exit code 4.
+    """
     database = CONTEXT.database()
-    database.initialize()
+    if anew:
+        with nobody_else(CONTEXT.settings.data_folder):
+            for kept in database.start_anew():
+                say(f"kept aside: {kept}")
+        say("these are new books: where a broker knows the old ones, start with `jarvis up --take-over` or `jarvis worker run --take-over`")
+    else:
+        database.initialize()
     database.close()
     say(f"{CONTEXT.settings.database.path} is ready")
 
@@ -42,10 +57,15 @@ def db_init() -> None:
 def db_stats(as_json: Json = False) -> None:
     """Show rows, sizes, first and last times, and how long ago a backup, a verification and a restore last succeeded."""
     database = CONTEXT.database(looking=True)
-    report = asdict(statistics(database))
-    for name, job in (("last_backup", "backup"), ("last_verification", "verification"), ("last_proved_restore", "restore_drill")):
-        success = SQLiteJobRunRepository(database).last_success(job)
-        report[f"{name}_age_seconds"] = None if success is None else (instants.now() - success) // 1_000_000
+    report, now = asdict(statistics(database)), instants.now()
+    runs, taken = SQLiteJobRunRepository(database), None
+    with suppress(Unavailable), database.get_connection() as connection:
+        taken = last_taken(CONTEXT.settings.database.backup.path, book_id(connection), now)
+    for name, instant in (
+        ("last_backup", taken), ("last_verification", runs.last_success("verification", now)),
+        ("last_proved_restore", runs.last_success("restore_drill", now)),
+    ):  # fmt: skip
+        report[f"{name}_age_seconds"] = None if instant is None else max(0, now - instant) // 1_000_000
     if as_json:
         print_json(report)
         return

@@ -13,60 +13,79 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
-from jarvis.cli.output import print_rows
-from jarvis.scheduling import create_scheduler
+from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.times import ago, short
+from jarvis.scheduling import changed_since, create_scheduler
 from persistence.domain import instants
 from persistence.domain.instants import to_text
 from persistence.domain.jobs import JOB_NAMES
-from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
+from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
+from scheduler.timetable import Entry
 from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
 
 
+#: How often --wait looks whether there is still somebody to wait for.
+LOOK_AROUND_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 2.0
+
+NO_SCHEDULER = "no scheduler is running: start `jarvis up`, or `jarvis scheduler run`"
+
+
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The scheduler's jobs: what there is, what ran, running one, pausing one.", no_args_is_help=True)
-    for name, command in (("list", list_), ("history", history), ("run", run), ("pause", pause), ("resume", resume)):
+    for name, command in (("list", list_), ("history", history), ("show", show), ("run", run), ("pause", pause), ("resume", resume)):
         group.command(name)(command)
     app.add_typer(group, name="jobs")
 
 
 def list_(as_json: Json = False) -> None:
-    """List the jobs: their hours, when each last succeeded, when it is next due, how it stands."""
+    """List the jobs: their hours, when each last succeeded, when it is next due, how it stands. Times are UTC; --json has them exactly."""
     database = CONTEXT.database()
     runs, scheduler = SQLiteJobRunRepository(database), create_scheduler(CONTEXT.settings, database)
     now, paused = instants.now(), runs.paused()
-    rows = []
+    exact: list[tuple[Any, ...]] = []
+    for_people: list[tuple[Any, ...]] = []
     for entry in scheduler.entries:
-        success = runs.last_success(entry.name)
-        newest = next(iter(runs.history(entry.name, 1)), None)
-        state = "" if newest is None else newest.state
-        if newest is not None and newest.state == "claimed":
-            alive = (newest.heartbeat_at or 0) >= now - STALE_AFTER_MICROSECONDS
-            over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
-            state = "running" + (", beyond its limit" if over else "") if alive else "left by a scheduler that died"
-        if not entry.enabled:
-            state = f"off, runs when asked for{', ' + state if state else ''}"
+        success = runs.last_success(entry.name, now)
+        tries = [run.waits_until(now) or now for run in runs.unfinished(entry.name) if run.state == "failed"]
+        next_try = min(tries, default=None)
+        state = _state(entry, runs.newest(entry.name, now), next_try, now)
         if {entry.name, entry.name.partition("@")[0]} & set(paused):
-            state = f"paused{', ' + state if state else ''}"
-        age = None if success is None else (now - success) // 1_000_000
+            state = f"paused{_last(state)}"
         upcoming = scheduler.next_slot(entry.name, now) if entry.enabled else None
-        rows.append(
-            (
-                entry.name,
-                entry.cron,
-                entry.zone or CONTEXT.settings.scheduler.time_zone,
-                success and to_text(success),
-                age,
-                upcoming and to_text(upcoming),
-                state,
-                entry.says,
-            )
-        )
-    columns = ("job", "cron", "zone", "last_success", "last_success_age_seconds", "next", "state", "what")
-    print_rows("Jobs", columns, rows, right=("last_success_age_seconds",), as_json=as_json)
-    if not runs.scheduler_alive(now):
-        say("no scheduler is running: start `jarvis up`, or `jarvis scheduler run`")
+        zone = entry.zone or CONTEXT.settings.scheduler.time_zone
+        age = None if success is None else max(0, now - success) // 1_000_000
+        exact.append((entry.name, entry.cron, zone, _exactly(success), age, _exactly(upcoming), _exactly(next_try), state, entry.says))
+        hours = entry.cron if zone == "UTC" or entry.name.endswith(f"@{zone}") else f"{entry.cron} {zone}"
+        for_people.append((entry.name, hours, ago(success, now), short(upcoming, now), state))
+    if as_json:
+        columns = ("job", "cron", "zone", "last_success", "last_success_age_seconds", "next", "next_try", "state", "what")
+        print_rows("Jobs", columns, exact, as_json=True)
+    else:
+        print_rows("Jobs", ("job", "hours", "last_success", "next", "state"), for_people, whole=("job", "hours", "last_success", "next"))
+    started = runs.scheduler_since(now)
+    if started is None:
+        say(NO_SCHEDULER)
+    elif (changed := changed_since(CONTEXT.config, started)) is not None:
+        say(changed)
+
+
+def _state(entry: Entry, newest: JobRun | None, next_try: int | None, now: int) -> str:
+    state = "" if newest is None else newest.state
+    if newest is not None and newest.state == "claimed":
+        over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
+        state = "running" + (", beyond its limit" if over else "") if newest.is_alive(now) else "left by a scheduler that died"
+    if next_try is not None and state in ("failed", "succeeded"):
+        state = f"failed, next try {ago(next_try, now) if next_try > now else 'now'}"
+    if not entry.enabled:
+        state = f"off, runs when asked for{_last(state)}"
+    return state
+
+
+def _last(state: str) -> str:
+    return f"; last run {state}" if state else ""
 
 
 def history(
@@ -74,18 +93,52 @@ def history(
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:
-    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed."""
+    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed. Times are UTC; --json has them exactly."""
     if name is not None:
         _known(name)
-    found = SQLiteJobRunRepository(CONTEXT.database()).history(name, limit)
+    found, now = SQLiteJobRunRepository(CONTEXT.database()).history(name, limit), instants.now()
+    if as_json:
+        columns = ("job", "scheduled_for", "by", "state", "attempts", "next_try", "finished_at", "said", "arguments", "request_id", "clock_was_ahead")
+        print_rows("Runs", columns, [
+            (
+                r.job, to_text(r.scheduled_for), _by(r), r.state, r.attempts, _next_try(r, now), _exactly(r.finished_at), r.error or r.result,
+                r.arguments, r.request_id, bool(r.ahead),
+            )
+            for r in found
+        ], as_json=True)  # fmt: skip
+        return
     rows = [
         (
-            r.job, to_text(r.scheduled_for), "asked for" if r.request_id else "timetable", r.state, r.attempts, r.finished_at and to_text(r.finished_at),
-            r.error or r.result, r.arguments,
+            r.job, short(r.scheduled_for, now), _by(r), ", ".join([r.state, *([f"{r.attempts} tries"] * (r.attempts > 1)), *(["clock ahead"] * r.ahead)]),
+            ago(r.finished_at, now), _said(r),
         )
         for r in found
     ]  # fmt: skip
-    print_rows("Runs", ("job", "scheduled_for", "by", "state", "attempts", "finished_at", "said", "arguments"), rows, right=("attempts",), as_json=as_json)
+    print_rows("Runs", ("job", "due", "by", "state", "ended", "said"), rows, whole=("job", "due", "by", "ended"))
+
+
+def show(
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="The request's id, or that of the message that asked.")], as_json: Json = False
+) -> None:
+    """Show what became of a run that was asked for. Exit code 1 where it failed, 3 where no such request was filed."""
+    run = SQLiteJobRunRepository(CONTEXT.database()).asked_for(request_id)
+    if run is None:
+        refused = "`jarvis quarantine list --kind job` shows what it refuses"
+        say(f"no run was asked for as {request_id}: a worker files what comes by message (does one run?); {refused}")
+        raise typer.Exit(Exit.FAILED)
+    now = instants.now()
+    told = {
+        "request_id": run.request_id, "job": run.job, "arguments": json.loads(run.arguments or "{}"), "asked_at": to_text(run.scheduled_for),
+        "state": run.state, "attempts": 0 if run.state == "requested" else run.attempts, "next_try": _next_try(run, now),
+        "finished_at": _exactly(run.finished_at), "error": run.error, "result": json.loads(run.result or "null"),
+    }  # fmt: skip
+    if as_json:
+        print_json(told)
+    else:
+        shown = {**told, "arguments": words(told["arguments"]), "result": words(told["result"])}
+        print_rows("Run", ("what", "value"), [(name.replace("_", " "), value) for name, value in shown.items() if value not in (None, "")], whole=("what",))
+    if run.state == "failed":
+        raise typer.Exit(Exit.FINDINGS)
 
 
 def run(
@@ -95,7 +148,7 @@ def run(
     start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="Rollup: read everything from this day on anew.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Rollup: up to this day.")] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Rollup: derive everything anew.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 where it failed.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 where it failed, 3 where nobody would take it.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Run it in this process instead of the scheduler's.")] = False,
     through_broker: Annotated[bool, typer.Option("--through-broker", help="Ask by a message, from a machine without the database.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits; exit 3 after.", min=0)] = 3600.0,
@@ -117,32 +170,54 @@ def run(
     database = CONTEXT.database()
     database.initialize()
     runs = SQLiteJobRunRepository(database)
-    now = instants.now()
-    if not here and wait and not runs.scheduler_alive(now):
-        say("no scheduler is running, so nobody would take it: start `jarvis up` or `jarvis scheduler run`, or run it here with --here")
-        raise typer.Exit(Exit.FAILED)
-    if not here and {name, name.partition("@")[0]} & set(runs.paused()):
-        say(f"{name} is paused: the scheduler takes it once it is resumed (`jarvis jobs resume {name}`)")
-    filed = runs.request(name, now, arguments)
+    if not here:
+        _refuse_to_wait_in_vain(name, runs, wait=wait)
+    filed = runs.request(name, instants.now(), arguments)
     if here:
         create_scheduler(CONTEXT.settings, database).run_now(name, filed.scheduled_for)
     elif not wait:
-        say(f"filed: {name}; `jarvis jobs history {name}` tells what became of it")
+        say(f"filed: {name}; `jarvis jobs show {filed.request_id}` tells what became of it")
         return
-    deadline = time.monotonic() + timeout
-    while True:
-        found = runs.find(name, filed.scheduled_for)
-        if found is None or found.state in ("succeeded", "failed"):
-            break
-        if time.monotonic() > deadline:
-            say(f"{name} has not ended after {timeout:g} seconds; it goes on, `jarvis jobs history {name}` tells what becomes of it")
-            raise typer.Exit(Exit.FAILED)
-        time.sleep(0.2)
+    found = _ended(name, filed, runs, timeout)
     if found is None or found.state == "failed":
         say(f"{name} failed: {found.error if found else 'its run is gone'}")
         raise typer.Exit(Exit.FINDINGS)
-    said = json.loads(found.result or "null")
-    say(f"{name} done" + (f": {', '.join(f'{k} {v}' for k, v in said.items())}" if isinstance(said, dict) else ""))
+    result = json.loads(found.result or "null")
+    said = words(result)
+    say(f"{name} done" + (", with a warning" if isinstance(result, dict) and "warning" in result else "") + (f": {said}" if said else ""))
+
+
+def _refuse_to_wait_in_vain(name: str, runs: SQLiteJobRunRepository, *, wait: bool) -> None:
+    """Say why nobody would take a request now; who wants to wait for it need not."""
+    if {name, name.partition("@")[0]} & set(runs.paused()):
+        if wait:
+            say(f"{name} is paused, so nobody would take it: `jarvis jobs resume {name}` first, or run it here with --here")
+            raise typer.Exit(Exit.FAILED)
+        say(f"{name} is paused: the scheduler takes it once it is resumed (`jarvis jobs resume {name}`)")
+    if not runs.scheduler_alive(instants.now()):
+        if wait:
+            say("no scheduler is running, so nobody would take it: start `jarvis up` or `jarvis scheduler run`, or run it here with --here")
+            raise typer.Exit(Exit.FAILED)
+        say(f"{NO_SCHEDULER}; what is filed is done then")
+
+
+def _ended(name: str, filed: JobRun, runs: SQLiteJobRunRepository, timeout: float) -> JobRun | None:
+    """The run once it has ended; None where it is gone. Looks more and more rarely."""
+    started = looked = time.monotonic()
+    pause = 0.05
+    while True:
+        found = runs.find(name, filed.scheduled_for)
+        if found is None or found.state in ("succeeded", "failed"):
+            return found
+        now = time.monotonic()
+        if now - started > timeout:
+            say(f"{name} has not ended after {timeout:g} seconds; it goes on, `jarvis jobs show {filed.request_id}` tells what becomes of it")
+            raise typer.Exit(Exit.FAILED)
+        if found.state == "requested" and now - looked > LOOK_AROUND_SECONDS:
+            _refuse_to_wait_in_vain(name, runs, wait=True)
+            looked = now
+        time.sleep(min(pause, max(0.0, started + timeout - now) + 0.01))
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
 
 def pause(name: Name) -> None:
@@ -159,11 +234,36 @@ def resume(name: Name) -> None:
     say(f"{name} is resumed" if done else f"{name} was not paused")
 
 
+def words(value: Any) -> str:
+    """What a job said of itself, for people: `accounts 1, added 3`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {words(inner)}" for name, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "none" if not value else " ".join(words(inner) for inner in value)
+    return "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _said(run: JobRun) -> str:
+    return ", ".join(said for said in (run.error or words(json.loads(run.result or "null")), words(json.loads(run.arguments or "{}"))) if said)
+
+
+def _by(run: JobRun) -> str:
+    return "asked for" if run.request_id else "timetable"
+
+
+def _next_try(run: JobRun, now: int) -> str | None:
+    return None if run.state != "failed" or run.retry_at is None else to_text(run.waits_until(now) or now)
+
+
+def _exactly(instant: int | None) -> str | None:
+    return None if instant is None else to_text(instant)
+
+
 def _publish(name: str, arguments: dict[str, Any]) -> None:
     settings = CONTEXT.settings
     named = {{"start": "from", "end": "to"}.get(n, n): v for n, v in arguments.items()}
     message_id = Publisher(broker_url(settings), namespace=settings.broker.namespace).request_job(name, **named)
-    say(f"asked for {name} by message {message_id}")
+    say(f"asked for {name} by message {message_id}; on the machine of the books, `jarvis jobs show {message_id}` tells what became of it")
 
 
 def _known(name: str) -> None:

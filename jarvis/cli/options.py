@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Record here from now on what is on the broker, although other books took from it. Stop their worker first.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -26,8 +27,10 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), as_json: bool = False) -> None:
-    """A listing: a table for people, or JSON objects with the same columns."""
+def print_rows(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), whole: Sequence[str] = (), as_json: bool = False
+) -> None:
+    """A listing: a table for people, or JSON objects with the same columns. Columns that are `right` or `whole` never break."""
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
@@ -37,12 +40,22 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         return
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
+        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right or name in whole)
     for row in shown:
         table.add_row(*(Text(printable(cell)) for cell in row))
     # Piped output keeps its columns whole instead of folding them at 80.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table)
+
+
+@contextmanager
+def doing(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what takes its time, for the length of a block, which may say what it is at. Silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(f"{what} …") as status:
+        yield lambda step: status.update(f"{step} …")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool) -> None:

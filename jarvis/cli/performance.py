@@ -17,6 +17,7 @@ from jarvis.cli.output import print_json, print_rows
 from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
+from persistence.domain.showing import first_few
 from persistence.repositories import SQLiteAccountRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.explain import explain as explained
@@ -98,7 +99,7 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
         print_json(_as_json(found))
         return
     if not found.figures and row is None:
-        reasons = "; ".join(f"{w.date}: {w.reason}" for w in found.withheld)
+        reasons = first_few(f"{w.date}: {w.reason}" for w in found.withheld)
         say(
             f"{account} has no row for {date}" + (f": withheld, {reasons}" if reasons else ": no snapshot that day, or it is not rolled up yet (jarvis rollup)")
         )

@@ -37,8 +37,8 @@ def rebuild(
         tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
         return
     if stop:
-        stop_holders(settings.data_folder)
-    with nobody_else(settings.data_folder):
+        stop_holders(settings.data_folder, beside=settings.database.path)
+    with nobody_else(settings.data_folder, beside=settings.database.path):
         kept = backups.keep_as_is(database, settings.database.backup.path, now)
         say(f"the books as they were are kept as {kept}")
         findings = rebuilding.replace(database, settings.rollup_plan, now)

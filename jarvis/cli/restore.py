@@ -2,75 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from jarvis.cli.backup import named
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
+from jarvis.cli.output import doing
+from jarvis.opening import open_database
 from jarvis.restoring import restore_books
 from persistence.copies import backups
 from persistence.copies.backups import Backup
-from persistence.copies.restoring import restore_copy
+from persistence.copies.choosing import choose, present_books
+from persistence.copies.proving import is_encrypted
+from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
-from persistence.files import scratch_folder
+from persistence.domain.instants import to_instant, to_text
+from persistence.files import make_last_folder, scratch_folder
 
 
 def register(app: typer.Typer) -> None:
     app.command()(restore)
 
 
+class _Asked(NamedTuple):
+    """How a backup is to be brought back."""
+
+    to: Path | None
+    stop: bool
+    unproved: bool
+    until: datetime | None
+
+
 def restore(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The backup to restore.")] = None,
-    latest: Annotated[bool, typer.Option("--latest", help="The newest proved backup.")] = False,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest proved backup from this time or before.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The backup to restore, whatever it is called.")] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="The proved backup of these books that reaches furthest.")] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The books as they were recorded up to this time.")] = None,
+    books: Annotated[str | None, typer.Option("--books", metavar="ID", help="Whose backup, where there are those of several and no database.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="PATH", help="Into a new file, the present database stays as it is.")] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the workers and the scheduler that hold the books first.")] = False,
-    unproved: Annotated[bool, typer.Option("--unproved", help="A backup without a readable manifest, too: only what it holds is checked then.")] = False,
+    unproved: Annotated[bool, typer.Option("--unproved", help="A file without a readable manifest, too: only what it holds is checked then.")] = False,
     identity: Annotated[Path | None, typer.Option("--identity", metavar="KEYFILE", help="The age secret key of an encrypted copy (.age).")] = None,
 ) -> None:
     """Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.
 
-    What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it.
+    What was recorded after the backup is written out as NDJSON where the present database can be read; `jarvis import` takes it. With
+    --at what was recorded up to that time is brought in, too.
     """
     if (file is not None) + latest + (at is not None) != 1:
         raise typer.BadParameter("name a FILE, or give one of --latest and --at TIME", param_hint="FILE")
-    settings = CONTEXT.settings
-    backup = named(file) if file is not None else backups.find(settings.database.backup.path, at=parse_time(at, "--at"))
-    if backup.path.suffix == ".age":
+    if file is not None and books is not None:
+        raise typer.BadParameter("a FILE says itself whose it is; --books goes with --latest and --at", param_hint="--books")
+    settings, now = CONTEXT.settings, datetime.now(UTC)
+    until = parse_time(at, "--at")
+    backup = backups.identified(file) if file is not None else _chosen(to_instant(now), until, books)
+    asked = _Asked(to, stop, unproved, until)
+    if is_encrypted(backup.path):
         if identity is None:
             raise typer.BadParameter(f"{backup.path} is encrypted; name the file with its age secret key", param_hint="--identity")
-        settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(settings.data_folder)
         with scratch_folder(settings.data_folder, "decrypted") as folder:
-            _bring_back(decrypt(backup.path, identity, folder, unproved=unproved), to, stop, unproved)
+            _bring_back(decrypt(backup.path, identity, folder, unproved=unproved), asked, now)
         return
-    _bring_back(backup, to, stop, unproved)
+    _bring_back(backup, asked, now)
 
 
-def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> None:
+def _chosen(now: int, at: datetime | None, books: str | None) -> Backup:
+    """The backup that --latest or --at means, what was passed over said."""
     settings = CONTEXT.settings
-    if to is not None:
-        restore_copy(backup, to, unproved=unproved)
-        say(f"restored {backup.path.name} to {to}")
+    with closing(open_database(settings)) as database:
+        present = present_books(database)
+    choice = choose(settings.database.backup.path, now, book=books or (present[0] if present else None), at=at, beside=settings.database.path)
+    for remark in choice.remarks:
+        say(remark)
+    return choice.backup
+
+
+def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
+    settings = CONTEXT.settings
+    with doing(f"restoring {backup.path.name}") as tell:
+        done = _to_new_file(backup, asked, asked.to, tell) if asked.to is not None else restore_books(
+            settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, tell=tell
+        )  # fmt: skip
+    say(f"restored {backup.path.name} to {asked.to or settings.database.path}")
+    if asked.until is not None:
+        say(_landed(backup, done, asked.until))
+    if asked.to is not None:
         return
-    done = restore_books(settings, backup, datetime.now(UTC), stop=stop, unproved=unproved)
-    say(f"restored {backup.path.name} to {settings.database.path}")
     if done.aside is not None:
         say(f"the database that was there is kept as {done.aside}")
-    if done.later is not None and done.later_count:
-        say(f"{done.later_count:,} records came after this backup, they are in {done.later}: `jarvis import {done.later}` brings them back")
-    elif done.by_hand:
-        pass
-    elif done.problem:
-        say(f"what came after this backup could not be read from it ({done.problem}); publish it again from the engine, what is known counts as a duplicate")
-    else:
-        say("nothing was recorded after this backup")
-    if done.by_hand:
-        say(f"{done.by_hand:,} entries were saved by hand after this backup: only {done.aside} has them, save them again")
+    _tell_what_came_later(backup, done, asked.until)
     for note in done.missing_notes:
         _, _, epoch, block_no = note.stem.split("-")
         content = f'{{"epoch": "{epoch}", "block_no": {block_no}}}'
@@ -78,3 +104,45 @@ def _bring_back(backup: Backup, to: Path | None, stop: bool, unproved: bool) -> 
     if done.quarantined:
         say(f"{done.quarantined:,} records were quarantined after this backup: `JARVIS_DATABASE__PATH={done.aside} jarvis quarantine export` has them")
     say("go on with `jarvis rollup`, then start the workers and the scheduler")
+
+
+def _to_new_file(backup: Backup, asked: _Asked, to: Path, tell: Callable[[str], None]) -> Restored:
+    tell(f"reading {backup.path.name} back")
+    with closing(open_database(CONTEXT.settings)) as database:
+        until = None if asked.until is None else to_instant(asked.until)
+        return restore_copy(backup, to, unproved=asked.unproved, until=until, present=database if Path(database.path).exists() else None)
+
+
+def _landed(backup: Backup, done: Restored, until: datetime) -> str:
+    """How far the books stand from the time that was asked for."""
+    wanted = to_text(to_instant(until))
+    if done.compared:
+        but = f", but for {done.left_out:,} saved by hand or refused" if done.left_out else " exactly"
+        return f"the books stand at {wanted}{but}: what was recorded up to then is in them, {done.brought_in:,} records of it from the database that was there"
+    why = f"the present database could not be read ({done.problem})" if done.problem else "there is no database that the rest could be taken from"
+    seconds = round((until - backup.taken_at).total_seconds())
+    far = f"{seconds:,} second{'s' * (seconds != 1)}"
+    return f"the books stand {far} before {wanted}, at {backup.taken_at:%Y-%m-%dT%H:%M:%SZ}, because {why}"
+
+
+def _tell_what_came_later(backup: Backup, done: Restored, until: datetime | None) -> None:
+    after = "this backup" if until is None else to_text(to_instant(until))
+    if done.later is not None:
+        one = done.later_count == 1
+        say(
+            f"{done.later_count:,} records came after {after}, {'it is' if one else 'they are'} in {done.later}: "
+            f"`jarvis import {done.later}` brings {'it' if one else 'them'} back"
+        )
+    elif not done.compared:
+        reason = f"what came after {after} could not be read ({done.problem})" if done.problem else "there was no database to compare with"
+        say(f"{reason}: publish it again from the engine, {_since(backup, done)}; what is known counts as a duplicate")
+    elif not done.by_hand:
+        say(f"nothing was recorded after {after}")
+    if done.by_hand:
+        say(f"{done.by_hand:,} entries were saved by hand after this backup: only {done.aside} has them, save them again")
+
+
+def _since(backup: Backup, done: Restored) -> str:
+    if done.recorded_until is None:
+        return "all of it: this backup holds no record"
+    return f"everything since {to_text(done.recorded_until)} (the newest record of this backup; it was taken at {backup.taken_at:%Y-%m-%dT%H:%M:%SZ})"

@@ -197,8 +197,8 @@ class AccountFacts(AccountReader):
         """The other half of a rename: the one flow of the other direction with the same reference and instant."""
         if row.reference is None:
             return None
-        same = "l.account_id = ? AND l.occurred_at = ? AND l.category = 'rename' AND l.reference = ? AND f.state = 0"
-        rows = self._all(f"SELECT {_FLOW} FROM flows l JOIN facts f USING (fact_no) WHERE {same}", row.instant, row.reference)
+        where = "l.account_id = ? AND l.occurred_at = ? AND l.category = 'rename' AND l.reference = ? AND f.state = 0"
+        rows = self._all(f"SELECT {_FLOW} FROM flows l JOIN facts f USING (fact_no) WHERE {where}", row.instant, row.reference)
         found = [FlowRow._make(other) for other in rows]
         others = [other for other in found if other.direction != row.direction]
         return others[0] if len(found) == 2 and len(others) == 1 else None

@@ -192,20 +192,20 @@ class AccountBooks(AccountFacts):
     def said_at(self, currency: str, at: int) -> tuple[KnownRate | None, int | None]:
         """The newest rate record of a currency at or before an instant, and the instant of the first after it; at one instant the first source by
         code point counts."""
-        live = "FROM rates r JOIN facts f USING (fact_no) WHERE r.currency = ? AND f.state = 0 AND r.observed_at"
-        newest = f"SELECT r.observed_at, r.usd_rate {live} <= ? ORDER BY r.observed_at DESC, coalesce(r.source, '') LIMIT 1"
+        source = "FROM rates r JOIN facts f USING (fact_no) WHERE r.currency = ? AND f.state = 0 AND r.observed_at"
+        newest = f"SELECT r.observed_at, r.usd_rate {source} <= ? ORDER BY r.observed_at DESC, coalesce(r.source, '') LIMIT 1"
         found = self._connection.execute(newest, (currency, at)).get
-        until = self._connection.execute(f"SELECT r.observed_at {live} > ? ORDER BY r.observed_at LIMIT 1", (currency, at)).get
+        until = self._connection.execute(f"SELECT r.observed_at {source} > ? ORDER BY r.observed_at LIMIT 1", (currency, at)).get
         return None if found is None else KnownRate(found[0], UsdRate(Decimal(found[1]))), until
 
     def rates_since(self, seen: int) -> list[tuple[str, int, int]]:
         """(currency, first, last instant) of the rate records of the account's currencies that came, or were voided, after fact number `seen`."""
-        used = "(SELECT currency FROM transaction_totals WHERE account_id = ?1)"
+        names = "(SELECT currency FROM transaction_totals WHERE account_id = ?1)"
         return self._all(
             "SELECT currency, min(observed_at), max(observed_at) FROM ("
-            f"SELECT r.currency, r.observed_at FROM rates r WHERE r.currency IN {used} AND r.fact_no > ?2 UNION ALL "
+            f"SELECT r.currency, r.observed_at FROM rates r WHERE r.currency IN {names} AND r.fact_no > ?2 UNION ALL "
             "SELECT r.currency, r.observed_at FROM voids v JOIN rates r ON r.fact_no = v.target_fact_no "
-            f"WHERE v.fact_no > ?2 AND v.account_id = '' AND r.currency IN {used}) AS said GROUP BY currency ORDER BY currency",
+            f"WHERE v.fact_no > ?2 AND v.account_id = '' AND r.currency IN {names}) AS said GROUP BY currency ORDER BY currency",
             seen,
         )
 

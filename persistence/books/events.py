@@ -16,8 +16,8 @@ ACCOUNT_REOPENED = "account reopened"  # account_id
 QUARANTINE_DECIDED = "quarantine decided"  # quarantine_no, state, resolution
 RECORDED_ANEW = "recorded anew"  # fact_no
 SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
-LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one
-RESTORED = "restored from a backup"  # epoch, block_no
+LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one; generation
+RESTORED = "restored from a backup"  # epoch, block_no, generation; backup, taken_at, proved: what was restored
 REBUILT = "rebuilt from the facts"
 
 

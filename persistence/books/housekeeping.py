@@ -13,6 +13,11 @@ _TABLES = (
     "voids", "entries", "quarantine", "gaps", "job_runs",
 )  # fmt: skip
 
+#: A daily job's last quarter.
+KEPT_ALWAYS = 90
+_OLDEST_RUN_KEPT = "SELECT scheduled_for FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND NOT ahead ORDER BY scheduled_for DESC LIMIT 1 OFFSET ?3 - 1"
+_OLDEST_REPORT_KEPT = "SELECT taken_at FROM statistics_reports ORDER BY taken_at DESC LIMIT 1 OFFSET ?2 - 1"
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -58,12 +63,15 @@ def record_statistics(database: Database, now: int) -> Statistics:
 
 
 def clean_up(database: Database, now: int, *, runs_kept_days: int = 400, statistics_kept_days: int = 90) -> dict[str, int]:
-    """Drop finished job runs and statistics reports past their retention. Returns how many rows of each table went."""
+    """Drop finished job runs and statistics reports past their retention, but never the newest `KEPT_ALWAYS` of a job, or of the
+    reports: a clock that was ahead for a moment makes everything look old. Returns how many rows of each table went."""
     day = 24 * 3600 * 1_000_000
-    return {
-        "job_runs": database.execute_update("DELETE FROM job_runs WHERE state = 'succeeded' AND finished_at < ?", (now - runs_kept_days * day,)),
-        "statistics_reports": database.execute_update("DELETE FROM statistics_reports WHERE taken_at < ?", (now - statistics_kept_days * day,)),
-    }
+    runs = 0
+    for (job,) in database.execute_query("SELECT DISTINCT job FROM job_runs"):
+        sql = f"DELETE FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND finished_at < ?2 AND scheduled_for < ({_OLDEST_RUN_KEPT})"
+        runs += database.execute_update(sql, (job, now - runs_kept_days * day, KEPT_ALWAYS))
+    sql = f"DELETE FROM statistics_reports WHERE taken_at < ?1 AND taken_at < ({_OLDEST_REPORT_KEPT})"
+    return {"job_runs": runs, "statistics_reports": database.execute_update(sql, (now - statistics_kept_days * day, KEPT_ALWAYS))}
 
 
 def checkpoint(database: Database) -> tuple[int, int]:

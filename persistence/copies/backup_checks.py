@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
+from typing import NamedTuple
 
-from persistence.books.book import book_id
+from persistence.books.book import book_id, short
+from persistence.books.events import RESTORED, of_kind
 from persistence.copies import backups, going_back
+from persistence.copies.choosing import last_taken, summary
 from persistence.domain.errors import BooksError
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import to_instant
+from persistence.domain.instants import to_datetime, to_instant, to_text
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import guarded
@@ -22,27 +27,63 @@ OLDEST_BACKUP_DAYS = 2
 _DAY = 86_400_000_000
 
 
-def backups_are_sound(folder: Path, now: int, *, read_back: bool = False) -> list[Finding]:
-    """Check the backups of a folder: proved, recent, whole. With `read_back` each is read and compared with its manifest."""
+class Protected(NamedTuple):
+    """What the books themselves say of the backups there should be."""
+
+    book: str
+    #: When the first record was recorded; None where there is none.
+    begun: int | None
+    #: When the newest proved backup was taken that they were brought back from.
+    restored: int | None
+
+
+def protected(database: SQLiteDatabase) -> Protected:
+    with database.get_connection() as connection:
+        begun = connection.execute("SELECT recorded_at FROM facts ORDER BY fact_no LIMIT 1").get
+        came_from = [content["taken_at"] for _, content in of_kind(connection, RESTORED) if content.get("proved") and content.get("taken_at")]
+        return Protected(book_id(connection), begun, to_instant(datetime.fromisoformat(came_from[-1])) if came_from else None)
+
+
+def backups_are_sound(folder: Path, now: int, books: Protected, *, read_back: bool = False) -> list[Finding]:
+    """Check the backups of a folder: of these books, proved, recent, whole. With `read_back` each is read and compared with its manifest."""
     present = backups.present(folder)
-    proved = [b for b in present if b.proved]
     found = [
         Finding("backups are proved", str(b.path), "a sound manifest", "none", "jarvis backup verify") for b in present if not b.proved
     ]  # fmt: skip
     found += [
         Finding("backups have their files", str(path), "the file that it describes", "none", "jarvis backup list") for path in backups.manifests_alone(folder)
     ]
-    if (failed := backups.newest_failed(folder)) is not None and not (proved and proved[0].taken_at >= failed[0]):
+    found += islice(_of_other_books(folder, present, books.book), SHOWN)
+    found += [
+        Finding("backups are from the past", str(b.path), f"taken by {to_text(now)}", f"taken {b.taken_at:%Y-%m-%dT%H:%M:%SZ}", "date -u; jarvis backup list")
+        for b in present if b.is_ahead(now)
+    ][:SHOWN]  # fmt: skip
+    newest = last_taken(folder, books.book, now)
+    if (failed := backups.newest_failed(folder, now)) is not None and (newest is None or newest < to_instant(failed[0])):
         found.append(Finding("backups are proved", str(failed[1]), "a sound one after it", "it failed its proof", "jarvis jobs history backup"))
-    if not proved or to_instant(proved[0].taken_at) < now - OLDEST_BACKUP_DAYS * _DAY:
-        said = f"the newest is from {proved[0].taken_at:%Y-%m-%d %H:%M}" if proved else "none"
+    # Books that were brought back stand in the backup they came from; those that have no backup yet are as young as their first record.
+    known = [instant for instant in (newest, books.restored) if instant is not None and instant <= now + backups.AHEAD]
+    if newest is None and books.begun is not None and books.begun <= now + backups.AHEAD:
+        known.append(books.begun)
+    if books.begun is not None and max(known, default=0) < now - OLDEST_BACKUP_DAYS * _DAY:
+        said = "none" if newest is None else f"the newest of these books is from {to_datetime(newest):%Y-%m-%d %H:%M}"
         found.append(Finding("backups are recent", str(folder), f"a proved one of the last {OLDEST_BACKUP_DAYS} days", said, "jarvis jobs history backup"))
-    for backup in proved if read_back else ():
+    for backup in (b for b in present if b.proved) if read_back else ():
         try:
             backups.verify(backup)
         except (BooksError, OSError) as error:
             found.append(Finding("backups are sound", str(backup.path), "what its manifest says", str(error), "jarvis backup verify"))
     return found
+
+
+def _of_other_books(folder: Path, present: Sequence[backups.Backup], ours: str) -> Iterator[Finding]:
+    foreign = [b for b in present if b.proved and b.book != ours]
+    for book in sorted({str(b.book) for b in foreign}):
+        theirs = [b for b in foreign if b.book == book]
+        said = f"books {short(book)}: {summary(theirs)}"
+        yield Finding(
+            "backups belong to these books", str(folder), f"those of books {short(ours)}", said, 'jarvis backup list; docs/operating.md, "Whose backups"'
+        )
 
 
 def there_is_room(database: SQLiteDatabase, folder: Path) -> Iterator[Finding]:
@@ -55,7 +96,8 @@ def files_are_private(database: SQLiteDatabase, backup_folder: Path | None) -> l
     """Check that nobody but their owner may open the files, those of the backups included, or change what lies in their folders."""
     paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
     folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
-    paths += sorted(backup_folder.glob("jarvis-*")) if backup_folder in folders and backup_folder is not None else []
+    if backup_folder in folders and backup_folder is not None:
+        paths += sorted(path for kind in ("jarvis", "failed", "unproved", "rescued") for path in backup_folder.glob(f"{kind}-*"))
     modes = _modes_of(paths)
     found = [Finding("files are for their owner alone", str(path), "mode 600", f"mode {mode:o}", f"chmod 600 {path}") for path, mode in modes if mode & 0o077]
     modes = _modes_of(folders)
@@ -84,11 +126,13 @@ def chain_holds(database: SQLiteDatabase, backup_folder: Path | None, heads: Seq
             if head is None:
                 continue
             epoch, block_no = head["epoch"], head["block_no"]
+            if head["book"] != ours:
+                continue  # told among what is wrong with the backups
             if epoch not in left and any(epoch == e for e, _ in gone_back):
                 continue  # of books that were replaced
-            if head["book"] != ours or epoch not in left:
-                expected, found_there = (f"books {ours}", head["book"]) if head["book"] != ours else (f"an epoch of {', '.join(left)}", epoch)
-                unknown.append(Finding("backups belong to these books", where, expected, found_there, "jarvis backup list; jarvis chain events"))
+            if epoch not in left:
+                expected = f"an epoch of {', '.join(left)}"
+                unknown.append(Finding("backups belong to these books", where, expected, epoch, "jarvis backup list; jarvis chain events"))
             elif block_no <= left[epoch] or (epoch, left[epoch]) not in gone_back:
                 # A head after a restore or an accepted loss belongs to no chain; only a note beside the backups excuses it.
                 anchors.append(Anchor(block_no, bytes.fromhex(head["hash"]), where))

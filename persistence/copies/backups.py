@@ -22,8 +22,10 @@ from typing import Any
 
 import zstandard
 
-from persistence.copies.manifest import CHUNK, FORMAT, manifest_path, read_manifest, sha256, write_manifest
-from persistence.copies.proving import compare_bytes, contents_of, prove, unpacked
+from persistence.books.book import Reach
+from persistence.copies.manifest import CHUNK, FORMAT, manifest_by_content, manifest_path, read_manifest, sha256, write_manifest
+from persistence.copies.places import claim, enter
+from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
 from persistence.domain.instants import to_datetime, to_instant, to_text
@@ -31,13 +33,15 @@ from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_digest
-from persistence.files import fsync_folder, locked_folder, scratch_folder
+from persistence.files import fsync_folder, locked_folder, make_file, scratch_folder
 from persistence.proof import chain
 
 #: zstandard's own default: a third of the size at some hundred MB a second.
 COMPRESSION_LEVEL = 3
 #: A snapshot keeps the WAL from being emptied, so tables are digested within it for at most this long.
 SNAPSHOT_SECONDS = 20.0
+#: How far clocks may be apart before what one dated lies in the future, in microseconds.
+AHEAD = 5 * 60 * 1_000_000
 _NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
 
 
@@ -59,6 +63,30 @@ class Backup:
         return self.manifest is not None
 
     @property
+    def book(self) -> str | None:
+        """Whose it is; unknown without a manifest."""
+        return None if self.manifest is None else str(self.manifest["book"])
+
+    @property
+    def reach(self) -> Reach:
+        """How far the books in it reach: the order among backups of the same books, whatever the clock was when each was taken."""
+        held = self.manifest or {}
+        return Reach(held.get("generation", -1), held.get("commit_no", -1), held.get("newest_fact_no", -1))
+
+    @property
+    def recorded_until(self) -> int | None:
+        """The instant at which the newest record in it was recorded; None where it holds none, or nothing says so."""
+        text = (self.manifest or {}).get("newest_recorded_at")
+        return None if text is None else to_instant(datetime.fromisoformat(text))
+
+    def is_of(self, book: str | None) -> bool:
+        return self.proved and self.book == book
+
+    def is_ahead(self, now: int) -> bool:
+        """Whether it was taken in the future: by a clock that was ahead."""
+        return to_instant(self.taken_at) > now + AHEAD
+
+    @property
     def size(self) -> int:
         return self.path.stat().st_size
 
@@ -66,18 +94,20 @@ class Backup:
 def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True) -> Backup:
     """Copy the database while others write, prove the copy, put it in place.
 
-    Raises `Unavailable` where it could not be written, `BackupFailed` where the copy is not what was copied.
+    Raises `WrongFolder` where the folder is not the one that these books used so far, `Unavailable` where it could not be written,
+    `BackupFailed` where the copy is not what was copied.
     """
     taken_at = to_datetime(now).replace(microsecond=0)
     with database.get_connection() as connection:
         schema = migrations.schema_version(connection, database.path)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    enter(database, folder)
     path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
     partial = folder / f".{path.name}.partial"
     with locked_folder(folder, "another backup is being taken"):
         if path.exists():
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
+        claim(database, folder, remember=schema == migrations.newest_version())
         manifest = _take(database, path, partial, now, schema, compress=compress)
         os.replace(partial, path)
         write_manifest(path, manifest)
@@ -162,10 +192,11 @@ def present(folder: Path) -> list[Backup]:
     return sorted(found, key=lambda backup: (backup.taken_at, backup.path.name), reverse=True)
 
 
-def newest_failed(folder: Path) -> tuple[datetime, Path] | None:
-    """When the newest copy was taken that failed its proof, and where it is kept."""
+def newest_failed(folder: Path, now: int) -> tuple[datetime, Path] | None:
+    """When the newest copy was taken that failed its proof, and where it is kept. One that a clock dated ahead is not the newest."""
+    limit = to_datetime(now + AHEAD)
     failed = [(named[0], path) for path in _names(folder, "failed-jarvis-*") if (named := _named(path.name.removeprefix("failed-")))]
-    return max(failed, default=None)
+    return max((f for f in failed if f[0] <= limit), default=None)
 
 
 def manifests_alone(folder: Path) -> list[Path]:
@@ -181,6 +212,20 @@ def _named(name: str) -> tuple[datetime, int] | None:
     return None
 
 
+def identified(path: Path) -> Backup:
+    """The backup in a file, whatever it is called: its manifest is the one of its name, else the one in its folder that describes its bytes.
+
+    Raises `Invalid` where there is no such file.
+    """
+    if not path.is_file():
+        raise Invalid(f"{path} is no backup: there is no such file; `jarvis backup list` shows what there is")
+    manifest = read_manifest(path) or manifest_by_content(path)
+    if manifest is not None:
+        return Backup(path, datetime.fromisoformat(manifest["taken_at"]).replace(microsecond=0), manifest["schema_version"], manifest)
+    named = _named(path.name)
+    return Backup(path, *(named or (datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(microsecond=0), 0)))
+
+
 def _names(folder: Path, pattern: str) -> list[Path]:
     """What a folder holds; nothing where there is none. Raises `Unavailable` where it cannot be read."""
     try:
@@ -192,22 +237,12 @@ def _names(folder: Path, pattern: str) -> list[Path]:
         raise Unavailable(f"could not read {folder}: {error.strerror}; check the folder, its owner and its mode") from error
 
 
-def find(folder: Path, *, at: datetime | None = None) -> Backup:
-    """The newest proved backup, or the newest one taken at or before `at`. Raises `Invalid` where there is none."""
-    proved = [b for b in present(folder) if b.proved and (at is None or b.taken_at <= at)]
-    if not proved:
-        raise Invalid(
-            f"{folder} holds no proved backup{'' if at is None else f' from {at:%Y-%m-%d %H:%M:%S} or before'}; `jarvis backup list` shows what there is"
-        )
-    return proved[0]
-
-
 def verify(backup: Backup, scratch: Path | None = None) -> None:
     """Read a backup back as when it was taken. Raises `WrongDatabase`, naming what does not fit."""
     if backup.manifest is None:
         reason = "has no readable manifest" if manifest_path(backup.path).exists() else "has no manifest"
         raise WrongDatabase(f"{backup.path} {reason}, so nothing says what it should hold")
-    if backup.path.suffix == ".age":
+    if is_encrypted(backup.path):
         # Only who has the private key can look further.
         compare_bytes(backup.path, backup.manifest)
         return
@@ -223,8 +258,9 @@ def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator
     """
     if backup.manifest is None and not unproved:
         raise WrongDatabase(
-            f"{backup.path} has no readable manifest, so nothing says what it should hold; name another (`jarvis backup list`), "
-            "or restore it with --unproved: then only what it holds is checked"
+            f"{backup.path} has no readable manifest: neither {manifest_path(backup.path).name} beside it nor another there describes these bytes, so nothing "
+            "says what it should hold. Put its manifest beside it, name another (`jarvis backup list`), or restore it with --unproved: then only what it "
+            "holds is checked"
         )
     with scratch_folder(scratch, "restoring") as folder:
         if backup.manifest is not None:
@@ -234,11 +270,26 @@ def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator
 
 
 def prune(
-    folder: Path, now: int, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, forced: bool = False, dry_run: bool = False
+    folder: Path,
+    now: int,
+    retention_days: int,
+    *,
+    book: str | None = None,
+    keep_weekly: int = 0,
+    keep_monthly: int = 0,
+    forced: bool = False,
+    dry_run: bool = False,
 ) -> list[Backup]:
-    """Remove what has expired, with its manifest. Returns what went, or would."""
+    """Remove what has expired of the backups of these books, with its manifest. Returns what went, or would.
+
+    Those of other books stay, and count for nothing. Without `book` nothing goes where there are backups of several.
+    """
     there = present(folder)
-    if (failed := newest_failed(folder)) is not None and not any(b.proved and b.taken_at >= failed[0] for b in there):
+    books = {b.book for b in there if b.proved}
+    if book is None and len(books) > 1:
+        return []
+    there = [b for b in there if not b.proved or b.book == (book or next(iter(books), None))]
+    if (failed := newest_failed(folder, now)) is not None and not any(b.proved and b.taken_at >= failed[0] for b in there):
         return []  # nothing goes before a sound one stands again
     gone = expired(there, to_datetime(now), retention_days, keep_weekly=keep_weekly, keep_monthly=keep_monthly, forced=forced)
     for backup in () if dry_run else gone:
@@ -251,7 +302,7 @@ def prune(
 
 def _write(source: Path, target: Path, *, compress: bool) -> None:
     target.unlink(missing_ok=True)
-    with open(source, "rb") as plain, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with open(source, "rb") as plain, os.fdopen(make_file(target), "wb") as file:
         if compress:
             zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True).copy_stream(plain, file)
         else:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from persistence.books import events
-from persistence.books.book import book_id_and_epoch
+from persistence.books.book import book_id_and_epoch, generation
 from persistence.books.events import LOSS_ACCEPTED, RESTORED
+from persistence.copies import backups
+from persistence.domain.errors import WrongFolder
 from persistence.domain.instants import to_text
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
-from persistence.files import replaced
+from persistence.files import make_last_folder, replaced
 from persistence.proof import chain
 
 
@@ -29,14 +31,25 @@ def renew_epoch(connection: Connection) -> None:
     connection.execute("UPDATE book SET epoch = ?", (secrets.token_hex(8),))
 
 
-def go_back(connection: Connection, kind: str, now: int, folder: Path, content: Mapping[str, Any] | None = None, *, replaced: str | None = None) -> list[Path]:
+def go_back(
+    connection: Connection,
+    kind: str,
+    now: int,
+    folder: Path,
+    content: Mapping[str, Any] | None = None,
+    *,
+    replaced: str | None = None,
+    least_generation: int = 0,
+) -> list[Path]:
     """Give the books an epoch of their own: what was made durable after them is left behind knowingly, not lost.
 
-    `kind` is `RESTORED` or `LOSS_ACCEPTED`, `replaced` the epoch of the books that give way. The notes go into the backup
-    folder. Returns those that could not be written: going back does not fail for them.
+    `kind` is `RESTORED` or `LOSS_ACCEPTED`, `replaced` the epoch of the books that give way, `least_generation` the life they were in.
+    The notes go into the backup folder. Returns those that could not be written: going back does not fail for them.
     """
-    epoch, block_no = book_id_and_epoch(connection)[1], chain.newest(connection).block_no
-    events.record(connection, kind, now, {**(content or {}), "epoch": epoch, "block_no": block_no})
+    (book, epoch), block_no = book_id_and_epoch(connection), chain.newest(connection).block_no
+    known = [b.reach.generation for b in backups.present(folder) if b.is_of(book)] if folder.is_dir() else []
+    life = max(generation(connection), least_generation, *known) + 1
+    events.record(connection, kind, now, {**(content or {}), "epoch": epoch, "block_no": block_no, "generation": life})
     renew_epoch(connection)
     left = {epoch: block_no} if replaced in (None, epoch) else {epoch: block_no, str(replaced): 0}
     return [path for e, b in left.items() if not _note(path := folder / f"went-back-{e}-{b}.json", {"epoch": e, "block_no": b, "at": now})]
@@ -44,10 +57,10 @@ def go_back(connection: Connection, kind: str, now: int, folder: Path, content: 
 
 def _note(path: Path, content: Mapping[str, Any]) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(path.parent)
         with replaced(path) as file:
             file.write(json.dumps(content).encode())
-    except OSError:
+    except (OSError, WrongFolder):
         return False
     return True
 
@@ -64,15 +77,24 @@ def noted(folder: Path) -> set[tuple[str, int]]:
     return found
 
 
-def take_back_on_purpose(path: Path, now: int, backup_folder: Path, *, instead_of: str | None = None) -> list[Path]:
+def take_back_on_purpose(
+    path: Path,
+    now: int,
+    backup_folder: Path,
+    *,
+    instead_of: str | None = None,
+    least_generation: int = 0,
+    content: Mapping[str, Any] | None = None,
+) -> list[Path]:
     """Give the books of a file a new epoch: what was made durable after them is left behind knowingly, not lost.
 
-    `instead_of`: the epoch of the books that they replace. Returns the notes beside the backups that could not be written.
+    `instead_of` and `least_generation`: the epoch and the generation of the books that they replace; `content`: what the event says of
+    where they come from. Returns the notes beside the backups that could not be written.
     """
     with closing(SQLiteDatabase(path, wal_mode=False, refuse_loss=False)) as database:
         database.open_up()
         with database.transaction() as connection:
-            return go_back(connection, RESTORED, now, backup_folder, replaced=instead_of)
+            return go_back(connection, RESTORED, now, backup_folder, content, replaced=instead_of, least_generation=least_generation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,19 +19,45 @@ def manifest_path(path: Path) -> Path:
 
 
 #: Without these a manifest states nothing.
-_STATED = {"bytes": int, "sha256": str, "content_bytes": int, "content_sha256": str, "tables": dict}
+_STATED = {
+    "file": str, "taken_at": str, "schema_version": int, "bytes": int, "sha256": str, "content_bytes": int, "content_sha256": str, "tables": dict,
+    "chain": dict, "book": str, "generation": int, "commit_no": int, "newest_fact_no": int,
+}  # fmt: skip
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """A backup's manifest; None where it is missing, damaged or another file's."""
+    found = read_stated(manifest_path(path))
+    return found if found is not None and found["file"] == path.name else None
+
+
+def read_stated(manifest: Path) -> dict[str, Any] | None:
+    """What a manifest states, of whatever file; None where it is missing or damaged."""
     try:
-        found = json.loads(manifest_path(path).read_text("utf-8"))
-        stated = found.pop("manifest_sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return stated(json.loads(manifest.read_text("utf-8")))
+    except (OSError, ValueError):
         return None
-    text = json.dumps(found, indent=1)
-    sound = hashlib.sha256(text.encode()).hexdigest() == stated and found.get("file") == path.name and found.get("format") == FORMAT
+
+
+def stated(content: Any) -> dict[str, Any] | None:
+    """A manifest without its own digest; None where that does not fit, or something is missing."""
+    if not isinstance(content, dict):
+        return None
+    found = {name: value for name, value in content.items() if name != "manifest_sha256"}
+    sound = hashlib.sha256(json.dumps(found, indent=1).encode()).hexdigest() == content.get("manifest_sha256") and found.get("format") == FORMAT
     return found if sound and all(isinstance(found.get(name), kind) for name, kind in _STATED.items()) else None
+
+
+def manifest_by_content(path: Path) -> dict[str, Any] | None:
+    """The manifest in a file's folder that describes its very bytes, whatever the two are called; None where there is none."""
+    size, digest = path.stat().st_size, None
+    for other in sorted(path.parent.glob("*.manifest.json")):
+        found = read_stated(other)
+        if found is not None and found["bytes"] == size:
+            digest = digest or sha256(path)
+            if found["sha256"] == digest:
+                return found
+    return None
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

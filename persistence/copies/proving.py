@@ -11,7 +11,7 @@ from typing import Any
 
 import zstandard
 
-from persistence.books.book import book_id_and_epoch
+from persistence.books.book import book_id_and_epoch, reach
 from persistence.copies.manifest import CHUNK, sha256
 from persistence.domain.errors import Unavailable, WrongDatabase
 from persistence.domain.instants import to_text
@@ -21,10 +21,13 @@ from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import page_counts, table_digest, table_names
 from persistence.engine.sqlite.errors import translated
 from persistence.engine.sqlite.pages import refuse_damaged
+from persistence.files import make_file
 from persistence.proof import chain
 from persistence.proof.books_checks import check_books
 from persistence.proof.chain_checks import check_chain
 
+#: What files of these kinds begin with.
+_ZSTD, _AGE = b"\x28\xb5\x2f\xfd", b"age-encryption.org/"
 #: What the chain seals row by row: digested last, and held against it where the time was not enough.
 SEALED = frozenset(("chain_blocks", "chain_events", "entries", "equity_snapshots", "facts", "fills", "flows", "order_events", "transactions", "voids"))
 
@@ -35,11 +38,14 @@ def contents_of(connection: SQLiteConnection, seconds: float | None = None) -> d
     tables = {name: table_digest(connection, name, until) for name in sorted(table_names(connection), key=lambda name: (name in SEALED, name))}
     head = chain.newest(connection)
     book, epoch = book_id_and_epoch(connection)
+    life, commit_no, fact_no = reach(connection)
+    recorded = connection.execute("SELECT recorded_at FROM facts ORDER BY fact_no DESC LIMIT 1").get
     newest = connection.execute("SELECT transaction_no, occurred_at FROM transactions ORDER BY transaction_no DESC LIMIT 1").get
     return {
         **page_counts(connection), "tables": tables,
         "chain": {"block_no": head.block_no, "hash": head.hash.hex(), "facts_to": head.facts_to, "book": book, "epoch": epoch},
-        "newest_fact_no": connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get,
+        "book": book, "generation": life, "commit_no": commit_no, "newest_fact_no": fact_no,
+        "newest_recorded_at": None if recorded is None else to_text(recorded),
         "newest_transaction": None if newest is None else {"transaction_no": newest[0], "occurred_at": to_text(newest[1])},
     }  # fmt: skip
 
@@ -95,10 +101,15 @@ def unpacked(source: Path, scratch: Path) -> Path:
     return plain
 
 
+def is_encrypted(path: Path) -> bool:
+    """Whether a file is an age-encrypted one, whatever its name."""
+    return path.suffix == ".age" or _begins(path, _AGE)
+
+
 def unpack(source: Path, target: Path) -> None:
-    """The plain database of a backup. Raises `WrongDatabase` where it does not decompress."""
-    with open(source, "rb") as file, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain:
-        if ".db.zst" in source.name:
+    """The plain database of a backup, whatever its name. Raises `WrongDatabase` where it does not decompress."""
+    with open(source, "rb") as file, os.fdopen(make_file(target), "wb") as plain:
+        if ".db.zst" in source.name or _begins(source, _ZSTD):
             try:
                 stream = zstandard.ZstdDecompressor().decompressobj()
                 while block := file.read(CHUNK):
@@ -111,3 +122,22 @@ def unpack(source: Path, target: Path) -> None:
             shutil.copyfileobj(file, plain, CHUNK)
         plain.flush()
         os.fsync(plain.fileno())
+    _take_log_along(source, target)
+
+
+def _take_log_along(source: Path, target: Path) -> None:
+    """A database that was set aside may have its newest commits in the log beside it."""
+    log = Path(f"{source}-wal")
+    if log.is_file() and log.stat().st_size:
+        with open(log, "rb") as file, os.fdopen(make_file(f"{target}-wal"), "wb") as copy:
+            shutil.copyfileobj(file, copy, CHUNK)
+        with translated(f"read {source} with its -wal"), closing(connect(str(target))) as connection:
+            connection.pragma("journal_mode", "delete")
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return False

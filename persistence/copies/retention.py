@@ -13,28 +13,32 @@ REMOVED_AT_MOST = 2
 
 
 class Dated(Protocol):
-    """A backup: when it was taken, and whether it was restored and compared."""
+    """A backup: when it was taken, whether it was restored and compared, and how far what it holds reaches."""
 
     @property
     def taken_at(self) -> datetime: ...
     @property
     def proved(self) -> bool: ...
+    @property
+    def reach(self) -> tuple[int, ...]: ...
 
 
 B = TypeVar("B", bound=Dated)
 
 
 def expired(backups: Sequence[B], now: datetime, retention_days: int, *, keep_weekly: int = 0, keep_monthly: int = 0, forced: bool = False) -> list[B]:
-    """Which of these may go, the oldest first: older than the retention, and none of the newest seven proved ones, nor the first
-    of each of the last `keep_weekly` weeks and `keep_monthly` months.
+    """Which of these, all of the same books, may go, the oldest first: older than the retention, and none of the seven proved ones that
+    reach furthest, nor the first of each of the last `keep_weekly` weeks and `keep_monthly` months.
 
-    Nothing goes where the newest one is not proved, and at most two a run unless `forced`.
+    Nothing goes where the newest one is not proved, and at most two a run unless `forced`. What a clock that was ahead dated stands
+    for no week, no month and not for the newest.
     """
     newest_first = sorted(backups, key=lambda b: b.taken_at, reverse=True)
-    if not newest_first or not newest_first[0].proved:
+    past = [b for b in newest_first if b.taken_at <= now]
+    if not past or not past[0].proved:
         return []
-    proved = [b for b in newest_first if b.proved]
-    kept = {id(b) for b in proved[:KEPT_AT_LEAST]}
+    kept = {id(b) for b in sorted((b for b in newest_first if b.proved), key=lambda b: (b.reach, b.taken_at), reverse=True)[:KEPT_AT_LEAST]}
+    proved = [b for b in past if b.proved]
     kept |= _firsts(proved, lambda b: tuple(b.taken_at.isocalendar()[:2]), keep_weekly)
     kept |= _firsts(proved, lambda b: (b.taken_at.year, b.taken_at.month), keep_monthly)
     limit = now - timedelta(days=retention_days)

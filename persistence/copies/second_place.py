@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +17,12 @@ import pyrage
 
 from persistence.copies import backups
 from persistence.copies.backups import Backup
-from persistence.copies.manifest import manifest_path, sha256, write_manifest
+from persistence.copies.command import refuse_command, run_for
+from persistence.copies.manifest import manifest_by_content, manifest_path, read_manifest, sha256, stated, write_manifest
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
-from persistence.files import fsync_folder, remove
+from persistence.files import fsync_folder, make_file, make_last_folder, remove
 
 ENCRYPTED = ".age"
-#: Longer than any upload of a day's backup takes.
-COMMAND_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,8 @@ class SecondPlace:
     command: str | None = None
 
     def __post_init__(self) -> None:
+        if self.command is not None:
+            refuse_command(self.command)
         if self.recipient is not None:
             try:
                 pyrage.x25519.Recipient.from_str(self.recipient)
@@ -53,17 +52,9 @@ def carry(backup: Backup, second: SecondPlace, now: int) -> Path | None:
     copied = None
     if second.folder is not None:
         copied = _copy(backup, second.folder, second.recipient)
-        backups.prune(second.folder, now, second.retention_days)
+        backups.prune(second.folder, now, second.retention_days, book=backup.book)
     if second.command:
-        target = copied or backup.path
-        words = [target.as_posix() if word == "{file}" else word for word in shlex.split(second.command)]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"database.backup.second.command could not be run: {error}; the backup itself stands, {backup.path}") from error
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip()[-300:]
-            raise Unavailable(f"database.backup.second.command ended with {done.returncode}: {said}; the backup itself stands, {backup.path}")
+        run_for(second.command, copied or backup.path)
     return copied
 
 
@@ -84,25 +75,24 @@ def decrypt(path: Path, identity: Path, folder: Path, *, unproved: bool = False)
         pyrage.decrypt_file(str(path), str(target), keys)
     except (pyrage.DecryptError, OSError) as error:
         raise WrongDatabase(f"{path} cannot be decrypted with {identity}: {error}; it is damaged, or encrypted for another key") from error
-    try:
-        plain = json.loads(manifest_path(path).read_text("utf-8"))["plain"]
-        manifest_path(target).write_text(json.dumps(plain, indent=1))
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+    plain = stated((read_manifest(path) or manifest_by_content(path) or {}).get("plain"))
+    if plain is None:
         if not unproved:
             raise WrongDatabase(
                 f"{path} has no readable manifest beside it, so nothing says what it should hold; with --unproved only what it holds is checked"
-            ) from error
-    [found] = [b for b in backups.present(folder) if b.path == target]
-    return found
+            )
+        return backups.identified(target)
+    write_manifest(target, plain | {"file": target.name})
+    return backups.identified(target)
 
 
 def _copy(backup: Backup, folder: Path, recipient: str | None) -> Path:
     target = folder / f"{backup.path.name}{ENCRYPTED if recipient else ''}"
     partial = folder / f".{target.name}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_last_folder(folder)
         remove(partial)
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(make_file(partial))
         if recipient:
             pyrage.encrypt_file(str(backup.path), str(partial), [pyrage.x25519.Recipient.from_str(recipient)])
         else:

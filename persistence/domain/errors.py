@@ -4,6 +4,10 @@
 `Unavailable` and its kin are wrong for now: the same call may succeed later, so it is kept and tried again.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class BooksError(Exception):
     """Base of every error that the books raise on purpose."""
@@ -41,6 +45,18 @@ class WrongDatabase(BooksError):
     """The file is not ours, newer than this program, or damaged beyond opening. Never written to."""
 
 
+class BooksGone(WrongDatabase):
+    """There is no file where something says that there were books. New ones are not put in their place unasked."""
+
+
+class OtherBooks(WrongDatabase):
+    """Another id of the books than the one that was opened here, or that this place belongs to."""
+
+
+class DatabaseDeleted(WrongDatabase):
+    """The file was deleted while it was open. What it held was written to a copy; the message says where that is."""
+
+
 class LostCommits(WrongDatabase):
     """The books hold fewer commits than were made durable; the message has the missing range and the way back."""
 
@@ -53,12 +69,16 @@ class Unavailable(BooksError):
     """The store cannot take this now (busy, full, unreachable). Keep the work and try again."""
 
 
-class HeldElsewhere(Unavailable):
-    """Another process holds a lock that allows only one; the message says who, `pid` its process where that is known."""
+class WrongFolder(Unavailable):
+    """A folder is not the one that was used so far, or nothing is where it should be made: perhaps a disk is not mounted."""
 
-    def __init__(self, message: str, *, pid: int | None = None) -> None:
+
+class HeldElsewhere(Unavailable):
+    """Another process holds a lock that allows only one; the message says who, `lock` is the lock's file where it has one."""
+
+    def __init__(self, message: str, *, lock: Path | None = None) -> None:
         super().__init__(message)
-        self.pid = pid
+        self.lock = lock
 
 
 class CommitUnknown(Unavailable):

@@ -9,6 +9,8 @@ from persistence.domain.errors import Invalid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+#: A clock that is kept in time is never set back by more; whatever is stored further ahead of now was written by one that was wrong.
+MOST_AHEAD = 60_000_000
 
 
 def to_instant(moment: datetime) -> int:
@@ -27,6 +29,17 @@ def to_datetime(instant: int) -> datetime:
 def to_text(instant: int) -> str:
     """RFC 3339 in UTC, always to the microsecond, so that texts sort as instants do."""
     return f"{to_datetime(instant).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def is_ahead(stored: int, now: int) -> bool:
+    """Whether a stored instant lies in the future: a clock that was ahead wrote it, so it says nothing. Nobody waits for it, nothing
+    is preferred for it. The one rule for every instant that is read back and held against now; in SQL, compare with `now + MOST_AHEAD`."""
+    return stored > now + MOST_AHEAD
+
+
+def is_recent(stored: int | None, now: int, within: int) -> bool:
+    """Whether a stored instant is one of the last `within` microseconds, and not ahead."""
+    return stored is not None and stored >= now - within and not is_ahead(stored, now)
 
 
 def now() -> int:

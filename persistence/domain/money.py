@@ -24,6 +24,7 @@ from typing import ClassVar, Never
 
 from persistence.domain.errors import CurrencyMismatch, InsufficientFunds, Invalid
 from persistence.domain.sharing import Shared
+from persistence.domain.showing import first_few
 
 #: Wide enough for any sum or product of accepted numbers (31 digits before the point, 60 after it, three factors); a result that
 #: still did not fit would raise, because the context traps every rounding.
@@ -383,7 +384,7 @@ class Balance(Shared):
 
     def __str__(self) -> str:
         parts = [f"{self.total(c)}" + (f" ({self.reserved(c).amount:f} reserved)" if self.reserved(c) else "") for c in self.currencies]
-        return ", ".join(parts) or "empty"
+        return first_few(parts, 20) or "empty"
 
     def __repr__(self) -> str:
         return f"<Balance {self}>"

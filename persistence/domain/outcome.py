@@ -17,6 +17,8 @@ class Reason(StrEnum):
     ACCOUNT_DELETED = "account deleted"
     REFUSED = "refused by the store"
     """It broke a constraint of the database that no earlier check knows."""
+    NO_PAYLOAD = "no payload"
+    """An id came through a queue, and what it stands for did not."""
 
 
 class Refusal(NamedTuple):

@@ -13,6 +13,7 @@ from persistence.books import facts, movements, orders
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
+from persistence.domain.showing import first_few
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -207,4 +208,4 @@ def _order(state: OrderState | None) -> str:
 
 
 def _movements(rows: list[movements.TransactionRow]) -> str:
-    return ", ".join(f"{row.type} {row.amount} {row.currency}" for row in rows) or "none"
+    return first_few((f"{row.type} {row.amount} {row.currency}" for row in rows), 20) or "none"

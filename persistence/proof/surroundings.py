@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import to_text
+from persistence.domain.instants import is_ahead, to_text
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES
@@ -25,8 +25,11 @@ def every_number_arrived(connection: Connection) -> Iterator[Finding]:
 
 
 def quarantine_is_looked_after(connection: Connection, now: int) -> Iterator[Finding]:
-    """No record has been held for longer than a week."""
-    oldest, count = connection.execute("SELECT min(received_at), count(*) FROM quarantine WHERE state = 'held'").get
+    """No record has been held for longer than a week, nor since a time of which nobody can tell how long ago it was."""
+    oldest, newest, count = connection.execute("SELECT min(received_at), max(received_at), count(*) FROM quarantine WHERE state = 'held'").get
+    if oldest is not None and is_ahead(newest, now):
+        said = f"one held since {to_text(newest)}, by a clock that was ahead"
+        yield Finding("quarantine is looked after", "quarantine", f"nothing received after {to_text(now)}", said, "jarvis quarantine list")
     if oldest is not None and oldest < now - LONGEST_QUARANTINE_DAYS * _DAY:
         said = f"{count} held, the oldest since {to_text(oldest)}"
         expected = f"nothing held for over {LONGEST_QUARANTINE_DAYS} days"

@@ -8,6 +8,7 @@ from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.orders import SQLiteOrderRepository
 from persistence.repositories.performance import SQLitePerformanceRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
+from persistence.repositories.strays import SQLiteStrayRepository
 from persistence.repositories.transactions import SQLiteTransactionRepository
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "SQLiteOrderRepository",
     "SQLitePerformanceRepository",
     "SQLiteQuarantineRepository",
+    "SQLiteStrayRepository",
     "SQLiteTransactionRepository",
 ]

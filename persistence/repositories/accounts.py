@@ -17,6 +17,7 @@ from persistence.domain.errors import Conflict
 from persistence.domain.facts import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import EXACT, ZERO, Balance, Currency, Figures, canonical, changes_between, within_limits
+from persistence.domain.showing import first_few
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.engine.contract import Connection, Database
 from persistence.proof.chain import seal_within
@@ -211,4 +212,4 @@ def _opened_with(connection: Connection, account_id: str) -> Figures:
 
 def _told(opened: Figures) -> str:
     told = [f"{canonical(total)} {currency}" + (f" ({canonical(reserved)} reserved)" if reserved else "") for currency, (total, reserved) in opened.items()]
-    return ", ".join(told) or "nothing"
+    return first_few(told, 20) or "nothing"

@@ -20,6 +20,7 @@ from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Voi
 from persistence.domain.instants import to_datetime, to_instant
 from persistence.domain.money import ONE
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
+from persistence.domain.showing import first_few
 from persistence.domain.symbols import Instrument, notations
 from persistence.engine.contract import Connection, Database
 from persistence.repositories.asked import limit_of
@@ -62,7 +63,7 @@ class SQLiteOrderRepository(OrderRepository):
         wanted = None if side is None else OrderSide(side)
         fitting = [o for o in found if (symbol is None or symbol in self._names(o)) and wanted in (None, o.side)]
         if len(fitting) > 1:
-            named = ", ".join(f"{o.side} {o.instrument}" for o in fitting)
+            named = first_few(f"{o.side} {o.instrument}" for o in fitting)
             raise Conflict(f"order {order_id} of account {fitting[0].account_id} stands for {len(fitting)} orders: {named}; give symbol and side")
         return fitting[0] if fitting else None
 

@@ -36,7 +36,7 @@ class Changes:
     progress: Progress
     now: int
     mark: DirtyMark
-    #: Rows outside these days (both included) go.
+    #: Everything derived outside these days (both included) goes.
     only_days: tuple[Date, Date] | None = None
     #: Rows of these days are replaced whole.
     replaced_rows: tuple[Date, Date] | None = None
@@ -117,7 +117,7 @@ _REPLAYED = ("trades", "asset_closes", "lots", "currency_rates", "contract_value
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.only_days is not None:
         since, until = changes.only_days
-        for table in ("rollup_rows", "withheld_days"):
+        for table in ("rollup_rows", "withheld_days", *_REPLAYED):
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_replayed(connection, account_id, changes)
     if changes.replaced_rows is not None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date as Date
 
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import start_of_day
+from persistence.domain.instants import MOST_AHEAD, start_of_day
 from persistence.domain.rollup import FIGURE_COLUMNS, DirtyMark, Figures, NewFact, Progress, Revision
 from persistence.engine.contract import Database
 from persistence.repositories.rollups import Changes, SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, day_of, last_closed_day
+from scheduler.rollup.meeting import Late
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.replay import Late, Replay
+from scheduler.rollup.replay import Replay
 from scheduler.rollup.rows import RowBuilder, Touched
 
 #: Fills of one pass: a second's work, so that the snapshot it reads holds nobody up, and a commit of a tenth of one.
@@ -120,11 +121,13 @@ class _Pass:
         zone = self._options.zone
         beginning = day_of(mark.opened_at, zone)
         whole = known is None or self._asked.rebuild or known.options_digest != self._options.digest
+        # A clock that was ahead may have left days that are not over: they go, and come again once they are.
+        over = max(self._until, last_closed_day(self._now + MOST_AHEAD, zone))
+        ahead = known is not None and known.rolled_to > over
         if known is not None:
-            # A clock that was ahead may have left days that are not over; reading everything anew drops them.
-            over = min(known.rolled_to, last_closed_day(self._now, zone)) if whole else known.rolled_to
-            self._until = max(self._until, over)
-        if beginning > self._until:
+            known = _cut_back(known, over) if ahead else known
+            self._until = max(self._until, known.rolled_to)
+        if beginning > self._until and not ahead:
             return None
         if whole:
             self._books.floor = beginning
@@ -135,19 +138,20 @@ class _Pass:
         if known is not None and first is None and touched is None:
             if known.rolled_to < self._until:
                 first = known.rolled_to + ONE_DAY
-            elif mark.dirty_since is None and not self._rates:
+            elif mark.dirty_since is None and not self._rates and not ahead:
                 return None
-        return self._work(mark, known, whole, beginning, snapshots_from, first, reach, touched)
+        self.cause = "the clock was ahead" if ahead and first is None else self.cause
+        dropped = None if known is None or not (whole or ahead) else (beginning if whole else Date.min, self._until)
+        return self._work(mark, known, whole, beginning, snapshots_from, first, reach, touched, dropped)
 
     def _work(
         self, mark: DirtyMark, known: Progress | None, whole: bool, beginning: Date, snapshots_from: Date | None, first: Date | None, reach: Late | None,
-        touched: Touched | None,
+        touched: Touched | None, only_days: tuple[Date, Date] | None,
     ) -> _Pass | None:  # fmt: skip
         rolled_to = beginning - ONE_DAY if known is None else min(known.rolled_to, self._until)
         progress = Progress(self._options.digest, snapshots_from, rolled_to, None, self._books.newest_fact_no(), (self.generation or 0) + 1)
         self.changes = changes = Changes(progress, self._now, mark)
-        if whole and known is not None:
-            changes.only_days = beginning, self._until
+        changes.only_days = only_days
         replay = Replay(self._books, self._options, changes, first or self._until + ONE_DAY, progress=self._progress)
         if first is not None:
             last = self._end_of_pass(first)
@@ -278,6 +282,11 @@ class _Pass:
         c = self.changes
         same = mark.dirty_since is None and mark.recheck_since is None and not self._rates and known.stale_from is None and not self._asked.rebuild
         return same and not (c.figures or c.rows or c.removed_rows or c.closes or c.rates or c.withheld or c.trades or c.oddities or c.only_days)
+
+
+def _cut_back(known: Progress, over: Date) -> Progress:
+    """The progress as it would be had the rollup ended with the day `over`."""
+    return known._replace(rolled_to=over, stale_from=None if known.stale_from is None or known.stale_from > over else known.stale_from)
 
 
 def _named(figures: Figures | None) -> dict[str, object] | None:

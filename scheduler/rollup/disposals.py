@@ -11,8 +11,9 @@ from persistence.books.account_history import AccountBooks
 from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import name_and_kind
 from persistence.repositories.rollups import Changes
+from scheduler.rollup.movements import Moved
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.replay import Moved, Replay
+from scheduler.rollup.replay import Replay
 
 _DAY = 86_400_000_000
 

@@ -14,6 +14,7 @@ from persistence.books.account_history import AccountBooks
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import Figures, FlowValue, RollupRow
+from persistence.domain.showing import first_few
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
@@ -147,8 +148,7 @@ class RowBuilder:
         if worth.usd is not None:
             found[day] = Close(end_of_day(day, self._options.zone), None, worth.usd, worth.usd)
             return
-        named = ", ".join(worth.unknown[:5]) + (f" and {len(worth.unknown) - 5:,} more" if len(worth.unknown) > 5 else "")
-        self._changes.withheld.append((day, f"no USD rate is known for {named}: publish a rate of it, or snapshots"))
+        self._changes.withheld.append((day, f"no USD rate is known for {first_few(worth.unknown)}: publish a rate of it, or snapshots"))
 
     def _close_of(self, day: Date) -> Close | None:
         zone = self._options.zone

@@ -122,7 +122,7 @@ def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "run", "pause", "resume"}),
+        ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "show", "run", "pause", "resume"}),
         ("accounts ", {"delete"}), ("orders --s", {"--status", "--symbol"}),
     ],
 )  # fmt: skip
@@ -337,7 +337,10 @@ def test_backups_by_hand_and_the_way_back(fed):
 
 
 def test_verification_says_what_it_found_and_where_to_look(fed):
-    assert "backups are recent" in fed("verify", code=1).stdout
+    assert "no findings" in fed("verify").stderr, "books of today need no backup yet"
+    (fed.folder / "data" / "jarvis_trading.db").chmod(0o644)
+    assert "files are for their owner alone" in fed("verify", code=1).stdout
+    (fed.folder / "data" / "jarvis_trading.db").chmod(0o600)
     fed("backup", "create")
     assert "no findings" in fed("verify", "--full").stderr
     assert json.loads(fed("verify", "--quick", "--json").stdout) == []

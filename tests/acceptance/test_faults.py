@@ -7,11 +7,8 @@ from soak.harness import FAULTS, run
 
 pytestmark = pytest.mark.on_disk
 
-#: Those that take long by their nature run in `make test-all`.
-LONG = {"SIGSTOP beyond the heartbeat", "broker stalls beyond the timeout"}
 
-
-@pytest.mark.parametrize("fault", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in FAULTS])
+@pytest.mark.parametrize("fault", [pytest.param(name, marks=pytest.mark.slow) if fault.slow else name for name, fault in FAULTS.items()])
 def test_under_this_fault_nothing_is_lost_and_nothing_doubled(fault):
     result = run(fault, seed=7, records=2_000)
     assert (result.lost, result.doubled, result.problems) == (0, 0, [])

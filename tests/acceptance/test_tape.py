@@ -84,7 +84,7 @@ def recorded(database: DatabaseManager) -> int:
 
 def nothing_is_left_in(url: str) -> bool:
     with redis.Redis.from_url(url) as client:
-        return not [k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__"))]
+        return not [k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__", b"dramatiq:__jarvis__."))]
 
 
 def test_imported_it_gives_the_exact_figures_and_again_only_duplicates(tmp_path):

@@ -187,7 +187,7 @@ class Backup(Ingestion):
         database = DatabaseManager(folder / "b.db")
         backups.create(database, folder / "backups", NEW_YEAR + 3 * 86_400_000_000)
         database.close()
-        left = [p.name for p in (folder / "backups").iterdir() if p.name.startswith(".") and not p.name.startswith((".taking", ".verifying"))]
+        left = [p.name for p in (folder / "backups").iterdir() if p.name.startswith(".") and not p.name.startswith((".taking", ".verifying", ".books"))]
         assert not left, f"leftovers: {left}"
         super().check(folder, {0, 1, 2})
 
@@ -239,10 +239,12 @@ class Restore(Backup):
 
         from jarvis.restoring import restore_books
         from jarvis.settings import Settings
-        from persistence.copies import backups
+        from persistence.copies.choosing import choose
+        from persistence.domain.instants import to_instant
 
+        now = datetime(2026, 2, 1, tzinfo=UTC)
         settings = Settings(database={"path": folder / "b.db", "backup": {"path": folder / "backups"}})  # type: ignore[arg-type]
-        restore_books(settings, backups.find(folder / "backups"), datetime(2026, 2, 1, tzinfo=UTC), stop=False)
+        restore_books(settings, choose(folder / "backups", to_instant(now)).backup, now, stop=False)
         acknowledge(1)
 
     def check(self, folder: Path, acknowledged: set[int]) -> None:

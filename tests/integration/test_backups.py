@@ -20,6 +20,7 @@ from jarvis.settings import Settings
 from persistence.books.ledger import Ledger
 from persistence.copies import backups, manifest
 from persistence.copies.backup_checks import chain_holds
+from persistence.copies.choosing import choose
 from persistence.copies.restoring import restore_copy
 from persistence.database import DatabaseManager
 from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
@@ -406,14 +407,15 @@ def test_what_lies_oddly_in_the_folder_is_a_finding_and_stops_nothing(database, 
         backups.present(not_a_folder)
 
 
-def test_the_right_backup_is_found_by_its_time(database, ledger, folder):
-    ledger.post([deposit()])
+def test_the_right_backup_is_found_by_its_time(database, folder):
+    Ledger(database, clock=lambda: NEW_YEAR - 1).post([deposit()])
     for day in range(3):
         backups.create(database, folder, NEW_YEAR + day * DAY)
-    assert backups.find(folder).taken_at.day == 3
-    assert backups.find(folder, at=datetime(2026, 1, 2, 12, tzinfo=UTC)).taken_at.day == 2
+    now = NEW_YEAR + 9 * DAY
+    assert choose(folder, now).backup.taken_at.day == 3
+    assert choose(folder, now, at=datetime(2026, 1, 2, 12, tzinfo=UTC)).backup.taken_at.day == 2
     with pytest.raises(Invalid, match="no proved backup from 2025"):
-        backups.find(folder, at=datetime(2025, 1, 1, tzinfo=UTC))
+        choose(folder, now, at=datetime(2025, 1, 1, tzinfo=UTC))
     assert issubclass(backups.BackupFailed, BooksError)
 
 

@@ -223,6 +223,9 @@ def test_statistics_and_clean_up_never_touch_facts(database, ledger):
     report = housekeeping.record_statistics(database, 1)
     assert (report.rows["facts"], report.first_fact_at) == (1, "2026-01-01T00:00:00.000000Z")
     day = 86_400_000_000
+    assert housekeeping.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 0}, "the newest stay, however old they look"
+    for n in range(housekeeping.KEPT_ALWAYS):
+        housekeeping.record_statistics(database, 2 + n)
     assert housekeeping.clean_up(database, 1 + 91 * day) == {"job_runs": 0, "statistics_reports": 1}
     assert housekeeping.statistics(database).rows["facts"] == 1
     housekeeping.checkpoint(database)
@@ -279,7 +282,7 @@ def test_backups_expire_by_age_but_never_the_newest_seven(tmp_path):
     assert [b.taken_at.day for b in backups.prune(tmp_path / "copies", start + 99 * day, 30)] == [1, 2], "two a run, the oldest first"
     assert [b.taken_at.day for b in backups.prune(tmp_path / "copies", start + 99 * day, 30)] == [3]
     assert backups.prune(tmp_path / "copies", start + 99 * day, 30) == []
-    assert len(list((tmp_path / "copies").iterdir())) == 15, "seven with their manifests, and what is none of ours"
+    assert len(list((tmp_path / "copies").glob("[!.]*"))) == 15, "seven with their manifests, and what is none of ours"
     database.close()
 
 

@@ -19,8 +19,10 @@ from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
 from persistence.database import DatabaseManager
+from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
+from workers.messages import ROUTES
+from workers.publisher import Publisher, encode
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
@@ -76,8 +78,9 @@ def test_the_options_that_unprivileged_tools_can_stage_leave_the_worker_alive(sh
 @pytest.fixture
 def guarded(short_folder):
     """A server with our users, on TCP of this machine alone."""
-    users = (DEPLOY / "redis" / "users.acl").read_text().replace("CHANGE-ME-1", "w").replace("CHANGE-ME-2", "p")
-    (short_folder / "users.acl").write_text(users)
+    users = (DEPLOY / "redis" / "users.acl").read_text().replace("CHANGE-ME-1", "w").replace("CHANGE-ME-2", "p").replace("CHANGE-ME-3", "o")
+    # Somebody who may do everything, for what a test needs besides.
+    (short_folder / "users.acl").write_text(f"{users}user other on >x ~* +@all\n")
     arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", "", "--aclfile", f"{short_folder}/users.acl"]
     process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
     wait_until(lambda: (short_folder / "s").exists(), "the server listens")
@@ -87,7 +90,7 @@ def guarded(short_folder):
 
 
 def test_worker_and_publisher_need_no_more_than_the_rights_they_are_given(guarded, tmp_path):
-    publisher = Publisher(f"unix://publisher:p@{guarded}/s")
+    publisher = Publisher(f"unix://publisher:p@{guarded}/s", producer="engine-1")
     publisher.publish_deposit(DEPOSIT)
     publisher.publish_many([("deposit", {**DEPOSIT, "deposit_id": f"d{n}"}) for n in range(2, 300)])
     worker = create_worker(tmp_path / "b.db", f"unix://worker:w@{guarded}/s")
@@ -97,8 +100,63 @@ def test_worker_and_publisher_need_no_more_than_the_rights_they_are_given(guarde
     worker.stop()
 
 
+def test_nothing_that_a_worker_does_is_beyond_its_rights(guarded, tmp_path, monkeypatch):
+    """What it does where something is amiss, too."""
+    for name in ("workers.strays.UNBALANCED_SECONDS", "workers.strays.SILENT_SECONDS", "workers.strays.OTHERS_SECONDS", "workers.strays.LOOK_SECONDS"):
+        monkeypatch.setattr(name, 0)
+    monkeypatch.setattr("workers.strays.TICK_SECONDS", 0.02)
+    monkeypatch.setattr("workers.namespace.UNREAD_SECONDS", 0)
+    monkeypatch.setattr("workers.namespace.WALK_SECONDS", 0.1)
+    monkeypatch.setattr("workers.missing.PAYLOAD_SECONDS", 0)
+    Publisher(f"unix://publisher:p@{guarded}/s", producer="engine-1").publish_deposit(DEPOSIT)
+    anybody = redis.Redis(unix_socket_path=f"{guarded}/s", username="other", password="x")
+    with create_worker(tmp_path / "b.db", f"unix://worker:w@{guarded}/s") as worker:
+        wait_until(lambda: worker.writer.counts.applied == 1, "the deposit is recorded")
+        payloads = {name: encode(ROUTES["deposit"], {**DEPOSIT, "deposit_id": name})[1] for name in ("lost", "unread", "dead letter", "held")}
+        anybody.hset("dramatiq:deposits.msgs", "lost", payloads["lost"])
+        with anybody.pipeline(transaction=True) as left:
+            left.hset("dramatiq:default.msgs", "u", payloads["unread"])
+            left.rpush("dramatiq:default", "u")
+            left.hset("dramatiq:deposits.XQ.msgs", "x", payloads["dead letter"])
+            left.zadd("dramatiq:deposits.XQ", {"x": 1})
+            left.hset("dramatiq:deposits.msgs", "h", payloads["held"])
+            left.sadd("dramatiq:__acks__.stock.deposits", "h")
+            left.zadd("dramatiq:__heartbeats__", {"stock": 1})
+            left.rpush("dramatiq:deposits", "no payload")
+            left.execute()
+        wait_until(lambda: (worker.writer.counts.applied, worker.writer.counts.quarantined) == (5, 1), "all of it is taken back")
+        anybody.set("dramatiq:orders.msgs", "wrong")
+        wait_until(lambda: SQLiteStrayRepository(worker.database).find_open(), "the wrong type is shown")
+        refused = [entry["object"] for entry in anybody.acl_log() if entry["username"] == "worker" and "client|setinfo" not in entry["object"]]
+        assert refused == []
+
+
+def test_a_publisher_reaches_neither_holdings_nor_jobs_nor_who_is_alive(guarded):
+    for key in ("__acks__.jarvis-worker.fills", "__alive__.jarvis-worker", "__heartbeats__", "__jarvis__.mark", "fills.XQ", "jobs"):
+        with redis.Redis(unix_socket_path=f"{guarded}/s", username="publisher", password="p") as client:
+            for spoil in (lambda c, k: c.hset(k, "x", "y"), lambda c, k: c.rpush(k, "x"), lambda c, k: c.zadd(k, {"x": 1})):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    spoil(client, f"dramatiq:{key}")
+    operator = Publisher(f"unix://operator:o@{guarded}/s")
+    operator.request_job("rollup")
+    with pytest.raises(redis.RedisError):
+        operator.publish_deposit(DEPOSIT)
+
+
+def test_every_queue_that_engines_publish_to_is_among_a_publisher_s_rights():
+    [line] = [line for line in (DEPLOY / "redis" / "users.acl").read_text().splitlines() if line.startswith("user publisher")]
+    keys = {word for word in line.split() if word.startswith("~")}
+    assert keys == {f"~dramatiq:{route.queue}{end}" for route in ROUTES.values() for end in ("", ".msgs")} | {"~dramatiq:__jarvis__.sequences"}
+
+
+def test_the_users_are_those_of_redis_6_2_too():
+    """It refuses a file with a subcommand that it does not know; `client|setinfo` came with 7.2, and clients go on without."""
+    named = re.findall(r"\+(\w+\|\w+)", (DEPLOY / "redis" / "users.acl").read_text())
+    assert set(named) == {"script|load", "script|exists", "client|id", "client|unblock"}
+
+
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN NOSAVE", "DEBUG SLEEP 0", "GET x", "KEYS *", "ACL LIST", "EVAL return 0", "SET x 1"])
-@pytest.mark.parametrize("user", ["worker:w", "publisher:p"])
+@pytest.mark.parametrize("user", ["worker:w", "publisher:p", "operator:o"])
 def test_nothing_else_is_allowed(guarded, user, command):
     name, password = user.split(":")
     client = redis.Redis(unix_socket_path=f"{guarded}/s", username=name, password=password)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import time
 from pathlib import Path
 
 import pyrage
 import pytest
 from books import NEW_YEAR, deposit
+from command import run
+from parts import wait_until
 
 from persistence.copies import backups, manifest
+from persistence.copies.command import run_for
+from persistence.copies.proving import is_encrypted
 from persistence.copies.second_place import SecondPlace, carry, decrypt
 from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
 from scheduler.jobs import back_up
@@ -53,6 +60,18 @@ def test_an_encrypted_copy_shows_nothing_and_comes_back_with_the_key(made, key, 
     (tmp_path / "back").mkdir()
     back = decrypt(copied, keyfile, tmp_path / "back")
     assert back.path.read_bytes() == made.path.read_bytes()
+    backups.verify(back)
+
+
+def test_an_encrypted_copy_is_known_by_its_content_too(made, key, tmp_path):
+    identity, keyfile = key
+    copied = carry(made, SecondPlace(tmp_path / "usb", str(identity.to_public())), NEW_YEAR)
+    renamed = copied.rename(tmp_path / "usb" / "download (1)")
+    assert is_encrypted(renamed)
+    backups.verify(backups.identified(renamed))
+    (tmp_path / "back").mkdir()
+    back = decrypt(renamed, keyfile, tmp_path / "back")
+    assert (back.proved, back.path.read_bytes()) == (True, made.path.read_bytes())
     backups.verify(back)
 
 
@@ -104,3 +123,44 @@ def test_a_command_carries_it_on_and_its_failure_is_the_job_s(made, tmp_path):
     with pytest.raises(Unavailable, match="could not be run"):
         carry(made, SecondPlace(command="/no/such/program {file}"), NEW_YEAR)
     assert Path(made.path).exists()
+
+
+def test_the_place_of_the_copy_is_filled_in_wherever_it_stands_in_a_word(made, tmp_path):
+    carry(made, SecondPlace(command=f"sh -c 'cp {{file}} {tmp_path}/by-shell'"), NEW_YEAR)
+    carry(made, SecondPlace(command=f"cp --target-directory={tmp_path} -- {{file}}"), NEW_YEAR)
+    carry(made, SecondPlace(command=f"dd status=none if={{file}} of={tmp_path}/by-dd"), NEW_YEAR)
+    for name in ("by-shell", "by-dd", made.path.name):
+        assert (tmp_path / name).read_bytes() == made.path.read_bytes(), name
+
+
+def test_what_a_command_leaves_running_is_not_waited_for(made, tmp_path):
+    begun = time.monotonic()
+    carry(made, SecondPlace(command=f"sh -c 'sleep 30 & echo $! > {tmp_path}/pid; exit 0 # {{file}}'"), NEW_YEAR)
+    assert time.monotonic() - begun < 20
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_a_command_that_takes_too_long_ends_with_all_that_it_started(made, tmp_path):
+    with pytest.raises(Unavailable, match="took longer than 0 seconds and was ended.*read when the scheduler starts again"):
+        run_for(f"sh -c 'sleep 60 & echo $! > {tmp_path}/started; mv {tmp_path}/started {tmp_path}/pid; wait # {{file}}'", made.path, 0.4)
+    grandchild = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not alive(grandchild), "the grandchild is gone")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_command_that_names_no_copy_is_a_wrong_setting(tmp_path, monkeypatch):
+    with pytest.raises(Invalid, match=r"does not say \{file\}"):
+        SecondPlace(command="aws s3 sync data/backups s3://bucket")
+    with pytest.raises(Invalid, match="cannot be read: No closing quotation"):
+        SecondPlace(command="sh -c 'cp {file}")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "database.yaml").write_text("database: {backup: {second: {command: 'rsync data host:'}}}")
+    done = run("config", "show", folder=tmp_path)
+    assert done.returncode == 2
+    assert "database.backup.second.command: 'rsync data host:' does not say {file}" in done.stderr

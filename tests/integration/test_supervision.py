@@ -41,20 +41,6 @@ def test_a_child_that_hangs_is_killed_and_started_again(tmp_path, monkeypatch):
     child.wait(time.monotonic() + 5)
 
 
-def test_a_supervisor_that_was_stopped_itself_blames_nobody(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(supervisor, "BLIND_SECONDS", 1.5)
-    child = Child("worker", [sys.executable, "-c", SPEAKS_THEN_HANGS, str(tmp_path / "starts"), str(time.monotonic() + 1)], dict(os.environ), None)
-    child.start()
-    wait_until(lambda: child._heard is not None, "it speaks")
-    child.look_after()
-    first = child.pid
-    time.sleep(2)
-    child.look_after()
-    assert child.pid == first
-    os.kill(first, signal.SIGKILL)
-
-
 def test_a_broker_whose_process_ended_is_not_waited_for(short_folder):
     broker = EmbeddedBroker(short_folder)
     with broker.running():

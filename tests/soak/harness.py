@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import apsw
 import redis
 from books import books
-from parts import BrokerServer, closing
+from parts import closing
 
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
+from persistence.domain import instants
 from persistence.proof.books_checks import check_books
+from scheduler.jobs import roll_up_accounts
+from scheduler.rollup.options import RollupPlan
+from soak.faults import FAULTS
+from soak.stage import Fault, Stage
 from workers.messages import ROUTES, fact_of
 from workers.publisher import Publisher, encode
 
-TESTS = Path(__file__).parents[1]
 AT = 1_767_225_600_000_000
 PATIENCE_SECONDS = 90.0
 #: Within so long a worker commits what it has acknowledged, should it do so in the wrong order.
@@ -81,181 +77,11 @@ class Result:
         return counts + [f"    {problem}" for problem in self.problems]
 
 
-class Stage:
-    """A broker, a worker under a supervisor of the harness's own (start it again when it ends), a stream, and one fault."""
-
-    def __init__(self, seed: int, module: str = "jarvis") -> None:
-        self.chance = random.Random(seed)
-        self.folder = Path(tempfile.mkdtemp(prefix="js-"))
-        (self.folder / "redis").mkdir()
-        self.server = BrokerServer(self.folder / "redis")
-        self.server.start()
-        self.path = self.folder / "books.db"
-        DatabaseManager(self.path).initialize()
-        self.ended = threading.Event()
-        self.worker: subprocess.Popen[bytes] | None = None
-        self._module = module
-        self.locks = 0
-        self._keeper = threading.Thread(target=self._keep_running, daemon=True)
-        self._keeper.start()
-
-    def _keep_running(self) -> None:
-        environment = {**os.environ, "JARVIS_DATABASE__PATH": str(self.path), "JARVIS_BROKER__URL": self.server.url, "PYTHONPATH": str(TESTS)}
-        with (self.folder / "log").open("ab") as log:
-            while not self.ended.is_set():
-                command = [sys.executable, "-m", self._module, "worker", "run"]
-                self.worker = subprocess.Popen(command, env=environment, cwd=self.folder, stderr=log, start_new_session=True)
-                self.worker.wait()
-                self.ended.wait(0.05)
-
-    def recorded(self) -> int:
-        # A connection of its own for every look: this process also kills and locks. It waits: a worker that was just started
-        # again recovers the WAL alone, and a look refused is no record lost.
-        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            connection.set_busy_timeout(30_000)
-            return int(connection.execute("SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM quarantine)").get)
-        finally:
-            connection.close()
-
-    def left_in_redis(self) -> int:
-        with suppress(redis.RedisError), self.server.client() as client:
-            return len([k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__"))])
-        return -1
-
-    def signal_worker(self, number: int) -> None:
-        if self.worker is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.worker.pid, number)
-
-    def close(self) -> None:
-        self.ended.set()
-        self.signal_worker(signal.SIGCONT)
-        self.signal_worker(signal.SIGTERM)
-        self._keeper.join(40)
-        with suppress(Exception):
-            self.server.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-# -- the faults: each injects once, and returns when the cause is gone ------------------------------------------------------
-
-
-def nothing(stage: Stage) -> None:
-    time.sleep(0.2)
-
-
-def kill_worker(stage: Stage) -> None:
-    stage.signal_worker(signal.SIGKILL)
-
-
-def terminate_worker(stage: Stage) -> None:
-    if stage.worker is not None:
-        with suppress(ProcessLookupError):
-            os.killpg(stage.worker.pid, signal.SIGTERM)
-
-
-def stop_worker_beyond_its_heartbeat(stage: Stage) -> None:
-    stage.signal_worker(signal.SIGSTOP)
-    time.sleep(11)
-    stage.signal_worker(signal.SIGCONT)
-
-
-def kill_broker(stage: Stage) -> None:
-    stage.server.kill()
-    time.sleep(stage.chance.uniform(0, 0.5))
-    stage.server.start()
-
-
-def stall_broker_beyond_the_timeout(stage: Stage) -> None:
-    assert stage.server._process is not None
-    stage.server._process.send_signal(signal.SIGSTOP)
-    time.sleep(11)
-    stage.server._process.send_signal(signal.SIGCONT)
-
-
-def reset_connections(stage: Stage) -> None:
-    with suppress(redis.RedisError), stage.server.client() as client:
-        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-
-
-def fill_broker(stage: Stage) -> None:
-    with suppress(redis.RedisError), stage.server.client() as client:
-        client.config_set("maxmemory", "1mb")
-        time.sleep(1)
-        client.config_set("maxmemory", "0")
-
-
-def make_broker_read_only(stage: Stage) -> None:
-    with suppress(redis.RedisError), stage.server.client() as client:
-        client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        time.sleep(1)
-        client.execute_command("REPLICAOF", "NO", "ONE")
-
-
-def lock_database(stage: Stage) -> None:
-    """Mostly for seconds; every fifth time for a minute."""
-    stage.locks += 1
-    connection = apsw.Connection(str(stage.path))
-    connection.set_busy_timeout(10_000)
-    connection.execute("BEGIN IMMEDIATE")
-    time.sleep(60 if stage.locks % 5 == 0 else stage.chance.uniform(1, 7))
-    connection.execute("ROLLBACK")
-    connection.close()
-
-
-def forbid_larger_files(stage: Stage) -> None:
-    """A full disk, as the worker sees it: no file may grow for a while."""
-    if stage.worker is None:
-        return
-    import resource
-
-    with suppress(ProcessLookupError, PermissionError, ValueError):
-        _, hard = resource.prlimit(stage.worker.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(stage.worker.pid, resource.RLIMIT_FSIZE, (4096, hard))
-        time.sleep(1.5)
-        resource.prlimit(stage.worker.pid, resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def step_clock(stage: Stage) -> None:
-    """Days forward, then back, for the worker's wall clock (see `stepping_clock.py`)."""
-    for days in (35, -2, 0):
-        (stage.folder / "clock").write_text(str(days * 86_400))
-        time.sleep(0.7)
-
-
-@dataclass(frozen=True)
-class Fault:
-    inject: Callable[[Stage], None]
-    #: How often in the short form and in the long one, and the pause between two.
-    short: int
-    long: int
-    pause: float = 0.3
-    #: About how long one injection and the way back take, so that the stream lasts as long as the faults.
-    takes: float = 1.0
-
-
-FAULTS: dict[str, Fault] = {
-    "none": Fault(nothing, 1, 1),
-    "SIGKILL of the worker": Fault(kill_worker, 6, 200, 0.7),
-    "SIGTERM to its group": Fault(terminate_worker, 3, 40, 1.2),
-    "SIGSTOP beyond the heartbeat": Fault(stop_worker_beyond_its_heartbeat, 1, 5, 1.0, 11.0),
-    "SIGKILL of the broker": Fault(kill_broker, 3, 40, 0.8),
-    "broker stalls beyond the timeout": Fault(stall_broker_beyond_the_timeout, 1, 5, 1.0, 11.0),
-    "connection resets": Fault(reset_connections, 6, 100),
-    "broker out of memory": Fault(fill_broker, 2, 15),
-    "broker read-only": Fault(make_broker_read_only, 1, 15),
-    "database locked by another": Fault(lock_database, 1, 10, 0.3, 4.0),
-    "clock steps forward and back": Fault(step_clock, 1, 5, 0.3, 2.0),
-    "no file may grow (full disk)": Fault(forbid_larger_files, 1, 15, 0.3, 2.0),
-}
-
-
-def run(name: str, *, seed: int, records: int, times: int | None = None, module: str = "jarvis", patience: float = PATIENCE_SECONDS) -> Result:
+def run(name: str, *, seed: int, records: int, times: int | None = None, module: str | None = None, patience: float = PATIENCE_SECONDS) -> Result:
     """Publish the stream while the fault is injected, wait until all is settled, and count."""
     fault = FAULTS[name]
     times = fault.short if times is None else times
-    stage = Stage(seed, "soak.stepping_clock" if fault.inject is step_clock else module)
+    stage = Stage(seed, module or fault.module, scheduler=fault.scheduler, clock=fault.clock)
     result = Result(name)
     try:
         good, hostile = stream(records, stage.chance)
@@ -277,7 +103,7 @@ def run(name: str, *, seed: int, records: int, times: int | None = None, module:
         result.lost, result.doubled = max(0, distinct - found), max(0, found - distinct)
         if left:
             result.problems.append(f"{left} keys left in Redis" if left > 0 else "Redis did not answer")
-        result.problems += _differences(stage, facts)
+        result.problems += stage.problems + _differences(stage, facts, fault)
         return result
     finally:
         stage.close()
@@ -351,19 +177,23 @@ def _recovery(stage: Stage, distinct: int) -> float:
     return time.monotonic() - started
 
 
-def _differences(stage: Stage, facts: list[Any]) -> list[str]:
+def _differences(stage: Stage, facts: list[Any], fault: Fault) -> list[str]:
     """What the disturbed books have otherwise than those of the same facts in one undisturbed batch."""
     with closing(DatabaseManager(stage.folder / "undisturbed.db")) as expected, closing(DatabaseManager(stage.path)) as found:
         Ledger(expected).post(facts)
+        if fault.scheduler:
+            stage.stop("scheduler")
+            for database in (expected, found):
+                roll_up_accounts(database, RollupPlan(), instants.now())
         wrong = [f.check for f in check_books(found)]
         a, b = books(expected), books(found)
         return wrong + [f"{name} differs" for name in sorted({*a, *b}) if a.get(name) != b.get(name)]
 
 
 def table(results: list[Result]) -> str:
-    lines = [f"{'fault':<34}{'injected':>9}{'published':>11}{'lost':>6}{'doubled':>9}{'longest recovery':>18}"]
+    lines = [f"{'fault':<36}{'injected':>9}{'published':>11}{'lost':>6}{'doubled':>9}{'longest recovery':>18}"]
     for r in results:
-        lines.append(f"{r.fault:<34}{r.injected:>9}{r.published:>11,}{r.lost:>6}{r.doubled:>9}{r.longest_recovery:>16.1f} s")
+        lines.append(f"{r.fault:<36}{r.injected:>9}{r.published:>11,}{r.lost:>6}{r.doubled:>9}{r.longest_recovery:>16.1f} s")
         lines += r.why()
     return "\n".join(lines)
 

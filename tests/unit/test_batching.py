@@ -141,10 +141,19 @@ def test_it_counts_what_became_of_every_record(writing):
 
 
 def test_only_a_writer_with_work_can_hang(books, writing):
-    writer = writing()
-    writer.last_progress -= 1_000
-    assert writer.still_for() == 0.0
+    now = [0.0]
+    writer = writing(clock=lambda: now[0])
+    for _ in range(100):
+        now[0] += 2
+        assert writer.still_for() == 0.0
     books.gate.clear()
     writer.submit(message("a"))
-    wait_until(lambda: writer.still_for() > 0, "there is work")
-    assert writer.still_for() < 100, "idle time does not count"
+    wait_until(lambda: not writer.backlog, "it is at work")
+    assert writer.still_for() == 0.0, "idle time does not count"
+    now[0] += 2
+    assert writer.still_for() == 2.0
+    now[0] += 1_000
+    assert writer.still_for() == 2.0, "nor time in which nobody looked: the process itself was stopped"
+    now[0] += 2
+    assert writer.still_for() == 4.0
+    books.gate.set()

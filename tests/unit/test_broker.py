@@ -9,10 +9,12 @@ import pytest
 import redis
 
 from persistence.domain.errors import Unavailable
-from workers.broker import LedgerBroker, without_password
+from workers.address import without_password
+from workers.broker import LedgerBroker
 from workers.consumer import LedgerConsumer
 from workers.messages import MAX_MESSAGE_BYTES, ROUTES
 from workers.publisher import Publisher, encode
+from workers.reclaim import return_what_the_dead_hold
 from workers.wire import MalformedRecord, decode_json
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
@@ -102,11 +104,39 @@ def test_a_hostile_payload_goes_to_quarantine_and_strands_no_neighbour(broker, c
     assert len(why) < 400
 
 
-def test_a_missing_payload_is_dropped_from_the_holdings(broker, client):
+def test_an_id_without_payload_stays_held_until_it_has_waited_in_vain(broker, client, monkeypatch):
     client.rpush("dramatiq:deposits", "ghost")
     push(client, "good", encode(ROUTES["deposit"], DEPOSIT)[1])
     assert [d.redis_id for d in broker.fetch("deposits")] == [b"good"]
+    assert held(client) == {b"good", b"ghost"}
+    broker.missing.look()
+    assert broker.refused == []
+    monkeypatch.setattr("workers.missing.PAYLOAD_SECONDS", 0)
+    broker.missing.look()
+    [(delivery, why)] = broker.refused
+    assert "the id 'ghost' came without its payload: it is not in dramatiq:deposits.msgs" in why
+    settle(broker, [delivery])
     assert held(client) == {b"good"}
+
+
+def test_a_payload_that_comes_later_than_its_id_is_fetched_as_any_other(broker, client):
+    client.rpush("dramatiq:deposits", "late")
+    assert broker.fetch("deposits") == []
+    client.hset("dramatiq:deposits.msgs", "late", encode(ROUTES["deposit"], DEPOSIT)[1])
+    broker.missing.look()
+    assert [d.redis_id for d in broker.fetch("deposits")] == [b"late"]
+
+
+def test_an_id_that_is_listed_again_after_it_was_settled_is_no_loss(broker, client):
+    """A client that lost the reply sends it again, and the first has been recorded meanwhile."""
+    push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
+    [delivery] = broker.fetch("deposits")
+    broker.submitted(delivery)
+    settle(broker, [delivery])
+    client.rpush("dramatiq:deposits", "m")
+    assert broker.fetch("deposits") == []
+    settle(broker, [])
+    assert (broker.missing.of("deposits"), broker.refused, held(client)) == ([], [], set())
 
 
 def test_an_id_that_is_no_text_is_as_good_as_any(broker, client):
@@ -170,10 +200,9 @@ def test_what_a_dead_peer_held_returns_and_what_a_living_one_holds_does_not(serv
     for name, peer in (("l", living), ("d", dead)):
         push(client, name, encode(ROUTES["deposit"], DEPOSIT)[1])
         peer.fetch("deposits")
-        client.zadd("dramatiq:__heartbeats__", {peer.broker_id: 1})
-    client.set(living._presence(living.broker_id), 1)
+    client.delete(dead.presence(dead.broker_id))
 
-    broker._return_what_the_dead_hold()
+    return_what_the_dead_hold(broker)
 
     assert client.lrange("dramatiq:deposits", 0, -1) == [b"d"]
     assert held(client, "living") == {b"l"}
@@ -184,8 +213,8 @@ def test_a_late_acknowledgement_of_a_returned_message_leaves_it_to_its_new_holde
     push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
     [mine] = broker.fetch("deposits")
     other = make_broker(server, "other")
-    client.zadd("dramatiq:__heartbeats__", {broker.broker_id: 1})
-    other._return_what_the_dead_hold()
+    client.delete(broker.presence(broker.broker_id))
+    return_what_the_dead_hold(other)
     [theirs] = other.fetch("deposits")
 
     settle(broker, [mine])
@@ -249,12 +278,10 @@ def test_a_consumer_that_may_not_wait_looks_all_the_same(broker, client, monkeyp
 
 def test_two_workers_of_one_name_do_not_share_a_broker(server):
     first, second, same = make_broker(server, home="a:/x"), make_broker(server, home="b:/x"), make_broker(server, home="a:/x")
-    first.refuse_namesakes()
-    first._closing = True
-    first.client.set(first._presence(first.broker_id), first.home)
-    same.refuse_namesakes()  # its own predecessor, killed: the lock of the folder decides
+    first.heartbeat.refuse_namesakes()
+    same.heartbeat.refuse_namesakes()  # its own predecessor, killed: the lock of the folder decides
     with pytest.raises(Unavailable, match=r"'w' is at work on this broker from a:/x; give this one another worker.name"):
-        second.refuse_namesakes()
+        second.heartbeat.refuse_namesakes()
 
 
 def test_messages_are_split_by_their_bytes_and_a_record_that_is_too_long_is_refused(broker, client):

@@ -21,6 +21,7 @@ from persistence.domain.conventions import (
 from persistence.domain.errors import Invalid
 from persistence.domain.facts.base import SEPARATOR, Fact, OrderSide, OrderType
 from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
+from persistence.domain.showing import first_few
 from persistence.domain.symbols import Instrument
 
 #: Fees of one fill: a leg of its transactions each.
@@ -221,6 +222,6 @@ def charge_record(charge: Charge) -> dict[str, Any]:
 def _charge(given: Charge | Mapping[str, Any]) -> Charge:
     fields = given._asdict() if isinstance(given, Charge) else dict(given)
     if unknown := set(fields) - set(Charge._fields):
-        raise Invalid(f"a fee has no {', '.join(sorted(unknown))}; it has currency, amount and, optionally, usd_rate")
+        raise Invalid(f"a fee has no {first_few(f'{name!s:.60}' for name in sorted(unknown))}; it has currency, amount and, optionally, usd_rate")
     currency = code(fields.get("currency"), "fees.currency")  # type: ignore[arg-type]  # refused where it is missing
     return Charge(currency, exact(fields.get("amount"), "fees.amount"), usd_rate(fields.get("usd_rate"), currency, "fees.usd_rate"))  # type: ignore[arg-type]

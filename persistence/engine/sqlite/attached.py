@@ -37,14 +37,15 @@ def _attached(connection: SQLiteConnection, path: str) -> Iterator[None]:
         connection.execute("DETACH other")
 
 
-def facts_missing_in(connection: SQLiteConnection, path: str) -> list[int]:
-    """Numbers of the facts that are recorded here and not in another file of these books, by identity: histories may have parted."""
+def facts_missing_in(connection: SQLiteConnection, path: str) -> list[tuple[int, int]]:
+    """(number, instant of recording) of the facts that are recorded here and not in another file of these books, by identity: histories
+    may have parted."""
     with _attached(connection, path):
         rows: list[Any] = connection.execute(
-            "SELECT f.fact_no FROM main.facts f WHERE f.state <> 2 AND NOT EXISTS (SELECT 1 FROM other.facts o "
+            "SELECT f.fact_no, f.recorded_at FROM main.facts f WHERE f.state <> 2 AND NOT EXISTS (SELECT 1 FROM other.facts o "
             "WHERE o.record_id = f.record_id AND o.account_id = f.account_id AND o.kind = f.kind AND o.state <> 2) ORDER BY f.fact_no"
         ).fetchall()
-    return [number for (number,) in rows]
+    return rows
 
 
 def held_missing_in(connection: SQLiteConnection, path: str) -> int:

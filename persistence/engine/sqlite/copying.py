@@ -7,7 +7,7 @@ import os
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.errors import reachable, translated
 from persistence.engine.sqlite.pages import refuse_damaged
-from persistence.files import fsync_folder, remove
+from persistence.files import fsync_folder, make_file, remove
 
 
 def copy_to(connection: SQLiteConnection, target: str, *, check: bool = True) -> None:
@@ -18,7 +18,7 @@ def copy_to(connection: SQLiteConnection, target: str, *, check: bool = True) ->
     partial = f"{target}.partial"
     with reachable(f"write {partial}"), translated(f"write {partial}"):
         remove(partial)
-        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(make_file(partial))
         copy = connect(partial)
         try:
             # Pages get their checksums as they are written, once the file says that it has any.

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 import apsw
 
 from persistence.domain import instants
-from persistence.domain.errors import BooksError, CommitUnknown, Invalid, Unavailable
+from persistence.domain.errors import BooksError, CommitUnknown, Invalid, OtherBooks, Unavailable
 from persistence.engine.contract import Bindings, Storage
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version
@@ -22,9 +22,10 @@ from persistence.engine.sqlite.errors import REOPEN, reachable, taken, translate
 from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
+from persistence.engine.sqlite.rescue import rescue
 from persistence.engine.sqlite.result_rows import Row, rows_of
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES, WriteAheadLog
-from persistence.files import fsync_folder, scratch_folder
+from persistence.files import fsync_folder, make_last_folder, open_or_make, scratch_folder
 
 T = TypeVar("T")
 
@@ -50,13 +51,15 @@ class SQLiteDatabase:
         checkpoint_pages: int = 4_000,
         checkpoints: bool = True,
         backup_folder: str | Path | None = None,
+        second_folder: str | Path | None = None,
         refuse_loss: bool = True,
         verify_pages: bool = True,
         durable: bool = True,
         clock: Callable[[], int] = instants.now,
     ) -> None:
         """`checkpoints=False` leaves them to another program (Litestream). `backup_folder`: where a copy goes before the schema is
-        brought up to date (default: `backups` beside the database). `refuse_loss=False` opens a file that lost committed data,
+        brought up to date (default: `backups` beside the database); there, and in `second_folder`, is looked for books that were here once.
+        `refuse_loss=False` opens a file that lost committed data,
         `verify_pages=False` reads pages whose checksum is wrong: for diagnosis only. `durable=False` never waits for the disk: for
         scratch copies and tests."""
         if max_connections < 1:
@@ -65,7 +68,10 @@ class SQLiteDatabase:
         self.wal_mode = wal_mode
         self.checkpoints = checkpoints and wal_mode
         self.backup_folder = Path(backup_folder) if backup_folder is not None else Path(self.path).absolute().parent / "backups"
+        self.second_folder = None if second_folder is None else Path(second_folder)
         self.marks = DurableMarkFile(self.path)
+        #: Whose books were opened here. Those of another id are never gone on with.
+        self._book_id: str | None = None
         self._refuse_loss = refuse_loss
         # Pages that another program moves out of the WAL have no checksums to look at.
         self._verify_pages = verify_pages and (self.checkpoints or not wal_mode)
@@ -75,7 +81,10 @@ class SQLiteDatabase:
         self._wrote = False
         self._log = WriteAheadLog(self.path, self.marks, checkpoint_pages)
         options = FileOptions(wal_mode, busy_timeout_ms, cache_mb, self._verify_pages, durable)
-        self._pool = ConnectionPool(self.path, 1 if self.path == IN_MEMORY else max_connections, options, self._look_at, self._log.grown_to)
+        self._pool = ConnectionPool(
+            self.path, 1 if self.path == IN_MEMORY else max_connections, options, self._look_at, self._log.grown_to, self.what_is_missing,
+            lambda held: rescue(held, Path(self.path), self.backup_folder, clock),
+        )  # fmt: skip
         refuse_unsafe_sqlite(sqlite_version())
 
     @classmethod
@@ -102,13 +111,13 @@ class SQLiteDatabase:
                 migrations.migrate(connection, migrations.schema_version(connection, self.path))
                 self._pool.was_looked_at()
             return
-        folder = Path(self.path).absolute().parent
+        folder = Path(self.path).parent
         with reachable(f"create {folder}"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_last_folder(folder)
         refuse_network_file_system(folder)
         # The WAL takes the mode of the database: create it closed to others before SQLite does otherwise.
         with reachable(f"open {self.path}"):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_or_make(self.path))
         if header_of(self.path) != (self._reserve, migrations.newest_version()) or not self._settle_down():
             # Several processes may start at once: one brings the file up to date, the others wait, with nothing of it open.
             self._pool.drop_all()
@@ -158,11 +167,25 @@ class SQLiteDatabase:
     def _look_at(self, connection: SQLiteConnection) -> None:
         """Hold the books against the marks of what was made durable, before anybody relies on them."""
         migrations.refuse_older(connection, self.path)
+        self._book_id = _same_books(connection, self.path, self._book_id)
         if self._refuse_loss and self.path != IN_MEMORY:
             # The marks first: whatever they say was durable before the books are read.
             noted = self.marks.read()[0]
             found = reached(connection)
             refuse_lost_commits(self.path, found, furthest(noted, found.epoch))
+
+    def what_is_missing(self) -> str:
+        """What is said where there is no file at the path."""
+        return f"{self.path} does not exist; run `jarvis db init`, or check database.path and the folder it names"
+
+    def refuse_if_replaced(self) -> None:
+        """Look whether the file at the path is still the one that is open: one call of the system where it is.
+
+        Raises `DatabaseDeleted`, once what it held is written elsewhere, or `OtherBooks`; where it was only moved, `Unavailable`.
+        """
+        if not self._pool.is_trusted:
+            with self.get_connection():
+                pass
 
     # -- reading and writing -----------------------------------------------------------------------------------------
 
@@ -241,11 +264,11 @@ class SQLiteDatabase:
             try:
                 with translated("write to the books"):
                     yield
-                    mark = self._counted(connection) if connection.total_changes() != changes else None
+                    mark = _counted(connection) if connection.total_changes() != changes and self.path != IN_MEMORY else None
             except BaseException as error:
                 # Entities first: once the lock is free, another thread may save them.
                 self._undo(0)
-                self._roll_back(connection)
+                _roll_back(connection, self._pool)
                 if isinstance(error.__cause__, REOPEN):
                     # A connection that was opened read-only stays read-only, even after the disk is writable again.
                     self._pool.drop_all()
@@ -373,7 +396,10 @@ class SQLiteDatabase:
 
     def close(self) -> None:
         """Close every connection, the WAL moved where nobody else is at work. The database may be used again afterwards."""
-        connection = self._pool.take_idle() if self._wrote and self.checkpoints else None
+        with suppress(BooksError, apsw.Error, OSError):
+            # Whoever closes a file that was deleted while it was open lets go of the last copy.
+            self._pool.rescued()
+        connection = self._pool.take_idle() if self._wrote and self.checkpoints and not self._pool.is_stale() else None
         self._wrote = False
         if connection is not None:
             # Without waiting for a place: whoever holds one may never give it back.
@@ -384,20 +410,13 @@ class SQLiteDatabase:
 
     # -- details -----------------------------------------------------------------------------------------------------
 
-    def _counted(self, connection: SQLiteConnection) -> DurableMark | None:
-        """Count the commit that is about to be made."""
-        if self.path == IN_MEMORY:
-            return None
-        connection.execute("UPDATE book SET commit_no = commit_no + 1")
-        return reached(connection)._replace(at=connection.now)
-
     def _commit(self, connection: SQLiteConnection, mark: DurableMark | None) -> None:
         try:
             connection.execute("COMMIT")
         except apsw.BusyError as error:
             # In WAL mode a commit that meets a lock has written nothing.
             self._undo(0)
-            self._roll_back(connection)
+            _roll_back(connection, self._pool)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
         except apsw.Error as error:
             self._pool.drop_all()
@@ -405,7 +424,7 @@ class SQLiteDatabase:
         if self._pool.is_gone(connection):
             # A folder that was moved or deleted takes the open file along, and with it what was just written.
             self._pool.drop_all()
-            raise CommitUnknown(f"{self.path} was moved, replaced or deleted while it was open; put it back, writing goes on by itself")
+            raise CommitUnknown(f"{self.path} was moved, replaced or deleted while it was open; if it was moved put it back, writing goes on by itself")
         if mark is not None:
             self._wrote = True
             # If the mark cannot be written it lags; the commit itself is durable.
@@ -416,12 +435,30 @@ class SQLiteDatabase:
         while len(self._local.undo) > depth:
             self._local.undo.pop()()
 
-    def _roll_back(self, connection: SQLiteConnection) -> None:
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except apsw.Error:
-            self._pool.discard(connection)
+
+def _counted(connection: SQLiteConnection) -> DurableMark:
+    """Count the commit that is about to be made."""
+    connection.execute("UPDATE book SET commit_no = commit_no + 1")
+    return reached(connection)._replace(at=connection.now)
+
+
+def _roll_back(connection: SQLiteConnection, pool: ConnectionPool) -> None:
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except apsw.Error:
+        pool.discard(connection)
+
+
+def _same_books(connection: SQLiteConnection, path: str, opened: str | None) -> str:
+    """The id of the books behind a connection. Raises `OtherBooks` where others were `opened` before."""
+    found = str(connection.execute("SELECT book_id FROM book").get)
+    if opened is not None and found != opened:
+        raise OtherBooks(
+            f"{path} holds other books ({found}) than those that were opened here ({opened}): the file was replaced. Nothing was written to it. "
+            "Put the right one back (`jarvis restore --latest`), or start this program again to go on with this one"
+        )
+    return found
 
 
 def _refuse_to_write(connection: SQLiteConnection, error: apsw.ReadOnlyError) -> None:

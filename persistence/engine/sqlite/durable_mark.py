@@ -23,6 +23,7 @@ import apsw.sqlite_extra
 
 from persistence.domain.errors import LostCommits, Unavailable
 from persistence.domain.instants import to_text
+from persistence.files import open_or_make
 
 #: Enough for every process that writes. If two processes share a slot, the mark only lags. One more slot holds the last emptying of the WAL.
 SLOTS = 64
@@ -110,15 +111,10 @@ class DurableMarkFile:
 
     def _open(self) -> int:
         if self._descriptor is None or self._owner != os.getpid():
-            made = not os.path.exists(self.path)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_or_make(self.path, beside=self._database)
             self._owner = os.getpid()
             # One that nobody closes is closed with its manager.
             self._finalizer = weakref.finalize(self, os.close, self._descriptor)
-            if made and os.geteuid() == 0 and self._database.exists():
-                # As SQLite does with its -wal: a command that root runs must not lock the daemon's user out.
-                status = self._database.stat()
-                os.fchown(self._descriptor, status.st_uid, status.st_gid)
         return self._descriptor
 
     def read(self) -> tuple[list[DurableMark], int]:

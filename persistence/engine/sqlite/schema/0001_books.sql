@@ -370,7 +370,8 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_held ON quarantine (received_at) WHERE state = 'held';
 
 -- Which run of which job is asked for, due, taken, done: a (job, instant) is claimed once. A run that was asked for, by hand or by a
--- message, has a `request_id`, which keeps it from being filed twice.
+-- message, has a `request_id`, which keeps it from being filed twice. `ahead`: its instant was seen to lie in the future, so a clock
+-- that was ahead wrote it, and it says nothing of when the job ran.
 CREATE TABLE job_runs (
     job           TEXT    NOT NULL,
     scheduled_for INTEGER NOT NULL,
@@ -385,6 +386,7 @@ CREATE TABLE job_runs (
     result        TEXT,
     request_id    TEXT    UNIQUE,
     arguments     TEXT,
+    ahead         INTEGER NOT NULL DEFAULT 0 CHECK (ahead IN (0, 1)),
     PRIMARY KEY (job, scheduled_for)
 ) STRICT, WITHOUT ROWID;
 
@@ -393,10 +395,11 @@ CREATE TABLE job_pauses (
     paused_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Who ticks: a scheduler that has not for minutes is gone.
+-- Who ticks, and since when: a scheduler that has not for minutes is gone.
 CREATE TABLE schedulers (
-    owner     TEXT    PRIMARY KEY,
-    ticked_at INTEGER NOT NULL
+    owner      TEXT    PRIMARY KEY,
+    started_at INTEGER NOT NULL,
+    ticked_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What the statistics job saw, for trends.
@@ -420,6 +423,24 @@ CREATE TABLE gaps (
     last       INTEGER NOT NULL CHECK (last >= first),
     noticed_at INTEGER NOT NULL,
     PRIMARY KEY (producer, first)
+) STRICT, WITHOUT ROWID;
+
+-- What workers found in the broker that nobody claims, or that the broker lost: shown until it is gone, or settled.
+CREATE TABLE strays (
+    kind       TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    count      INTEGER NOT NULL,
+    example    TEXT    NOT NULL,
+    PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
+
+-- The token that workers of these books left in the broker of a namespace: one that has another was emptied meanwhile.
+CREATE TABLE broker_marks (
+    namespace TEXT    PRIMARY KEY,
+    token     TEXT    NOT NULL,
+    marked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -601,6 +622,12 @@ CREATE TABLE book (
     epoch     TEXT    NOT NULL CHECK (length(epoch) = 16),
     commit_no INTEGER NOT NULL
 ) STRICT;
+
+-- Folders that backups of these books were written to. One that no longer carries their mark is another disk, or none.
+CREATE TABLE backup_folders (
+    path          TEXT    PRIMARY KEY,
+    first_used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- What happened to recorded rows besides being recorded: a deleted account, an earlier place of a fact, a decision about a quarantined record.
 CREATE TABLE chain_events (

@@ -1,0 +1,177 @@
+"""Who holds a lock, found by the lock itself. A number that somebody wrote down may mean another process by now, and in another
+container it always does; so no signal goes to one that is not proved to be the holder at that very moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as it is numbered here, told from a later one of the same number by when it started."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """None where it has ended, or where there is no /proc to tell."""
+        stat = _stat(pid)
+        return cls(pid, stat[2]) if stat else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; one that ended and waits to be reaped does not."""
+        stat = _stat(self.pid)
+        return stat is not None and stat[2] == self.started
+
+    @property
+    def parent(self) -> int | None:
+        stat = _stat(self.pid)
+        return stat[1] if stat and stat[2] == self.started else None
+
+    @property
+    def here(self) -> bool:
+        """Whether it numbers processes as we do: one in a container does not, though it is seen from outside."""
+        return _namespace(self.pid) == _namespace()
+
+    def variable(self, name: str) -> str | None:
+        """A variable of the environment it was started with; None also where we may not look."""
+        with suppress(OSError):
+            for pair in Path(f"/proc/{self.pid}/environ").read_bytes().split(b"\0"):
+                key, _, value = pair.partition(b"=")
+                if key == name.encode():
+                    return value.decode(errors="replace")
+        return None
+
+    def signal(self, number: int) -> None:
+        """Nothing happens where it has ended. Raises `PermissionError` where it is another user's."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock. `process` is set only where it is proved; `going` where it has said that it is about to end."""
+
+    says: str
+    process: Process | None = None
+    going: bool = False
+
+    def __str__(self) -> str:
+        return self.says
+
+
+def holder_of(path: str | Path) -> Holder:
+    """Who holds this lock, for a lock that was found to be held."""
+    noted = _noted(path)
+    name, pid = noted.get("holder") or "another process", noted.get("pid")
+    ours = noted.get("namespace") == _namespace()
+    found = _by_descriptor(path)
+    process = next((p for p in found if ours and p.pid == pid), found[0] if found else None)
+    if process is None and ours and isinstance(pid, int):
+        # Whose descriptors we may not read is still known by what it noted, as long as it started when it says.
+        process = next((p for p in [Process.of(pid)] if p and p.started == noted.get("started")), None)
+    if process is not None:
+        says = f"{name}, process {process.pid}"
+    elif pid is None:
+        says = name
+    elif ours:
+        says = f"{name}, by its own word process {pid}"
+    else:
+        says = f"{name}, process {pid} on host {noted.get('host')}, in another container or pid namespace"
+    return Holder(says, process, bool(noted.get("going")))
+
+
+def holders_of(path: str | Path) -> list[Process]:
+    """Every process that has this lock by an inherited descriptor or its own, the eldest first; as far as we may look."""
+    return _by_descriptor(path)
+
+
+def note_holder(descriptor: int, holder: str, *, pid: int | None = None, going: bool = False) -> None:
+    """Write into a lock's file who holds it, for people and for `holder_of`. On a full disk they go without."""
+    pid = pid or os.getpid()
+    process = Process.of(pid)
+    noted = {"holder": holder, "pid": pid, "started": process.started if process else None, "namespace": _namespace(), "host": platform.node()}
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({**noted, "going": True} if going else noted).encode(), 0)
+
+
+def note_going(path: str | Path) -> None:
+    """Note in the file of a lock which this process holds that it will be free soon, so that a successor waits for it."""
+    noted = _noted(path)
+    if noted.get("pid") != os.getpid() or noted.get("namespace") != _namespace():
+        return
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            note_holder(descriptor, str(noted.get("holder")), going=True)
+        finally:
+            os.close(descriptor)
+
+
+def _noted(path: str | Path) -> dict[str, Any]:
+    try:
+        noted = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _by_descriptor(path: str | Path) -> list[Process]:
+    try:
+        wanted = os.stat(path)
+    except OSError:
+        return []
+    found = []
+    for name in _names("/proc"):
+        if name.isdecimal() and any(_locks(name, number, wanted) for number in _names(f"/proc/{name}/fd")):
+            process = Process.of(int(name))
+            if process is not None:
+                found.append(process)
+    return sorted(found, key=lambda p: (p.started, p.pid))
+
+
+def _locks(pid: str, number: str, wanted: os.stat_result) -> bool:
+    """Whether a lock on this file is held through this descriptor; the kernel lists it there."""
+    try:
+        if "FLOCK" not in Path(f"/proc/{pid}/fdinfo/{number}").read_text():
+            return False
+        # Asked of few descriptors only: one on a network that is gone would hang.
+        file = os.stat(f"/proc/{pid}/fd/{number}")
+    except OSError:
+        return False
+    return (file.st_dev, file.st_ino) == (wanted.st_dev, wanted.st_ino)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _namespace(pid: int | str = "self") -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """(state, parent, when it started) of a process that has not ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name before the bracket may hold anything, brackets too.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else (fields[0], int(fields[1]), int(fields[19]))

@@ -1,0 +1,117 @@
+"""A worker's sign of life in Redis: whose name is at work from where, and whether the broker still is what it was.
+
+One script says that this worker lives, refuses where another of its name lives elsewhere, and counts. What it counts stands in the
+broker's mark, beside a token that the books remember: a broker that has another token was emptied, or is another one; one that
+counts backwards came back without its last writes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+import uuid
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import redis
+import structlog
+
+from persistence.domain.errors import HeldElsewhere
+from persistence.domain.strays import StrayKind
+from persistence.files import replaced
+from workers import redis_scripts
+
+log = structlog.get_logger("broker")
+
+#: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
+HEARTBEAT_SECONDS = 3
+DEAD_AFTER_MS = 10_000
+
+
+class Heartbeat:
+    """What a worker tells Redis every few seconds, and what it learns by it.
+
+    `home` is where the worker lives, its first word who that is. `refused` is set while a worker of this name lives elsewhere; nothing is
+    fetched then. `losses` are for the books: what became of the broker.
+    """
+
+    def __init__(self, client: Any, namespace: str, broker_id: str, home: str) -> None:
+        self.home = home
+        self.refused: HeldElsewhere | None = None
+        self.token: str | None = None
+        self.losses: deque[tuple[StrayKind, str]] = deque()
+        self._beats = 0
+        self._broker_id = broker_id
+        self._beat = client.register_script(redis_scripts.BEAT)
+        self._keys = [
+            f"{namespace}:__alive__.{broker_id}", f"{namespace}:__heartbeats__", f"{namespace}:__jarvis__.mark", f"{namespace}:__jarvis__.sequences",
+        ]  # fmt: skip
+        self._lock = threading.Lock()
+
+    def beat(self) -> bool:
+        """True once Redis knows that this worker lives; False where one of its name lives elsewhere. Raises `redis.RedisError`."""
+        before = (self.token, self._beats)
+        # The clock is for Dramatiq clients of other makes, whose maintenance looks at it.
+        told = [self.home, DEAD_AFTER_MS, self._broker_id, time.time_ns() // 1_000_000, str(uuid.uuid4())]
+        # Not below the lock: while Redis stalls, every thread that asks would wait for those before it.
+        found = self._beat(keys=self._keys, args=told)
+        with self._lock:
+            if len(found) == 1:
+                self._refuse(found[0].decode(errors="replace"))
+                return False
+            self.refused = None
+            self._compare(found[0].decode(errors="replace"), found[1], before)
+            return True
+
+    def refuse_namesakes(self) -> None:
+        """Raises `HeldElsewhere` where a worker of this name is at work on this broker from elsewhere: both would hold what one fetched.
+
+        Redis may be down: every further beat asks again.
+        """
+        with suppress(redis.RedisError):
+            if not self.beat() and self.refused is not None:
+                raise self.refused
+
+    def _refuse(self, home: str) -> None:
+        name = self._broker_id.removeprefix("jarvis-")
+        if self.refused is None:
+            log.error("a worker of this name is at work on this broker from elsewhere; nothing is fetched", worker=name, home=home)
+        self.refused = HeldElsewhere(
+            f"a worker named {name!r} is at work on this broker from {home.partition(' ')[2] or home}; "
+            "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
+        )
+
+    def _compare(self, token: str, beats: int, before: tuple[str | None, int]) -> None:
+        if self.token not in (None, token):
+            self._lost(StrayKind.BROKER_EMPTIED, "it has no mark of ours: it was emptied, or it is another one; what waited in it and was not recorded is gone")
+            self._beats = 0
+        elif before[0] == token and beats <= before[1]:
+            self._lost(StrayKind.BROKER_WENT_BACK, f"it has counted {beats} beats of {before[1]}: it came back without its last writes")
+            self._beats = 0
+        self.token, self._beats = token, max(beats, self._beats)
+
+    def _lost(self, kind: StrayKind, example: str) -> None:
+        log.error(f"{kind}: publish again what engines sent lately; what is recorded already counts as a duplicate", found=example)
+        self.losses.append((kind, example))
+
+
+def home_of(folder: Path) -> str:
+    """Who lives in a folder: the same one whenever a worker comes back over it, whatever its host is called by then. A copy of the
+    folder is another home, as its file is another file."""
+    path = folder / "worker.home"
+    with suppress(FileNotFoundError):
+        number, _, name = path.read_text(errors="replace").strip().partition(" ")
+        if number == str(path.stat().st_ino) and name:
+            return f"{name} {_place(folder)}"
+    with replaced(path) as file:
+        name = str(uuid.uuid4())
+        file.write(f"{os.fstat(file.fileno()).st_ino} {name}\n".encode())
+    return f"{name} {_place(folder)}"
+
+
+def _place(folder: Path) -> str:
+    return f"{platform.node()}:{folder.resolve()}"
