@@ -24,16 +24,13 @@ from scheduler.rollup.ratios import TradeSums
 from scheduler.rollup.rows import carried_on, figures_of, series_of_row, totals_of_row
 
 #: How many checks there are below.
-ROLLUP_CHECKS = 3
+ROLLUP_CHECKS = 2
 
 
 def check_rollups(database: Database, plan: RollupPlan) -> list[Finding]:
     """Check every account's derived rows, each account in one snapshot."""
     repository = SQLiteRollupRepository(database)
-    findings = [
-        Finding("every observed day has its row", f"{w.account_id} {w.date}", "a row", w.reason, f"jarvis performance explain {w.account_id} {w.date}")
-        for w in repository.withheld()[:SHOWN]
-    ]
+    findings: list[Finding] = []
     for account_id in repository.account_ids():
         with repository.reading(account_id) as books:
             for check in (statements_close, rows_follow):

@@ -19,6 +19,11 @@ SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
 LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one
 RESTORED = "restored from a backup"  # epoch, block_no
 REBUILT = "rebuilt from the facts"
+NOTE_ACCEPTED = "note accepted"  # number, check, account_id, subject, extent, reason
+GAP_ACCEPTED = "gap accepted"  # producer, first, last, reason
+NUMBERS_SPENT = "numbers without a record of their own"  # producer, numbers: [first, last] each
+ACCOUNT_SAVED = "account saved by hand"  # account_id, name, is_active, opened_at, facts_to: facts before it
+JOB_ENDED = "job ended"  # job, scheduled_for, state, said: digest of what it said
 
 
 def record(connection: Connection, kind: str, now: int, content: Mapping[str, Any]) -> None:
