@@ -22,6 +22,7 @@ from persistence.engine.sqlite.pages import damaged_pages
 from persistence.proof import books_checks, rebuild, since_last_time, surroundings
 from persistence.proof.books_checks import guarded
 from persistence.proof.chain_checks import Anchor
+from persistence.proof.told_checks import TOLD_CHECKS
 from scheduler.rollup.options import RollupPlan
 from scheduler.rollup_checks import check_rollups, compare_rows
 
@@ -137,7 +138,7 @@ CHECKS: tuple[Check, ...] = (
     Check("pages match their checksums", THOROUGH, lambda s: check_pages(s.live)),
     *(
         Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
-        for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
+        for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS, *TOLD_CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
     ),
     *CHAIN_CHECKS,
     Check("the schema is this program's", THOROUGH, lambda s: check_schema(s.copy)),

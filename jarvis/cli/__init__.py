@@ -68,7 +68,7 @@ COMMANDS = {
             "Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup.",
         ),
         Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
-        Listed("gaps", "gaps", "Look after", "List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."),
+        Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),

@@ -14,7 +14,7 @@ PLACE_CHANGED = "place changed"  # fact_no, before, after: (sequence, producer)
 ACCOUNT_DELETED = "account deleted"  # account_id, facts
 ACCOUNT_REOPENED = "account reopened"  # account_id
 QUARANTINE_DECIDED = "quarantine decided"  # quarantine_no, state, resolution
-RECORDED_ANEW = "recorded anew"  # fact_no
+RECORDED_ANEW = "recorded anew"  # fact_no, before: (sequence, producer) that went
 SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
 LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one
 RESTORED = "restored from a backup"  # epoch, block_no
@@ -33,7 +33,13 @@ def record(connection: Connection, kind: str, now: int, content: Mapping[str, An
 
 def of_kind(connection: Connection, kind: str, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, content in connection.execute("SELECT event_no, content FROM chain_events WHERE kind = ? AND event_no > ? ORDER BY event_no", (kind, after)):
-        yield number, json.loads(content)
+        yield number, content_of(content)
+
+
+def content_of(text: str) -> dict[str, Any]:
+    """The content of an event, from its text."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def all_events(connection: Connection) -> Iterator[tuple[int, str, int, str]]:

@@ -130,9 +130,9 @@ def order_findings(order_id: orders.OrderId, expected: Sequence[OrderState], fou
     states = {state.key: state for state in expected}
     for key in sorted({*states, *found}):
         state, stored = states.get(key), found.get(key)
-        if state is None or stored is None or state != stored.state or state.reserved() != (stored.reserved, stored.reserved_currency):
+        if state is None or stored is None or state != stored.state or (state.status, *state.reserved()) != (stored.status, *stored[2:4]):
             where, look = f"order {order_id[0]} of {order_id[1]}, {key.side} {key.instrument}", f"jarvis orders --account {order_id[1]}"
-            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None), look)
+            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None, stored and stored.status), look)
 
 
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
@@ -202,8 +202,12 @@ def _pair(sum_and_count: tuple[Decimal, int]) -> str:
     return f"{canonical(sum_and_count[0])} in {sum_and_count[1]}"
 
 
-def _order(state: OrderState | None) -> str:
-    return "no order" if state is None else f"{state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+def _order(state: OrderState | None, status: str | None = None) -> str:
+    return (
+        "no order"
+        if state is None
+        else f"{status or state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+    )
 
 
 def _movements(rows: list[movements.TransactionRow]) -> str:

@@ -222,6 +222,10 @@ def _saved_by_hand(connection: Connection) -> Iterator[Finding]:
             said = "no row" if found is None else "other figures"
             yield Finding(NAME, f"performance row {date} of {account_id}", "what was saved by hand", said, f"jarvis performance {account_id}")
 
+    by_hand = connection.execute("SELECT account_id, date FROM performance_metrics WHERE source = 'manual'")
+    for account_id, date in (key for key in by_hand if tuple(key) not in latest):
+        yield Finding(NAME, f"performance row {date} of {account_id}", "an event that tells who saved it by hand", "none", f"jarvis performance {account_id}")
+
 
 def _decided(connection: Connection) -> Iterator[Finding]:
     """The state of a quarantined record is the state of its last decision; a record without a decision is held."""

@@ -171,15 +171,12 @@ LATER_REBATE = _check(
 )  # fmt: skip
 
 
-def _neighbour(way: str, order: str) -> str:
-    """The snapshot before or after `s` that counts."""
-    return (
-        "(SELECT n.fact_no FROM equity_snapshots n JOIN facts g ON g.fact_no = n.fact_no WHERE n.account_id = s.account_id "
-        f"AND n.observed_at {way} s.observed_at AND g.state = 0 ORDER BY n.observed_at {order} LIMIT 1)"
-    )
-
-
-_BEFORE, _AFTER = _neighbour("<", "DESC"), _neighbour(">", "ASC")
+#: The snapshot before or after `s` that counts.
+_NEIGHBOUR = (
+    "(SELECT n.fact_no FROM equity_snapshots n JOIN facts g ON g.fact_no = n.fact_no WHERE n.account_id = s.account_id AND g.state = 0 "
+    "AND n.observed_at {0} s.observed_at ORDER BY n.observed_at {1} LIMIT 1)"
+)
+_BEFORE, _AFTER = _NEIGHBOUR.format("<", "DESC"), _NEIGHBOUR.format(">", "ASC")
 #: New snapshots, and those whose void is new: what stands beside them may have become odd.
 _NEW_SNAPSHOTS = (
     "SELECT s.account_id, s.observed_at FROM equity_snapshots s WHERE s.fact_no > ?1 AND s.fact_no <= ?2 UNION ALL "

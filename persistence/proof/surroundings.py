@@ -21,7 +21,13 @@ def every_number_arrived(connection: Connection) -> Iterator[Finding]:
     """No producer has left out a number."""
     sql = "SELECT producer, first, last FROM gaps ORDER BY producer, first LIMIT ?"
     for producer, first, last in connection.execute(sql, (SHOWN,)):
-        yield Finding("every number of a producer arrived", producer, "no gap", f"{first} to {last} missing", f"jarvis gaps --producer {producer}")
+        yield Finding(
+            "every number of a producer arrived",
+            producer,
+            "no gap",
+            f"{first} to {last} missing",
+            f"jarvis gaps --producer {producer}; jarvis gaps accept {producer} --reason TEXT",
+        )
 
 
 def quarantine_is_looked_after(connection: Connection, now: int) -> Iterator[Finding]:

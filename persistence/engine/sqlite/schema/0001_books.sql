@@ -544,6 +544,12 @@ CREATE TABLE withheld_days (
     PRIMARY KEY (account_id, date)
 ) STRICT, WITHOUT ROWID;
 
+-- The sum of the digests of an account's derived rows above, as commits of rollups left them: what is changed otherwise shows.
+CREATE TABLE derived_digests (
+    account_id TEXT PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    digest     BLOB NOT NULL CHECK (length(digest) = 32)
+) STRICT, WITHOUT ROWID;
+
 -- What a row of figures said before, what it says now, which facts caused it. JSON; empty where there was, or is, no row.
 CREATE TABLE performance_revisions (
     account_id  TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
