@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -14,8 +15,8 @@ from jarvis.cli.output import print_json, tell_findings
 from persistence.books.events import all_events
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.domain.errors import BooksError
-from persistence.domain.finding import Note
+from persistence.domain.errors import BooksError, WrongDatabase
+from persistence.domain.finding import Finding, Note
 from persistence.proof.chain_checks import Anchor
 from persistence.repositories import SQLiteQuarantineRepository
 from scheduler import verification
@@ -52,15 +53,20 @@ def verify(
     held: dict[str, int] = {}
     try:
         if not (quick or as_json):
-            _tell_events(database)
+            with suppress(WrongDatabase):  # findings tell what is wrong with it
+                _tell_events(database)
         if chain:
             findings = verification.verify_chain(database, settings.rollup_plan, instants.now(), chosen.path, heads)
         else:
             depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
             findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path)
-            notes, unread = look_for_notes(database, settings.rollup_plan, instants.now(), anew=full)
-            findings += unread
-            held = SQLiteQuarantineRepository(database).held_by_reason()
+            try:
+                notes, unread = look_for_notes(database, settings.rollup_plan, instants.now(), anew=full)
+                findings += unread
+                held = SQLiteQuarantineRepository(database).held_by_reason()
+            except WrongDatabase as error:
+                said = str(error).partition(";")[0]
+                findings.append(Finding("notes can be looked for", "books", "rows that can be read", said, verification.RESTORE))
     except (BooksError, OSError) as error:
         say(f"could not be checked: {error}")
         if as_json:

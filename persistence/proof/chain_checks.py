@@ -16,7 +16,7 @@ from persistence.proof import chain, sealed_texts
 from persistence.proof.chain import ERASED_FACT, EVENT, FACT, QUARANTINED, Block
 
 NAME = "the chain holds"
-LOOK = "jarvis verify --chain; jarvis backup list"
+LOOK = "jarvis chain events; jarvis backup list; jarvis restore --latest"
 NOTHING = Block(0, 0, 0, 0, 0, b"", b"")
 
 

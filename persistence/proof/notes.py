@@ -116,7 +116,7 @@ def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int
                 found = list(check.find(seen))
                 cleared += [(check.name, suspect) for suspect in _cleared(check, seen, found)]
             except Exception as error:  # rows that cannot be read
-                look_at = "jarvis db check; jarvis restore --latest"
+                look_at = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
                 findings.append(Finding(check.name, "notes", "rows that can be read", f"{type(error).__name__}: {error}"[:300], look_at))
                 continue
             for oddity in found:
