@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date as Date
+from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 
 from persistence.books.account_history import AccountBooks
@@ -23,6 +25,10 @@ from scheduler.rollup.options import RollupPlan
 from scheduler.rollup.ratios import TradeSums
 from scheduler.rollup.rows import carried_on, figures_of, series_of_row, totals_of_row
 
+#: Later than every record.
+_EVER = 2**62
+#: Days whose movements are kept while the currencies of an account are compared: more than ten years.
+DAYS_REMEMBERED = 4_096
 #: How many checks there are below.
 ROLLUP_CHECKS = 2
 
@@ -87,18 +93,24 @@ def statements_close(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]
     last = progress.rolled_to
     if marks:
         last = min(last, day_of(min(marks), options.zone) - ONE_DAY)
+
+    # A day's movements are read once, not once for each currency that moved on it.
+    @lru_cache(maxsize=DAYS_REMEMBERED)
+    def movements_of(day: Date) -> Mapping[str, Decimal]:
+        return books.movements(start_of_day(day, options.zone), end_of_day(day, options.zone) + 1)
+
+    since = books.movements(end_of_day(last, options.zone) + 1, _EVER)
     for currency in books.holdings():
         held = None
         for day, moved, closing in books.closes(currency, last):
-            found = books.movements(start_of_day(day, options.zone), end_of_day(day, options.zone) + 1).get(currency)
+            found = movements_of(day).get(currency)
             where, look = f"{books.account_id} {currency} {day}", f"jarvis statement {books.account_id} --date {day}"
             if found is None or found != moved:
                 yield Finding("statements close", where, f"movements of {canonical(moved)}", "none" if found is None else canonical(found), look)
             elif held is not None and EXACT.add(held, moved) != closing:
                 yield Finding("statements close", where, f"a closing of {canonical(EXACT.add(held, moved))}", canonical(closing), look)
             held = closing
-        after = books.moved_since(currency, end_of_day(last, options.zone) + 1)
-        expected = EXACT.add(books.closing_before(currency, last + ONE_DAY), after)
+        expected = EXACT.add(books.closing_before(currency, last + ONE_DAY), since.get(currency, ZERO))
         if expected != (balance := books.balance(currency)):
             where = f"{books.account_id} {currency}"
             yield Finding("statements close", where, f"a balance of {canonical(expected)}", canonical(balance), f"jarvis statement {books.account_id}")
