@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 
 from persistence.books.account_history import AccountBooks
+from persistence.books.derived import DERIVED, digest_of_rows
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.money import EXACT, ZERO, canonical
@@ -133,6 +134,11 @@ def compare_rows(stored: Database, scratch: Database, plan: RollupPlan, now: int
         after = _derived_rows(SQLitePerformanceRepository(scratch), account_id)
         with SQLiteRollupRepository(scratch).reading(account_id) as books:
             states = {r.date: r for r in books.rows_from(Date.min)}
+        with stored.get_connection() as ours, scratch.get_connection() as theirs:
+            found_digest, expected = (digest_of_rows(c, account_id, DERIVED).hex()[:16] for c in (ours, theirs))
+        if found_digest != expected:
+            look = f"jarvis rollup --account {account_id} --rebuild"
+            found.append(Finding(rebuild.NAME, f"what rollups of {account_id} build upon", f"rows of digest {expected}", found_digest, look))
         for day in sorted(d for d in {*rows, *states} if rows.get(d) != states.get(d) and before.get(d) == after.get(d)):
             look = f"jarvis rollup --account {account_id} --rebuild"
             found.append(Finding(rebuild.NAME, f"state of {day} of {account_id}", str(states.get(day)), str(rows.get(day)), look))

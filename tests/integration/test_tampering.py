@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from books import NEW_YEAR, deposit, fill, placed, rate, snapshot, void, withdrawal
 
+from persistence.books import derived
 from persistence.domain import instants
 from persistence.domain.account import Account
 from persistence.domain.errors import Invalid
@@ -18,7 +19,7 @@ from persistence.repositories import SQLiteAccountRepository, SQLiteGapRepositor
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupOptions, RollupPlan
-from scheduler.verification import verify
+from scheduler.verification import Depth, verify
 
 PLAN = RollupPlan(RollupOptions())
 DAY = 86_400_000_000
@@ -103,11 +104,20 @@ def test_a_mark_cleared_before_the_rollup_saw_what_came_is_told(kept, ledger):
 def test_a_rollup_of_every_kind_leaves_a_digest_that_fits(kept, ledger):
     ledger.post([fill(5, order_id="o5", side="sell", executed_at=NEW_YEAR + 2 * DAY), void(1, "fill", "f2")])
     roll_up_accounts(kept, PLAN, NEW_YEAR + 6 * DAY)
-    assert STANDS not in told(kept)
+    assert {f.check for f in verify(kept, PLAN, NOW, None, depth=Depth.FULL)} == {"every number of a producer arrived"}
     roll_up_accounts(kept, PLAN, NEW_YEAR + 6 * DAY, rebuild=True)
     assert STANDS not in told(kept)
     roll_up_accounts(kept, RollupPlan(RollupOptions(timezone="Asia/Tokyo")), NEW_YEAR + 7 * DAY)
     assert STANDS not in {f.check for f in verify(kept, RollupPlan(RollupOptions(timezone="Asia/Tokyo")), NOW, None)}
+
+
+def test_a_digest_that_was_forged_along_is_told_by_a_full_verification(kept):
+    kept.execute_update("UPDATE currency_rates SET rate = '9' WHERE account_id = 'acc' AND currency = 'EUR'")
+    with kept.transaction() as connection:
+        forged = derived.digest_of_rows(connection, "acc")
+        connection.execute("UPDATE derived_digests SET digest = ? WHERE account_id = 'acc'", (forged,))
+    assert STANDS not in told(kept)
+    assert "what is derived equals a rebuild" in {f.check for f in verify(kept, PLAN, NOW, None, depth=Depth.FULL)}
 
 
 def test_a_day_reads_no_other_day_for_its_digest(kept, ledger):
