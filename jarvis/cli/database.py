@@ -21,6 +21,7 @@ from persistence.domain import instants
 from persistence.domain.finding import Finding
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
+from persistence.proof.surroundings import no_commit_is_missing
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
 from scheduler.verification import check_opens, check_pages
@@ -61,12 +62,13 @@ def db_check(as_json: Json = False) -> None:
     database = CONTEXT.database(looking=True)
     findings = [*guarded("pages match their checksums", check_pages(database)), *check_opens(database)]
     if not any(f.check == "the file can be opened" for f in findings):
+        findings += guarded("no commit is missing", no_commit_is_missing(database))
         unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
         findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", RESTORE) for t in unread]
         if not unread:
             findings += check_books(database)
             findings += guarded("rows follow from what stands behind them", _of_rollups(database))
-    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 2} checks, no findings: the books add up", as_json=as_json)
+    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
 
 
 def _of_rollups(database: DatabaseManager) -> Iterator[Finding]:

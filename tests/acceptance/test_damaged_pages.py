@@ -84,3 +84,24 @@ def test_the_page_is_named_and_everything_of_last_resort_survives_it(sound, tmp_
     again = run("db", "check", folder=tmp_path, **{**environment, "JARVIS_DATABASE__PATH": str(tmp_path / "new.db")})
     assert "checksums" not in again.stdout
     assert "Traceback" not in again.stderr
+
+
+def test_a_damaged_log_is_told_with_the_commits_that_are_missing(tmp_path):
+    books = tmp_path / "jarvis_trading.db"
+    (tmp_path / "kept").mkdir()
+    with DatabaseManager(books, durable=False) as database:
+        ledger = Ledger(database)
+        database.checkpoint(truncate=True)
+        for n in range(5):
+            ledger.post([deposit(n)])
+        for file in tmp_path.glob("jarvis_trading.db*"):
+            shutil.copy(file, tmp_path / "kept" / file.name)
+    with (tmp_path / "kept" / "jarvis_trading.db-wal").open("r+b") as file:
+        file.seek(3 * PAGE)
+        file.write(b"\xff" * 100)
+    environment = {"JARVIS_DATABASE__PATH": str(tmp_path / "kept" / "jarvis_trading.db"), "JARVIS_DATABASE__BACKUP__ENABLED": "false"}
+    for command in (("db", "check"), ("verify",)):
+        done = run(*command, folder=tmp_path, **environment)
+        assert done.returncode == 1, (done.stdout, done.stderr)
+        assert "no commit is missing: books: expected commit" in done.stdout
+        assert "jarvis db accept-loss, or jarvis restore --latest" in done.stdout
