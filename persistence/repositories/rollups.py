@@ -10,6 +10,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from persistence.books import derived
 from persistence.books.account_history import _ROW, AccountBooks, ContractValue, KnownRate
 from persistence.domain.money import canonical
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, DirtyMark, Figures, Progress, Revision, RollupRow, Withheld
@@ -67,7 +68,8 @@ class SQLiteRollupRepository:
             found = connection.execute(sql, (account_id,)).fetchall()
             if not found or found[0][0] != expected_generation:
                 return False
-            _write(connection, account_id, changes)
+            with derived.followed(connection, account_id, anew=changes.only_days is not None):
+                _write(connection, account_id, changes)
             return True
 
     def revisions(self, account_id: str, date: Date) -> list[Revision]:
@@ -87,13 +89,12 @@ class SQLiteRollupRepository:
 _SETS = ", ".join(f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:])
 _PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
 _INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
-_DERIVED = ("rollup_rows", "trades", "position_closes", "currency_closes", "currency_rates", "contract_values", "flow_rates", "withheld_days")
 
 
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.only_days is not None:
         since, until = changes.only_days
-        for table in _DERIVED:
+        for table in derived.DERIVED:
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_trades(connection, account_id, changes)
     positions = {k: None if v is None else (v,) for k, v in changes.positions.items()}

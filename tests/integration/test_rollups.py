@@ -14,6 +14,7 @@ from persistence.domain.performance import PerformanceMetrics
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import RollupFailed, roll_up_accounts
+from scheduler.notes import look_for_notes
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.explain import explain
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -137,12 +138,13 @@ def test_a_flow_that_nobody_can_value_withholds_its_row_and_all_later_ones_until
     done = roll()
     assert list(rows()) == [NEW_YEARS_DAY]
     assert [(d, "deposit d2 of 1 ETH has no USD rate" in why) for d, why in done.withheld] == [(date(2026, 1, 2), True)]
-    [finding] = check_rollups(database, RollupPlan())
-    assert (finding.check, finding.where) == ("every observed day has its row", "acc 2026-01-02")
+    [note] = look_for_notes(database, RollupPlan(), NEW_YEAR + 9 * DAY).notes
+    assert (note.check, note.records) == ("a rate is missing", ("2026-01-02",))
     ledger.post([void(1, "deposit", "d2"), deposit(3, currency="ETH", amount=1, usd_rate=5, occurred_at=NEW_YEAR + DAY)])
     assert roll().withheld == []
     assert [str(r.pnl_daily) for r in rows().values()] == ["0", "5", "10"]
     assert check_rollups(database, RollupPlan()) == []
+    assert look_for_notes(database, RollupPlan(), NEW_YEAR + 9 * DAY).notes == []
 
 
 def test_a_trade_whose_quote_nobody_can_value_withholds_the_row_that_would_count_it(ledger, roll, rows):
