@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,10 +22,12 @@ from persistence.domain import instants
 from persistence.domain.errors import BooksError, Invalid, Unavailable
 from persistence.domain.instants import to_text
 from persistence.proof import chain
+from persistence.repositories import SQLiteQuarantineRepository
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler import verification
 from scheduler.drill import restore_drill
+from scheduler.notes import look_for_notes
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupPlan
@@ -148,10 +151,14 @@ def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[
             DatabaseManager(database.path, 2, wal_mode=database.wal_mode, checkpoints=database.checkpoints, refuse_loss=False, verify_pages=False)
         ) as looking:
             findings = verification.verify(looking, plan, clock(), backup_folder)
+            looked = look_for_notes(looking, plan, clock())
+            held = SQLiteQuarantineRepository(looking).held_by_reason()
+        findings += looked.findings
+        notes = Counter(note.check for note in looked.notes)
         if findings:
             first = findings[0]
             raise Findings(f"{len(findings)} findings, the first: {first.check}, {first.where}: expected {first.expected}, found {first.found}; {first.look}")
-        return {"findings": 0}
+        return {"findings": 0, "notes": sum(notes.values()), "notes_by_check": dict(notes), "quarantine_held": held}
 
     return run
 

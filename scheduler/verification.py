@@ -13,15 +13,16 @@ from typing import NamedTuple
 
 from persistence.copies import backups
 from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, protected, there_is_room
-from persistence.domain.errors import BooksError, Damaged, Unavailable
+from persistence.domain.errors import BooksError, Damaged, Unavailable, WrongDatabase
 from persistence.domain.finding import SHOWN, Finding
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.migrations import schema_texts
-from persistence.engine.sqlite.pages import damaged_pages
+from persistence.engine.sqlite.pages import damaged_pages, owners_of
 from persistence.proof import books_checks, rebuild, since_last_time, surroundings
-from persistence.proof.books_checks import guarded
+from persistence.proof.books_checks import RESTORE, guarded
 from persistence.proof.chain_checks import Anchor
+from persistence.proof.told_checks import TOLD_CHECKS
 from scheduler.rollup.options import RollupPlan
 from scheduler.rollup_checks import check_rollups, compare_rows
 
@@ -63,12 +64,32 @@ class Check(NamedTuple):
 
 
 def check_pages(database: SQLiteDatabase) -> Iterator[Finding]:
-    """Every page of the file is what was written to it."""
-    if not database.has_checksums():
-        yield Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
-    for number in damaged_pages(database.path, wal_is_in_use=database.wal_bytes() > 0)[:SHOWN]:
-        where = f"page {number} of {database.path}"
-        yield Finding("pages match their checksums", where, "what was written", "something else", "jarvis db salvage NEW-FILE")
+    """Every page of the file is what was written to it; where one is not, its table or index is named. Reads pages before it opens the file."""
+    pages = damaged_pages(database.path, wal_is_in_use=database.wal_bytes() > 0)[:SHOWN]
+    owners: dict[int, str] = {}
+    if pages:
+        with suppress(BooksError), database.get_connection() as connection:
+            owners = owners_of(connection, pages)
+    for number in pages:
+        where = f"page {number} of {database.path} ({owners.get(number, 'the header, or a table that it leads to')})"
+        yield Finding("pages match their checksums", where, "what was written", "something else", RESTORE)
+    with suppress(WrongDatabase):  # a file that cannot be opened is a finding of its own
+        if not database.has_checksums():
+            yield Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
+
+
+def check_opens(database: SQLiteDatabase) -> list[Finding]:
+    """The file can be opened as a database: without that nothing else can be looked at. Raises `WrongDatabase` for a file that is missing,
+    or a sound one of another program."""
+    try:
+        with database.get_connection() as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            connection.execute("SELECT book_id FROM book").fetchall()
+    except WrongDatabase as error:
+        if not isinstance(error, Damaged) and not (Path(database.path).is_file() and damaged_pages(database.path)):
+            raise
+        return [Finding("the file can be opened", database.path, "a database of ours", str(error).partition(";")[0], RESTORE)]
+    return []
 
 
 def check_schema(database: SQLiteDatabase) -> Iterator[Finding]:
@@ -80,7 +101,7 @@ def check_schema(database: SQLiteDatabase) -> Iterator[Finding]:
     differing = [name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name)]
     for name in differing[:SHOWN]:
         said = ("as it was made", "changed") if name in found and name in expected else ("there", "missing") if name in expected else ("nothing", "an addition")
-        yield Finding("the schema is this program's", name, *said, "jarvis db check")
+        yield Finding("the schema is this program's", name, *said, RESTORE)
 
 
 def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int) -> Iterator[Finding]:
@@ -89,7 +110,7 @@ def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int) -> Iterator[
         try:
             rebuild.rebuild(again, now)
         except Damaged as error:
-            yield Finding(rebuild.NAME, "books", "facts that can be derived from", str(error), "jarvis verify --chain")
+            yield Finding(rebuild.NAME, "books", "facts that can be derived from", str(error), RESTORE)
             return
         again.close()
         yield from islice(rebuild.differences(copy, again.path), SHOWN)
@@ -119,6 +140,15 @@ def _second_place(scope: Scope) -> Iterable[Finding]:
     return backups_are_sound(scope.second_folder, scope.now, protected(scope.live), read_back=True) if scope.second_folder is not None else ()
 
 
+def _found(check: Check, scope: Scope) -> Iterator[Finding]:
+    """What a check finds, whatever it meets."""
+
+    def lazily() -> Iterator[Finding]:
+        yield from check.find(scope)
+
+    return guarded(check.name, lazily())
+
+
 ALWAYS, THOROUGH = tuple(Depth), (Depth.USUAL, Depth.FULL)
 
 #: The chain and what every fact holds: `jarvis verify --chain`.
@@ -136,7 +166,7 @@ CHECKS: tuple[Check, ...] = (
     Check("pages match their checksums", THOROUGH, lambda s: check_pages(s.live)),
     *(
         Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
-        for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
+        for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS, *TOLD_CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
     ),
     *CHAIN_CHECKS,
     Check("the schema is this program's", THOROUGH, lambda s: check_schema(s.copy)),
@@ -173,12 +203,14 @@ def verify(
         return Scope(database, copy, plan, now, depth, backup_folder, second_folder, heads)
 
     if depth is Depth.QUICK:
-        return [finding for check in CHECKS if depth in check.depths for finding in guarded(check.name, check.find(scope(database)))]
+        return check_opens(database) or [f for check in CHECKS if depth in check.depths for f in _found(check, scope(database))]
+    if unopened := check_opens(database):
+        return [*guarded("pages match their checksums", check_pages(database)), *unopened]
     findings, sound = [], True
     with _apart(database) as copy:
         for check in CHECKS:
             if depth in check.depths:
-                found = list(guarded(check.name, check.find(scope(copy))))
+                found = list(_found(check, scope(copy)))
                 findings += found
                 sound = sound and not (found and check.of_the_books)
         if sound:
@@ -192,7 +224,7 @@ def verify_chain(database: SQLiteDatabase, plan: RollupPlan, now: int, backup_fo
     """The chain alone, and that what each fact holds and moved is what its identity says."""
     with _apart(database) as copy:
         scope = Scope(database, copy, plan, now, Depth.USUAL, backup_folder, None, heads)
-        return [finding for check in CHAIN_CHECKS for finding in guarded(check.name, check.find(scope))]
+        return [finding for check in CHAIN_CHECKS for finding in _found(check, scope)]
 
 
 @contextmanager
@@ -208,10 +240,11 @@ def _apart(database: SQLiteDatabase) -> Iterator[SQLiteDatabase]:
         with database.copied(folder) as copy:
             entered = True
             yield copy
-    except Unavailable:
+    except (Unavailable, WrongDatabase):
+        # No room for it, or a page that cannot be copied.
         if entered:
             raise
         yield database
 
 
-__all__ = ["CHECKS", "Check", "Depth", "check_pages", "check_rebuild", "verify", "verify_chain"]
+__all__ = ["CHECKS", "RESTORE", "Check", "Depth", "check_opens", "check_pages", "check_rebuild", "verify", "verify_chain"]

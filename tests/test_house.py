@@ -117,6 +117,7 @@ MAY_SIGNAL = {
     "jarvis/supervisor.py": "its own children",
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
+    "persistence/copies/command.py": "the command it started",
 }
 SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
 

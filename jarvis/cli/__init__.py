@@ -54,7 +54,7 @@ COMMANDS = {
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
         Listed("export", "export", "Books", "Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in."),
-        Listed("accounts", "accounts", "Books", "Accounts: list them and what they hold; delete one."),
+        Listed("accounts", "accounts", "Books", "Accounts: list them and what they hold; close, open or delete one."),
         Listed(
             "statement", "statement", "Performance",
             "Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.",
@@ -73,7 +73,8 @@ COMMANDS = {
             "rebuild", "rebuild", "Look after",
             "Derive balances, orders and daily figures from the recorded facts alone and compare; without --check, put them in place, after a backup.",
         ),
-        Listed("gaps", "gaps", "Look after", "List the sequence numbers that a producer used and that never arrived. Exit code 1 where there are any."),
+        Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
+        Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),

@@ -1,4 +1,4 @@
-"""`jarvis accounts`: list them and what they hold; delete one."""
+"""`jarvis accounts`: list them and what they hold; close, open or delete one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from persistence.domain.errors import Invalid
 from persistence.domain.money import canonical
 from persistence.repositories import SQLiteAccountRepository
 
+Named = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
+
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Accounts: list them and what they hold; delete one.", invoke_without_command=True)
+    group = typer.Typer(help="Accounts: list them and what they hold; close, open or delete one.", invoke_without_command=True)
     group.callback()(accounts)
-    group.command("delete")(delete)
+    for name, command in (("close", close), ("open", open_again), ("delete", delete)):
+        group.command(name)(command)
     app.add_typer(group, name="accounts")
 
 
 def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
-    """List accounts and what they hold; `delete` removes one."""
+    """List accounts and what they hold; `close` and `open` say whether more is expected, `delete` removes one."""
     if ctx.invoked_subcommand is not None:
         return
     repository = SQLiteAccountRepository(CONTEXT.database())
@@ -58,8 +61,27 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
     print_rows("Accounts", columns, rows, right=columns[4:])
 
 
+def close(account: Named) -> None:
+    """Close an account: what is still recorded for it counts, and is noted. An event of the hash chain."""
+    _set_active(account, "closed")
+
+
+def open_again(account: Named) -> None:
+    """Open an account that was closed. An event of the hash chain."""
+    _set_active(account, "open")
+
+
+def _set_active(account: str, state: str) -> None:
+    database = CONTEXT.database()
+    repository = SQLiteAccountRepository(database)
+    if not (repository.activate if state == "open" else repository.deactivate)(account):
+        raise Invalid(f"account {account} does not exist; `jarvis accounts` lists those that do")
+    database.close()
+    say(f"account {account} is {state}")
+
+
 def delete(
-    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
+    account: Named,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete an account with everything it holds, after a backup. The hash chain keeps the identities and digests of what went.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +19,16 @@ from persistence.books.book import book_id
 from persistence.books.housekeeping import statistics
 from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
+from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
 from persistence.engine.sqlite.salvage import readable, salvage
-from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books
+from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
+from persistence.proof.surroundings import no_commit_is_missing
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups
-from scheduler.verification import check_pages
+from scheduler.verification import check_opens, check_pages
 
 
 def register(app: typer.Typer) -> None:
@@ -77,13 +80,19 @@ def db_stats(as_json: Json = False) -> None:
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
     database = CONTEXT.database(looking=True)
-    look = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
-    findings = list(check_pages(database))
-    unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
-    findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", look) for t in unread]
-    if not unread:
-        findings += [*check_books(database), *check_rollups(database, CONTEXT.settings.rollup_plan)]
-    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 2} checks, no findings: the books add up", as_json=as_json)
+    findings = [*guarded("pages match their checksums", check_pages(database)), *check_opens(database)]
+    if not any(f.check == "the file can be opened" for f in findings):
+        findings += guarded("no commit is missing", no_commit_is_missing(database))
+        unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
+        findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", RESTORE) for t in unread]
+        if not unread:
+            findings += check_books(database)
+            findings += guarded("rows follow from what stands behind them", _of_rollups(database))
+    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
+
+
+def _of_rollups(database: DatabaseManager) -> Iterator[Finding]:
+    yield from check_rollups(database, CONTEXT.settings.rollup_plan)
 
 
 def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="Where the recovered database goes.")]) -> None:

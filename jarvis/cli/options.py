@@ -8,11 +8,22 @@ from typing import Annotated
 
 import typer
 
+from persistence.domain.conventions import storable_text
+
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Record here from now on what is on the broker, although other books took from it. Stop their worker first.")
 ]
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("is empty; say why, somebody will ask", param_hint="--reason")
+    return storable_text(text, "reason")
+
+
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", callback=_reason)]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)]
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 import typer
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jarvis.cli.common import Exit, say
-from persistence.domain.finding import Finding
+from persistence.domain.finding import SHOWN, Finding, Note
 
 
 def printable(text: str) -> str:
@@ -58,12 +59,20 @@ def doing(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(f"{step} …")
 
 
-def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool) -> None:
-    """Print findings, one a line or as JSON; exits 1 where there are any."""
+def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, notes: Sequence[Note] = (), strict: bool = False) -> None:
+    """Print findings and notes, one a line or as JSON; exits 1 where there are findings, and where it is `strict`."""
     if as_json:
-        print_json([asdict(f) for f in findings])
-    for f in () if as_json else findings:
-        print(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})")
-    say(f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else clean)
-    if findings:
+        print_json([*map(asdict, findings), *map(asdict, notes)])
+    else:
+        for f in findings:
+            print(printable(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})"))
+        for check, of_check in groupby(notes, lambda note: note.check):
+            told = list(of_check)
+            for n in told[:SHOWN]:
+                print(printable(f"note {n.number or '?'}: {n.check}: {n.where}: expected {n.expected}, found {n.found}  ({n.look})"))
+            if len(told) > SHOWN:
+                print(f"note: {check}: {len(told) - SHOWN:,} more  (jarvis notes)")
+    said = f"{len(findings):,} finding{'s' * (len(findings) != 1)}" if findings else clean
+    say(said + (f", {len(notes):,} note{'s' * (len(notes) != 1)}: `jarvis notes accept NUMBER --reason TEXT` settles one" if notes else ""))
+    if findings or strict:
         raise typer.Exit(Exit.FINDINGS)

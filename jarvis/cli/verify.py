@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -14,9 +15,12 @@ from jarvis.cli.output import print_json, tell_findings
 from persistence.books.events import all_events
 from persistence.database import DatabaseManager
 from persistence.domain import instants
-from persistence.domain.errors import BooksError
+from persistence.domain.errors import BooksError, WrongDatabase
+from persistence.domain.finding import Finding, Note
 from persistence.proof.chain_checks import Anchor
+from persistence.repositories import SQLiteQuarantineRepository
 from scheduler import verification
+from scheduler.notes import look_for_notes
 
 
 def register(app: typer.Typer) -> None:
@@ -30,11 +34,14 @@ def verify(
     head: Annotated[
         list[str] | None, typer.Option("--head", metavar="BLOCK:HASH", help="A head of the chain that was kept elsewhere; may be given several times.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for notes, too, and for what is held in quarantine.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.
 
-    Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it could not be checked.
+    A finding says that the books are damaged or incomplete. A note says that what was recorded is odd: it fails nothing, unless --strict;
+    `jarvis notes accept` settles one. Exits 0 where all is well, 1 with findings (expected, found, where, how to look further), 3 where it
+    could not be checked.
     """
     if quick + full + chain > 1:
         raise typer.BadParameter("give one of --quick, --full and --chain", param_hint="--quick")
@@ -42,14 +49,24 @@ def verify(
     chosen = settings.database.backup
     folder = chosen.path if chosen.enabled and chosen.daily_backup else None
     heads = [_head(text) for text in head or ()]
+    notes: list[Note] = []
+    held: dict[str, int] = {}
     try:
         if not (quick or as_json):
-            _tell_events(database)
+            with suppress(WrongDatabase):  # findings tell what is wrong with it
+                _tell_events(database)
         if chain:
             findings = verification.verify_chain(database, settings.rollup_plan, instants.now(), chosen.path, heads)
         else:
             depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
             findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path)
+            try:
+                notes, unread = look_for_notes(database, settings.rollup_plan, instants.now(), anew=full)
+                findings += unread
+                held = SQLiteQuarantineRepository(database).held_by_reason()
+            except WrongDatabase as error:
+                said = str(error).partition(";")[0]
+                findings.append(Finding("notes can be looked for", "books", "rows that can be read", said, verification.RESTORE))
     except (BooksError, OSError) as error:
         say(f"could not be checked: {error}")
         if as_json:
@@ -57,7 +74,10 @@ def verify(
         raise typer.Exit(Exit.FAILED) from error
     finally:
         database.close()
-    tell_findings(findings, "no findings", as_json=as_json)
+    if held:
+        said = ", ".join(f"{reason} ({count:,})" for reason, count in held.items())
+        say(f"{sum(held.values()):,} held in quarantine: {said}: `jarvis quarantine list`")
+    tell_findings(findings, "no findings", as_json=as_json, notes=notes, strict=strict and bool(notes or held))
 
 
 def _tell_events(database: DatabaseManager) -> None:

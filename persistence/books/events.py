@@ -14,11 +14,16 @@ PLACE_CHANGED = "place changed"  # fact_no, before, after: (sequence, producer)
 ACCOUNT_DELETED = "account deleted"  # account_id, facts
 ACCOUNT_REOPENED = "account reopened"  # account_id
 QUARANTINE_DECIDED = "quarantine decided"  # quarantine_no, state, resolution
-RECORDED_ANEW = "recorded anew"  # fact_no
+RECORDED_ANEW = "recorded anew"  # fact_no, before: (sequence, producer) that went
 SAVED_BY_HAND = "performance saved by hand"  # account_id, date, digest
 LOSS_ACCEPTED = "loss accepted"  # what is missing; epoch, block_no: up to where the chain of that epoch is still this one; generation
 RESTORED = "restored from a backup"  # epoch, block_no, generation; backup, taken_at, proved: what was restored
 REBUILT = "rebuilt from the facts"
+NOTE_ACCEPTED = "note accepted"  # number, check, account_id, subject, extent, reason
+GAP_ACCEPTED = "gap accepted"  # producer, first, last, reason
+NUMBERS_SPENT = "numbers without a record of their own"  # producer, numbers: [first, last] each
+ACCOUNT_SAVED = "account saved by hand"  # account_id, name, is_active, opened_at, facts_to: facts before it
+JOB_ENDED = "job ended"  # job, scheduled_for, state, said: digest of what it said
 
 
 def record(connection: Connection, kind: str, now: int, content: Mapping[str, Any]) -> None:
@@ -28,7 +33,13 @@ def record(connection: Connection, kind: str, now: int, content: Mapping[str, An
 
 def of_kind(connection: Connection, kind: str, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, content in connection.execute("SELECT event_no, content FROM chain_events WHERE kind = ? AND event_no > ? ORDER BY event_no", (kind, after)):
-        yield number, json.loads(content)
+        yield number, content_of(content)
+
+
+def content_of(text: str) -> dict[str, Any]:
+    """The content of an event, from its text."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def all_events(connection: Connection) -> Iterator[tuple[int, str, int, str]]:

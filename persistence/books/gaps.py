@@ -15,8 +15,29 @@ from persistence.engine.contract import Connection
 def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> None:
     """Take the numbers of one commit into account: open the gaps that they show, close those that they fill."""
     for producer, numbers in arrived.items():
-        for first, last in _runs(numbers):
+        for first, last in runs(numbers):
             _note_run(connection, producer, first, last, now)
+
+
+def not_counted(connection: Connection, arrived: dict[str, set[int]]) -> dict[str, set[int]]:
+    """Which of these numbers have not arrived before."""
+    found: dict[str, set[int]] = {}
+    for producer, numbers in arrived.items():
+        known = connection.execute("SELECT lowest, highest FROM producers WHERE producer = ?", (producer,)).get
+        if known is None:
+            found[producer] = set(numbers)
+            continue
+        missing = "SELECT 1 FROM gaps WHERE producer = ? AND first <= ? AND last >= ? LIMIT 1"
+        found[producer] = {n for n in numbers if not known[0] <= n <= known[1] or connection.execute(missing, (producer, n, n)).get is not None}
+    return found
+
+
+def accept(connection: Connection, producer: str, first: int, last: int) -> list[tuple[int, int]]:
+    """Take what is missing of a range out of the gaps for good. Returns what that was."""
+    sql = "SELECT first, last FROM gaps WHERE producer = ? AND first <= ? AND last >= ? ORDER BY first"
+    met: list[Any] = connection.execute(sql, (producer, last, first)).fetchall()
+    _fill(connection, producer, first, last)
+    return [(max(first, gap_first), min(last, gap_last)) for gap_first, gap_last in met]
 
 
 def _note_run(connection: Connection, producer: str, first: int, last: int, now: int) -> None:
@@ -46,12 +67,12 @@ def _fill(connection: Connection, producer: str, first: int, last: int) -> None:
             connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, last + 1, gap_last, noticed))
 
 
-def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Consecutive numbers as (first, last), ascending."""
-    runs: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = runs[-1][0], number
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
         else:
-            runs.append((number, number))
-    return runs
+            found.append((number, number))
+    return found

@@ -37,11 +37,12 @@ class Stored(NamedTuple):
     state: OrderState
     reserved: Decimal
     reserved_currency: str | None
+    status: str
 
 
 def find_states(connection: Connection, ids: Sequence[OrderId]) -> dict[OrderId, dict[OrderKey, Stored]]:
     """The rows of these (order id, account), by what tells the orders of one id apart."""
-    sql = f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders WHERE order_id = ? AND account_id = ?"
+    sql = f"SELECT order_no, reserved, reserved_currency, status, {_STATE} FROM orders WHERE order_id = ? AND account_id = ?"
     found: dict[OrderId, dict[OrderKey, Stored]] = {}
     for stored in map(_stored, connection.lookup(sql, ids)):
         found.setdefault((stored.state.order_id, stored.state.account_id), {})[stored.state.key] = stored
@@ -50,7 +51,7 @@ def find_states(connection: Connection, ids: Sequence[OrderId]) -> dict[OrderId,
 
 def all_states(connection: Connection) -> Iterator[tuple[OrderId, list[Stored]]]:
     """Every order's row, by (order id, account)."""
-    sql = f"SELECT order_no, reserved, reserved_currency, {_STATE} FROM orders ORDER BY order_id, account_id"
+    sql = f"SELECT order_no, reserved, reserved_currency, status, {_STATE} FROM orders ORDER BY order_id, account_id"
     key, group = None, list[Stored]()
     for stored in map(_stored, connection.execute(sql)):
         found = (stored.state.order_id, stored.state.account_id)
@@ -125,8 +126,8 @@ class StateWriter:
 
 
 def _stored(row: Sequence[Any]) -> Stored:
-    order_no, reserved, currency, *state = row
-    return Stored(order_no, _state(state), Decimal(reserved), currency)
+    order_no, reserved, currency, status, *state = row
+    return Stored(order_no, _state(state), Decimal(reserved), currency, status)
 
 
 def _state(row: Sequence[Any]) -> OrderState:

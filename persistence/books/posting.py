@@ -78,7 +78,7 @@ class Posting:
         accounts.mark_dirty(self._connection, self._dirty)
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
-        self._note_sequences(batch)
+        self._note_sequences(batch, numbered)
         for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
             if self._by_hand:
                 raise _by_hand_error(refusal)
@@ -214,7 +214,7 @@ class Posting:
                     (row.occurred_at, row.sequence, row.producer, row.digest, self._now, record.fact_no),
                 )
                 new.append((record.fact_no, fact, texts))
-                events.record(self._connection, events.RECORDED_ANEW, self._now, {"fact_no": record.fact_no})
+                events.record(self._connection, events.RECORDED_ANEW, self._now, {"fact_no": record.fact_no, "before": [record.sequence, record.producer]})
                 self._changed_in_place(fact)
             elif record.digest == row.digest:
                 outcomes[index] = DUPLICATE
@@ -408,15 +408,23 @@ class Posting:
         changes = [accounts.BalanceChange(*key, moved.get(key, ZERO), reserved.get(key, ZERO)) for key in keys]
         accounts.move_balances(self._connection, changes, self._now)
 
-    def _note_sequences(self, batch: Sequence[Item]) -> None:
+    def _note_sequences(self, batch: Sequence[Item], numbered: list[tuple[int, AnyFact, Any]]) -> None:
         """Every delivery counts as arrived, whatever became of it: a quarantined record closes its gap."""
         arrived: dict[str, set[int]] = {}
         for item in batch:
             producer = item.producer
             if producer is not None and item.sequence is not None:
                 arrived.setdefault(producer, set()).add(item.sequence)
-        if arrived:
-            gaps.note(self._connection, arrived, self._now)
+        if not arrived:
+            return
+        if len(numbered) < len(batch):
+            # No fact keeps the number of a record that was known already, or refused.
+            kept = {(fact.producer, fact.sequence) for _, fact, _ in numbered}
+            for producer, spent in gaps.not_counted(self._connection, arrived).items():
+                runs = gaps.runs(number for number in spent if (producer, number) not in kept)
+                if runs:
+                    events.record(self._connection, events.NUMBERS_SPENT, self._now, {"producer": producer, "numbers": runs})
+        gaps.note(self._connection, arrived, self._now)
 
     def _reserve(self, account_id: str, currency: str, amount: Decimal) -> None:
         if amount:

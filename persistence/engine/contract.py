@@ -59,6 +59,9 @@ class Connection(Protocol):
     def changed(self, sql: str, bindings: Any = (), /) -> int:
         """Run a statement. Returns how many rows it changed itself, its triggers' not counted."""
 
+    def row_changes(self, tables: Sequence[str], /) -> AbstractContextManager[Sequence[tuple[str, Any, Any]]]:
+        """The rows of some tables that the block inserts, changes or deletes: (table, before, after), complete once it has ended."""
+
     def savepoint(self) -> AbstractContextManager[Any]:
         """A part of a commit that is undone alone where its block raises."""
 

@@ -19,6 +19,9 @@ from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.pages import file_is_sound, references_hold
 
+#: What helps where something recorded, or the file itself, is not what was written.
+RESTORE = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
+
 Check = Callable[[Connection], Iterator[Finding]]
 FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
 
@@ -39,7 +42,12 @@ def guarded(name: str, found: Iterable[Finding]) -> Iterator[Finding]:
     try:
         yield from islice(found, SHOWN)
     except Exception as error:  # rows that cannot be read are what it looks for
-        yield Finding(name, "books", "rows that can be read", f"{type(error).__name__}: {error}"[:300], "jarvis db check; jarvis restore --latest")
+        yield Finding(name, "books", "rows that can be read", _told(error), RESTORE)
+
+
+def _told(error: Exception) -> str:
+    """What a check failed with, without the remedy: the finding has its own."""
+    return f"{type(error).__name__}: {str(error).partition(';')[0]}"[:300]
 
 
 def quarantine_is_whole(connection: Connection) -> Iterator[Finding]:
@@ -131,9 +139,9 @@ def order_findings(order_id: orders.OrderId, expected: Sequence[OrderState], fou
     states = {state.key: state for state in expected}
     for key in sorted({*states, *found}):
         state, stored = states.get(key), found.get(key)
-        if state is None or stored is None or state != stored.state or state.reserved() != (stored.reserved, stored.reserved_currency):
+        if state is None or stored is None or state != stored.state or (state.status, *state.reserved()) != (stored.status, *stored[2:4]):
             where, look = f"order {order_id[0]} of {order_id[1]}, {key.side} {key.instrument}", f"jarvis orders --account {order_id[1]}"
-            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None), look)
+            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None, stored and stored.status), look)
 
 
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
@@ -141,7 +149,7 @@ def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
     for kind, table in ((kind, content.table) for kind, content in facts.CONTENT_OF.items()):
         sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
         for record_id, account_id in connection.execute(sql, (kind,)):
-            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", "jarvis verify --chain")
+            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", RESTORE)
 
 
 def content_and_movements_follow(connection: Connection, after: int = 0) -> Iterator[Finding]:
@@ -156,7 +164,7 @@ def content_and_movements_follow(connection: Connection, after: int = 0) -> Iter
         where = f"{fact.kind} {fact.record_id} of {fact.account_id} (fact {fact_no})"
         if recorded.identity != (fact.record_id, fact.account_id, fact.kind) or recorded.digest != fact.digest:
             said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
-            yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", "jarvis verify --chain")
+            yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", RESTORE)
         expected = movements.transactions_of(fact_no, fact)
         if recorded.state == facts.VOIDED:
             expected += [movements.reversed_row(row) for row in expected]
@@ -203,8 +211,12 @@ def _pair(sum_and_count: tuple[Decimal, int]) -> str:
     return f"{canonical(sum_and_count[0])} in {sum_and_count[1]}"
 
 
-def _order(state: OrderState | None) -> str:
-    return "no order" if state is None else f"{state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+def _order(state: OrderState | None, status: str | None = None) -> str:
+    return (
+        "no order"
+        if state is None
+        else f"{status or state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
+    )
 
 
 def _movements(rows: list[movements.TransactionRow]) -> str:

@@ -16,7 +16,7 @@ from persistence.proof import chain, sealed_texts
 from persistence.proof.chain import ERASED_FACT, EVENT, FACT, QUARANTINED, Block
 
 NAME = "the chain holds"
-LOOK = "jarvis verify --chain; jarvis backup list"
+LOOK = "jarvis chain events; jarvis backup list; jarvis restore --latest"
 NOTHING = Block(0, 0, 0, 0, 0, b"", b"")
 
 
@@ -221,6 +221,10 @@ def _saved_by_hand(connection: Connection) -> Iterator[Finding]:
         if found != digest and found != DERIVED:  # a rollup may have been told to take its place
             said = "no row" if found is None else "other figures"
             yield Finding(NAME, f"performance row {date} of {account_id}", "what was saved by hand", said, f"jarvis performance {account_id}")
+
+    by_hand = connection.execute("SELECT account_id, date FROM performance_metrics WHERE source = 'manual'")
+    for account_id, date in (key for key in by_hand if tuple(key) not in latest):
+        yield Finding(NAME, f"performance row {date} of {account_id}", "an event that tells who saved it by hand", "none", f"jarvis performance {account_id}")
 
 
 def _decided(connection: Connection) -> Iterator[Finding]:

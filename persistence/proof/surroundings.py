@@ -21,7 +21,13 @@ def every_number_arrived(connection: Connection) -> Iterator[Finding]:
     """No producer has left out a number."""
     sql = "SELECT producer, first, last FROM gaps ORDER BY producer, first LIMIT ?"
     for producer, first, last in connection.execute(sql, (SHOWN,)):
-        yield Finding("every number of a producer arrived", producer, "no gap", f"{first} to {last} missing", f"jarvis gaps --producer {producer}")
+        yield Finding(
+            "every number of a producer arrived",
+            producer,
+            "no gap",
+            f"{first} to {last} missing",
+            f"jarvis gaps --producer {producer}; jarvis gaps accept {producer} --reason TEXT",
+        )
 
 
 def quarantine_is_looked_after(connection: Connection, now: int) -> Iterator[Finding]:
@@ -45,13 +51,13 @@ def clock_is_sane(connection: Connection, now: int) -> Iterator[Finding]:
 
 def no_commit_is_missing(database: SQLiteDatabase) -> Iterator[Finding]:
     """The books reach as far as what was made durable, and their log is not held back."""
-    look = 'jarvis db check; docs/operating.md, "Commits are missing"'
+    look = 'jarvis db accept-loss, or jarvis restore --latest: docs/operating.md, "Commits are missing"'
     found, noted, damaged = database.durability()
     if noted is not None and noted.is_beyond(found):
         expected, said = (f"commit {m.commit_no:,}, record {m.fact_no:,}" for m in (noted, found))
         yield Finding("no commit is missing", "books", expected, said, look)
     if damaged:
-        yield Finding("the marks can be read", database.marks.path, "marks of commits", f"{damaged} that are none", "jarvis db check")
+        yield Finding("the marks can be read", database.marks.path, "marks of commits", f"{damaged} that are none", look)
     if (size := database.wal_bytes()) >= LONG_WAL_BYTES:
         expected = f"less than {LONG_WAL_BYTES:,} bytes"
         yield Finding("the WAL is short", f"{database.path}-wal", expected, f"{size:,} bytes", "lsof on the database: who reads for so long?")

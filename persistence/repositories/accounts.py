@@ -103,6 +103,8 @@ class SQLiteAccountRepository(AccountRepository):
                 "INSERT INTO accounts (account_id, name, is_active, opened_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
                 (account_id, read.name, int(read.is_active), None if account.opened_at is None else to_instant(account.opened_at), now, now),
             )
+            if account.opened_at is not None or read.name != account_id or not read.is_active:
+                _note_saved(connection, account_id, opened_by_hand=account.opened_at is not None)
             ledger.record(_implied_facts(account_id, read, _unexplained(read, {}), reason, now, opening=True))
             return None
         if read.saved_state is None:
@@ -137,17 +139,31 @@ class SQLiteAccountRepository(AccountRepository):
 
     def _set_name(self, connection: Connection, account_id: str, name: str) -> None:
         connection.execute("UPDATE accounts SET name = ?, updated_at = ? WHERE account_id = ?", (name, connection.now, account_id))
+        _note_saved(connection, account_id)
 
     def _set_active(self, account_id: str, active: bool) -> bool:
-        sql = "UPDATE accounts SET is_active = ?, updated_at = ? WHERE account_id = ?"
+        sql = "UPDATE accounts SET is_active = ?1, updated_at = ?2 WHERE account_id = ?3 AND is_active <> ?1"
         with self._database.transaction() as connection:
-            return connection.changed(sql, (int(active), connection.now, account_id)) > 0
+            if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
+                return False
+            found = connection.changed(sql, (int(active), connection.now, account_id)) > 0
+            if found:
+                _note_saved(connection, account_id)
+            return True
 
     def _select(self, where: str, params: tuple[Any, ...]) -> list[Account]:
         sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id"
         # One snapshot, so that no account shows half of a commit.
         with self._database.snapshot() as connection:
             return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
+
+
+def _note_saved(connection: Connection, account_id: str, *, opened_by_hand: bool = False) -> None:
+    """Record what an account is called and whether it is open, which no fact explains, and the newest fact before that."""
+    sql = "SELECT name, is_active, opened_at, (SELECT coalesce(max(fact_no), 0) FROM facts) FROM accounts WHERE account_id = ?"
+    name, active, opened_at, facts_to = connection.execute(sql, (account_id,)).get
+    content = {"account_id": account_id, "name": name, "is_active": bool(active), "opened_at": opened_at if opened_by_hand else None, "facts_to": facts_to}
+    events.record(connection, events.ACCOUNT_SAVED, connection.now, content)
 
 
 def balance_of(connection: Connection, account_id: str) -> Balance:

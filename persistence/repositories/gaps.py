@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from persistence.books import events, gaps
+from persistence.domain.errors import Invalid
 from persistence.domain.instants import to_datetime
 from persistence.engine.contract import Database
 
@@ -24,7 +26,7 @@ class Gap:
 
 
 class SQLiteGapRepository:
-    """Open gaps, by producer and number."""
+    """Open gaps, by producer and number; accepting one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,3 +35,17 @@ class SQLiteGapRepository:
         where, params = ("WHERE producer = ?", (producer,)) if producer is not None else ("", ())
         sql = f"SELECT producer, first, last, noticed_at FROM gaps {where} ORDER BY producer, first"
         return [Gap(row[0], row[1], row[2], to_datetime(row[3])) for row in self._database.execute_query(sql, params)]
+
+    def accept(self, producer: str, first: int | None, last: int | None, reason: str) -> list[tuple[int, int]]:
+        """Settle what a producer left out (of a range, or all of it) for good: events of the chain. Returns the ranges that were open."""
+        with self._database.transaction() as connection:
+            bounds = connection.execute("SELECT min(first), max(last) FROM gaps WHERE producer = ?", (producer,)).get
+            if bounds[0] is None:
+                raise Invalid(f"no number of producer {producer} is missing; `jarvis gaps` lists the gaps that are open")
+            ranges = gaps.accept(connection, producer, bounds[0] if first is None else first, bounds[1] if last is None else last)
+            if not ranges:
+                raise Invalid(f"none of the numbers {first} to {last} of producer {producer} is missing; `jarvis gaps --producer {producer}` lists its gaps")
+            for since, until in ranges:
+                content = {"producer": producer, "first": since, "last": until, "reason": reason}
+                events.record(connection, events.GAP_ACCEPTED, connection.now, content)
+            return ranges

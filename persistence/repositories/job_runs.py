@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from persistence.books import verdicts
 from persistence.books.job_requests import file_request
 from persistence.domain.instants import MOST_AHEAD, is_ahead, is_recent
 from persistence.domain.jobs import JobRequest
@@ -91,18 +92,22 @@ class SQLiteJobRunRepository:
 
     def succeed(self, job: str, scheduled_for: int, owner: str, now: int, result: Any) -> None:
         """The last commit of a run: those before it can be repeated harmlessly."""
-        self._database.execute_update(
-            "UPDATE job_runs SET state = 'succeeded', finished_at = ?, result = ?, error = NULL, retry_at = NULL "
-            "WHERE job = ? AND scheduled_for = ? AND owner = ?",
-            (now, json.dumps(result), job, scheduled_for, owner),
-        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE job_runs SET state = 'succeeded', finished_at = ?, result = ?, error = NULL, retry_at = NULL "
+                "WHERE job = ? AND scheduled_for = ? AND owner = ?",
+                (now, json.dumps(result), job, scheduled_for, owner),
+            )
+            verdicts.record(connection, job, scheduled_for, now)
 
     def fail(self, job: str, scheduled_for: int, owner: str, now: int, error: str, retry_at: int | None) -> None:
         """With `retry_at` None it is not tried again."""
-        self._database.execute_update(
-            "UPDATE job_runs SET state = 'failed', finished_at = ?, error = ?, retry_at = ? WHERE job = ? AND scheduled_for = ? AND owner = ?",
-            (now, error[:1_000], retry_at, job, scheduled_for, owner),
-        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE job_runs SET state = 'failed', finished_at = ?, error = ?, retry_at = ? WHERE job = ? AND scheduled_for = ? AND owner = ?",
+                (now, error[:1_000], retry_at, job, scheduled_for, owner),
+            )
+            verdicts.record(connection, job, scheduled_for, now)
 
     def find(self, job: str, scheduled_for: int) -> JobRun | None:
         return next(iter(self._select("WHERE job = ? AND scheduled_for = ?", (job, scheduled_for), 1)), None)
@@ -123,12 +128,16 @@ class SQLiteJobRunRepository:
 
     def supersede(self, job: str, newest: int, now: int) -> None:
         """Close the unfinished slots of the timetable before `newest`: only that one still matters."""
-        self._database.execute_update(
-            "UPDATE job_runs SET state = 'failed', retry_at = NULL, finished_at = coalesce(finished_at, ?3), "
-            "error = coalesce(error || '; ', '') || 'superseded by a later run' WHERE job = ?1 AND scheduled_for < ?2 AND request_id IS NULL "
-            "AND ((state = 'failed' AND retry_at IS NOT NULL) OR (state = 'claimed' AND heartbeat_at NOT BETWEEN ?3 - ?4 AND ?3 + ?5))",
-            (job, newest, now, STALE_AFTER_MICROSECONDS, MOST_AHEAD),
-        )
+        with self._database.transaction() as connection:
+            closed: list[Any] = connection.execute(
+                "UPDATE job_runs SET state = 'failed', retry_at = NULL, finished_at = coalesce(finished_at, ?3), "
+                "error = coalesce(error || '; ', '') || 'superseded by a later run' WHERE job = ?1 AND scheduled_for < ?2 AND request_id IS NULL "
+                "AND ((state = 'failed' AND retry_at IS NOT NULL) OR (state = 'claimed' AND heartbeat_at NOT BETWEEN ?3 - ?4 AND ?3 + ?5)) "
+                "RETURNING scheduled_for",
+                (job, newest, now, STALE_AFTER_MICROSECONDS, MOST_AHEAD),
+            ).fetchall()
+            for (scheduled_for,) in closed:
+                verdicts.record(connection, job, scheduled_for, now)
 
     def last_success(self, job: str, now: int) -> int | None:
         """When a run of the job last succeeded; where its end was noted by a clock that was ahead, when it was due."""

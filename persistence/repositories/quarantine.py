@@ -86,6 +86,11 @@ class SQLiteQuarantineRepository:
     def count(self, state: str = "held") -> int:
         return int(self._database.execute_query("SELECT count(*) FROM quarantine WHERE state = ?", (str(QuarantineState(state)),))[0][0])
 
+    def held_by_reason(self) -> dict[str, int]:
+        """How many records wait for a decision, by why."""
+        sql = "SELECT reason, count(*) FROM quarantine WHERE state = 'held' GROUP BY reason ORDER BY reason"
+        return {row[0]: row[1] for row in self._database.execute_query(sql)}
+
     def numbers(self, wanted: Filter) -> list[int]:
         """The numbers of all records meant, taken at once: what arrives later is not among them."""
         where, params = wanted.where()

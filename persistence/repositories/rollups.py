@@ -10,6 +10,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from persistence.books import derived
 from persistence.books.account_history import _ROW, AccountBooks, ContractValue, DayClose
 from persistence.domain.money import canonical
 from persistence.domain.rollup import (
@@ -56,6 +57,8 @@ class Changes:
     figures: dict[Date, Figures] = field(default_factory=dict)
     removed_figures: list[Date] = field(default_factory=list)
     withheld: list[tuple[Date, str]] = field(default_factory=list)
+    #: Currencies for want of whose rate a day is withheld.
+    unknown: list[tuple[Date, str]] = field(default_factory=list)
     withheld_range: tuple[Date, Date] | None = None
     revisions: list[Revision] = field(default_factory=list)
 
@@ -87,7 +90,8 @@ class SQLiteRollupRepository:
             found = connection.execute(sql, (account_id,)).fetchall()
             if not found or found[0][0] != expected_generation:
                 return False
-            _write(connection, account_id, changes)
+            with derived.followed(connection, account_id, anew=changes.only_days is not None):
+                _write(connection, account_id, changes)
             return True
 
     def revisions(self, account_id: str, date: Date) -> list[Revision]:
@@ -110,14 +114,12 @@ class SQLiteRollupRepository:
 _SETS = ", ".join(f"{name} = excluded.{name}" for name in _ROW.split(", ")[1:])
 _PLACEHOLDERS = ", ".join("?" * (len(RollupRow._fields) + 1))
 _INSERT_ROW = f"INSERT INTO rollup_rows (account_id, {_ROW}) VALUES ({_PLACEHOLDERS}) ON CONFLICT (account_id, date) DO UPDATE SET {_SETS}"
-#: What follows from the facts of a day alone, and from what was left before it.
-_REPLAYED = ("trades", "asset_closes", "lots", "currency_rates", "contract_values", "flow_values", "rollup_oddities")
 
 
 def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     if changes.only_days is not None:
         since, until = changes.only_days
-        for table in ("rollup_rows", "withheld_days", *_REPLAYED):
+        for table in derived.DERIVED:
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND (date < ? OR date > ?)", (account_id, since.isoformat(), until.isoformat()))
     _write_replayed(connection, account_id, changes)
     if changes.replaced_rows is not None:
@@ -127,11 +129,16 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     connection.executemany(_INSERT_ROW, [(account_id, *map(_stored, row)) for row in changes.rows])
     _write_figures(connection, account_id, changes)
     if changes.withheld_range is not None:
-        first, last = changes.withheld_range
-        connection.execute("DELETE FROM withheld_days WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, first.isoformat(), last.isoformat()))
+        days = tuple(d.isoformat() for d in changes.withheld_range)
+        for table in ("withheld_days", "withheld_currencies"):
+            connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
     connection.executemany(
         "INSERT INTO withheld_days (account_id, date, reason) VALUES (?, ?, ?) ON CONFLICT (account_id, date) DO UPDATE SET reason = excluded.reason",
         [(account_id, d.isoformat(), why) for d, why in changes.withheld],
+    )
+    connection.executemany(
+        "INSERT INTO withheld_currencies (account_id, date, currency) VALUES (?, ?, ?) ON CONFLICT (account_id, date, currency) DO NOTHING",
+        [(account_id, d.isoformat(), currency) for d, currency in changes.unknown],
     )
     progress = changes.progress
     connection.execute(
@@ -169,7 +176,7 @@ def _write_replayed(connection: Connection, account_id: str, changes: Changes) -
     """What replaying facts gave, in place of what an earlier replay had left for these days."""
     if changes.replaced_days is not None:
         days = tuple(d.isoformat() for d in changes.replaced_days)
-        for table in _REPLAYED:
+        for table in derived.REPLAYED:
             connection.execute(f"DELETE FROM {table} WHERE account_id = ? AND date BETWEEN ? AND ?", (account_id, *days))
     text = _text
     rows: dict[str, list[tuple[Any, ...]]] = {

@@ -149,6 +149,7 @@ class RowBuilder:
             found[day] = Close(end_of_day(day, self._options.zone), None, worth.usd, worth.usd)
             return
         self._changes.withheld.append((day, f"no USD rate is known for {first_few(worth.unknown)}: publish a rate of it, or snapshots"))
+        self._changes.unknown += [(day, currency) for currency in worth.unknown]
 
     def _close_of(self, day: Date) -> Close | None:
         zone = self._options.zone

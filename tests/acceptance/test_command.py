@@ -123,7 +123,7 @@ def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
     ("typed", "offered"),
     [
         ("", {"up", "import", "accounts", "quarantine"}), ("qu", {"quarantine"}), ("jobs ", {"list", "history", "show", "run", "pause", "resume"}),
-        ("accounts ", {"delete"}), ("orders --s", {"--status", "--symbol"}),
+        ("accounts ", {"close", "open", "delete"}), ("orders --s", {"--status", "--symbol"}),
     ],
 )  # fmt: skip
 def test_the_shell_completes_commands_what_lies_below_them_and_options(typed, offered):

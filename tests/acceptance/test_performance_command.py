@@ -109,7 +109,7 @@ def test_withheld_rows_are_findings_with_the_way_on(run):
     assert "void it and send it again" in done.stderr
     assert "withheld" in run("performance", "acc").stderr
     assert "withheld" in run("performance", "explain", "acc", "2026-01-02", code=1).stderr
-    assert "every observed day has its row" in run("db", "check", code=1).stdout
+    assert "a rate is missing: acc deposit deposit2 of 1 ETH" in run("verify", code=1).stdout
 
 
 def test_jobs_are_listed_run_paused_and_resumed(run):

@@ -14,6 +14,7 @@ from persistence.domain.performance import PerformanceMetrics
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import RollupFailed, roll_up_accounts
+from scheduler.notes import look_for_notes
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.explain import explain
 from scheduler.rollup.options import RollupOptions, RollupPlan
@@ -138,10 +139,13 @@ def test_a_flow_that_nobody_can_value_withholds_the_profit_alone_until_its_rate_
     assert [(d, "deposit d2 of 1 ETH has no USD rate" in why) for d, why in done.withheld] == [(date(2026, 1, 2), True)]
     assert [(str(r.total_value_usd), r.pnl_daily, r.pnl_total) for r in rows().values()] == [("1000", 0, 0), ("1010", None, None), ("1020", 10, None)]
     assert check_rollups(database, RollupPlan()) == []
+    [note] = look_for_notes(database, RollupPlan(), NEW_YEAR + 9 * DAY).notes
+    assert note.check == "a rate is missing"
     ledger.post([rate(0, currency="ETH", usd_rate="5", observed_at=NEW_YEAR + DAY)])
     assert roll().withheld == []
     assert [str(r.pnl_total) for r in rows().values()] == ["0", "5", "15"]
     assert check_rollups(database, RollupPlan()) == []
+    assert look_for_notes(database, RollupPlan(), NEW_YEAR + 9 * DAY).notes == []
 
 
 def test_a_trade_whose_quote_nobody_can_value_withholds_win_rate_and_profit_factor(database, ledger, roll, rows):

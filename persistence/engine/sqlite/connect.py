@@ -73,6 +73,21 @@ class SQLiteConnection(apsw.Connection):
         return self.changes() if self.total_changes() != before else 0
 
     @contextmanager
+    def row_changes(self, tables: Sequence[str], /) -> Iterator[list[tuple[str, Any, Any]]]:
+        found: list[tuple[str, Any, Any]] = []
+        of_interest = frozenset(tables)
+
+        def changed(row: apsw.PreUpdate) -> None:
+            if row.table_name in of_interest and row.database_name == "main":
+                found.append((row.table_name, row.old, row.new))
+
+        self.preupdate_hook(changed, id="row changes")
+        try:
+            yield found
+        finally:
+            self.preupdate_hook(None, id="row changes")
+
+    @contextmanager
     def savepoint(self) -> Iterator[None]:
         with translated("write to the books"), self:  # the driver's block is a savepoint
             yield

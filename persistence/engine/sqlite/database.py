@@ -207,8 +207,7 @@ class SQLiteDatabase:
                 _refuse_to_write(connection, error)
                 raise
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                _roll_back(connection, self._pool)
 
     @contextmanager
     def snapshot(self) -> Iterator[SQLiteConnection]:
@@ -229,8 +228,8 @@ class SQLiteDatabase:
             finally:
                 if outermost:
                     self._local.snapshot = None
-                # An I/O error has ended it already.
-                with suppress(apsw.SQLError):
+                # An I/O error has ended it already; over a damaged page it may not end in peace, and nothing was written.
+                with suppress(apsw.Error):
                     connection.execute("RELEASE snapshot")
 
     @contextmanager

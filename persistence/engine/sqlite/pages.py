@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Any
 
 import apsw
 import apsw.sqlite_extra
@@ -26,7 +27,7 @@ def refuse_damaged(connection: SQLiteConnection, path: str) -> None:
 def file_is_sound(connection: SQLiteConnection) -> Iterator[Finding]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({SHOWN})"):
         if text != "ok":
-            yield Finding("file is sound", "database file", "ok", text, "jarvis db check")
+            yield Finding("file is sound", "database file", "ok", text, "jarvis rebuild --stop makes indexes anew; else jarvis restore --latest")
 
 
 #: SQLite locks bytes from here on, so the page that holds them is never used.
@@ -59,6 +60,26 @@ def damaged_pages(path: str, *, wal_is_in_use: bool = False) -> list[int]:
             time.sleep(0.05)
             suspect = [n for n in suspect if not is_sound(n)]
         return suspect
+
+
+def owners_of(connection: SQLiteConnection, pages: list[int]) -> dict[int, str]:
+    """The table or index that each of these pages belongs to, as far as their trees can be followed."""
+    found: dict[int, str] = {}
+    lost: list[str] = []
+    wanted = set(pages)
+    trees: list[Any] = [("sqlite_schema", "table", "sqlite_schema")]
+    with suppress(apsw.Error):
+        trees += connection.execute("SELECT name, type, tbl_name FROM sqlite_schema WHERE rootpage > 0").fetchall()
+    for name, kind, table in trees:
+        said = f"table {name}" if kind == "table" else f"index {name} of {table}"
+        try:
+            for (number,) in connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (name,)):
+                if number in wanted:
+                    found[number] = said
+        except apsw.Error:
+            lost.append(said)
+    rest = f"of no table that can be followed to it; not followed to their end: {', '.join(lost)}" if lost else "free, or of nothing that is read"
+    return {number: found.get(number, rest) for number in pages}
 
 
 def references_hold(connection: SQLiteConnection) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ def salvage(path: Path, target: Path) -> list[SalvagedTable]:
                 found = [_walk(source, name, connection) for name in _tables()]
                 if connection.execute("SELECT count(*) FROM book").get == 0:
                     migrations.name_the_book(connection)
+                _name_what_facts_name(connection)
                 _drop_orphans(connection, found)
         os.replace(partial, target)
         fsync_folder(target.absolute().parent)
@@ -141,10 +142,25 @@ def _read_on(source: apsw.Connection, sql: str, keep: Any, *params: Any) -> _Rea
     return reached
 
 
+def _name_what_facts_name(connection: apsw.Connection) -> None:
+    """Accounts and producers that did not come over are made anew from the facts, which name them: their records must not go with them."""
+    connection.execute(
+        "INSERT OR IGNORE INTO accounts (account_id, name, opened_at) SELECT account_id, account_id, min(occurred_at) FROM facts "
+        "WHERE account_id <> '' AND state <> 2 GROUP BY account_id"
+    )
+    connection.execute(
+        "INSERT OR IGNORE INTO producers (producer, lowest, highest, seen_at) SELECT producer, min(sequence), max(sequence), max(recorded_at) FROM facts "
+        "WHERE producer IS NOT NULL AND sequence IS NOT NULL GROUP BY producer"
+    )
+
+
 def _drop_orphans(connection: apsw.Connection, found: list[SalvagedTable]) -> None:
     """Rows whose parents did not come over could not be committed."""
     tables = {table.name: table for table in found}
-    while orphans := [(name, rowid) for name, rowid, _, _ in connection.execute("PRAGMA foreign_key_check") if rowid is not None]:
-        for name, rowid in orphans:
-            connection.execute(f"DELETE FROM {name} WHERE rowid = ?", (rowid,))
-            tables[name].refused += 1
+    while orphans := {(name, table, number) for name, _, table, number in connection.execute("PRAGMA foreign_key_check")}:
+        for name, table, number in orphans:
+            [(column, to)] = [row[3:5] for row in connection.execute(f"PRAGMA foreign_key_list({name})") if row[0] == number]
+            [key] = [to] if to else [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5] == 1]
+            before = connection.total_changes()
+            connection.execute(f"DELETE FROM {name} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {key} FROM {table})")
+            tables[name].refused += connection.total_changes() - before

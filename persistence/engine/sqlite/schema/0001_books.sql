@@ -587,6 +587,14 @@ CREATE TABLE withheld_days (
     PRIMARY KEY (account_id, date)
 ) STRICT, WITHOUT ROWID;
 
+-- For want of whose rate.
+CREATE TABLE withheld_currencies (
+    account_id TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    date       TEXT NOT NULL,
+    currency   TEXT NOT NULL,
+    PRIMARY KEY (account_id, date, currency)
+) STRICT, WITHOUT ROWID;
+
 -- Odd things that replaying the facts of a day showed.
 CREATE TABLE rollup_oddities (
     account_id TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -596,6 +604,12 @@ CREATE TABLE rollup_oddities (
     fact_no    INTEGER NOT NULL,
     detail     TEXT    NOT NULL,
     PRIMARY KEY (account_id, date, oddity, subject, fact_no)
+) STRICT, WITHOUT ROWID;
+
+-- The sum of the digests of an account's derived rows above, as commits of rollups left them: what is changed otherwise shows.
+CREATE TABLE derived_digests (
+    account_id TEXT PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    digest     BLOB NOT NULL CHECK (length(digest) = 32)
 ) STRICT, WITHOUT ROWID;
 
 -- What a row of figures said before, what it says now, which facts caused it. JSON; empty where there was, or is, no row.
@@ -675,6 +689,35 @@ CREATE TABLE verified_totals (
     count      INTEGER NOT NULL,
     PRIMARY KEY (account_id, currency, kind, type)
 ) STRICT, WITHOUT ROWID;
+
+-- Notes: what was recorded and is odd. `state`: open, accepted (an event of the chain says so), over. `extent` is how far the oddity goes:
+-- what goes further is a new note.
+CREATE TABLE notes (
+    number     INTEGER PRIMARY KEY,
+    check_name TEXT    NOT NULL,
+    account_id TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('open', 'accepted', 'over')),
+    extent     TEXT    NOT NULL,
+    count      INTEGER NOT NULL,
+    noted_at   INTEGER NOT NULL
+) STRICT;
+
+-- What may be odd, found when it was new, so that old records need not be read again: a fact, or (`fact_no` 0) an order or a currency.
+CREATE TABLE note_suspects (
+    check_name TEXT    NOT NULL,
+    account_id TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    fact_no    INTEGER NOT NULL,
+    PRIMARY KEY (check_name, account_id, name, fact_no)
+) STRICT, WITHOUT ROWID;
+
+-- Up to where facts and events have been looked through for suspects.
+CREATE TABLE note_marks (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    facts_to  INTEGER NOT NULL,
+    events_to INTEGER NOT NULL
+) STRICT;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Views for analysts. Instants read as RFC 3339 in UTC, voided records are marked, amounts stay exact text (CAST(x AS REAL)
