@@ -53,7 +53,8 @@ class Asset:
     @property
     def is_plain(self) -> bool:
         """Nothing to look after: dollars that came and went as dollars, in no position."""
-        return not self.positions and self.lots.is_plain
+        lots = self.lots
+        return not self.positions and lots.par and not lots.excess and lots.excess is not None
 
     def position(self, name: str) -> Position:
         found = self.positions.get(name)

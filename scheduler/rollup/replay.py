@@ -166,7 +166,8 @@ class Replay(FlowReplay):
             for charge in booked:
                 if charge.currency == row.base:
                     self._charge(charge, at, row.fact_no)
-            base.settle()
+            if len(base.positions) > 1:  # its own fill leaves an instrument what the balance covers
+                base.settle()
             if rate is PAR and self._listener is None and quote.is_plain:
                 quote.count(signed)
             elif cash:
