@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -309,6 +310,10 @@ def test_a_start_refuses_where_another_program_s_worker_is_alive_on_a_queue_of_o
 
 
 def test_two_workers_of_one_name_are_told_apart_when_redis_comes_back(broker_server, tmp_path):
+    """Over the same books: of other ones they are told apart by those."""
+    with closing(DatabaseManager(tmp_path / "a" / "b.db")) as database:
+        database.initialize()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     broker_server.kill()
     first, second = (create_worker(tmp_path / name / "b.db", broker_server.url) for name in "ab")
     for worker in (first, second):
