@@ -63,7 +63,16 @@ def list_(
         ], as_json=True)  # fmt: skip
     else:
         now = instants.now()
-        rows = [(q.quarantine_no, short(to_instant(q.received_at), now), _held_as(q), _named(q), _shortened(q.detail)) for q in found]
+        rows = [
+            (
+                q.quarantine_no,
+                short(to_instant(q.received_at), now),
+                q.reason if q.state == "held" else f"{q.reason}, {q.state}",
+                _named(q),
+                _shortened(q.detail),
+            )
+            for q in found
+        ]
         print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",))
     if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
         say(f"and {more:,} more: give a higher --limit")
@@ -154,11 +163,6 @@ def export(
             count += 1
     if output:
         say(f"wrote {count:,} records to {output}")
-
-
-def _held_as(held: Quarantined) -> str:
-    """Why, how often it came if more than once, and what was decided."""
-    return ", ".join([held.reason, *([f"{held.deliveries:,} deliveries"] * (held.deliveries > 1)), *([held.state] * (held.state != "held"))])
 
 
 def _named(held: Quarantined) -> str:

@@ -23,16 +23,18 @@ def imported(folder, *records, code=0):
 def test_what_is_held_can_be_read(short_folder):
     same = {**GOOD, "deposit_id": "binance:BTCUSDT:d-1", "amount": "1"}
     imported(short_folder, same, {**same, "amount": "2"}, {**GOOD, "deposit_id": "d-2", "amount": "-1"}, code=1)
-    imported(short_folder, {**same, "amount": "2"})  # the same again
     shown = command.on_eighty_columns(short_folder, "quarantine", "list")
     assert max(map(len, shown)) <= 80
     assert len(shown) < 24, "on one screen"
     words = " ".join(" ".join(shown).split())
-    for number in (1, 2):
-        [line] = [line for line in shown if line.split()[:1] == [str(number)]]
-        assert re.search(r"^ *\d +\d+ [A-Z][a-z]{2} \d\d:\d\dZ ", line), "when it came stands in one piece"
-    for word in ("conflict", "2 deliveries", "malformed", "deposit", "binance:BTCUSDT:d-1", "d-2", "main-account"):
+    numbered = [found[1] for line in shown if (found := re.match(r" *(\d) +\d+ [A-Z][a-z]{2} \d\d:\d\dZ ", line))]
+    assert numbered == ["1", "2"], "when each came stands in one piece"
+    for word in ("conflict", "malformed", "deposit", "binance:BTCUSDT:d-1", "d-2", "main-account"):
         assert all(part in words for part in word.split()), word
+    [told] = json.loads(command.run("quarantine", "list", "--for", "malformed", "--json", folder=short_folder).stdout)
+    assert (told["number"], told["state"], told["kind"], told["account_id"], told["record_id"], told["deliveries"]) == (
+        2, "held", "deposit", "main-account", "d-2", 1,
+    )  # fmt: skip
     assert "discarded" not in words
     assert command.run("quarantine", "discard", "2", "--reason", "x", folder=short_folder).returncode == 0
     assert "discarded" in command.run("quarantine", "list", "--state", "all", folder=short_folder).stdout
