@@ -333,6 +333,16 @@ def test_two_workers_of_one_name_are_told_apart_when_redis_comes_back(broker_ser
             worker.stop()
 
 
+def test_a_key_of_another_type_that_a_dead_worker_left_is_no_outage(worker, client):
+    client.set("dramatiq:__acks__.jarvis-dead.deposits", "x")
+    client.sadd("dramatiq:__acks__.jarvis-dead.orders", "o")
+    client.zadd("dramatiq:__heartbeats__", {"jarvis-dead": 1})
+    return_what_the_dead_hold(worker.broker)
+    assert b"jarvis-dead" not in client.zrange("dramatiq:__heartbeats__", 0, -1)
+    assert not client.exists("dramatiq:__acks__.jarvis-dead.orders"), "what it held of another queue is returned"
+    assert worker.broker.reachable
+
+
 def test_a_home_outlives_the_name_of_its_host_but_not_a_copy(tmp_path, monkeypatch):
     before = home_of(tmp_path)
     monkeypatch.setattr("platform.node", lambda: "another-container")
