@@ -7,10 +7,11 @@ from persistence.proof.balance_notes import BALANCE_NOTES
 from persistence.proof.note_checks import RECORD_NOTES
 from persistence.proof.notes import Looked, NoteCheck, Terms, look
 from persistence.proof.order_notes import ORDER_NOTES
+from persistence.proof.stray_notes import STRAY_NOTES
 from scheduler.rollup.options import RollupPlan
 
 #: Every check of what is odd, in the order in which notes are told.
-NOTE_CHECKS: tuple[NoteCheck, ...] = (*BALANCE_NOTES, *ORDER_NOTES, *RECORD_NOTES)
+NOTE_CHECKS: tuple[NoteCheck, ...] = (*BALANCE_NOTES, *ORDER_NOTES, *RECORD_NOTES, *STRAY_NOTES)
 
 
 def look_for_notes(database: Database, plan: RollupPlan, now: int, *, anew: bool = False) -> Looked:
