@@ -8,10 +8,11 @@ from persistence.proof.note_checks import RECORD_NOTES
 from persistence.proof.notes import Looked, NoteCheck, Terms, look
 from persistence.proof.order_notes import ORDER_NOTES
 from persistence.proof.rollup_notes import ROLLUP_NOTES
+from persistence.proof.stray_notes import STRAY_NOTES
 from scheduler.rollup.options import RollupPlan
 
 #: Every check of what is odd, in the order in which notes are told.
-NOTE_CHECKS: tuple[NoteCheck, ...] = (*BALANCE_NOTES, *ORDER_NOTES, *RECORD_NOTES, *ROLLUP_NOTES)
+NOTE_CHECKS: tuple[NoteCheck, ...] = (*BALANCE_NOTES, *ORDER_NOTES, *RECORD_NOTES, *ROLLUP_NOTES, *STRAY_NOTES)
 
 
 def look_for_notes(database: Database, plan: RollupPlan, now: int, *, anew: bool = False) -> Looked:

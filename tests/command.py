@@ -7,16 +7,21 @@ themselves. So each is forked from a process that has done just that. Tests of w
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import pty
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from pathlib import Path
 
@@ -48,6 +53,24 @@ def run(*arguments: str, folder: Path, stdin: str | None = None, seconds: float 
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
+
+
+def on_eighty_columns(folder: Path, *arguments: str, **environment: str) -> list[str]:
+    """What a terminal of that width shows, where a listing has to be read at night."""
+    pid, terminal = pty.fork()
+    if not pid:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.chdir(folder)
+        os.execve(sys.executable, [sys.executable, "-m", "jarvis", *arguments], {**os.environ, "TERM": "dumb", "NO_COLOR": "1", **environment})
+    shown = b""
+    try:
+        while some := os.read(terminal, 65_536):
+            shown += some
+    except OSError:
+        pass  # its other end is closed
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "").splitlines()
 
 
 _channels: list[socket.socket] = []

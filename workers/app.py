@@ -148,7 +148,8 @@ class RecorderWorker:
         # A broker that is away gets a moment instead of all that is left: what is not acknowledged is delivered again.
         for_broker = deadline
         if not self._broker_answers():
-            self.broker.seen(False, redis.TimeoutError("no answer within a moment"), of="stop")
+            if self.broker.reachable:
+                self.broker.seen(False, redis.TimeoutError("no answer within a moment"), of="stop")
             for_broker = min(deadline, time.monotonic() + SILENT_BROKER_SECONDS)
         while self.broker.unsubmitted and self.writer.ready and time.monotonic() < deadline:
             time.sleep(0.01)

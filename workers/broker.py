@@ -39,6 +39,7 @@ from workers.delivery import Delivery, message_of, unread
 from workers.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from workers.messages import MAX_MESSAGE_BYTES
 from workers.missing import MissingPayloads
+from workers.misused_keys import MisusedKeys
 from workers.reachability import Reachability
 from workers.reclaim import return_what_the_dead_hold
 from workers.wire import MalformedRecord, decode_json
@@ -106,8 +107,7 @@ class LedgerBroker(RedisBroker):
         self.returned = 0
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
-        #: Queues that cannot be read because a key of theirs is of another type than it should be, and Redis's word for it.
-        self.misused: dict[str, str] = {}
+        self.misused = MisusedKeys(client, self.keys)
         self.heartbeat = Heartbeat(client, namespace, self.broker_id, home)
         self.missing = MissingPayloads(self)
         self._fetch = client.register_script(redis_scripts.FETCH)
@@ -251,7 +251,7 @@ class LedgerBroker(RedisBroker):
                 self._reserved -= room
         more = bool(found) and (found[0] > 0 or len(pairs) == room)
         (self.backlogged.add if more else self.backlogged.discard)(queue)
-        self.misused.pop(queue, None)
+        self.misused.mended(queue)
         if missing := [redis_id for redis_id, payload in pairs if payload is None]:
             self.missing.hold(queue, missing)
             pairs = [pair for pair in pairs if pair[1] is not None]
@@ -340,7 +340,7 @@ class LedgerBroker(RedisBroker):
             self._room.notify_all()
 
     def _answer_forever(self) -> None:
-        pause = 0.05
+        pause, told = 0.05, False
         while True:
             with self._answering:
                 while not self._answers and not self._closing:
@@ -369,14 +369,15 @@ class LedgerBroker(RedisBroker):
                     self.missing.settled(ids)
                     self._forget(queue, ids)
             if not failed:
-                pause = 0.05
+                pause, told = 0.05, False
                 continue
             messages, said = sum(len(by_queue[queue]) for queue in failed), str(next(iter(failed.values())))
             if self._closing:
                 log.warning("acknowledgements not delivered; the messages come again and count as duplicates", messages=messages, error=said)
                 return
-            misused = [queue for queue, error in failed.items() if self.tell_misuse(queue, error)]
-            if len(misused) < len(failed):
+            misused = [queue for queue, error in failed.items() if self.misused.tell(queue, error)]
+            if len(misused) < len(failed) and not told:
+                told = True
                 log.warning("acknowledging again in a moment", messages=messages, error=said)
             with self._answering:
                 self._answering.wait(pause)
@@ -396,15 +397,6 @@ class LedgerBroker(RedisBroker):
             with self._answering:
                 if not self._closing:
                     self._answering.wait_for(lambda: self._closing, HEARTBEAT_SECONDS)
-
-    def tell_misuse(self, queue: str, error: Exception) -> bool:
-        """Whether an error is that a key of a queue has another type than it should have; nothing of it is taken until that is mended."""
-        if not str(error).startswith("WRONGTYPE"):
-            return False
-        if queue not in self.misused:
-            self.misused[queue] = str(error)
-            log.error("a key of a queue has another type than it should have; nothing of it is taken or lost until it is mended", queue=queue, error=str(error))
-        return True
 
     def seen(self, reachable: bool, error: Exception | None = None, *, of: str = "heartbeat") -> None:
         """What one thread has met with; its outage ends with a success of its own."""

@@ -43,6 +43,7 @@ NOT_REACHABLE = Fault("not reachable", "is it running, and is broker.url the rig
 REFUSED = Fault("refuses", "its documentation says what this answer means", math.inf)
 UNREADABLE_FILE = Fault("needs a file that cannot be read", "")
 CLOSED_SOCKET = Fault("has a socket that this user may not open", "put the user into the socket's group, or set unixsocketperm to 770 for it")
+WRONG_TYPE = Fault("holds a key of the wrong type", "find it (redis-cli TYPE of the keys of the queues below broker.namespace), rename or delete it")
 TOO_OLD = Fault("is too old", "install Redis 6.2 or newer, or any Valkey")
 
 #: (part of the class's name or of the text, in lower case; what it means). The first that fits counts.
@@ -67,7 +68,7 @@ CATALOGUE: tuple[tuple[tuple[str, ...], Fault], ...] = (
         "is in protected mode", "set a password (requirepass) or a user there, and name it in broker.url")),
     (("outofmemoryerror", "oom command", "> 'maxmemory'"), Fault("is full", "let the workers catch up, or raise its maxmemory")),
     (("misconf",), Fault("cannot write to its disk", "free space or mend the disk under its folder; its own log says what failed")),
-    (("wrongtype",), Fault("holds a key of the wrong type", "find it (redis-cli TYPE of the keys of the queues below broker.namespace), rename or delete it")),
+    (("wrongtype",), WRONG_TYPE),
     (("busy redis is", "busy valkey is", "busy running a script"), Fault("is busy with a script", "wait, or end the script (SCRIPT KILL)", math.inf)),
     (("max number of clients", "too many connections", "maxconnectionserror"), Fault(
         "takes no more connections", "raise its maxclients, or look who holds them (CLIENT LIST)", math.inf)),

@@ -25,7 +25,8 @@ def refuse_old_server(client: Any) -> None:
 
 
 def warn_of_settings(client: Any) -> None:
-    """Say which settings of the server lose messages, each with the remedy. What this user may not ask is passed over.
+    """Say which settings of the server lose messages, each with the remedy. What this user may not ask is passed over; CONFIG GET, which also
+    gives passwords, is never asked for.
 
     Raises `redis.ConnectionError` and `redis.TimeoutError` as every other call does.
     """
@@ -38,8 +39,7 @@ def warn_of_settings(client: Any) -> None:
             what_to_do="CONFIG SET maxmemory-policy noeviction, and the same in its configuration file",
         )  # fmt: skip
     if _told(client, "persistence").get("aof_enabled") == 0:
-        snapshots = _config(client, "save")
-        kept = "nothing outlives its end" if snapshots == "" else "what came after its last snapshot is lost when it is killed"
+        kept = "when it is killed, what came after its last snapshot is lost, and everything where it takes none"
         log.warning("broker keeps no append-only file", so=kept, what_to_do="CONFIG SET appendonly yes, and the same in its configuration file")
 
 
@@ -51,17 +51,3 @@ def _told(client: Any, section: str) -> dict[str, Any]:
     except redis.RedisError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _config(client: Any, name: str) -> str | None:
-    try:
-        found = client.config_get(name)
-    except (redis.ConnectionError, redis.TimeoutError):
-        raise
-    except redis.RedisError:
-        return None
-    return {_text(key): _text(value) for key, value in found.items()}.get(name)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -66,7 +66,7 @@ class LedgerConsumer(Consumer):
                 # A full Redis refuses to wait on a list, and gives what is in it all the same.
                 self._unsure, self._emptied = True, False
                 self._waiter = None
-                if not broker.tell_misuse(self._queue, error):
+                if not broker.misused.tell(self._queue, error):
                     broker.seen(False, error, of=self._queue)
                 time.sleep(self._pause)
                 self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence.domain.errors import OtherBooks
+from workers import redis_scripts
 
 
 def place_of(folder: str | Path) -> str:
@@ -22,31 +23,25 @@ class NamespaceBooks:
     """The books that a namespace's messages go to: `{namespace}:__jarvis__.books` holds their id, a blank, and where they are kept."""
 
     def __init__(self, client: Any, namespace: str, home: str) -> None:
-        self._client = client
+        self._claim = client.register_script(redis_scripts.CLAIM)
         self._namespace = namespace
         self._home = home
         self.key = f"{namespace}:__jarvis__.books"
 
     def claim(self, book_id: str) -> None:
         """Take a namespace that is nobody's yet. Raises `OtherBooks` where it belongs to others, `redis.RedisError` where Redis does not tell."""
-        ours = f"{book_id} {self._home}"
         # In one step: of two workers that come at once, one is the first.
-        if self._client.set(self.key, ours, nx=True):
-            return
-        found = (self._client.get(self.key) or ours.encode()).decode(errors="replace")
-        theirs, _, home = found.partition(" ")
+        theirs, _, home = self._claim(keys=[self.key], args=[book_id, self._home, 0]).decode(errors="replace").partition(" ")
         if theirs != book_id:
             raise OtherBooks(
                 f"the messages of namespace {self._namespace!r} on this broker go to the books {theirs} (at {home or 'an unknown place'}), these are "
                 f"{book_id} (at {self._home}). Is the disk mounted, is database.path right, does another worker run over another folder? "
                 "If these books are to have the messages from now on: `jarvis worker run --take-over`, or `jarvis up --take-over`"
             )
-        if found != ours:
-            self._client.set(self.key, ours)
 
     def take_over(self, book_id: str) -> None:
         """Let the namespace's messages go to these books from now on. Raises `redis.RedisError`."""
-        self._client.set(self.key, f"{book_id} {self._home}")
+        self._claim(keys=[self.key], args=[book_id, self._home, 1])
 
 
 __all__ = ["NamespaceBooks", "place_of"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import redis
 import structlog
 
+from workers.broker_faults import WRONG_TYPE, fault_of, words_of
 from workers.missing import SLICE
 
 if TYPE_CHECKING:
@@ -32,10 +34,22 @@ def return_what_the_dead_hold(broker: LedgerBroker) -> None:
         peer = name.decode("ascii", "replace")
         if not peer.startswith("jarvis-") or peer == broker.broker_id or broker.client.exists(broker.presence(peer)):
             continue
-        returned = sum(_return_held(broker, queue, peer) for queue in (*broker.queues, *broker.delay_queues))
+        returned = sum(_return_of_dead(broker, queue, peer) for queue in (*broker.queues, *broker.delay_queues))
         broker.client.zrem(heartbeats, name)
         if returned:
             log.warning("returned what a dead worker held", worker=peer.removeprefix("jarvis-"), messages=returned)
+
+
+def _return_of_dead(broker: LedgerBroker, queue: str, peer: str) -> int:
+    """A key of another type holds nothing that could be returned; it is no outage of ours."""
+    try:
+        return _return_held(broker, queue, peer)
+    except redis.ResponseError as error:
+        if fault_of(error) is not WRONG_TYPE:
+            raise
+        remedy = f"look who wrote {broker.holdings(queue, peer)}, which a dead worker left, then delete it"
+        log.error(WRONG_TYPE.event(grave=True), queue=queue, error=words_of(error), what_to_do=remedy)
+        return 0
 
 
 def _return_held(broker: LedgerBroker, queue: str, broker_id: str) -> int:

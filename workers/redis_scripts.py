@@ -95,6 +95,18 @@ redis.call('HSETNX', KEYS[3], 'token', ARGV[5])
 return {redis.call('HGET', KEYS[3], 'token'), redis.call('HINCRBY', KEYS[3], 'beats', 1)}
 """
 
+#: KEYS the books of a namespace; ARGV their id, where they are, whether they take over. Gives whose it is now, in the form "id place". A key of
+#: another type is nobody's, and a full Redis takes the mark all the same.
+CLAIM = """
+local found = redis.pcall('GET', KEYS[1])
+local ours = ARGV[1] .. ' ' .. ARGV[2]
+local theirs = type(found) == 'string' and string.match(found, '^%S*') ~= ARGV[1]
+if found == ours or theirs and ARGV[3] ~= '1' then return found end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], ours)
+return ours
+"""
+
 #: KEYS payloads, list, holdings of every worker. Gives how many payloads there are, and how many ids that may be theirs.
 TOTALS = """
 local ids = redis.call('LLEN', KEYS[2])

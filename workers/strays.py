@@ -116,9 +116,10 @@ class Strays:
         return self._stopping.wait(PAUSE_SECONDS)
 
     def show(self, kind: StrayKind, subject: str, count: int, example: str) -> None:
-        """Keep what was seen; say so at first sight."""
+        """Keep what was seen; say so at first sight. Of a key of the wrong type whoever met with it has said so."""
         if (kind, subject) not in self._open:
-            log.warning(f"{kind}", where=subject, count=count, example=example[:300])
+            if kind != StrayKind.WRONG_TYPE:
+                log.warning(f"{kind}", where=subject, count=count, example=example[:300])
             self._open.add((kind, subject))
         self._keeper.note(kind, subject, count, example)
 
@@ -138,9 +139,10 @@ class Strays:
                 self._look_at(queue, names)
                 self._types_are_right(queue)
             except redis.ResponseError as error:
-                if not self._broker.tell_misuse(queue, error):
+                if not self._broker.misused.tell(queue, error):
                     raise
-                self._show_wrong_types(queue)
+                for found in self._broker.misused.of(queue):
+                    self.show(StrayKind.WRONG_TYPE, found.key, 1, found.remedy)
         if time.monotonic() - self._others_looked_at >= OTHERS_SECONDS:
             self._others_looked_at = time.monotonic()
             self._look_at_other_workers(names)
@@ -307,17 +309,6 @@ class Strays:
                 self.gone(StrayKind.FOREIGN_WORKER, subject)
 
     # -- keys of the wrong type --------------------------------------------------------------------------------------
-
-    def _wrong_types(self, queue: str) -> Iterable[tuple[str, str, str]]:
-        for key, kind in zip(self._broker.keys(queue), ("list", "hash", "set"), strict=True):
-            found = self._client.type(key).decode()
-            if found not in (kind, "none"):
-                yield key, kind, found
-
-    def _show_wrong_types(self, queue: str) -> None:
-        for key, kind, found in self._wrong_types(queue):
-            remedy = f"it is a {found} and should be a {kind}: RENAME {key} somewhere, look who writes it, and restrict the rights of publishers (users.acl)"
-            self.show(StrayKind.WRONG_TYPE, key, 1, remedy)
 
     def _types_are_right(self, queue: str) -> None:
         for key in self._broker.keys(queue):

@@ -10,10 +10,15 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows
+from jarvis.cli.times import short
+from persistence.domain import instants
 from persistence.domain.instants import to_instant, to_text
 from persistence.domain.money import canonical
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
+
+#: Longer ids break, or nothing else would have room on eighty columns.
+LONGEST_UNBROKEN_ID = 13
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +32,10 @@ def orders(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """List an account's orders, the newest first."""
+    """List an account's orders, the newest first.
+
+    Times are UTC; --json has them exactly.
+    """
     repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
@@ -42,12 +50,23 @@ def orders(
     def number(value: Decimal | None) -> str | None:
         return None if value is None else canonical(value)
 
+    if as_json:
+        columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", "symbol")
+        print_rows("Orders", columns, [
+            (
+                o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
+                number(o.filled_quantity), number(o.price), number(o.average_price), o.symbol,
+            )
+            for o in found
+        ], as_json=True)  # fmt: skip
+        return
+    now = instants.now()
     rows = [
         (
-            o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
-            number(o.filled_quantity), number(o.price), number(o.average_price), *((o.symbol,) if as_json else ()),
+            o.created_at and short(to_instant(o.created_at), now), o.order_id, f"{o.side or ''} {o.instrument}".strip(), str(o.status).replace("_", " "),
+            " of ".join(n for n in (number(o.filled_quantity), number(o.quantity)) if n is not None), number(o.price), number(o.average_price),
         )
         for o in found
     ]  # fmt: skip
-    columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", *(("symbol",) if as_json else ()))
-    print_rows("Orders", columns, rows, right=("quantity", "filled", "price", "average_price"), as_json=as_json)
+    whole = ("created", "order_id") if all(len(o.order_id) <= LONGEST_UNBROKEN_ID for o in found) else ("created",)
+    print_rows("Orders", ("created", "order_id", "what", "status", "filled", "price", "average"), rows, right=("price", "average"), whole=whole)

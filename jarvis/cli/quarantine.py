@@ -15,7 +15,9 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_time
 from jarvis.cli.output import print_json, print_rows, printable
+from jarvis.cli.times import short
 from persistence.domain import instants
+from persistence.domain.instants import to_instant
 from persistence.domain.outcome import Reason
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import replay as try_again
@@ -27,6 +29,9 @@ Account = Annotated[str | None, typer.Option("--account", "-a", help="Only of th
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="Received from then on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Received up to then.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")]
+
+#: Of a detail in a listing; `show` has it whole.
+SHOWN_OF_DETAIL = 120
 
 
 def register(app: typer.Typer) -> None:
@@ -46,19 +51,29 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the oldest first.", min=1)] = 50,
     as_json: Json = False,
 ) -> None:
-    """List what is held, with its reason."""
+    """List what is held, with its reason. Times are UTC; --json has everything exactly."""
     wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
     repository = _repository()
     found = list(repository.stream(wanted, limit))
-    columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
-    rows = [
-        (
-            q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries,
-            q.detail if as_json or len(q.detail) <= 120 else f"{q.detail[:119]}…",
-        )
-        for q in found
-    ]  # fmt: skip
-    print_rows("Quarantine", columns, rows, right=("number", "deliveries"), as_json=as_json)
+    if as_json:
+        columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
+        print_rows("Quarantine", columns, [
+            (q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
+            for q in found
+        ], as_json=True)  # fmt: skip
+    else:
+        now = instants.now()
+        rows = [
+            (
+                q.quarantine_no,
+                short(to_instant(q.received_at), now),
+                q.reason if q.state == "held" else f"{q.reason}, {q.state}",
+                _named(q),
+                _shortened(q.detail),
+            )
+            for q in found
+        ]
+        print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",))
     if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
         say(f"and {more:,} more: give a higher --limit")
 
@@ -148,6 +163,16 @@ def export(
             count += 1
     if output:
         say(f"wrote {count:,} records to {output}")
+
+
+def _named(held: Quarantined) -> str:
+    """What is known of the record: its kind, its id, its account."""
+    words = [word for word in (held.kind, held.record_id) if word]
+    return " ".join([*words, *([f"of {held.account_id}"] if held.account_id else [])])
+
+
+def _shortened(detail: str) -> str:
+    return detail if len(detail) <= SHOWN_OF_DETAIL else f"{detail[: SHOWN_OF_DETAIL - 1]}…"
 
 
 def _chosen(repository: SQLiteQuarantineRepository, wanted: Filter) -> list[int]:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from persistence.books.quarantine import storable
+from persistence.domain.instants import to_datetime
+from persistence.domain.strays import Stray, StrayKind
 from persistence.engine.contract import Connection
+
+
+def find_open(connection: Connection) -> list[Stray]:
+    """What was seen and is neither gone nor settled, the oldest first."""
+    sql = "SELECT kind, subject, first_seen, last_seen, count, example FROM strays ORDER BY first_seen, kind, subject"
+    return [
+        Stray(StrayKind(kind), subject, to_datetime(first), to_datetime(last), count, example)
+        for kind, subject, first, last, count, example in connection.execute(sql)
+    ]
 
 
 def note(connection: Connection, kind: str, subject: str, count: int, example: str, now: int) -> None:

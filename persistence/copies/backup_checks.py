@@ -16,7 +16,7 @@ from persistence.copies import backups, going_back
 from persistence.copies.choosing import last_taken, summary
 from persistence.domain.errors import BooksError
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import guarded
@@ -62,8 +62,8 @@ def backups_are_sound(folder: Path, now: int, books: Protected, *, read_back: bo
     if (failed := backups.newest_failed(folder, now)) is not None and (newest is None or newest < to_instant(failed[0])):
         found.append(Finding("backups are proved", str(failed[1]), "a sound one after it", "it failed its proof", "jarvis jobs history backup"))
     # Books that were brought back stand in the backup they came from; those that have no backup yet are as young as their first record.
-    known = [instant for instant in (newest, books.restored) if instant is not None and instant <= now + backups.AHEAD]
-    if newest is None and books.begun is not None and books.begun <= now + backups.AHEAD:
+    known = [instant for instant in (newest, books.restored) if instant is not None and not is_ahead(instant, now)]
+    if newest is None and books.begun is not None and not is_ahead(books.begun, now):
         known.append(books.begun)
     if books.begun is not None and max(known, default=0) < now - OLDEST_BACKUP_DAYS * _DAY:
         said = "none" if newest is None else f"the newest of these books is from {to_datetime(newest):%Y-%m-%d %H:%M}"

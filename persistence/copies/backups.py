@@ -28,7 +28,7 @@ from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
 from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
-from persistence.domain.instants import to_datetime, to_instant, to_text
+from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -40,8 +40,6 @@ from persistence.proof import chain
 COMPRESSION_LEVEL = 3
 #: A snapshot keeps the WAL from being emptied, so tables are digested within it for at most this long.
 SNAPSHOT_SECONDS = 20.0
-#: How far clocks may be apart before what one dated lies in the future, in microseconds.
-AHEAD = 5 * 60 * 1_000_000
 _NAME = re.compile(r"jarvis-(\d{8}T\d{6})Z-schema(\d{4})\.db(\.zst)?(\.age)?")
 
 
@@ -84,7 +82,7 @@ class Backup:
 
     def is_ahead(self, now: int) -> bool:
         """Whether it was taken in the future: by a clock that was ahead."""
-        return to_instant(self.taken_at) > now + AHEAD
+        return is_ahead(to_instant(self.taken_at), now)
 
     @property
     def size(self) -> int:
@@ -194,9 +192,8 @@ def present(folder: Path) -> list[Backup]:
 
 def newest_failed(folder: Path, now: int) -> tuple[datetime, Path] | None:
     """When the newest copy was taken that failed its proof, and where it is kept. One that a clock dated ahead is not the newest."""
-    limit = to_datetime(now + AHEAD)
     failed = [(named[0], path) for path in _names(folder, "failed-jarvis-*") if (named := _named(path.name.removeprefix("failed-")))]
-    return max((f for f in failed if f[0] <= limit), default=None)
+    return max((f for f in failed if not is_ahead(to_instant(f[0]), now)), default=None)
 
 
 def manifests_alone(folder: Path) -> list[Path]:

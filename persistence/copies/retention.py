@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from persistence.domain.instants import is_ahead, to_instant
+
 #: However old they are and whatever the clock says, this many of the newest proved ones stay.
 KEPT_AT_LEAST = 7
 #: A clock that jumped must not empty the folder in one run.
@@ -34,7 +36,7 @@ def expired(backups: Sequence[B], now: datetime, retention_days: int, *, keep_we
     for no week, no month and not for the newest.
     """
     newest_first = sorted(backups, key=lambda b: b.taken_at, reverse=True)
-    past = [b for b in newest_first if b.taken_at <= now]
+    past = [b for b in newest_first if not is_ahead(to_instant(b.taken_at), to_instant(now))]
     if not past or not past[0].proved:
         return []
     kept = {id(b) for b in sorted((b for b in newest_first if b.proved), key=lambda b: (b.reach, b.taken_at), reverse=True)[:KEPT_AT_LEAST]}

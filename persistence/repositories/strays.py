@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from persistence.books import strays
 from persistence.books.quarantine import storable
-from persistence.domain.instants import to_datetime
 from persistence.domain.strays import Stray, StrayKind
 from persistence.engine.contract import Database
 
@@ -17,11 +16,8 @@ class SQLiteStrayRepository:
 
     def find_open(self) -> list[Stray]:
         """What was seen and is neither gone nor settled."""
-        sql = "SELECT kind, subject, first_seen, last_seen, count, example FROM strays ORDER BY first_seen, kind, subject"
-        return [
-            Stray(StrayKind(kind), subject, to_datetime(first), to_datetime(last), count, example)
-            for kind, subject, first, last, count, example in self._database.execute_query(sql)
-        ]
+        with self._database.get_connection() as connection:
+            return strays.find_open(connection)
 
     def note(self, kind: StrayKind, subject: str, count: int, example: str) -> None:
         """Say that something was seen, first or again."""

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import sys
-import termios
 from types import SimpleNamespace
 
 import command
@@ -52,27 +47,9 @@ def fail(runs, *, in_seconds=None):
     runs.fail("statistics", slot, "me", now - 3 * SECOND, "OSError: no space", None if in_seconds is None else now + in_seconds * SECOND)
 
 
-def on_eighty_columns(folder, *arguments):
-    """What a terminal shows."""
-    pid, terminal = pty.fork()
-    if not pid:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        os.chdir(folder)
-        os.execve(sys.executable, [sys.executable, "-m", "jarvis", *arguments], {**os.environ, "TERM": "dumb", "NO_COLOR": "1", **ZONES})
-    shown = b""
-    try:
-        while some := os.read(terminal, 65_536):
-            shown += some
-    except OSError:
-        pass  # its other end is closed
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "").splitlines()
-
-
 def test_the_jobs_can_be_read_on_eighty_columns(short_folder, runs):
     fail(runs, in_seconds=600)
-    shown = on_eighty_columns(short_folder, "jobs", "list")
+    shown = command.on_eighty_columns(short_folder, "jobs", "list", **ZONES)
     assert max(len(line) for line in shown) <= 80
     for job, hours in (("rollup", "5 0 * * *"), ("restore_drill", "30 5 * * 0"), ("checkpoint", "*/15 * * * *"), ("rollup@America/New_York", "5 0 * * *")):
         [line] = [line for line in shown if line.split()[:1] == [job]]
@@ -81,7 +58,7 @@ def test_the_jobs_can_be_read_on_eighty_columns(short_folder, runs):
     words = " ".join(" ".join(shown).split())
     assert re.search(r"failed, next try in (9|10)", words)
     assert len(shown) < 24, "on one screen"
-    history = on_eighty_columns(short_folder, "jobs", "history")
+    history = command.on_eighty_columns(short_folder, "jobs", "history", **ZONES)
     assert max(len(line) for line in history) <= 80
     assert re.search(r"statistics +\d+ [A-Z][a-z]{2} \d\d:\d\dZ +asked for +failed +\d s ago", "\n".join(history))
 

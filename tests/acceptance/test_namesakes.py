@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,10 +23,13 @@ def test_a_worker_exits_where_another_program_s_worker_is_at_work_on_our_queue(b
 
 
 def test_of_two_workers_of_one_name_that_started_without_redis_one_exits_when_it_comes(broker_server, tmp_path):
+    """Over a copy of the books: of other ones they are told apart by those."""
     broker_server.kill()
     running = []
+    (tmp_path / "a").mkdir()
+    assert command.run("db", "init", folder=tmp_path / "a").returncode == 0
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     for name in "ab":
-        (tmp_path / name).mkdir()
         with (tmp_path / name / "said").open("w") as said:
             environment = {**os.environ, "JARVIS_BROKER__URL": broker_server.url}
             running.append(subprocess.Popen([sys.executable, "-m", "jarvis", "worker", "run"], cwd=tmp_path / name, env=environment, stderr=said))

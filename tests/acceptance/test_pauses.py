@@ -81,7 +81,7 @@ def test_processes_that_were_paused_go_on_all_together_and_each_alone(daemon):
     for name in daemon.processes:
         daemon.wait_for(name, f"{name} started")
     books = DatabaseManager(daemon.folder / "b.db")
-    server = json.loads((daemon.folder / "broker.json").read_text())["pid"]
+    [server] = children_of(daemon.processes["broker"].pid)
     pids = {name: process.pid for name, process in daemon.processes.items()}
     all_at_work(daemon, books, 1)
     # when: all are stopped for longer than their watchdogs wait; then the server alone, while its watcher looks on
@@ -96,7 +96,7 @@ def test_processes_that_were_paused_go_on_all_together_and_each_alone(daemon):
         # then: the same processes go on
         all_at_work(daemon, books, 2 if len(stopped) > 1 else 3)
     assert {name: process.poll() for name, process in daemon.processes.items()} == dict.fromkeys(pids)
-    assert json.loads((daemon.folder / "broker.json").read_text())["pid"] == server
+    assert children_of(daemon.processes["broker"].pid) == [server]
     books.close()
 
 

@@ -38,7 +38,7 @@ def a_backup_holds_what_was_committed(books: DatabaseManager, folder: Path) -> N
 
 def a_clock_that_jumps_costs_no_proved_backup(_books: DatabaseManager, _folder: Path) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    kept = [SimpleNamespace(taken_at=start + timedelta(days=n), proved=True) for n in range(20)]
+    kept = [SimpleNamespace(taken_at=start + timedelta(days=n), proved=True, reach=(n,)) for n in range(20)]
     assert len(retention.expired(kept, start + timedelta(days=20 + 35), 30)) <= 2
     assert retention.expired(kept[:7], start + timedelta(days=999), 30) == []
 

@@ -149,10 +149,17 @@ def test_a_key_of_the_wrong_type_stops_its_queue_alone_and_is_told_once(short_fo
             wait_until(lambda: "broker holds a key of the wrong type" in events(lines, "error"), "the key is told of")
             Publisher(unix_url(socket)).publish_deposit(DEPOSIT)
             wait_until(lambda: worker.writer.counts.applied == 1, "the other queues are read")
-            assert events(lines, "error").count("broker holds a key of the wrong type") == 1
+            assert worker.broker.reachable
+            assert not worker.status().ready
+            worker.strays.look()
             client.delete("dramatiq:orders")
-            wait_until(lambda: worker.broker.reachable, "the queue is read again")
-    assert events(lines, "info").count("broker reachable again") == 1
+            wait_until(lambda: worker.status().ready, "the queue is read again")
+    [told] = [line for line in lines if line["event"] == "broker holds a key of the wrong type"]
+    assert told["queue"] == "orders"
+    assert "RENAME dramatiq:orders somewhere" in told["what_to_do"]
+    assert not [line for line in lines if "wrong type" in line["event"] and line["log_level"] != "info" and line is not told]
+    assert events(lines, "info").count("a queue whose key was of the wrong type is read again") == 1
+    assert "broker reachable again" not in events(lines, "info")
 
 
 def test_a_full_broker_says_so(short_folder):

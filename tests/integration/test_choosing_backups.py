@@ -397,7 +397,7 @@ def test_on_a_new_host_with_backups_only_it_says_since_when_to_publish_and_verif
 def test_two_books_in_one_folder_are_listed_and_told_apart(jarvis):
     whose = []
     for life in range(2):
-        jarvis("db", "init")
+        jarvis("db", "init", *["--anew"] * life)
         fed(jarvis, *range(life + 1))
         jarvis("backup", "create")
         whose.append(json.loads(jarvis("backup", "list", "--json").stdout)[0]["books"])

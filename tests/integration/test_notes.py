@@ -8,6 +8,7 @@ from books import NEW_YEAR, SECOND, balance_report, deposit, ended, fee, fill, p
 from persistence.domain import instants
 from persistence.domain.errors import Invalid
 from persistence.domain.facts import BalanceReport
+from persistence.domain.strays import StrayKind
 from persistence.proof import notes as notes_of_books
 from persistence.proof.notes import accept, count_open
 from persistence.repositories import SQLiteAccountRepository
@@ -119,7 +120,7 @@ def test_what_only_looks_odd_is_no_note(database, ledger, records):
 
 
 def test_every_check_has_a_case():
-    assert {check.name for check in NOTE_CHECKS} == {*CASES, "a record came for an account that is closed"}
+    assert {check.name for check in NOTE_CHECKS} == {*CASES, "a record came for an account that is closed", *map(str, StrayKind)}
 
 
 def test_a_record_of_a_closed_account_is_a_note_until_it_is_opened(database, ledger):

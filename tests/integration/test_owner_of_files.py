@@ -115,7 +115,7 @@ def test_the_database_says_whose_where_the_folder_is_root_s(installed):
 
 def test_a_second_place_notes_and_scratch_folders_too(installed):
     with DatabaseManager(installed / "data" / "jarvis_trading.db") as database:
-        made = backups.create(database, installed / "deep" / "er" / "backups", instants.now())
+        made = backups.create(database, installed / "backups", instants.now())
         carry(made, SecondPlace(installed / "second"), instants.now())
     with scratch_folder(installed, "test") as scratch, replaced(scratch / "note") as note:
         note.write(b"x")

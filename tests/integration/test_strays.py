@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -309,6 +310,10 @@ def test_a_start_refuses_where_another_program_s_worker_is_alive_on_a_queue_of_o
 
 
 def test_two_workers_of_one_name_are_told_apart_when_redis_comes_back(broker_server, tmp_path):
+    """Over the same books: of other ones they are told apart by those."""
+    with closing(DatabaseManager(tmp_path / "a" / "b.db")) as database:
+        database.initialize()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     broker_server.kill()
     first, second = (create_worker(tmp_path / name / "b.db", broker_server.url) for name in "ab")
     for worker in (first, second):
@@ -326,6 +331,16 @@ def test_two_workers_of_one_name_are_told_apart_when_redis_comes_back(broker_ser
     finally:
         for worker in (first, second):
             worker.stop()
+
+
+def test_a_key_of_another_type_that_a_dead_worker_left_is_no_outage(worker, client):
+    client.set("dramatiq:__acks__.jarvis-dead.deposits", "x")
+    client.sadd("dramatiq:__acks__.jarvis-dead.orders", "o")
+    client.zadd("dramatiq:__heartbeats__", {"jarvis-dead": 1})
+    return_what_the_dead_hold(worker.broker)
+    assert b"jarvis-dead" not in client.zrange("dramatiq:__heartbeats__", 0, -1)
+    assert not client.exists("dramatiq:__acks__.jarvis-dead.orders"), "what it held of another queue is returned"
+    assert worker.broker.reachable
 
 
 def test_a_home_outlives_the_name_of_its_host_but_not_a_copy(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ NOW = instants.now()
 
 
 def told(database) -> set[str]:
-    return {f.check for f in verify(database, PLAN, NOW, None)}
+    return {f.check for f in verify(database, PLAN, instants.now(), None)}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_mark_cleared_before_the_rollup_saw_what_came_is_told(kept, ledger):
 def test_a_rollup_of_every_kind_leaves_a_digest_that_fits(kept, ledger):
     ledger.post([fill(5, order_id="o5", side="sell", executed_at=NEW_YEAR + 2 * DAY), void(1, "fill", "f2")])
     roll_up_accounts(kept, PLAN, NEW_YEAR + 6 * DAY)
-    assert {f.check for f in verify(kept, PLAN, NOW, None, depth=Depth.FULL)} == {"every number of a producer arrived"}
+    assert {f.check for f in verify(kept, PLAN, instants.now(), None, depth=Depth.FULL)} == {"every number of a producer arrived"}
     roll_up_accounts(kept, PLAN, NEW_YEAR + 6 * DAY, rebuild=True)
     assert STANDS not in told(kept)
     roll_up_accounts(kept, RollupPlan(RollupOptions(timezone="Asia/Tokyo")), NEW_YEAR + 7 * DAY)
@@ -117,7 +117,7 @@ def test_a_digest_that_was_forged_along_is_told_by_a_full_verification(kept):
         forged = derived.digest_of_rows(connection, "acc")
         connection.execute("UPDATE derived_digests SET digest = ? WHERE account_id = 'acc'", (forged,))
     assert STANDS not in told(kept)
-    assert "what is derived equals a rebuild" in {f.check for f in verify(kept, PLAN, NOW, None, depth=Depth.FULL)}
+    assert "what is derived equals a rebuild" in {f.check for f in verify(kept, PLAN, instants.now(), None, depth=Depth.FULL)}
 
 
 def test_a_day_reads_no_other_day_for_its_digest(kept, ledger):

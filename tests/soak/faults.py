@@ -8,10 +8,13 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import apsw
 import redis
+from parts import closing
 
+from persistence.database import DatabaseManager
 from soak.stage import Fault, Stage
 
 
@@ -149,6 +152,61 @@ def pause_each_and_all(stage: Stage) -> None:
     stage.problems += [f"{name} was taken for dead after a pause" for name, count in stage.starts.items() if count != before.get(name)]
 
 
+def delete_database(stage: Stage) -> None:
+    """The file and all beside it, under a running worker; then what its operator does: restore what it rescued."""
+    rescued = set(stage.folder.rglob("rescued-*.db"))
+    with stage.down("worker") as process:
+        _remove(stage.path, "", "-wal", "-shm", "-mark")
+        if process.wait(30) != 4:
+            stage.problems.append(f"a worker whose file was deleted ended with {process.returncode}")
+        copies = set(stage.folder.rglob("rescued-*.db")) - rescued
+        if len(copies) != 1:
+            stage.problems.append(f"{len(copies)} copies of a deleted file")
+        for copy in copies:
+            stage.jarvis("restore", str(copy), "--unproved")
+
+
+def exchange_database(stage: Stage) -> None:
+    """Other books in the place of these, under a running worker; then the right ones are put back."""
+    aside = stage.folder / "aside"
+    aside.mkdir()
+    with closing(DatabaseManager(stage.folder / "other.db")) as other:
+        other.initialize()
+    with stage.down("worker") as process:
+        for path in stage.folder.glob("books.db*"):
+            path.rename(aside / path.name)
+        (stage.folder / "other.db").rename(stage.path)
+        if process.wait(30) != 4:
+            stage.problems.append(f"a worker over other books ended with {process.returncode}")
+        if stage.recorded():
+            stage.problems.append("something was recorded in other books")
+        for path in stage.folder.glob("books.db*"):
+            path.unlink()
+        for path in aside.iterdir():
+            path.rename(stage.folder / path.name)
+    aside.rmdir()
+    _remove(stage.folder / "other.db", "-wal", "-shm", "-mark")
+
+
+def _remove(path: Path, *suffixes: str) -> None:
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def spoil_keys(stage: Stage) -> None:
+    """A queue, its payloads and what the worker holds of it, each a string for a while and then what it was."""
+    for name in ("fills", "fills.msgs", "__acks__.jarvis-worker.fills"):
+        key = f"dramatiq:{name}"
+        with stage.server.client() as client:
+            with suppress(redis.ResponseError):
+                client.rename(key, "aside")
+            client.set(key, "spoiled")
+            time.sleep(stage.chance.uniform(0.5, 1.5))
+            client.delete(key)
+            with suppress(redis.ResponseError):
+                client.rename("aside", key)
+
+
 FAULTS: dict[str, Fault] = {
     "none": Fault(nothing, 1, 1),
     "SIGKILL of the worker": Fault(kill_worker, 6, 200, 0.7),
@@ -162,6 +220,9 @@ FAULTS: dict[str, Fault] = {
     "broker read-only": Fault(make_broker_read_only, 1, 15),
     "database locked by another": Fault(lock_database, 1, 10, 0.3, 4.0),
     "clock steps forward and back": Fault(step_clock, 1, 5, 0.3, 2.0, clock=True),
+    "the database file is deleted": Fault(delete_database, 1, 10, 1.0, 4.0),
+    "other books in its place": Fault(exchange_database, 1, 10, 1.0, 4.0),
+    "keys of the wrong type": Fault(spoil_keys, 1, 10, 1.0, 4.0),
     "clock jumps a year forth and back": Fault(jump_a_year, 1, 5, 1.0, 10.0, scheduler=True, clock=True, slow=True),
     "no file may grow (full disk)": Fault(forbid_larger_files, 1, 15, 0.3, 2.0),
 }

@@ -179,7 +179,9 @@ def _recovery(stage: Stage, distinct: int) -> float:
 
 def _differences(stage: Stage, facts: list[Any], fault: Fault) -> list[str]:
     """What the disturbed books have otherwise than those of the same facts in one undisturbed batch."""
-    with closing(DatabaseManager(stage.folder / "undisturbed.db")) as expected, closing(DatabaseManager(stage.path)) as found:
+    # In a folder of its own: beside the backups of the disturbed books no others are begun.
+    (stage.folder / "undisturbed").mkdir()
+    with closing(DatabaseManager(stage.folder / "undisturbed" / "books.db")) as expected, closing(DatabaseManager(stage.path)) as found:
         Ledger(expected).post(facts)
         if fault.scheduler:
             stage.stop("scheduler")

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Stage:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.starts: dict[str, int] = {}
         self._stopped: set[str] = set()
+        self._down: set[str] = set()
         self._module = module
         self._environment = {
             **os.environ, "JARVIS_DATABASE__PATH": str(self.path), "JARVIS_BROKER__URL": self.server.url, "PYTHONPATH": str(TESTS),
@@ -81,6 +83,8 @@ class Stage:
                 self.starts[name] = self.starts.get(name, 0) + 1
                 self.processes[name].wait()
                 self.ended.wait(0.05)
+                while name in self._down and not self.ended.is_set():
+                    self.ended.wait(0.05)
 
     @property
     def worker(self) -> subprocess.Popen[bytes] | None:
@@ -102,7 +106,9 @@ class Stage:
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_busy_timeout(30_000)
-            return int(connection.execute("SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM quarantine)").get)
+            # An id without its payload is no record: the broker took the one and refused the other.
+            held = "SELECT count(*) FROM quarantine WHERE reason <> 'no payload'"
+            return int(connection.execute(f"SELECT (SELECT count(*) FROM facts) + ({held})").get)
         finally:
             connection.close()
 
@@ -120,6 +126,26 @@ class Stage:
         if process is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, number)
+
+    @contextmanager
+    def down(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The process, once it runs; it is not started again before the block ends."""
+        while (self.folder / f"log-{name}").read_bytes().count(f'"{name} started"'.encode()) < self.starts[name]:
+            time.sleep(0.05)
+        process = self.processes[name]
+        self._down.add(name)
+        try:
+            yield process
+        finally:
+            process.wait(40)
+            self._down.discard(name)
+
+    def jarvis(self, *arguments: str) -> None:
+        """A command of the operator's; one that fails is a problem."""
+        command = [sys.executable, "-m", "jarvis", *arguments]
+        ended = subprocess.run(command, env=self._environment, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+        if ended.returncode:
+            self.problems.append(f"jarvis {' '.join(arguments)} ended with {ended.returncode}: {ended.stderr.strip()}")
 
     def stop(self, name: str) -> None:
         """A process, for good."""
