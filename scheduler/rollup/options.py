@@ -18,8 +18,9 @@ from persistence.domain.money import ONE, canonical
 @dataclass(frozen=True)
 class RollupOptions:
     """The options of one account. `day_ends` is the time at which a day ends, on the date that names it; 00:00 is midnight.
-    `annualization` is observations a year; `risk_free_rate` is annual; `window_days` None means since inception; `opening_value` is what the account was worth before its first record, where that is known. What a reducing fill leaves
-    is dust below `dust_notional_usd` and below `dust_share` of the trade's largest size. `pairs`: notations of instruments.
+    `annualization` is observations a year; `risk_free_rate` is annual; `window_days` None means since inception; `opening_value` is what
+    the account was worth before its first record, where that is known. What a reducing fill leaves is dust below `dust_notional_usd` and
+    below `dust_share` of the trade's largest size. `pairs`: notations of instruments.
     """
 
     timezone: str = "UTC"

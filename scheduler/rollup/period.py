@@ -89,7 +89,8 @@ class TradeSummary(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class PeriodFigures:
     """The figures of the rows of a period. `rows_without_return` and `rows_without_pnl` are left out of what they are missing in: returns
-    are linked over the others, `pnl` is None."""
+    are linked over the others, `pnl` is None. `revalued` is what is left of closing - opening - pnl - inflow + outflow: where the valuation
+    changes from books to snapshots."""
 
     first: Date
     last: Date
@@ -102,6 +103,7 @@ class PeriodFigures:
     pnl: Decimal | None
     inflow: Decimal | None
     outflow: Decimal | None
+    revalued: Decimal | None
     total_return: float | None
     cagr: float | None
     no_cagr: str | None
@@ -125,24 +127,25 @@ def figures_of_period(rows: Sequence[DayFigures], trades: Sequence[TradeFigures]
     """The figures of the rows of a period (one at least, in order) and of the trades closed in it; `before` is the row before the first."""
     returns = [DatedReturn(r.date, r.daily_return) for r in rows if r.daily_return is not None]
     series = series_of((r.value for r in returns), options.daily_risk_free)
-    total = linked(r.value for r in returns) if returns else None
+    total = linked([r.value for r in returns])
     days = calendar_days(rows, before)
     annual, why = cagr(total, days)
     first, last = rows[0], rows[-1]
     months, years = linked_by(returns, lambda day: day.replace(day=1)), linked_by(returns, lambda day: day.replace(month=1, day=1))
     without_pnl = sum(r.pnl is None for r in rows)
+    opening, pnl, inflow, outflow = _opening(first, before), _sum(r.pnl for r in rows), _sum(r.inflow for r in rows), _sum(r.outflow for r in rows)
     return PeriodFigures(
-        first.date, last.date, len(rows), days, len(rows) - len(returns), without_pnl, _opening(first, before), last.value,
-        _sum(r.pnl for r in rows), _sum(r.inflow for r in rows), _sum(r.outflow for r in rows), total, annual, why, volatility(series, options),
-        sharpe_ratio(series, options), sortino_ratio(series, options), series.drawdown if returns else None, calmar(annual, series.drawdown),
+        first.date, last.date, len(rows), days, len(rows) - len(returns), without_pnl, opening, last.value, pnl, inflow, outflow,
+        _sum((last.value, _less(opening), _less(pnl), _less(inflow), outflow)), total, annual, why, volatility(series, options),
+        finite(sharpe_ratio(series, options)), finite(sortino_ratio(series, options)), series.drawdown if returns else None, calmar(annual, series.drawdown),
         worst(drawdowns(returns, None if before is None else before.date)), _extreme(max, returns), _extreme(min, returns), _extreme(max, months),
         _extreme(min, months), months, years, summary_of(trades), _by_instrument(trades),
     )  # fmt: skip
 
 
-def linked(returns: Iterable[float]) -> float:
-    """What daily returns make together: Π(1 + r) - 1."""
-    return math.prod(1.0 + r for r in returns) - 1.0
+def linked(returns: Sequence[float]) -> float | None:
+    """What daily returns make together: Π(1 + r) - 1; None without any, or beyond what a float can hold."""
+    return finite(math.prod(1.0 + r for r in returns) - 1.0) if returns else None
 
 
 def linked_by(returns: Sequence[DatedReturn], first_day: Callable[[Date], Date]) -> list[DatedReturn]:
@@ -150,7 +153,7 @@ def linked_by(returns: Sequence[DatedReturn], first_day: Callable[[Date], Date])
     groups: dict[Date, list[float]] = {}
     for day, value in returns:
         groups.setdefault(first_day(day), []).append(value)
-    return [DatedReturn(day, linked(values)) for day, values in groups.items()]
+    return [DatedReturn(day, whole) for day, values in groups.items() if (whole := linked(values)) is not None]
 
 
 def calendar_days(rows: Sequence[DayFigures], before: DayFigures | None) -> int:
@@ -172,7 +175,7 @@ def volatility(series: Series, options: RollupOptions) -> float | None:
     """The sample deviation of a year; None for too few returns."""
     if series.count < max(2, options.min_observations):
         return None
-    return math.sqrt(series.squares / (series.count - 1)) * math.sqrt(options.annualization)
+    return finite(math.sqrt(series.squares / (series.count - 1)) * math.sqrt(options.annualization))
 
 
 def calmar(annual: float | None, max_drawdown: float) -> float | None:
@@ -185,8 +188,10 @@ def drawdowns(returns: Sequence[DatedReturn], start: Date | None) -> list[Drawdo
     found: list[Drawdown] = []
     depth, lowest, peak, trough = 1.0, 1.0, start, start
     for day, value in returns:
-        # As in `Series.add`: exactly 1 again at each new peak, so that rounding never adds up.
-        depth = min(1.0, depth * (1.0 + value))
+        depth *= 1.0 + value
+        if depth > 1.0 - NO_DISPERSION:
+            # What is below the peak by rounding alone has reached it.
+            depth = 1.0
         if depth < lowest:
             lowest, trough = depth, day
         if depth == 1.0:
@@ -238,6 +243,15 @@ def _opening(first: DayFigures, before: DayFigures | None) -> Decimal | None:
 
 def _extreme(choose: Callable[..., DatedReturn], returns: Sequence[DatedReturn]) -> DatedReturn | None:
     return choose(returns, key=lambda r: r.value) if returns else None
+
+
+def finite(value: float | None) -> float | None:
+    """The same number; None where it is none."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _less(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else EXACT.minus(amount)
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
