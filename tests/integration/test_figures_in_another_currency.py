@@ -91,6 +91,47 @@ def test_what_the_accounts_own_fills_told_counts_at_the_instant_it_was_told(data
     assert (second.figures.inflow, second.figures.outflow) == (80 + 50 + 50, 40)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rate_at_any_instant_is_the_newest_that_was_said_carried_or_told(database, seed):
+    chance = random.Random(seed)
+    facts, known = [deposit("d", amount=10_000)], []
+    for n in range(1, 30):
+        # Instants collide, so that it matters what counts over what.
+        at, value = NEW_YEAR + chance.randrange(40) * 3 * HOUR, Decimal(chance.randrange(50, 200)) / 100
+        rank = chance.randrange(3)
+        if any(known_at == at for known_at, *_ in known):
+            continue
+        known.append((at, rank, value))
+        match rank:
+            case 0:
+                facts.append(fill(n, symbol="EUR/USDT", quantity=1, price=value, fee=0, executed_at=at))
+            case 1:
+                facts.append(rate(currency="EUR", usd_rate=value, observed_at=at))
+            case 2:
+                facts.append(deposit(n, currency="EUR", amount=1, usd_rate=value, occurred_at=at))
+        if chance.random() < 0.4:
+            above = value + Decimal("0.001")
+            facts.append(rate(currency="EUR", usd_rate=above, observed_at=at, source="another")) if rank != 1 else None
+            known += [(at, 1, above)] if rank != 1 else []
+    chance.shuffle(facts)
+    half = len(facts) // 2
+    options = None
+    for part in (facts[:half], facts[half:]):
+        Ledger(database).record(part)
+        options = rolled(database, days=6)
+    with SQLiteRollupRepository(database).reading("acc") as books:
+        exchange = Exchange(books, options, "EUR")
+        for hour in range(-2, 125):
+            instant = NEW_YEAR + hour * HOUR
+            newest = max((k for k in known if k[0] <= instant), default=None)
+            found = exchange.at(instant)
+            assert (found and found.usd / found.per) == (newest and newest[2]), hour
+        for n in range(5):
+            newest = max((k for k in known if k[0] < NEW_YEAR + (n + 1) * DAY), default=None)
+            found = exchange.at_end(JANUARY + timedelta(n))
+            assert (found and found.usd / found.per) == (newest and newest[2]), n
+
+
 @pytest.mark.parametrize("chosen", [{}, {"flow_timing": "subperiod"}, {"flow_timing": "end"}, {"window_days": 5}, {"opening_value": Decimal(500)}])
 @pytest.mark.parametrize("seed", range(3))
 def test_at_a_rate_that_never_moves_every_figure_but_money_is_that_of_the_dollars(database, chosen, seed):
