@@ -12,6 +12,7 @@ from typing import get_args
 from pydantic.config import JsonDict
 
 from persistence.domain.facts.base import EventStatus
+from persistence.domain.facts.flow import OF_A_TRADE
 from workers.fields import StatusName
 from workers.schema_words import (
     FALSE,
@@ -38,8 +39,14 @@ _NO_CONTRACT_SYMBOL = {"properties": {"symbol": {"not": _CONTRACT}}}
 _NO_CONTRACT = both(lacks("settle", inverse=FALSE, multiplier=ONE), _NO_CONTRACT_SYMBOL)
 _NEVER_FALSELY = when("contract: false, and nothing says that it is one", has(contract=FALSE), _NO_CONTRACT)
 
-FLOW: JsonDict = {"allOf": [a_dollar_is_one("usd_rate", "currency")]}
-CHARGE = FEE = FLOW
+CHARGE: JsonDict = {"allOf": [a_dollar_is_one("usd_rate", "currency")]}
+FEE = CHARGE
+FLOW: JsonDict = {
+    "allOf": [
+        a_dollar_is_one("usd_rate", "currency"),
+        when("only funding, interest and other belong to an instrument", has("symbol"), has(category={"enum": sorted(OF_A_TRADE)})),
+    ]
+}
 
 FILL: JsonDict = {
     "allOf": [

@@ -104,9 +104,15 @@ def _below_zero(look: Look) -> Iterator[Oddity]:
                 continue
             rate = known_rate(look.connection, account_id, currency, look.terms)
             worth = None if rate is None else rate.of(-total)
-            if worth is None or worth > look.terms.dust_usd(account_id):
+            if worth is None or worth > look.terms.dust_usd(account_id) or not _ever_came(look.connection, account_id, currency):
                 said = "of unknown rate" if worth is None else f"about {SHOWN.quantize(worth, Decimal('0.01'))} USD" if worth < 10**15 else "in USD, very much"
                 yield Oddity(account_id, currency, -total, f"{canonical(total)} {currency}, {said}")
+
+
+def _ever_came(connection: Connection, account_id: str, currency: str) -> bool:
+    """Whether anything of a currency ever came in. What only ever left is no residue, however little it is worth."""
+    sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? AND amount NOT LIKE '-%' AND amount <> '0' LIMIT 1"
+    return connection.execute(sql, (account_id, currency, CURRENCY)).get is not None
 
 
 BELOW_ZERO = NoteCheck(

@@ -21,7 +21,7 @@ from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
 from persistence.domain.rollup import Lot, name_and_kind
 from scheduler.rollup.lots import Lots, Origin, Pool, Queue, Taken, share_of
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.trades import Closed, Position, TradeFill
+from scheduler.rollup.trades import Closed, Position, TradeFill, effect
 
 _add, _subtract, _minus = EXACT.add, EXACT.subtract, EXACT.minus
 
@@ -30,13 +30,12 @@ class Asset:
     """One asset of one account. `balance` is all of it, `open_cash` what of it is the cash of open contracts, `debt` what was borrowed and
     `debt_value` what that was worth then."""
 
-    __slots__ = ("balance", "debt", "debt_value", "depends", "is_contract", "key", "lots", "moved", "open_cash", "positions")
+    __slots__ = ("_before", "balance", "debt", "debt_value", "depends", "is_contract", "key", "lots", "open_cash", "positions")
 
     def __init__(self, key: str, state: str, balance: Decimal, lots: Callable[[str], Lots]) -> None:
         self.key = key
         self.is_contract = name_and_kind(key)[1] == "contract"
-        self.balance = balance
-        self.moved = ZERO
+        self.balance = self._before = balance
         stored = json.loads(state) if state else {}
         self.positions = {name: Position.restore(name, position) for name, position in stored.get("positions", {}).items()}
         self.lots = lots(stored.get("lots", ""))
@@ -54,7 +53,8 @@ class Asset:
     @property
     def is_plain(self) -> bool:
         """Nothing to look after: dollars that came and went as dollars, in no position."""
-        return not self.positions and self.lots.is_plain
+        lots = self.lots
+        return not self.positions and lots.par and not lots.excess and lots.excess is not None
 
     def position(self, name: str) -> Position:
         found = self.positions.get(name)
@@ -62,17 +62,20 @@ class Asset:
             found = self.positions[name] = Position(name)
         return found
 
-    def trade(self, fill: TradeFill, move: Decimal, options: RollupOptions) -> list[Closed]:
-        """A fill of an instrument whose base this is; `move` is what it moves, its fees in the base included."""
-        position = self.position(fill.position)
-        counted = self.counted
-        if move > 0:
-            own = _minus(position.quantity) if position.quantity < 0 else ZERO
-            elsewhere = _subtract(_minus(counted), own) if counted < 0 else ZERO
-        else:
-            own = position.quantity if position.quantity > 0 else ZERO
-            elsewhere = _subtract(counted, own) if counted > 0 and _minus(move) > own else ZERO
-        return position.apply(fill, options, max(ZERO, elsewhere) if not self.is_contract else ZERO)
+    def trade(self, fill: TradeFill, options: RollupOptions) -> list[Closed]:
+        """A fill of an instrument whose base this is."""
+        position, moved = self.position(fill.position), effect(fill)
+        elsewhere = ZERO
+        if not self.is_contract:
+            move, counted, quantity = moved[0], self.counted, position.quantity
+            if move > 0:
+                if counted < 0:
+                    elsewhere = _subtract(_minus(counted), _minus(quantity) if quantity < 0 else ZERO)
+            elif counted > 0:
+                own = quantity if quantity > 0 else ZERO
+                if _minus(move) > own:
+                    elsewhere = _subtract(counted, own)
+        return position.apply(fill, moved, options, elsewhere if elsewhere > 0 else ZERO)
 
     def change(self, amount: Decimal, value: Decimal | None, origin: Origin) -> tuple[Taken, ...]:
         """Bring or take an amount worth `value`, both signed alike. Positions follow once `settle` is called."""
@@ -82,7 +85,6 @@ class Asset:
 
     def count(self, amount: Decimal) -> None:
         self.balance = _add(self.balance, amount)
-        self.moved = _add(self.moved, amount)
 
     def settle(self) -> None:
         """Take from positions what the balance no longer covers."""
@@ -157,8 +159,8 @@ class Asset:
 
     def end_day(self) -> tuple[Decimal, bool]:
         """What it moved since the last day's end, and whether what became of it depended on how much there was."""
-        found = self.moved, self.depends or not self.is_plain
-        self.moved, self.depends = ZERO, False
+        found = _subtract(self.balance, self._before), self.depends or not self.is_plain
+        self._before, self.depends = self.balance, False
         self.positions = {name: p for name, p in self.positions.items() if p.quantity or p.is_open}
         return found
 

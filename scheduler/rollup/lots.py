@@ -117,10 +117,6 @@ class Pool:
         """What is left, as one lot."""
         return [Lot(Date.min, 0, 0, held, self.cost(held), "pool", 0)] if held else []
 
-    @property
-    def is_plain(self) -> bool:
-        return self.par and self.excess == 0
-
     def text(self) -> str:
         return "?" if self.excess is None else "" if not self.excess else canonical(self.excess)
 
@@ -129,6 +125,8 @@ class Queue:
     """Lots in the order in which they came. Those of earlier days are read as they are needed; what comes is noted for storing."""
 
     __slots__ = ("_number", "_read", "_today", "day", "first", "new", "open_")
+    par = False
+    excess: Decimal | None = None
 
     def __init__(self, text: str, read: Callable[[Date, int], Iterable[Lot]], day: Callable[[], Date]) -> None:
         #: Lots that came, to be stored.
@@ -241,10 +239,6 @@ class Queue:
 
     def open(self, _held: Decimal) -> list[Lot]:
         return self._all()
-
-    @property
-    def is_plain(self) -> bool:
-        return False
 
     def text(self) -> str:
         lot = self._next()

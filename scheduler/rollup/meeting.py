@@ -33,8 +33,10 @@ class Stored:
         self._first = first
         self.days: dict[Date, Day] = defaultdict(lambda: Day({}, {}, {}))
         self._last_depending: dict[str, Date] = {}
+        self._last_close: dict[str, Date] = {}
         for key, day, close in books.closes_from(first):
             self.days[day].closes[key] = close
+            self._last_close[key] = max(day, self._last_close.get(key, day))
             if close.depends:
                 self._last_depending[key] = max(day, self._last_depending.get(key, day))
         for currency, day, rate in books.rates_from(first):
@@ -75,12 +77,18 @@ class Stored:
             value = self._books.contract_value_before
             was, now = (known.get(contract) or value(contract, self._first) for known in (self._old_contracts, self._new_contracts))
             self._note("contract", contract, was == now)
-        if day < late.reach or self._differing:
+        if day < late.reach or any(self._matters(replay, kind, key, day) for kind, key in self._differing):
             return False
         if any(self._last_depending.get(key, day) > day for key in self._shifts(replay)):
             return False
         end = end_of_day(day, replay.options.zone)
         return all((known := replay.rates.newest(currency, end)) is not None and known.at > at for currency, at in late.rates.items())
+
+    def _matters(self, replay: FlowReplay, kind: str, key: str, day: Date) -> bool:
+        """Whether what differs at a day's end is looked at later: the rate of what is neither held nor moved any more is not."""
+        if kind != "rate":
+            return True
+        return bool(self._last_close.get(key, day) > day or replay.asset(key).balance or self._close(key).closing)
 
     def _note(self, kind: str, key: str, same: bool) -> None:
         (self._differing.discard if same else self._differing.add)((kind, key))

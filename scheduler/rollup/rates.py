@@ -86,7 +86,7 @@ class Rates:
             return
         if base not in self._usd_like and base != "USD":
             if quote_rate is not None:
-                self.learn(base, UsdRate(EXACT.multiply(price, quote_rate.usd), quote_rate.per), at)
+                self.learn(base, UsdRate(price) if quote_rate is PAR else UsdRate(EXACT.multiply(price, quote_rate.usd), quote_rate.per), at)
         elif quote not in self._usd_like and quote != "USD":
             of_base = self.at(base, at)
             assert of_base is not None

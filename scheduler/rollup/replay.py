@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date as Date
 from decimal import Decimal
 from heapq import merge
@@ -29,7 +29,7 @@ from scheduler.rollup.meeting import Late, Stored
 from scheduler.rollup.movements import Day
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.reading import Other, by_instant, carried, contract_value, given_charges, rate_of
-from scheduler.rollup.trades import RatedCharge, TradeFill, effect
+from scheduler.rollup.trades import RatedCharge, TradeFill
 
 _minus = EXACT.minus
 
@@ -58,10 +58,10 @@ class Replay(FlowReplay):
                 if day is not None and self._end_day(day, stored, late):
                     return self._done(day, stored)
                 day = self._day = today
-            self._hear_rates(group)
+            rate = self._hear_rates(group)
             for row in group:
                 if type(row) is FillRow:
-                    self._take_fill(row)
+                    self._take_fill(row, rate)
                 elif type(row) is FlowRow:
                     self._take_flow(row)
                 elif type(row) is FeeRow:
@@ -126,13 +126,14 @@ class Replay(FlowReplay):
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
-    def _take_fill(self, row: FillRow) -> None:
+    def _take_fill(self, row: FillRow, known: UsdRate | None) -> None:
+        """`known`: the rate of its cash, where this is the only fact of its instant."""
         at, cash_currency, is_contract = row.instant, row.settle or row.quote, row.settle is not None
         rates, options = self.rates, self.options
         quantity, cash = Decimal(row.quantity), Decimal(row.cash)
         estimated = False
         if row.quote_rate is None:
-            rate = rates.at(cash_currency, at)
+            rate = known or rates.at(cash_currency, at)
             estimated = cash_currency not in options.usd_like
         else:
             rate = rate_of(row.quote_rate)
@@ -151,7 +152,7 @@ class Replay(FlowReplay):
         base, quote = self._asset(row.position if is_contract else row.base), self._asset(cash_currency)
         signed = cash if fill.is_buy == fill.inverse else _minus(cash)
         amount = quantity if fill.is_buy else _minus(quantity)
-        closed = base.trade(fill, effect(fill)[0] if charges else amount, options)
+        closed = base.trade(fill, options)
         booked = charges[:own]
         if is_contract:
             base.count(amount)
@@ -160,12 +161,13 @@ class Replay(FlowReplay):
             self._contracts[fill.position] = contract_value(fill)
         else:
             # A cash of nothing costs nothing, whatever the rate.
-            worth = ZERO if not cash else None if rate is None else rate.of(cash)
+            worth = ZERO if not cash else cash if rate is PAR else None if rate is None else rate.of(cash)
             self._move(base, amount, worth if fill.is_buy or worth is None else _minus(worth), Origin(at, row.fact_no, "fill" if fill.is_buy else "sale"))
             for charge in booked:
                 if charge.currency == row.base:
                     self._charge(charge, at, row.fact_no)
-            base.settle()
+            if len(base.positions) > 1:  # its own fill leaves an instrument what the balance covers
+                base.settle()
             if rate is PAR and self._listener is None and quote.is_plain:
                 quote.count(signed)
             elif cash:
@@ -186,14 +188,14 @@ class Replay(FlowReplay):
         if settle is not None:
             settle.open_cash = EXACT.subtract(settle.open_cash, brought)
             settle.balance = EXACT.subtract(settle.balance, brought)
-            settle.moved = EXACT.subtract(settle.moved, brought)
             if brought:
                 self._move(settle, brought, None if rate is None else rate.of(brought), Origin(row.instant, row.fact_no, "contract"))
                 settle.settle()
 
-    def _hear_rates(self, group: Iterable[FillRow | Other]) -> None:
-        """Learn what the records of an instant carry and tell, before any amount of that instant is valued."""
-        rates = self.rates
+    def _hear_rates(self, group: list[FillRow | Other]) -> UsdRate | None:
+        """Learn what the records of an instant carry and tell, before any amount of that instant is valued. Returns the rate of the cash of a
+        spot fill that is alone."""
+        rates, quote_rate = self.rates, None
         for row in group:
             if type(row) is not FillRow or row.quote_rate is not None or row.fee_rate is not None or row.more_fees is not None:
                 for currency, rate in carried(row):
@@ -202,11 +204,14 @@ class Replay(FlowReplay):
             if type(row) is FillRow and row.settle is None:
                 quote_rate = rates.at(row.quote, row.instant) if row.quote_rate is None else rate_of(row.quote_rate)
                 rates.teach(row.base, row.quote, Decimal(row.price), quote_rate, row.instant)
+                if row.base in self.options.usd_like:
+                    quote_rate = None  # its own price tells it
             elif type(row) is FlowRow and row.category == "rename" and row.fact_no not in self._pairs and (other := self._books.other_half(row)) is not None:
                 leaving, coming = pair = (row, other) if row.direction == "withdrawal" else (other, row)
                 self._pairs |= {row.fact_no: pair, other.fact_no: pair}
                 if (old := rates.at(leaving.currency, row.instant)) is not None:
                     rates.learn(coming.currency, old.times(Decimal(leaving.amount), Decimal(coming.amount)), row.instant)
+        return quote_rate if len(group) == 1 else None
 
     def _rated(self, given: tuple[Charge, ...], row: FillRow, cash_currency: str) -> tuple[tuple[RatedCharge, ...], bool]:
         """The fees of a fill, each with a rate where it needs one; and whether one was estimated."""

@@ -81,7 +81,8 @@ class Part(NamedTuple):
         return taken, Part(*map(_less, self, taken))  # type: ignore[arg-type]
 
     def plus(self, other: Part) -> Part:
-        return Part(_add(self.cash, other.cash), _add(self.quote_fees, other.quote_fees), *map(_sum_known, self[2:], other[2:]))
+        cash, quote_fees, other_fees, fees = self
+        return Part(_add(cash, other[0]), _add(quote_fees, other[1]) if other[1] else quote_fees, _sum_known(other_fees, other[2]), _sum_known(fees, other[3]))
 
 
 _NOTHING = Part(ZERO, ZERO, ZERO, ZERO)
@@ -131,15 +132,17 @@ class Position:
         """The cash that the open quantity was opened with, fees aside: below zero where it was paid."""
         return reduce(_add, (p.part.cash for p in self.parts)) if self.parts else self.basis
 
-    def apply(self, fill: TradeFill, options: RollupOptions, elsewhere: Decimal = ZERO) -> list[Closed]:
-        """Take a fill, the next in the order of facts. Returns the trades it closes.
+    def apply(self, fill: TradeFill, moved: tuple[Decimal, Part], options: RollupOptions, elsewhere: Decimal = ZERO) -> list[Closed]:
+        """Take a fill, the next in the order of facts, with its `effect`. Returns the trades it closes.
 
         `elsewhere`: of the base, what else is held (of a sale) or owed (of a purchase): it is used before an opposite position opens.
         """
-        move, part = effect(fill)
+        move, part = moved
         held = self.quantity
+        # The cash of what a fill opens, by the price of a unit: a fee in the base is no part of it.
+        size = abs(move)
+        net = None if size == fill.quantity or fill.is_contract else size
         if elsewhere:
-            size = abs(move)
             own = abs(held) if held and (held > 0) != (move > 0) else ZERO
             away = min(_subtract(size, own), elsewhere)
             if away >= size:
@@ -160,11 +163,11 @@ class Position:
         crosses = self.direction != 0 and bool(left) and (left > 0) != (self.direction > 0)
         if crosses and not flat:
             closing, opening = part.split(abs(held), abs(move))
-            self._take(fill, closing, held, ZERO)
+            self._take(fill, closing, held, ZERO, net)
             closed = [self._close(fill)]
-            self._take(fill, opening, ZERO, left)
+            self._take(fill, opening, ZERO, left, net)
             return closed
-        self._take(fill, part, held, left)
+        self._take(fill, part, held, left, net)
         return [self._close(fill)] if flat else []
 
     def _is_dust(self, quantity: Decimal, held: Decimal, fill: TradeFill, options: RollupOptions) -> bool:
@@ -178,15 +181,17 @@ class Position:
             return _multiply(abs(quantity), fill.quote_rate.of(abs(fill.cash))) < _multiply(options.dust_notional_usd, fill.quantity)
         return fill.quote_rate.of(_multiply(abs(quantity), _multiply(abs(fill.price), fill.multiplier))) < options.dust_notional_usd
 
-    def _take(self, fill: TradeFill, part: Part, before: Decimal, after: Decimal) -> None:
+    def _take(self, fill: TradeFill, part: Part, before: Decimal, after: Decimal, net: Decimal | None) -> None:
         if self.direction == 0:
             self.direction = (1 if after > 0 else -1) if after else (1 if fill.is_buy else -1)
             self.opened_at = fill.instant
-            self.basis = _entry(fill, part)
+            self.basis = part.cash if net is None else _entry(fill, part, net)
         elif abs(after) > abs(before):
-            self.basis = _add(self.basis, _entry(fill, part))
+            self.basis = _add(self.basis, part.cash if net is None else _entry(fill, part, net))
+        elif not after:
+            self.basis = ZERO
         else:
-            self.basis = _less_known(self.basis, share_of(self.basis, _subtract(abs(before), abs(after)), abs(before)) if before else ZERO)
+            self.basis = _less_known(self.basis, share_of(self.basis, _subtract(abs(before), abs(after)), abs(before)))
         self.fills += 1
         self.part = self.part.plus(part)
         self.estimated = self.estimated or fill.estimated
@@ -375,11 +380,9 @@ def effect(fill: TradeFill) -> tuple[Decimal, Part]:
     return move, Part(cash, quote_fees, other, fees)
 
 
-def _entry(fill: TradeFill, part: Part) -> Decimal:
-    """The cash of what a fill opens, by the price of a unit: a fee in the base is no part of it."""
-    if not fill.charges or fill.is_contract:
-        return part.cash
-    cost = share_of(part.cash, abs(effect(fill)[0]), fill.quantity)
+def _entry(fill: TradeFill, part: Part, net: Decimal) -> Decimal:
+    """The cash of what a fill opens where its fees in the base leave so much of it."""
+    cost = share_of(part.cash, net, fill.quantity)
     assert cost is not None
     return cost
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from persistence.books.account_history import AccountBooks, ContractValue, DayClose
 from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import KnownRate, UsdRate, name_and_kind
+from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.replay import Replay
 
@@ -36,7 +37,10 @@ class Holdings:
     def values(self, wanted: Collection[Date], wants: Callable[[Date], bool]) -> Iterator[tuple[Date, BooksValue]]:
         """The value at the end of each day that is wanted, and of those on which something moved that `wants` chooses, the oldest first."""
         days = self._days()
-        looked_at = sorted({*(day for day in days if wants(day)), *wanted})
+        first = self._books.next_transaction_at(-(2**62))
+        begun = None if first is None else day_of(first, self._options.zone)
+        # Without any movement there are no books to be worth anything.
+        looked_at = [day for day in sorted({*(day for day in days if wants(day)), *wanted}) if begun is not None and day >= begun]
         if not looked_at:
             return
         self._held = {key: amount for key in self._books.holdings() if (amount := self._books.held_before(key, self._low))}

@@ -19,6 +19,7 @@ PLAN = RollupPlan(RollupOptions())
 NOW = instants.now()
 AHEAD = NOW + 3 * 86_400_000_000
 PERP = {"symbol": "BTC/USDT:USDT", "fee": "0", "order_id": None}
+LATER = NEW_YEAR + 60 * SECOND
 RICH = deposit("rich", amount="1000000000")
 RICH_BTC = deposit("richbtc", amount="1000000", currency="BTC", usd_rate="100")
 
@@ -49,6 +50,14 @@ CASES = {
     "a contract's multiplier, settlement or direction changed": ([fill(1, **PERP), fill(2, **PERP, multiplier="10")], [void(1, "fill", "f2")]),
     "the venue reports another balance than the books": ([deposit(1), balance_report(9, currency="USDT", total="900")], [withdrawal(1)]),
     "a rate is missing": ([deposit(1, currency="EUR")], [rate(-1, currency="EUR", usd_rate="1.1")]),
+    "a rename has one half": (
+        [deposit(1, currency="EUR", usd_rate="1"), withdrawal(1, currency="EUR", category="rename", reference="r", usd_rate="1", occurred_at=LATER)],
+        [deposit(2, currency="ZEUR", amount="100", category="rename", reference="r", occurred_at=LATER)],
+    ),
+    "a split with nothing held": ([deposit(1, currency="NVDA", category="split")], [deposit(2, currency="NVDA", usd_rate="1", occurred_at=NEW_YEAR - SECOND)]),
+    "a loan repaid beyond the debt": ([deposit(1), withdrawal(1, category="loan")], [deposit(2, amount="100", category="loan", occurred_at=NEW_YEAR - SECOND)]),
+    "funding without an open trade": ([RICH, deposit(1, category="funding", symbol="BTC/USDT", occurred_at=LATER)], [fill(1)]),
+    "a snapshot is far off the books": ([deposit(1), snapshot(1, total_value_usd="880")], [withdrawal(1)]),
 }  # fmt: skip
 
 
@@ -88,6 +97,7 @@ SOUND = {
     "a fee after its fill": [RICH, fill(1, fee=None), fee(1)],
     "an account that is empty between": [snapshot(1), snapshot(2, total_value_usd="0"), snapshot(3, total_value_usd="0"), snapshot(4)],
     "an account that became empty": [snapshot(1), snapshot(2, total_value_usd="0")],
+    "a residue below zero that is worth next to nothing": [RICH, fill(1, fee="0"), fill(2, fee="0.001", fee_currency="BTC", side="sell")],
     "two fills of one contract": [RICH, fill(1, **PERP, multiplier="10"), fill(2, **PERP, multiplier="10")],
     "a report that agrees": [deposit(1), balance_report(9, currency="USDT", total="1000")],
     "a report that agrees to the venue's own digits": [deposit(1, amount="1.123456789"), balance_report(9, currency="USDT", total="1.12345678")],
@@ -147,14 +157,14 @@ def test_a_value_that_has_become_worse_is_a_new_note_and_one_that_recovers_start
     accept(database, note.number, "opening balance unknown")
     ledger.post([deposit(1, amount="5")])
     assert told(database) == []
-    ledger.post([withdrawal(2, amount="6")])
+    ledger.post([withdrawal(2, amount="7")])
     [worse] = told(database)
     assert worse.number != note.number
     ledger.post([deposit(2, amount="100")])
     assert told(database) == []
     ledger.post([withdrawal(3, amount="90")])
     [again] = told(database)
-    assert again.found.startswith("-1 USDT")
+    assert again.found.startswith("-2 USDT")
 
 
 def test_an_acceptance_stays_an_event_of_the_chain_and_is_made_once(database, ledger):

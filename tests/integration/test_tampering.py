@@ -82,7 +82,7 @@ TAMPERED = {
     "a closing": ("UPDATE asset_closes SET closing = '7' WHERE account_id = 'acc' AND asset = 'EUR'", STANDS),
     "a rate": ("UPDATE currency_rates SET rate = '9' WHERE account_id = 'acc' AND currency = 'EUR'", STANDS),
     "the value of a contract": ("UPDATE contract_values SET value = '9' WHERE account_id = 'acc'", STANDS),
-    "a state slipped in": ("INSERT INTO currency_rates (account_id, currency, date, at, rate) VALUES ('acc', 'X', '2026-01-01', 1, '9')", STANDS),
+    "a state slipped in": ("INSERT INTO currency_rates (account_id, currency, date, at, rate, per, carried) VALUES ('acc', 'X', '2026-01-01', 1, '9', '1', 0)", STANDS),
     "the digest itself": ("UPDATE derived_digests SET digest = zeroblob(32) WHERE account_id = 'acc'", STANDS),
 }  # fmt: skip
 

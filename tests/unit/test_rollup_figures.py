@@ -18,7 +18,7 @@ from persistence.domain.instants import to_instant
 from persistence.domain.rollup import UsdRate
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
-from scheduler.rollup.trades import Position, RatedCharge, TradeFill
+from scheduler.rollup.trades import Position, RatedCharge, TradeFill, effect
 
 RETURNS = st.lists(st.floats(-0.2, 0.2).map(lambda x: round(x, 6)), min_size=2, max_size=60)
 
@@ -111,7 +111,7 @@ def test_trades_per_close_add_up_to_the_round_trips(basis):
         options = RollupOptions(trade_grouping=grouping, cost_basis=basis)
         positions, total, count = {}, Decimal(0), 0
         for _, fill in trade_fills(doc):
-            for trade in positions.setdefault(fill.position, Position(fill.position)).apply(fill, options):
+            for trade in positions.setdefault(fill.position, Position(fill.position)).apply(fill, effect(fill), options):
                 total += trade.trade.pnl
                 count += 1
         totals.append((round(total, 20), count))
@@ -124,6 +124,6 @@ def test_a_position_comes_back_from_its_text_as_it_was():
     for options in (RollupOptions(dust_notional_usd=Decimal(1)), RollupOptions(trade_grouping="per_close", cost_basis="fifo")):
         through, stored = Position("x"), Position("x")
         for _, fill in trade_fills(doc):
-            assert through.apply(fill, options) == stored.apply(fill, options)
+            assert through.apply(fill, effect(fill), options) == stored.apply(fill, effect(fill), options)
             assert stored.text() == through.text()
             stored = Position.restore("x", stored.state())

@@ -123,7 +123,10 @@ TYPES: dict[str, str] = {
 }  # fmt: skip
 TYPE_HERE = {("fee", "amount"): "number", ("balance", "currency"): "id"}
 #: What makes the field matter where it would not, or would be refused for something else.
-BESIDE = {("metrics", "date"): {"observed_at": GONE}, ("order", "cost"): {"order_type": "market", "quantity": GONE}}
+BESIDE = {
+    ("metrics", "date"): {"observed_at": GONE}, ("order", "cost"): {"order_type": "market", "quantity": GONE},
+    ("deposit", "symbol"): {"category": "funding"}, ("withdrawal", "symbol"): {"category": "interest"},
+}  # fmt: skip
 
 
 def bad_fields():
@@ -139,6 +142,7 @@ BAD_RECORDS: list[tuple[str, dict[str, Any]]] = [
     *((kind, {name: GONE}) for kind, record in BASE.items() for name in record if (kind, name) != ("job", "job")),
     *((kind, {name: None}) for kind, record in BASE.items() for name in record),
     ("job", {"job": GONE}),
+    *((kind, {"symbol": "BTC/USDT", **category}) for kind in ("deposit", "withdrawal") for category in ({}, {"category": "external"}, {"category": "loan"})),
     # one fee or several
     ("fill", {"fee": "1", "fees": [{"currency": "BNB", "amount": "1"}]}),
     ("fill", {"fee": 0, "fees": [{"currency": "BNB", "amount": "1"}]}),
