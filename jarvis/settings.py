@@ -7,6 +7,7 @@ variable overrides its key: `JARVIS_DATABASE__PATH`, `JARVIS_WORKER__BATCH__LING
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -175,6 +176,7 @@ class RollupChoices(_Section):
     """The options of the daily rollup; `scheduler/rollup/options.py` says what each means."""
 
     timezone: str = "UTC"
+    day_ends: str = "00:00"
     annualization: float = Field(365, gt=0, le=100_000)
     risk_free_rate: float = Field(0.0, gt=-1, le=10)
     observation_days: Literal["all", "weekdays"] = "all"
@@ -193,6 +195,14 @@ class RollupChoices(_Section):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         return known_zone(name)
+
+    @field_validator("day_ends", mode="before")
+    @classmethod
+    def _time_of_the_clock(cls, ends: object) -> object:
+        # YAML reads 17:00 without quotes as the number 1020.
+        if not isinstance(ends, str) or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", ends) is None:
+            raise ValueError('a time of the clock in quotes is needed, hours and minutes, such as "17:00"; "00:00" is midnight')
+        return "00:00" if ends == "24:00" else ends
 
 
 class RollupSettings(RollupChoices):
@@ -227,8 +237,9 @@ class Settings(_Section):
 
     @property
     def conventions(self) -> Conventions:
-        zones = {name: choices.timezone for name, choices in self.rollup.accounts.items() if "timezone" in choices.model_fields_set}
-        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), self.rollup.timezone, zones, self.symbols.pairs)
+        plan = self.rollup_plan
+        zones = {name: options.day_zone for name, options in plan.accounts.items() if options.day_zone != plan.default.day_zone}
+        return Conventions(self.symbols.quote_currencies, frozenset(self.symbols.usd_like), plan.default.day_zone, zones, self.symbols.pairs)
 
     @property
     def rollup_plan(self) -> RollupPlan:

@@ -108,7 +108,7 @@ def roll_up_zone(plan: RollupPlan, zone: str | None = None, clock: Callable[[], 
     ) -> Any:
         chosen = [account_id] if account_id is not None else SQLiteRollupRepository(database).account_ids()
         if account_id is None and zone is not None:
-            chosen = [a for a in chosen if plan.of(a).timezone == zone]
+            chosen = [a for a in chosen if plan.of(a).day_zone == zone]
         first, last = _day(date or start), _day(date or end)
         # The slot's own minute is its grace.
         done = roll_up_accounts(database, replace(plan, grace_microseconds=0), clock(), chosen, as_of=slot, start=first, until=last, rebuild=rebuild)
@@ -199,7 +199,7 @@ def roll_up_accounts(
     moment = now if as_of is None else as_of
     closed = {a: last_closed_day(moment, plan.of(a).zone, plan.grace_microseconds) for a in chosen}
     if until is not None and closed and until > max(closed.values()):
-        zone = plan.of(max(closed, key=lambda a: closed[a])).timezone
+        zone = plan.of(max(closed, key=lambda a: closed[a])).day_zone
         raise Invalid(f"{until} has not ended in {zone} (with {plan.grace_microseconds // 60_000_000} minutes of grace); {max(closed.values())} has")
     done, failed = [], {}
     for number, account_id in enumerate(chosen):

@@ -31,7 +31,7 @@ class Entry:
 TIMETABLE: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("rollup", "5 0 * * *", "one row of figures per account for the day that has ended, in each zone at its own midnight", every_missed=True),
+        Entry("rollup", "5 0 * * *", "one row of figures per account for the day that has ended, in each zone at its own end of the day", every_missed=True),
         Entry("checkpoint", "*/15 * * * *", "move the write-ahead log into the database file", limit_seconds=600),
         Entry("seal", "*/10 * * * *", "seal what was recorded since into the hash chain"),
         Entry("statistics", "10 0 * * *", "keep a report of rows, sizes and times"),
@@ -45,11 +45,24 @@ TIMETABLE: dict[str, Entry] = {
 
 def timetable(changes: Mapping[str, tuple[str, bool]], rollup_zones: Iterable[str] = ("UTC",)) -> dict[str, Entry]:
     """The timetable with (cron, enabled) of some jobs changed, and a rollup for each zone: the first is `rollup` itself, the
-    others are `rollup@Zone/Name`."""
+    others are `rollup@Zone/Name`, of days that end at another time than midnight `rollup@Zone/Name@17:00`: as long after their end as
+    the rollup is after midnight."""
     entries = {name: replace(e, cron=changes[name][0], enabled=changes[name][1]) if name in changes else e for name, e in TIMETABLE.items()}
+    asked = entries["rollup"]
     first, *others = rollup_zones
-    entries["rollup"] = replace(entries["rollup"], zone=first)
-    return entries | {f"rollup@{zone}": replace(entries["rollup"], name=f"rollup@{zone}", zone=zone) for zone in others}
+    entries["rollup"] = _at_the_end_of_days(asked, first)
+    return entries | {f"rollup@{zone}": replace(_at_the_end_of_days(asked, zone), name=f"rollup@{zone}") for zone in others}
+
+
+def _at_the_end_of_days(entry: Entry, days: str) -> Entry:
+    """A job for a zone's days; hours that are lists or steps stay as they are on its clock."""
+    zone, _, ends = days.partition("@")
+    minute, hour, *rest = entry.cron.split()
+    if ends and minute.isdecimal() and hour.isdecimal():
+        hours, minutes = map(int, ends.split(":"))
+        later = (int(hour) + hours) * 60 + int(minute) + minutes
+        return replace(entry, zone=zone, cron=" ".join((str(later % 60), str(later // 60 % 24), *rest)))
+    return replace(entry, zone=zone)
 
 
 class Cron:

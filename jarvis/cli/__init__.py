@@ -57,7 +57,7 @@ COMMANDS = {
         Listed("accounts", "accounts", "Books", "Accounts: list them and what they hold; close, open or delete one."),
         Listed(
             "statement", "statement", "Performance",
-            "Show a day's statement: per currency what there was, what moved, what there is, and that nothing is unexplained.",
+            "Show the statement of a period: per currency what there was, what moved, what there is, and that nothing is unexplained.",
         ),
         Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
         Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),

@@ -14,6 +14,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.period import tell_rows, tell_summary
 from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
@@ -49,6 +50,10 @@ def list_(
     account: Account,
     start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day on.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day, included.")] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="The figures of the period as a whole instead of its rows.")] = False,
+    currency: Annotated[
+        str, typer.Option("--in", metavar="CURRENCY", help="Money in this currency, at each day's rate; ratios of the converted values.")
+    ] = "USD",
     as_json: Json = False,
 ) -> None:
     """Show an account's daily rows: `jarvis performance ACCOUNT` does the same.
@@ -58,7 +63,15 @@ def list_(
     database = CONTEXT.database()
     known(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
+    if first is not None and last is not None and last < first:
+        raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     repository = SQLiteRollupRepository(database)
+    if summary:
+        tell_summary(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, as_json=as_json)
+        return
+    if currency != "USD":
+        tell_rows(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, as_json=as_json)
+        return
     with repository.reading(account) as books:
         figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
         rows = {r.date: r for r in books.rows_from(first or Date.min)}

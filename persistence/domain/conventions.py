@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from persistence.domain import instants
 from persistence.domain.errors import Invalid
@@ -23,7 +22,7 @@ Moment = datetime | int
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """What fills the defaults of records: which currencies end a symbol, which are dollars, and each account's zone.
+    """What fills the defaults of records: which currencies end a symbol, which are dollars, and each account's days, by `day_zone_name`.
 
     `pairs` maps notations to instruments: `{"XBTUSD": "XBT/USD", "BTC-PERP": "BTC/USDT:USDT"}`.
     """
@@ -41,8 +40,8 @@ class Conventions:
             if not is_pair(target):
                 raise Invalid(f"symbols.pairs: {notation} is {target!r}; write BASE/QUOTE, or a contract as BASE/QUOTE:SETTLE")
 
-    def zone_of(self, account_id: str) -> ZoneInfo:
-        return ZoneInfo(self.account_time_zones.get(account_id, self.time_zone))
+    def zone_of(self, account_id: str) -> instants.DayZone:
+        return instants.day_zone(self.account_time_zones.get(account_id, self.time_zone))
 
     def instrument(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from persistence.domain.errors import Invalid
@@ -11,6 +13,31 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 #: A clock that is kept in time is never set back by more; whatever is stored further ahead of now was written by one that was wrong.
 MOST_AHEAD = 60_000_000
+#: Zones whose days are remembered: more than anybody trades in.
+_REMEMBERED = 64
+
+
+class DaysEndingAt(NamedTuple):
+    """Days of a zone that end at another time of the clock than midnight. A day has the name of the date on which it ends."""
+
+    zone: ZoneInfo
+    ends: time
+
+
+#: What bounds days: a zone, its days ending at midnight, or at another time.
+DayZone = ZoneInfo | DaysEndingAt
+
+
+@lru_cache(_REMEMBERED)
+def day_zone(name: str) -> DayZone:
+    """The days that `day_zone_name` names. Raises ValueError, or what ZoneInfo raises, for anything else."""
+    zone, _, ends = name.partition("@")
+    return DaysEndingAt(ZoneInfo(zone), time.fromisoformat(ends)) if ends else ZoneInfo(zone)
+
+
+def day_zone_name(zone: str, ends: str = "00:00") -> str:
+    """One name for a zone and the time at which its days end: the zone's own for midnight, else such as America/New_York@17:00."""
+    return zone if ends == "00:00" else f"{zone}@{ends}"
 
 
 def to_instant(moment: datetime) -> int:
@@ -59,11 +86,28 @@ def day_of(value: date | str, name: str = "date") -> date:
     return value
 
 
-def start_of_day(day: date, zone: ZoneInfo) -> int:
-    """The instant at which `day` begins in `zone`: the earlier midnight where there are two, the transition where there is none."""
+def start_of_day(day: date, zone: DayZone) -> int:
+    """The instant at which `day` begins in `zone`: the earlier of two where clocks fall back, the transition where they skip it."""
+    if isinstance(zone, DaysEndingAt):
+        return _on_the_clock(datetime.combine(day - timedelta(days=1), zone.ends, zone.zone))
     return to_instant(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
 
 
-def end_of_day(day: date, zone: ZoneInfo) -> int:
+def _on_the_clock(moment: datetime) -> int:
+    """The first instant at which a clock shows a time, or has gone past it."""
+    late = to_instant(moment.astimezone(UTC))
+    shown = to_datetime(late).astimezone(moment.tzinfo).replace(tzinfo=None)
+    if shown == moment.replace(tzinfo=None):
+        return late
+    # Clocks skip it: the transition lies between what the time means by the offset after it and by the one before.
+    early = to_instant(moment.replace(fold=1).astimezone(UTC))
+    before = to_datetime(early).astimezone(moment.tzinfo).utcoffset()
+    while late - early > 1:
+        middle = (early + late) // 2
+        early, late = (middle, late) if to_datetime(middle).astimezone(moment.tzinfo).utcoffset() == before else (early, middle)
+    return late
+
+
+def end_of_day(day: date, zone: DayZone) -> int:
     """The last microsecond of `day` in `zone`."""
     return start_of_day(day + timedelta(days=1), zone) - 1

@@ -9,20 +9,22 @@ from dataclasses import asdict, dataclass, field
 from datetime import date as Date
 from decimal import Decimal
 from functools import cached_property
-from zoneinfo import ZoneInfo
 
 from persistence.domain.conventions import USD_LIKE
+from persistence.domain.instants import DayZone, day_zone, day_zone_name
 from persistence.domain.money import ONE, canonical
 
 
 @dataclass(frozen=True)
 class RollupOptions:
-    """The options of one account. `annualization` is observations a year; `risk_free_rate` is annual; `window_days` None means
-    since inception; `opening_value` is what the account was worth before its first record, where that is known. What a reducing fill leaves
-    is dust below `dust_notional_usd` and below `dust_share` of the trade's largest size. `pairs`: notations of instruments.
+    """The options of one account. `day_ends` is the time at which a day ends, on the date that names it; 00:00 is midnight.
+    `annualization` is observations a year; `risk_free_rate` is annual; `window_days` None means since inception; `opening_value` is what
+    the account was worth before its first record, where that is known. What a reducing fill leaves is dust below `dust_notional_usd` and
+    below `dust_share` of the trade's largest size. `pairs`: notations of instruments.
     """
 
     timezone: str = "UTC"
+    day_ends: str = "00:00"
     annualization: float = 365.0
     risk_free_rate: float = 0.0
     observation_days: str = "all"
@@ -40,8 +42,13 @@ class RollupOptions:
     pairs: tuple[tuple[str, str], ...] = ()
 
     @cached_property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
+    def zone(self) -> DayZone:
+        return day_zone(self.day_zone)
+
+    @cached_property
+    def day_zone(self) -> str:
+        """The name of the zone and of the time at which its days end."""
+        return day_zone_name(self.timezone, self.day_ends)
 
     @cached_property
     def digest(self) -> str:
@@ -71,5 +78,5 @@ class RollupPlan:
 
     @property
     def zones(self) -> tuple[str, ...]:
-        """Every zone whose midnight matters, the default one first."""
-        return tuple(dict.fromkeys([self.default.timezone, *sorted(o.timezone for o in self.accounts.values())]))
+        """Every zone whose ends of days matter, the default one first."""
+        return tuple(dict.fromkeys([self.default.day_zone, *sorted(o.day_zone for o in self.accounts.values())]))

@@ -170,7 +170,7 @@ class RowBuilder:
     def _row(self, previous: RollupRow | None, date: Date, close: Close, kept: RollupRow | None) -> RollupRow:
         """The row of a day; with `kept`, its own facts as they are stored and only the state carried on anew."""
         if kept is None:
-            interval, unrated = self._interval(previous, date, close)
+            interval, unrated = self.interval(previous, date, close)
             sums = self._trade_sums(previous, date)
             changes_over = previous is not None and previous.close_fact_no is None and close.fact_no is not None
             gained: Decimal | None = profit(interval)
@@ -193,7 +193,7 @@ class RowBuilder:
             series.mean, series.squares, series.downside, series.downside_rest, series.depth, series.drawdown, *total,
         )  # fmt: skip
 
-    def _interval(self, previous: RollupRow | None, date: Date, close: Close) -> tuple[Interval, int]:
+    def interval(self, previous: RollupRow | None, date: Date, close: Close) -> tuple[Interval, int]:
         """From the last close to this one, and how many flows in between have no rate."""
         after = Valuation(close.instant, close.usd)
         if previous is not None:

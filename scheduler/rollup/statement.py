@@ -1,6 +1,6 @@
-"""The statement of a day: per currency what there was, what moved, what there is, and what of it nobody can explain: nothing.
+"""The statement of a period: per currency what there was, what moved, what there is, and what of it nobody can explain: nothing.
 
-opening + deposits - withdrawals + traded in - traded out - fees + income + adjustments + unexplained = closing
+opening + deposits - withdrawals + traded in - traded out - fees + income + loans + conversions + adjustments + unexplained = closing
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from scheduler.rollup.options import RollupOptions
 
 
 class StatementLine(NamedTuple):
-    """One currency's day. `fees` are net of rebates; `income` is funding, interest, dividends, bonuses and other."""
+    """One currency's period. `fees` are net of rebates; `income` is funding, interest, dividends, bonuses and other; `loans` what was
+    borrowed less what was given back; `conversions` what splits and renames put in or took out, which is neither gain nor loss."""
 
     currency: str
     opening: Decimal
@@ -30,6 +31,8 @@ class StatementLine(NamedTuple):
     traded_out: Decimal
     fees: Decimal
     income: Decimal
+    loans: Decimal
+    conversions: Decimal
     adjustments: Decimal
     closing: Decimal
     unexplained: Decimal
@@ -37,7 +40,7 @@ class StatementLine(NamedTuple):
 
 def line(currency: str, opening: Decimal, movements: Iterable[tuple[str, Decimal]], closing: Decimal) -> StatementLine:
     """The line of a currency from its movements, (type, signed amount) each."""
-    sums = dict.fromkeys(("deposits", "withdrawals", "traded_in", "traded_out", "fees", "income", "adjustments"), ZERO)
+    sums = dict.fromkeys(("deposits", "withdrawals", "traded_in", "traded_out", "fees", "income", "loans", "conversions", "adjustments"), ZERO)
     explained = opening
     for kind, amount in movements:
         explained = EXACT.add(explained, amount)
@@ -60,22 +63,27 @@ def _column(kind: str, amount: Decimal) -> tuple[str, Decimal]:
             return "traded_out", EXACT.minus(amount)
         case TransactionType.FEE | TransactionType.REBATE:
             return "fees", EXACT.minus(amount)
+        case TransactionType.LOAN:
+            return "loans", amount
+        case TransactionType.SPLIT | TransactionType.RENAME:
+            return "conversions", amount
         case TransactionType.ADJUSTMENT:
             return "adjustments", amount
     return "income", amount
 
 
-def statement(books: AccountBooks, options: RollupOptions, day: Date) -> list[StatementLine]:
-    """The statement of a day, each currency that moved on it or was held.
+def statement(books: AccountBooks, options: RollupOptions, first: Date, last: Date | None = None) -> list[StatementLine]:
+    """The statement of [first, last], by default of one day: each currency that moved in it, or was held before or after.
 
     Opening and closing come from the holdings that rollups kept and from the balances that the ledger keeps; the movements from
-    the transactions themselves. What does not fit shows as unexplained.
+    the transactions themselves, those of the period alone. What does not fit shows as unexplained.
     """
-    start, end = start_of_day(day, options.zone), end_of_day(day, options.zone) + 1
+    last = first if last is None else last
+    start, end = start_of_day(first, options.zone), end_of_day(last, options.zone) + 1
     by_currency = books.movements_by_type(start, end)
     found = []
     for key in books.holdings():
-        opening, closing = holding(books, options, key, day - ONE_DAY), holding(books, options, key, day)
+        opening, closing = holding(books, options, key, first - ONE_DAY), holding(books, options, key, last)
         moved = by_currency.get(key, [])
         if opening or closing or moved:
             found.append(line(name_and_kind(key)[0], opening, moved, closing))

@@ -55,6 +55,7 @@ OPTIONS = {
     "dust": RollupOptions(dust_notional_usd=Decimal(20)),
     "the books": RollupOptions(valuation="books"),
     "the books, oldest lots first": RollupOptions(valuation="books", cost_basis="fifo"),
+    "days that end at five in New York": RollupOptions(timezone="America/New_York", day_ends="17:00"),
     "an opening value": RollupOptions(opening_value=Decimal(5000), timezone="Asia/Tokyo"),
 }
 

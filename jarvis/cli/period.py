@@ -1,0 +1,222 @@
+"""A period of `jarvis performance`: its summary, and its rows in another currency."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date as Date
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import typer
+
+from jarvis.cli.common import Exit, say
+from jarvis.cli.output import print_json, print_rows
+from persistence.domain.conventions import code
+from persistence.domain.errors import Invalid
+from persistence.domain.money import canonical
+from persistence.domain.showing import first_few
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.converted import ConvertedRow, Converter
+from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.period import DatedReturn, Drawdown, PeriodFigures, TradeSummary
+from scheduler.rollup.summary import Summary, summarise
+
+#: The first day and the last, both included; None where there is no bound.
+Days = tuple[Date | None, Date | None]
+_MINUTE = 60_000_000
+
+
+def tell_summary(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, as_json: bool) -> None:
+    """Print the figures of a period; exits 1 where it has no row, or the currency no rate on any of its days."""
+    with repository.reading(account) as books:
+        found = summarise(books, options, *days, checked(currency))
+    if found is None:
+        say(f"{account} has no row in that period: `jarvis performance {account}` lists those it has, `jarvis rollup` brings them up to date")
+        raise typer.Exit(Exit.FINDINGS)
+    figures = found.figures
+    withheld = [w for w in repository.withheld(account) if (days[0] or figures.first) <= w.date <= (days[1] or figures.last)]
+    if as_json:
+        print_json(_as_json(account, options, found) | {"withheld": [{"date": w.date, "reason": w.reason} for w in withheld]})
+    else:
+        _print(account, found)
+    said = {
+        "without a row": found.days_without_row, f"without a rate of {currency}": found.days_without_rate,
+        "whose row has no return": figures.rows_without_return, "whose row has no profit": figures.rows_without_pnl,
+    }  # fmt: skip
+    missing = [f"{count:,} {what}" for what, count in said.items() if count]
+    if missing:
+        say(f"days of the period: {', '.join(missing)}; returns are linked over the others")
+    if found.by_hand:
+        say(f"rows of the period that were saved by hand: {found.by_hand:,}; the summary is of the rollup's own")
+    if withheld:
+        say(f"withheld: {first_few(f'{w.date}: {w.reason}' for w in withheld)}")
+    _any_rate(found.days_without_rate, figures.rows, currency)
+
+
+def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, as_json: bool) -> None:
+    """Print the rows of a period in another currency than USD; exits 1 where no row has a rate."""
+    first, last = days
+    with repository.reading(account) as books:
+        rows = Converter(books, options, checked(currency)).rows()
+        manual = [d for d, (source, _) in books.figures_from(first or Date.min).items() if source == "manual" and (last is None or d <= last)]
+    rows = [r for r in rows if (first or Date.min) <= r.figures.date <= (last or Date.max)]
+    if as_json:
+        print_json([_row_as_json(r, currency) for r in rows])
+    else:
+        columns = (
+            "date", f"value_{currency}", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor", "trades",
+        )  # fmt: skip
+        shown = [
+            (
+                r.figures.date, *map(_money, (r.figures.value, r.figures.pnl, r.pnl_total)), _percent(r.figures.daily_return),
+                *map(_ratio, (r.sharpe, r.sortino, r.drawdown, r.win_rate, r.profit_factor)), r.trades,
+            )
+            for r in rows
+        ]  # fmt: skip
+        print_rows(f"Performance of {account} in {currency}", columns, shown, right=columns[1:])
+    without = [r.figures.date for r in rows if r.rate is None]
+    if without:
+        say(f"no rate of {currency} is known on {len(without):,} day{'s' * (len(without) != 1)}: {first_few(map(str, without))}")
+    if manual:
+        say(f"rows that were saved by hand, in USD: {len(manual):,}; shown is what the rollup has for these days")
+    _any_rate(len(without), len(rows), currency)
+
+
+def checked(currency: str) -> str:
+    """The same code, once it can be one."""
+    try:
+        return code(currency, "--in")
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint="--in") from None
+
+
+def _any_rate(without: int, rows: int, currency: str) -> None:
+    if rows and without == rows:
+        say(f"nothing tells a rate of {currency}: publish a record of kind rate for it")
+        raise typer.Exit(Exit.FINDINGS)
+
+
+# -- for scripts ------------------------------------------------------------------------------------------------------
+
+
+def _as_json(account: str, options: RollupOptions, found: Summary) -> dict[str, Any]:
+    figures = found.figures
+    plain = {f.name: _exact(getattr(figures, f.name)) for f in fields(figures) if f.name not in ("trades", "by_instrument")}
+    return {
+        "account_id": account, "currency": found.currency, "days_in": options.day_zone, "days_without_row": found.days_without_row,
+        "days_without_rate": found.days_without_rate, "rows_by_hand": found.by_hand, **plain, "trades": _trades_as_json(figures.trades),
+        "by_instrument": [{"instrument": name, "side": side, **_trades_as_json(trades)} for name, side, trades in figures.by_instrument],
+    }  # fmt: skip
+
+
+def _trades_as_json(trades: TradeSummary) -> dict[str, Any]:
+    plain = {name: _exact(value) for name, value in trades._asdict().items()}
+    for name in ("average_holding", "median_holding"):
+        microseconds = plain.pop(name)
+        plain[f"{name}_seconds"] = None if microseconds is None else microseconds / 1_000_000
+    return plain
+
+
+def _row_as_json(row: ConvertedRow, currency: str) -> dict[str, Any]:
+    figures, rate = row.figures, row.rate
+    named = {
+        "date": figures.date, "currency": currency, "usd_rate": None if rate is None else {"usd": canonical(rate.usd), "per": canonical(rate.per)},
+        "total_value": figures.value, "pnl_daily": figures.pnl, "pnl_total": row.pnl_total, "daily_return": figures.daily_return,
+        "inflow": figures.inflow, "outflow": figures.outflow, "sharpe_ratio": row.sharpe, "sortino_ratio": row.sortino, "max_drawdown": row.drawdown,
+        "win_rate": row.win_rate, "profit_factor": row.profit_factor, "trades_count": row.trades,
+    }  # fmt: skip
+    return {name: _exact(value) for name, value in named.items()}
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return canonical(value)
+    if isinstance(value, list):
+        return [_exact(v) for v in value]
+    return value._asdict() if isinstance(value, DatedReturn | Drawdown) else value
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def _print(account: str, found: Summary) -> None:
+    f, currency = found.figures, found.currency
+    what = [
+        ("rows", f"{f.rows:,}", f"in {f.calendar_days:,} days"),
+        ("return", _percent(f.total_return), "time-weighted"),
+        ("CAGR", _percent(f.cagr), f.no_cagr or ""),
+        ("volatility", _percent(f.volatility, signed=False), "a year"),
+        ("Sharpe", _ratio(f.sharpe), ""),
+        ("Sortino", _ratio(f.sortino), ""),
+        ("Calmar", _ratio(f.calmar), f.no_cagr or ""),
+        ("max drawdown", _percent(f.max_drawdown), ""),
+        *(
+            (name, "" if r is None else _percent(r.value), "" if r is None else f"{r.date}")
+            for name, r in (("best day", f.best_day), ("worst day", f.worst_day))
+        ),
+        *(
+            (name, "" if r is None else _percent(r.value), "" if r is None else f"{r.date:%Y-%m}")
+            for name, r in (("best month", f.best_month), ("worst month", f.worst_month))
+        ),
+    ]
+    print_rows(f"{account}, {f.first} to {f.last}", ("figure", "value", "of"), what, right=("value",))
+    money = [
+        ("opening value", f.opening_value), ("deposits and transfers in", f.inflow), ("withdrawals and transfers out", f.outflow), ("profit", f.pnl),
+        *([("change of valuation, no profit", f.revalued)] if f.revalued else []), ("closing value", f.closing_value),
+    ]  # fmt: skip
+    print()
+    print_rows(f"Money in {currency}", ("what", "amount"), [(name, _money(value)) for name, value in money], right=("amount",))
+    if f.drawdowns:
+        falls = [(_percent(d.depth), d.peak or "the start", d.trough, d.recovery or "open") for d in f.drawdowns]
+        print()
+        print_rows("Worst drawdowns", ("depth", "peak", "trough", "recovered"), falls, right=("depth",))
+    _print_months(f)
+    _print_trades(f, currency)
+
+
+def _print_months(f: PeriodFigures) -> None:
+    names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    of_year = {r.date.year: r.value for r in f.years}
+    table = []
+    for year, months in groupby(f.months, key=lambda r: r.date.year):
+        values = {r.date.month: r.value for r in months}
+        table.append((year, *(f"{values[n]:+.2%}" if n in values else "" for n in range(1, 13)), f"{of_year[year]:+.2%}" if year in of_year else ""))
+    if table:
+        print()
+        print_rows("Returns by month", ("year", *names, "whole"), table, right=(*names, "whole"))
+
+
+def _print_trades(f: PeriodFigures, currency: str) -> None:
+    columns = ("instrument", "side", "trades", "win_rate", "profit_factor", "profit", "average_win", "average_loss", "fees", "held", "held_median")
+    of_all = [("all", "", f.trades)] if f.trades.trades else []
+    rows = [
+        (
+            name, side, t.trades, _percent(t.win_rate, signed=False, places=1), _ratio(t.profit_factor), _money(t.pnl), _money(t.average_win),
+            _money(t.average_loss), _money(t.fees), _duration(t.average_holding), _duration(t.median_holding),
+        )
+        for name, side, t in [*of_all, *f.by_instrument]
+    ]  # fmt: skip
+    print()
+    print_rows(f"Trades closed, in {currency}", columns, rows, right=columns[2:])
+
+
+def _percent(value: float | None, *, signed: bool = True, places: int = 4) -> str:
+    return "" if value is None else f"{value:+.{places}%}" if signed else f"{value:.{places}%}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _money(amount: Decimal | None) -> str:
+    """To the cent for people, what is less than one to four digits; JSON has every digit."""
+    return "" if amount is None else f"{amount:,.{max(2, 3 - amount.adjusted()) if amount and abs(amount) < 1 else 2}f}"
+
+
+def _duration(microseconds: int | None) -> str:
+    if microseconds is None:
+        return ""
+    days, minutes = divmod(microseconds // _MINUTE, 1440)
+    hours, minutes = divmod(minutes, 60)
+    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m" if minutes else f"{microseconds / 1_000_000:.0f}s"

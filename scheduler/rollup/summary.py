@@ -1,0 +1,67 @@
+"""The summary of a period of an account: its rows and trades brought together, and what is missing among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date as Date
+from datetime import timedelta
+
+from persistence.books.account_history import AccountBooks
+from scheduler.rollup.converted import Converter, row_figures, trade_figures
+from scheduler.rollup.days import ONE_DAY
+from scheduler.rollup.options import RollupOptions
+from scheduler.rollup.period import DayFigures, PeriodFigures, TradeFigures, figures_of_period
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a period in a currency. Of the observed days, `days_without_row` have no row and `days_without_rate` no rate of the
+    currency; `by_hand` rows were saved by hand, of which the summary is not."""
+
+    figures: PeriodFigures
+    currency: str
+    days_without_row: int
+    days_without_rate: int
+    by_hand: int
+
+
+def summarise(books: AccountBooks, options: RollupOptions, first: Date | None, last: Date | None, currency: str = "USD") -> Summary | None:
+    """The summary of [first, last], by default of everything; None where it has no row."""
+    progress = books.progress()
+    if progress is None:
+        return None
+    until = progress.rolled_to if last is None else min(last, progress.rolled_to)
+    rows, before, trades, without_rate = _in_usd(books, first, until) if currency == "USD" else _converted(books, options, first, until, currency)
+    if not rows:
+        return None
+    # Days before the first row of all are no gap.
+    start = first if first is not None and before is not None else rows[0].date
+    observed = sum(options.observes(start + timedelta(n)) for n in range((until - start).days + 1))
+    manual = sum(source == "manual" and start <= day <= until for day, (source, _) in books.figures_from(start).items())
+    return Summary(figures_of_period(rows, trades, before, options), currency, observed - len(rows), without_rate, manual)
+
+
+_Parts = tuple[list[DayFigures], DayFigures | None, list[TradeFigures], int]
+
+
+def _in_usd(books: AccountBooks, first: Date | None, until: Date) -> _Parts:
+    start = first or Date.min
+    before = books.row_before(start) if first is not None else None
+    rows = [row_figures(r) for r in books.rows_from(start) if r.date <= until]
+    trades = [trade_figures(day, trade, None) for day, trade in books.trades(_day_before(first), until)]
+    return rows, None if before is None else row_figures(before), trades, 0
+
+
+def _converted(books: AccountBooks, options: RollupOptions, first: Date | None, until: Date, currency: str) -> _Parts:
+    converter = Converter(books, options, currency)
+    rows = [r for r in converter.rows() if r.figures.date <= until]
+    inside = [r for r in rows if first is None or r.figures.date >= first]
+    before = rows[len(rows) - len(inside) - 1].figures if len(inside) < len(rows) else None
+    return [r.figures for r in inside], before, converter.trades(_day_before(first), until), sum(r.rate is None for r in inside)
+
+
+def _day_before(first: Date | None) -> Date | None:
+    return None if first is None or first == Date.min else first - ONE_DAY
+
+
+__all__ = ["Summary", "summarise"]
