@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +23,36 @@ from persistence.domain.finding import SHOWN, Finding, Note
 def printable(text: str) -> str:
     """A text from outside, with what a terminal would act on (control characters, marks that turn the direction) written out."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+#: Below this, a number is shown by its power of ten.
+_TINY = -7
+#: Significant digits of a small number, and of a quantity.
+_DIGITS, _QUANTITY_DIGITS = 3, 10
+
+
+def shown_usd(value: Decimal | str | None) -> str:
+    """Money for people: to the cent and, where that would say too little, to three significant digits. JSON and exports have every digit."""
+    if value is None:
+        return ""
+    number = Decimal(value)
+    if not number or number.adjusted() >= 0:
+        return f"{number:,.2f}"
+    if number.adjusted() < _TINY:
+        return f"{number:.{_DIGITS}g}"
+    whole, point, decimals = f"{number:.{_DIGITS - 1 - number.adjusted()}f}".partition(".")
+    return whole + point + decimals.rstrip("0").ljust(2, "0")
+
+
+def shown_quantity(value: Decimal | str | None) -> str:
+    """A quantity or a price for people: every digit up to ten significant ones."""
+    if value is None:
+        return ""
+    number = Decimal(value)
+    if number and number.adjusted() < _TINY:
+        return f"{number:.{_QUANTITY_DIGITS}g}"
+    text = f"{number:,.{max(0, _QUANTITY_DIGITS - 1 - number.adjusted())}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def print_json(value: Any) -> None:
