@@ -57,7 +57,11 @@ def disposals(account: AccountArgument, start: From = None, end: To = None, as_j
     ]  # fmt: skip
     columns = ("date", "asset", "as", "quantity", "proceeds", "cost_usd", "gain_usd", "since", "days")
     print_rows(
-        f"Disposals of {account}, {first} to {last}", columns, shown, right=("quantity", "proceeds", "cost_usd", "gain_usd", "days"), whole=("date", "since")
+        f"Disposals of {account}, {first} to {last}",
+        columns,
+        shown,
+        right=("quantity", "proceeds", "cost_usd", "gain_usd", "days"),
+        whole=("date", "asset", "as", "since"),
     )
     if sums:
         heads = ("asset", "disposals", "proceeds", "cost_usd", "gain_usd")

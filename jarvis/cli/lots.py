@@ -48,5 +48,5 @@ def lots(account: AccountArgument, date: Day = None, as_json: Json = False) -> N
         (code, shown_quantity(quantity), shown_usd(cost), shown_usd(average), shown_day(since, options.zone), by, shown_usd(worth), shown_usd(gain))
         for _, code, quantity, cost, average, since, by, worth, gain in found
     ]
-    columns = ("currency", "quantity", "cost_usd", "average", "since", "by", "worth_usd", "unrealised")
-    print_rows(f"Lots of {account}, {day}", columns, shown, right=("quantity", "cost_usd", "average", "worth_usd", "unrealised"), whole=("since",))
+    columns = ("asset", "quantity", "cost_usd", "average", "since", "by", "worth_usd", "gain_usd")
+    print_rows(f"Lots of {account}, {day}", columns, shown, right=("quantity", "cost_usd", "average", "worth_usd", "gain_usd"), whole=("asset", "since", "by"))

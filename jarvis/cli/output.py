@@ -12,12 +12,18 @@ from itertools import groupby
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from jarvis.cli.common import Exit, say
 from persistence.domain.finding import SHOWN, Finding, Note
+
+#: Columns of output that is piped.
+_PIPED = 240
+#: A column of words stays readable down to this width.
+_NARROW = 12
 
 
 def printable(text: str) -> str:
@@ -36,7 +42,9 @@ def shown_usd(value: Decimal | str | None) -> str:
     if value is None:
         return ""
     number = Decimal(value)
-    if not number or number.adjusted() >= 0:
+    if not number:
+        return "0.00"
+    if number.adjusted() >= 0:
         return f"{number:,.2f}"
     if number.adjusted() < _TINY:
         return f"{number:.{_DIGITS}g}"
@@ -62,22 +70,44 @@ def print_json(value: Any) -> None:
 def print_rows(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), whole: Sequence[str] = (), as_json: bool = False
 ) -> None:
-    """A listing: a table for people, or JSON objects with the same columns. Columns that are `right` or `whole` never break."""
+    """A listing: a table for people, or JSON objects with the same columns. Columns that are `right` or `whole` never break: where a
+    terminal is too narrow for them, each row is a block of lines."""
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    shown = [[("" if v is None else str(v)) for v in row] for row in rows]
+    shown = [[("" if v is None else printable(str(v))) for v in row] for row in rows]
     if not shown:
         say(f"no {title.lower()}")
         return
+    widths = [max(cell_len(line) for cell in (name, *cells) for line in cell.split("\n")) for name, *cells in zip(columns, *shown, strict=True)]
+    least = [w if name in right or name in whole else min(w, _NARROW) for name, w in zip(columns, widths, strict=True)]
+    gaps = len(columns) - 1
+    # Piped output keeps its columns whole instead of folding them at 80.
+    console = Console(width=None if sys.stdout.isatty() else max(_PIPED, sum(least) + 2 * gaps))
+    if sum(least) + gaps > console.width:
+        _print_blocks(console, title, columns, shown)
+        return
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.collapse_padding = sum(widths) + 2 * gaps > console.width
     for name in columns:
         table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right or name in whole)
     for row in shown:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    # Piped output keeps its columns whole instead of folding them at 80.
-    width = None if sys.stdout.isatty() else 240
-    Console(width=width).print(table)
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A row as lines of name and value."""
+    console.print(Text(title, style="italic"))
+    for row in rows:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                table.add_row(name.replace("_", " "), Text(cell))
+        console.print(table)
+        console.print()
 
 
 @contextmanager

@@ -38,5 +38,5 @@ def positions(account: AccountArgument, date: Day = None, as_json: Json = False)
         (instrument, kind, shown_quantity(quantity), shown_quantity(price), cash, shown_day(since, options.zone), fills, shown_usd(gain))
         for _, instrument, kind, quantity, price, cash, since, fills, gain in found
     ]
-    columns = ("instrument", "kind", "quantity", "average", "in", "since", "fills", "unrealised")
-    print_rows(f"Positions of {account}, {day}", columns, shown, right=("quantity", "average", "fills", "unrealised"), whole=("since",))
+    columns = ("instrument", "kind", "quantity", "average", "in", "since", "fills", "gain_usd")
+    print_rows(f"Positions of {account}, {day}", columns, shown, right=("quantity", "average", "fills", "gain_usd"), whole=("kind", "in", "since"))
