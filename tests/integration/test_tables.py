@@ -156,6 +156,8 @@ def test_what_came_since_the_rollup_counts_a_late_deposit_and_a_late_rate(databa
     roll_up(database, "acc", FIFO, date(2026, 1, 31), now=LATER)
     ledger.post([deposit(5, currency="ETH", amount="2", usd_rate="900", occurred_at=NEW_YEAR - DAY)])
     assert taken(database, "acc", FIFO, date(2026, 1, 2), date(2026, 1, 2))[0]["cost_usd"] == "900", "it was the oldest lot"
+    roll_up(database, "acc", FIFO, date(2026, 1, 31), now=LATER)
+    assert of(read(lots, LOTS, "acc", FIFO, date(2026, 1, 31)), "XYZ", "quantity", "cost_usd") == [("4", None)]
     ledger.post([rate(1, currency="XYZ", usd_rate="7", observed_at=NEW_YEAR - DAY)])
     assert of(read(lots, LOTS, "acc", FIFO, date(2026, 1, 31)), "XYZ", "quantity", "cost_usd") == [("4", "28")]
     roll_up(database, "acc", FIFO, date(2026, 1, 31), now=LATER)
