@@ -71,7 +71,7 @@ def print_rows(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), whole: Sequence[str] = (), as_json: bool = False
 ) -> None:
     """A listing: a table for people, or JSON objects with the same columns. Columns that are `right` or `whole` never break: where a
-    terminal is too narrow for them, each row is a block of lines."""
+    terminal is too narrow for them, headings do and, where that is not enough, each row is a block of lines."""
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
@@ -79,21 +79,34 @@ def print_rows(
     if not shown:
         say(f"no {title.lower()}")
         return
-    widths = [max(cell_len(line) for cell in (name, *cells) for line in cell.split("\n")) for name, *cells in zip(columns, *shown, strict=True)]
-    least = [w if name in right or name in whole else min(w, _NARROW) for name, w in zip(columns, widths, strict=True)]
+    kept = {name for name in columns if name in right or name in whole}
+    heads = [name.replace("_", " ") for name in columns]
+    widths = _widths(heads, shown)
     gaps = len(columns) - 1
+
+    def least() -> int:
+        return sum(w if name in kept else min(w, _NARROW) for name, w in zip(columns, widths, strict=True)) + gaps
+
     # Piped output keeps its columns whole instead of folding them at 80.
-    console = Console(width=None if sys.stdout.isatty() else max(_PIPED, sum(least) + 2 * gaps))
-    if sum(least) + gaps > console.width:
+    console = Console(width=None if sys.stdout.isatty() else max(_PIPED, least() + gaps))
+    if least() > console.width:
+        heads = [head.replace(" ", "\n") for head in heads]
+        widths = _widths(heads, shown)
+    if least() > console.width:
         _print_blocks(console, title, columns, shown)
         return
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.collapse_padding = sum(widths) + 2 * gaps > console.width
-    for name in columns:
-        table.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold", no_wrap=name in right or name in whole)
+    for name, head in zip(columns, heads, strict=True):
+        table.add_column(head, justify="right" if name in right else "left", overflow="fold", no_wrap=name in kept)
     for row in shown:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column is by itself."""
+    return [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *rows, strict=True)]
 
 
 def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -118,6 +118,7 @@ def test_a_table_is_read_whole_on_80_columns(run, short_folder, arguments):
 
 
 def test_what_is_too_wide_for_a_terminal_is_read_line_by_line(run, short_folder):
+    assert "worth" in on_terminal(short_folder, "lots", "lf", columns=74)[1].split(), "the heading takes two lines first"
     lines = on_terminal(short_folder, "lots", "lf", columns=50)
     assert max(map(len, lines)) <= 50
     assert [line.split() for line in lines if line.startswith(("cost", "worth"))][:2] == [["cost", "usd", "500.00"], ["worth", "usd", "1,450.06"]]
