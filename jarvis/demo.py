@@ -218,7 +218,7 @@ def show_performance(database: DatabaseManager, settings: Settings, console: Con
     values = [float(row.total_value_usd) for row in rows]
     least, span = min(values), (max(values) - min(values)) or 1.0
     curve = "".join(BARS[int((v - least) / span * (len(BARS) - 1))] for v in values)
-    figures = _table("Performance", "date", "value USD>", "day>", "total>", "sharpe>", "drawdown>", "win rate>", "trades>")
+    figures = _table("Performance", "date", "value USD>", "day>", "total>", "sharpe>", "max drawdown>", "win rate>", "trades>")
     for row in rows[-5:]:
         figures.add_row(
             f"{row.date}", f"{row.total_value_usd:,.2f}", _profit(row.pnl_daily), _profit(row.pnl_total), _ratio(row.sharpe_ratio),

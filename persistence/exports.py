@@ -1,7 +1,8 @@
 """Tables out of the books: CSV, JSON, NDJSON.
 
 CSV and JSON are the form of rows. NDJSON of fills, deposits, orders, metrics and rates is the form of records, which an import
-takes again: withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids.
+takes again: withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids. What is derived
+(trades, equity, flows and the like) has no records, and no NDJSON that could be taken for them.
 
 Amounts are exact decimal text, instants RFC 3339 in UTC. Rows stand in the order of facts and no column records arrival, so
 the same set of facts exports to the same bytes whatever order they came in.
@@ -27,10 +28,13 @@ from persistence.domain.facts import AnyFact
 from persistence.domain.instants import to_text
 from persistence.domain.money import EXACT, canonical
 from persistence.domain.order_state import average_price
+from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
 from persistence.engine.contract import Connection, Database
 from persistence.files import replaced
 
 FORMATS = ("csv", "json", "ndjson")
+#: The formats of what has rows alone.
+ROW_FORMATS = ("csv", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Export:
     by_date: bool = False
     #: Kinds whose records NDJSON holds; none where it holds rows.
     kinds: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
 
 def _transaction(row: Sequence[Any]) -> Sequence[Any]:
@@ -81,6 +86,27 @@ def _order(row: Sequence[Any]) -> Sequence[Any]:
 def _balance(row: Sequence[Any]) -> Sequence[Any]:
     account_id, currency, kind, available, reserved = row
     return account_id, currency, kind, available, reserved, canonical(EXACT.add(Decimal(available), Decimal(reserved)))
+
+
+def _trade(row: Sequence[Any]) -> Sequence[Any]:
+    account_id, date, position, direction, opened, closed, fills, peak, pnl, fees, estimated, fill_id = row
+    instrument, kind = name_and_kind(position)
+    return account_id, date, instrument, kind == "contract", direction, to_text(opened), to_text(closed), fills, peak, pnl, fees, bool(estimated), fill_id
+
+
+def _equity(row: Sequence[Any]) -> Sequence[Any]:
+    account_id, date, close_at, by_books, *figures = row
+    return account_id, date, to_text(close_at), "books" if by_books else "snapshots", *figures
+
+
+#: The figures that an engine may report itself, in the order of their columns.
+_REPORTED = FIGURE_COLUMNS[1:]
+
+
+def _snapshot(row: Sequence[Any]) -> Sequence[Any]:
+    snapshot_id, account_id, observed_at, date, value, reported, closes = row
+    told = {} if reported is None else json.loads(reported, parse_float=str, parse_int=str)
+    return snapshot_id, account_id, to_text(observed_at), date, value, bool(closes), *(told.get(name) for name in _REPORTED)
 
 
 def _content(columns: str, table: str, account_column: str | None, time_column: str, kinds: tuple[str, ...]) -> Export:
@@ -136,6 +162,36 @@ TABLES = {
         "trades_count, source FROM performance_metrics {where} ORDER BY date",
         lambda row: row, "account_id", "date", by_date=True,
     ),
+    "trades": Export(
+        ("account_id", "date", "instrument", "is_contract", "direction", "opened_at", "closed_at", "fills", "peak", "pnl_usd", "fees_usd", "estimated",
+         "closing_fill_id"),
+        "SELECT t.account_id, t.date, t.position, t.direction, t.opened_at, t.closed_at, t.fills, t.peak, t.pnl, t.fees, t.estimated, f.record_id "
+        "FROM trades t JOIN facts f ON f.fact_no = t.closing_fact_no {where} ORDER BY t.date, t.position, t.number",
+        _trade, "t.account_id", "date", by_date=True, formats=ROW_FORMATS,
+    ),
+    "equity": Export(
+        ("account_id", "date", "close_at", "valuation", "value_usd", "inflow_usd", "outflow_usd", "pnl_daily", "pnl_total", "daily_return", "drawdown",
+         "max_drawdown", "trades", "books_value_usd", "warnings"),
+        "SELECT account_id, date, close_at, close_fact_no IS NULL, value, inflow, outflow, pnl_daily, pnl_total, daily_return, depth - 1, max_drawdown, "
+        "trades, books_value, warnings FROM rollup_rows {where} ORDER BY date",
+        _equity, "account_id", "date", by_date=True, formats=ROW_FORMATS,
+    ),
+    "flows": Export(
+        ("account_id", "date", "occurred_at", "flow_id", "direction", "category", "currency", "amount", "usd", "usd_rate", "description", "reference"),
+        "SELECT v.account_id, v.date, v.at, l.flow_id, l.direction, l.category, l.currency, v.amount, v.usd, l.usd_rate, l.description, l.reference "
+        "FROM flow_values v JOIN flows l ON l.fact_no = v.fact_no JOIN facts f ON f.fact_no = v.fact_no {where} "
+        f"ORDER BY {oldest_first('v.at')}",
+        lambda row: (*row[:2], to_text(row[2]), *row[3:]), "v.account_id", "v.at", formats=ROW_FORMATS,
+    ),
+    "snapshots": Export(
+        ("snapshot_id", "account_id", "observed_at", "date", "total_value_usd", "is_close", *_REPORTED),
+        "SELECT c.snapshot_id, c.account_id, c.observed_at, c.date, c.total_value_usd, c.reported, EXISTS (SELECT 1 FROM rollup_rows r "
+        "WHERE r.account_id = c.account_id AND r.close_fact_no = c.fact_no AND r.date BETWEEN date(c.observed_at / 1000000, 'unixepoch', '-1 day') "
+        "AND date(c.observed_at / 1000000, 'unixepoch', '+1 day')) "
+        "FROM equity_snapshots c JOIN facts f ON f.fact_no = c.fact_no AND f.state = 0 {where} "
+        f"ORDER BY {oldest_first('c.observed_at')}",
+        _snapshot, "c.account_id", "c.observed_at", formats=ROW_FORMATS,
+    ),
 }  # fmt: skip
 
 
@@ -174,18 +230,22 @@ def write(
 
     In CSV a text that a spreadsheet would run as a formula gets an apostrophe before it, unless `raw`; numbers stay numbers.
     """
-    if name not in TABLES or form not in FORMATS:
-        raise Invalid(f"no export of {name!r} as {form!r}; there are {', '.join(TABLES)} as {', '.join(FORMATS)}")
+    if name not in TABLES or form not in TABLES[name].formats:
+        raise Invalid(f"no export of {name!r} as {form!r}; there are {', '.join(TABLES)} as {', '.join(FORMATS)}, what is derived without ndjson")
     table = TABLES[name]
     if table.account_column is not None and account_id is None:
         raise Invalid(f"{name} are exported for one account at a time; name it")
     with database.snapshot() as connection:
         if form == "ndjson" and table.kinds:
             return _lines(out, (fact.record() for fact in records(connection, name, account_id, start, end)))
-        found = rows(connection, name, account_id, start, end)
-        if form == "csv" and not raw:
-            found = ([_harmless(v) for v in values] for values in found)
-        return _WRITERS[form](out, table.columns, found)
+        return write_rows(table.columns, rows(connection, name, account_id, start, end), form, out, raw=raw)
+
+
+def write_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str, out: TextIO, *, raw: bool = False) -> int:
+    """Write rows that come from elsewhere in the same forms. Returns their number."""
+    if form == "csv" and not raw:
+        found = ([_harmless(v) for v in values] for values in found)
+    return _WRITERS[form](out, columns, found)
 
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n\0]")
@@ -209,13 +269,18 @@ def to_file(
     *,
     raw: bool = False,
 ) -> int:
-    """The same into a file, which appears whole or not at all, at that very path: links are replaced, not followed."""
+    """The same into a file."""
+    return into_file(path, lambda out: write(database, name, account_id, form, out, start, end, raw=raw))
+
+
+def into_file(path: str | Path, writing: Callable[[TextIO], int]) -> int:
+    """Let something be written into a file, which appears whole or not at all, at that very path: links are replaced, not followed."""
     target = Path(path).expanduser()
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
         with replaced(target, of_the_caller=True) as file:
             out = TextIOWrapper(file, encoding="utf-8", newline="")
-            count = write(database, name, account_id, form, out, start, end, raw=raw)
+            count = writing(out)
             out.flush()
             out.detach()
     except OSError as error:
@@ -232,7 +297,7 @@ def _days(table: Export, account_id: str, start: datetime | None, end: datetime 
     return where, tuple(params)
 
 
-def _csv(out: TextIO, columns: Sequence[str], found: Iterator[Sequence[Any]]) -> int:
+def _csv(out: TextIO, columns: Sequence[str], found: Iterable[Sequence[Any]]) -> int:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     count = 0
@@ -242,7 +307,7 @@ def _csv(out: TextIO, columns: Sequence[str], found: Iterator[Sequence[Any]]) ->
     return count
 
 
-def _ndjson(out: TextIO, columns: Sequence[str], found: Iterator[Sequence[Any]]) -> int:
+def _ndjson(out: TextIO, columns: Sequence[str], found: Iterable[Sequence[Any]]) -> int:
     return _lines(out, (dict(zip(columns, values, strict=True)) for values in found))
 
 
@@ -254,7 +319,7 @@ def _lines(out: TextIO, found: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def _json(out: TextIO, columns: Sequence[str], found: Iterator[Sequence[Any]]) -> int:
+def _json(out: TextIO, columns: Sequence[str], found: Iterable[Sequence[Any]]) -> int:
     count = 0
     for count, values in enumerate(found, 1):
         out.write("[\n  " if count == 1 else ",\n  ")
@@ -265,4 +330,4 @@ def _json(out: TextIO, columns: Sequence[str], found: Iterator[Sequence[Any]]) -
 
 _WRITERS = {"csv": _csv, "json": _json, "ndjson": _ndjson}
 
-__all__ = ["FORMATS", "TABLES", "records", "rows", "to_file", "write"]
+__all__ = ["FORMATS", "ROW_FORMATS", "TABLES", "into_file", "records", "rows", "to_file", "write", "write_rows"]

@@ -53,6 +53,22 @@ COMMANDS = {
         ),
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
+        Listed(
+            "lots", "lots", "Books",
+            "List an account's open lots: what is held of each asset, its cost without fees, since when, and what it would gain if it were sold.",
+        ),
+        Listed(
+            "positions", "positions", "Books",
+            "List an account's open positions: what its own fills hold or owe of each instrument, at which average price, since when.",
+        ),
+        Listed(
+            "disposals", "disposals", "Books",
+            "List what was taken of an account's assets: as what (sale, spent, fee, withdrawal …), when, from which lots, with proceeds, cost and gain.",
+        ),
+        Listed(
+            "rates", "rates", "Books",
+            "List what is known of currencies in USD: from where (rate records, accounts' own, prices of fills), since when, and what waits for a rate.",
+        ),
         Listed("export", "export", "Books", "Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in."),
         Listed("accounts", "accounts", "Books", "Accounts: list them and what they hold; close, open or delete one."),
         Listed(

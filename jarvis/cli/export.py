@@ -6,17 +6,24 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
+from jarvis.cli.performance import known
 from persistence import exports
+from persistence.domain import instants
+from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.rollup.tables import COMPUTED, Period
 
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="From this date (UTC) or time on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Up to this date (included) or time (not included).")]
+
+
+NAMES = ", ".join((*exports.TABLES, *COMPUTED))
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="transactions, fills, deposits, orders, metrics, balances, performance or rates.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=NAMES + ".")],
     account: Annotated[str | None, typer.Option("--account", "-a", help="The account's id; rates are of none.")] = None,
     form: Annotated[str, typer.Option("--format", "-f", help="csv, json or ndjson.")] = "csv",
     start: From = None,
@@ -35,22 +42,43 @@ def export(
     """Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in.
 
     CSV and JSON hold rows. NDJSON of fills, deposits, orders, metrics and rates holds records, which `jarvis import` takes again:
-    withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids.
+    withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids. What is derived
+    (trades, equity, flows, snapshots, lots, positions, disposals) has no NDJSON, so that it is never taken for records.
+
+    Lots and positions are those at the end of --to.
     """
     database = CONTEXT.database()
-    if table not in exports.TABLES:
-        raise typer.BadParameter(f"{table!r} cannot be exported; there are {', '.join(exports.TABLES)}", param_hint="TABLE")
+    computed, stored = COMPUTED.get(table), exports.TABLES.get(table)
+    if computed is None and stored is None:
+        raise typer.BadParameter(f"{table!r} cannot be exported; there are {NAMES}", param_hint="TABLE")
     if form not in exports.FORMATS:
         raise typer.BadParameter(f"{form!r} is no format; there are {', '.join(exports.FORMATS)}", param_hint="--format")
-    if account is None and exports.TABLES[table].account_column is not None:
+    formats = exports.ROW_FORMATS if stored is None else stored.formats
+    if form not in formats:
+        raise typer.BadParameter(f"{form} is the form of records, and {table} are derived from them; take {' or '.join(formats)}", param_hint="--format")
+    if account is None and (stored is None or stored.account_column is not None):
         raise typer.BadParameter(f"{table} are exported for one account at a time; name it", param_hint="--account")
+    if computed is not None and not computed.bounds and start is not None:
+        raise typer.BadParameter(f"{table} are those at one moment; leave it out, --to says which", param_hint="--from")
     bounds = parse_time(start, "--from"), parse_time(end, "--to", end=True)
+
+    def write(out: TextIO) -> int:
+        if computed is None:
+            return exports.write(database, table, account, form, out, *bounds, raw=raw)
+        assert account is not None
+        known(account)
+        since, until = (None if moment is None else instants.to_instant(moment) for moment in bounds)
+        period = Period(since, until, instants.now())
+        with SQLiteRollupRepository(database).reading(account) as books:
+            rows = computed.rows(books, CONTEXT.settings.rollup_plan.of(account), period)
+        return exports.write_rows(computed.columns, rows, form, out, raw=raw)
+
     if output is None:
         # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
-            exports.write(database, table, account, form, spool, *bounds, raw=raw)
+            write(spool)
             spool.seek(0)
             shutil.copyfileobj(spool, sys.stdout)
     else:
-        count = exports.to_file(database, table, account, form, output, *bounds, raw=raw)
+        count = exports.into_file(output, write)
         say(f"wrote {count:,} rows to {output}")

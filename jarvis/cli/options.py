@@ -23,6 +23,7 @@ def _reason(text: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", callback=_reason)]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)]
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
-from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.output import print_json, print_rows, shown_usd
 from jarvis.cli.period import tell_rows, tell_summary
 from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
@@ -58,7 +58,8 @@ def list_(
 ) -> None:
     """Show an account's daily rows: `jarvis performance ACCOUNT` does the same.
 
-    A row marked * was saved by hand; ! has a warning, which `jarvis performance explain` tells.
+    A row marked * was saved by hand; ! has a warning, which `jarvis performance explain` tells. drawdown is how far the day lies below the
+    peak so far, max drawdown the deepest there was.
     """
     database = CONTEXT.database()
     known(account)
@@ -80,8 +81,14 @@ def list_(
         def behind(day: Date) -> dict[str, Any]:
             row = rows.get(day)
             if row is None:
-                return dict.fromkeys(("daily_return", "inflow", "outflow", "warnings"))
-            return {"daily_return": row.daily_return, "inflow": canonical(row.inflow), "outflow": canonical(row.outflow), "warnings": row.warnings}
+                return dict.fromkeys(("daily_return", "drawdown", "inflow", "outflow", "warnings"))
+            return {
+                "daily_return": row.daily_return,
+                "drawdown": row.depth - 1,
+                "inflow": canonical(row.inflow),
+                "outflow": canonical(row.outflow),
+                "warnings": row.warnings,
+            }
 
         named = {day: dict(zip(FIGURE_COLUMNS, values, strict=True)) for day, (_, values) in figures.items()}
         print_json([{"date": day, "source": figures[day][0], **named[day], **behind(day)} for day in sorted(figures)])
@@ -92,8 +99,12 @@ def list_(
         row = rows.get(day)
         mark = ("*" if source == "manual" else "") + ("!" if row is not None and row.warnings else "")
         change = "" if row is None or row.daily_return is None else f"{row.daily_return:+.4%}"
-        shown.append((f"{day}{mark}", *(_money(v) for v in (worth, daily, total)), change, *map(_ratio, ratios), trades))
-    columns = ("date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "win_rate", "profit_factor", "trades")
+        sharpe, sortino, *rest = map(_ratio, ratios)
+        below = "" if row is None else _ratio(row.depth - 1)
+        shown.append((f"{day}{mark}", *(shown_usd(v) for v in (worth, daily, total)), change, sharpe, sortino, below, *rest, trades))
+    columns = (
+        "date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor", "trades",
+    )  # fmt: skip
     print_rows(f"Performance of {account}", columns, shown, right=columns[1:])
     for withheld in repository.withheld(account):
         say(f"withheld: {withheld.date}: {withheld.reason}")
@@ -190,7 +201,7 @@ def _beside(figures: dict[str, Any], reported: dict[str, Any]) -> list[tuple[Any
 
 def _as_json(found: Any) -> dict[str, Any]:
     row = found.row
-    plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()}
+    plain = {} if row is None else {n: canonical(v) if isinstance(v, Decimal) else v for n, v in row._asdict().items()} | {"drawdown": row.depth - 1}
     flows = [
         {"instant": to_text(f.instant), "id": f.record_id, "amount": canonical(f.amount), "currency": f.currency, "usd": _exact(f.usd), "given": f.given}
         for f in found.flows
@@ -220,11 +231,6 @@ def _as_json(found: Any) -> dict[str, Any]:
 
 def _exact(value: Any) -> str | None:
     return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
-
-
-def _money(text: str | None) -> str:
-    """To the cent for people; JSON and exports have every digit."""
-    return "" if text is None else f"{Decimal(text):,.2f}"
 
 
 def _ratio(value: float | None) -> str:

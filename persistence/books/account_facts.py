@@ -242,6 +242,11 @@ class AccountFacts(AccountReader):
         written = [holding_key(name, "contract") for name in contracts if name not in named and plain & {_plain(name), _plain(name.partition(":")[0])}]
         return [*((key, key) for key in found), *spot, *((key, key) for key in written)]
 
+    def identity_of(self, fact_no: int) -> tuple[str, str]:
+        """The kind and id of a record."""
+        kind, record_id = self._connection.execute("SELECT kind, record_id FROM facts WHERE fact_no = ?", (fact_no,)).get
+        return kind, record_id
+
     def first_snapshot_at(self) -> int | None:
         """The instant of the account's first live snapshot."""
         return self.next_snapshot_at(-(2**62))

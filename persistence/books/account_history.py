@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import date as Date
 from datetime import timedelta
@@ -25,7 +26,7 @@ from persistence.domain.rollup import (
 
 _ROW = (
     "date, close_at, close_fact_no, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, untold, unrated, "
-    "books_value, warnings, observations, mean, squares, downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, "
+    "books_value, warnings, observations, mean, squares, downside, downside_rest, depth, max_drawdown, total_profit, total_loss, total_wins, total_losses, "
     "total_trades, total_untold"
 )
 _TRADE = "position, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
@@ -73,11 +74,12 @@ class AccountBooks(AccountFacts):
         return None if row is None else DirtyMark(*row)
 
     def progress(self) -> Progress | None:
-        row = self._one("SELECT options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation FROM rollup_accounts WHERE account_id = ?")
+        sql = "SELECT options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, usd_like FROM rollup_accounts WHERE account_id = ?"
+        row = self._one(sql)
         if row is None:
             return None
-        digest, snapshots_from, rolled_to, stale, seen, generation = row
-        return Progress(digest, _date(snapshots_from), Date.fromisoformat(rolled_to), _date(stale), seen, generation)
+        digest, snapshots_from, rolled_to, stale, seen, generation, usd_like = row
+        return Progress(digest, _date(snapshots_from), Date.fromisoformat(rolled_to), _date(stale), seen, generation, tuple(json.loads(usd_like)))
 
     def newest_fact_no(self) -> int:
         return int(self._connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)

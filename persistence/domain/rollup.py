@@ -115,7 +115,7 @@ class RollupRow(NamedTuple):
     downside: float
     downside_rest: float
     depth: float
-    drawdown: float
+    max_drawdown: float
     total_profit: Decimal
     total_loss: Decimal
     total_wins: int
@@ -127,7 +127,7 @@ class RollupRow(NamedTuple):
 class Progress(NamedTuple):
     """How far an account is rolled up. `snapshots_from`: rows from that day on are valued by snapshots, earlier ones by the books.
     `stale_from`: everything derived on or after that day has to be redone. `seen_fact_no`: facts with a higher number have not been
-    looked at."""
+    looked at. `usd_like`: what counts as a dollar under its options."""
 
     options_digest: str
     snapshots_from: Date | None
@@ -135,6 +135,7 @@ class Progress(NamedTuple):
     stale_from: Date | None
     seen_fact_no: int
     generation: int
+    usd_like: tuple[str, ...]
 
 
 class DirtyMark(NamedTuple):

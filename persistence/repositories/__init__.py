@@ -8,6 +8,7 @@ from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.orders import SQLiteOrderRepository
 from persistence.repositories.performance import SQLitePerformanceRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
+from persistence.repositories.rates import SQLiteRateRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from persistence.repositories.transactions import SQLiteTransactionRepository
 
@@ -17,6 +18,7 @@ __all__ = [
     "SQLiteOrderRepository",
     "SQLitePerformanceRepository",
     "SQLiteQuarantineRepository",
+    "SQLiteRateRepository",
     "SQLiteStrayRepository",
     "SQLiteTransactionRepository",
 ]

@@ -65,7 +65,7 @@ class Changes:
     @classmethod
     def none(cls, rolled_to: Date) -> Changes:
         """Nothing to commit, for who only reads."""
-        return cls(Progress("", None, rolled_to, None, 0, 0), 0, DirtyMark(None, None, None, 0, 0))
+        return cls(Progress("", None, rolled_to, None, 0, 0, ()), 0, DirtyMark(None, None, None, 0, 0))
 
 
 class SQLiteRollupRepository:
@@ -142,13 +142,13 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     )
     progress = changes.progress
     connection.execute(
-        "INSERT INTO rollup_accounts (account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, rolled_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
+        "INSERT INTO rollup_accounts (account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, usd_like, rolled_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
         "snapshots_from = excluded.snapshots_from, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
-        "generation = excluded.generation, rolled_at = excluded.rolled_at",
+        "generation = excluded.generation, usd_like = excluded.usd_like, rolled_at = excluded.rolled_at",
         (
             account_id, progress.options_digest, _stored(progress.snapshots_from), progress.rolled_to.isoformat(), _stored(progress.stale_from),
-            progress.seen_fact_no, progress.generation, changes.now,
+            progress.seen_fact_no, progress.generation, json.dumps(progress.usd_like), changes.now,
         ),
     )  # fmt: skip
     _clear_marks(connection, account_id, changes)

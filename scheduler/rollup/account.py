@@ -149,7 +149,8 @@ class _Pass:
         touched: Touched | None, only_days: tuple[Date, Date] | None,
     ) -> _Pass | None:  # fmt: skip
         rolled_to = beginning - ONE_DAY if known is None else min(known.rolled_to, self._until)
-        progress = Progress(self._options.digest, snapshots_from, rolled_to, None, self._books.newest_fact_no(), (self.generation or 0) + 1)
+        usd_like = tuple(sorted(self._options.usd_like))
+        progress = Progress(self._options.digest, snapshots_from, rolled_to, None, self._books.newest_fact_no(), (self.generation or 0) + 1, usd_like)
         self.changes = changes = Changes(progress, self._now, mark)
         changes.only_days = only_days
         replay = Replay(self._books, self._options, changes, first or self._until + ONE_DAY, progress=self._progress)

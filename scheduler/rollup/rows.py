@@ -306,13 +306,13 @@ def carried_on(previous: RollupRow | None, row: RollupRow, sums: TradeSums, opti
     return row._replace(
         pnl_daily=gained, pnl_total=total, profit=sums.profit, loss=sums.loss, wins=sums.wins, losses=sums.losses, trades=sums.trades, untold=sums.untold,
         observations=series.count, mean=series.mean, squares=series.squares, downside=series.downside, downside_rest=series.downside_rest,
-        depth=series.depth, drawdown=series.drawdown, total_profit=totals.profit, total_loss=totals.loss, total_wins=totals.wins,
+        depth=series.depth, max_drawdown=series.drawdown, total_profit=totals.profit, total_loss=totals.loss, total_wins=totals.wins,
         total_losses=totals.losses, total_trades=totals.trades, total_untold=totals.untold,
     )  # fmt: skip
 
 
 def series_of_row(row: RollupRow) -> Series:
-    return Series(row.observations, row.mean, row.squares, row.downside, row.downside_rest, row.depth, row.drawdown)
+    return Series(row.observations, row.mean, row.squares, row.downside, row.downside_rest, row.depth, row.max_drawdown)
 
 
 def totals_of_row(row: RollupRow) -> TradeSums:

@@ -9,15 +9,15 @@ from typing import NamedTuple
 from persistence.books.account_history import AccountBooks
 from persistence.domain.money import EXACT, QUOTIENT
 from persistence.domain.rollup import UsdRate, name_and_kind
-from scheduler.rollup.days import ONE_DAY, day_of
-from scheduler.rollup.disposals import read_again
+from scheduler.rollup.days import ONE_DAY
+from scheduler.rollup.disposals import first_to_read, read_again
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.replay import Replay
 
 
 class OpenPosition(NamedTuple):
     """An open position. `average_price` is in the currency of its cash, per unit of the multiplier; `opened_at` None for what is left of a
-    closed trade. `unrealised_usd` is None where a rate is missing."""
+    closed trade. `unrealised_usd` is None where a rate is missing, `cash_currency` "" where a contract was never traded."""
 
     instrument: str
     kind: str
@@ -25,6 +25,7 @@ class OpenPosition(NamedTuple):
     average_price: Decimal | None
     opened_at: int | None
     fills: int
+    cash_currency: str
     unrealised_usd: Decimal | None
 
 
@@ -67,11 +68,8 @@ class Standing:
                 average = None
                 if position.is_open and position.quantity:
                     average = QUOTIENT.divide(abs(basis), abs(position.quantity))
-                found.append(
-                    OpenPosition(
-                        instrument, kind, position.quantity, average, position.started_at, position.fills, self._unrealised(key, cash, position.quantity, basis)
-                    )
-                )
+                unrealised = self._unrealised(key, cash, position.quantity, basis)
+                found.append(OpenPosition(instrument, kind, position.quantity, average, position.started_at, position.fills, cash, unrealised))
         return found
 
     def lots(self) -> list[OpenLot]:
@@ -104,14 +102,8 @@ class Standing:
 
 
 def _read_on(books: AccountBooks, options: RollupOptions, day: Date) -> Replay:
-    mark, known = books.mark(), books.progress()
-    first = Date.min if mark is None or mark.opened_at is None else day_of(mark.opened_at, options.zone)
-    if known is not None and known.options_digest == options.digest and mark is not None:
-        stale = [d for d in (known.stale_from, *(day_of(i, options.zone) for i in (mark.dirty_since, mark.recheck_since) if i is not None)) if d is not None]
-        first = max(first, min([known.rolled_to + ONE_DAY, day + ONE_DAY, *stale]))
-    else:
-        books.floor = first
-    return read_again(books, options, first, max(day, first), lambda _: None) if first <= day else Replay.at_rest(books, options, first)
+    first = first_to_read(books, options, day + ONE_DAY)
+    return read_again(books, options, first, day, lambda _: None) if first <= day else Replay.at_rest(books, options, first)
 
 
 __all__ = ["OpenLot", "OpenPosition", "Standing"]

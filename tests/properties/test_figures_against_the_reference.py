@@ -98,7 +98,11 @@ def differences(database: DatabaseManager, options: RollupOptions, expected) -> 
         if want.inflow is not None:
             pairs += [("inflow", row.inflow, want.inflow), ("outflow", row.outflow, want.outflow)]
         found += [f"{want.date} {name}: {a}, expected {b}" for name, a, b in pairs if not same(a, b)]
-        ratios = [("return", row.daily_return, want.daily_return), ("drawdown", row.drawdown, want.max_drawdown), ("win rate", shown.win_rate, want.win_rate)]
+        ratios = [
+            ("return", row.daily_return, want.daily_return),
+            ("drawdown", row.max_drawdown, want.max_drawdown),
+            ("win rate", shown.win_rate, want.win_rate),
+        ]
         found += [
             f"{want.date} {name}: {a}, expected {b}"
             for name, a, b in [*ratios, ("factor", shown.profit_factor, want.profit_factor)]

@@ -31,7 +31,7 @@ DERIVED = {
     "performance_metrics": "account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor, trades_count",
     "rollup_rows": (
         "date, close_at, value, inflow, outflow, pnl_daily, pnl_total, daily_return, profit, loss, wins, losses, trades, untold, unrated, books_value, "
-        "warnings, observations, mean, squares, downside, downside_rest, depth, drawdown, total_profit, total_loss, total_wins, total_losses, total_trades, "
+        "warnings, observations, mean, squares, downside, downside_rest, depth, max_drawdown, total_profit, total_loss, total_wins, total_losses, total_trades, "
         "total_untold"
     ),
     "trades": "date, position, number, direction, opened_at, closed_at, fills, peak, pnl, fees, estimated",

@@ -447,7 +447,7 @@ CREATE TABLE broker_marks (
 -- What the daily rollup derives from the facts. Everything here can be rebuilt from them; performance_metrics has the figures.
 
 -- How far an account is rolled up, and under which options. Rows from `snapshots_from` on are valued by snapshots. `generation` moves with
--- every commit of a rollup.
+-- every commit of a rollup. `usd_like`: the currencies that count as a dollar where nothing else is said, as JSON.
 CREATE TABLE rollup_accounts (
     account_id     TEXT    PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
     options_digest TEXT    NOT NULL,
@@ -456,6 +456,7 @@ CREATE TABLE rollup_accounts (
     stale_from     TEXT,
     seen_fact_no   INTEGER NOT NULL,
     generation     INTEGER NOT NULL,
+    usd_like       TEXT    NOT NULL,
     rolled_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -487,7 +488,7 @@ CREATE TABLE rollup_rows (
     downside      REAL    NOT NULL,
     downside_rest REAL    NOT NULL,
     depth         REAL    NOT NULL,
-    drawdown      REAL    NOT NULL,
+    max_drawdown  REAL    NOT NULL,
     total_profit  TEXT    NOT NULL,
     total_loss    TEXT    NOT NULL,
     total_wins    INTEGER NOT NULL,
@@ -720,8 +721,8 @@ CREATE TABLE note_marks (
 ) STRICT;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Views for analysts. Instants read as RFC 3339 in UTC, voided records are marked, amounts stay exact text (CAST(x AS REAL)
--- where a chart wants a number).
+-- Views for analysts. Instants read as RFC 3339 in UTC, each beside the plain integer it is made of (`…_us`, microseconds): filter by that
+-- one, which an index knows. Amounts are exact text, each beside a `…_number` (a float) for charts. Voided records are marked.
 
 CREATE VIEW v_transactions AS
 SELECT CASE WHEN f.kind = 'transaction' AND t.leg = 0 THEN f.record_id
@@ -730,17 +731,38 @@ SELECT CASE WHEN f.kind = 'transaction' AND t.leg = 0 THEN f.record_id
                  || CASE WHEN t.leg >= 8 THEN '.void' ELSE '' END END AS transaction_id,
        t.account_id,
        strftime('%Y-%m-%dT%H:%M:%S', t.occurred_at / 1000000, 'unixepoch') || printf('.%06dZ', t.occurred_at % 1000000) AS occurred_at,
+       t.occurred_at AS occurred_at_us,
        t.type, t.currency, t.kind, t.amount, CAST(t.amount AS REAL) AS amount_number,
        f.kind AS fact_kind, f.record_id AS fact_id, t.leg >= 8 AS is_reversal, f.state = 1 AS is_voided, t.description, t.reference,
        t.transaction_no
 FROM transactions t JOIN facts f ON f.fact_no = t.fact_no;
 
+-- `fee_usd_number`: the fee that came with the fill, by the rate it carries, else by the newest that was known of its currency.
 CREATE VIEW v_fills AS
 SELECT l.fill_id, l.account_id, l.order_id, l.instrument, l.symbol, l.side, l.quantity, l.price, l.quote_quantity, l.base, l.quote, l.settle, l.inverse, l.multiplier, l.fee,
        l.fee_currency, l.more_fees,
        strftime('%Y-%m-%dT%H:%M:%S', l.executed_at / 1000000, 'unixepoch') || printf('.%06dZ', l.executed_at % 1000000) AS executed_at,
+       l.executed_at AS executed_at_us,
        l.quote_usd_rate, l.fee_usd_rate, l.liquidity, l.order_type, l.extra, f.producer, f.sequence, f.state = 1 AS is_voided,
-       CAST(l.quantity AS REAL) AS quantity_number, CAST(l.price AS REAL) AS price_number, l.fact_no
+       CAST(l.quantity AS REAL) AS quantity_number, CAST(l.price AS REAL) AS price_number, CAST(l.quote_quantity AS REAL) AS quote_quantity_number, CAST(l.fee AS REAL) AS fee_number,
+       CASE WHEN l.fee = '0' THEN 0.0
+            ELSE CAST(l.fee AS REAL) * CASE
+                WHEN l.fee_currency = 'USD' THEN 1.0
+                WHEN l.fee_currency = coalesce(l.settle, l.quote) AND l.quote_usd_rate IS NOT NULL THEN CAST(l.quote_usd_rate AS REAL)
+                WHEN l.fee_usd_rate IS NOT NULL THEN CAST(l.fee_usd_rate AS REAL)
+                WHEN l.fee_currency = l.base AND l.settle IS NULL AND l.quote_usd_rate IS NOT NULL THEN CAST(l.price AS REAL) * CAST(l.quote_usd_rate AS REAL)
+                ELSE coalesce(
+                    (SELECT k.rate FROM (
+                        SELECT * FROM (SELECT s.observed_at AS at, CAST(s.usd_rate AS REAL) AS rate FROM rates s JOIN facts g USING (fact_no)
+                                       WHERE s.currency = l.fee_currency AND s.observed_at <= l.executed_at AND g.state = 0
+                                       ORDER BY s.observed_at DESC, coalesce(s.source, '') LIMIT 1)
+                        UNION ALL
+                        SELECT * FROM (SELECT c.at, CAST(c.rate AS REAL) / CAST(c.per AS REAL) FROM currency_rates c
+                                       WHERE c.account_id = l.account_id AND c.currency = l.fee_currency AND c.at <= l.executed_at ORDER BY c.date DESC LIMIT 1)
+                     ) k ORDER BY k.at DESC LIMIT 1),
+                    (SELECT 1.0 FROM rollup_accounts p, json_each(p.usd_like) d WHERE p.account_id = l.account_id AND d.value = l.fee_currency)
+                ) END END AS fee_usd_number,
+       l.fact_no
 FROM fills l JOIN facts f USING (fact_no);
 
 CREATE VIEW v_orders AS
@@ -750,32 +772,174 @@ SELECT order_id, account_id, instrument, symbol, side, order_type, status, quant
             WHEN settle IS NOT NULL AND settle <> base AND settle <> quote THEN CAST(notional AS REAL) / CAST(filled AS REAL)
             ELSE CAST(cash AS REAL) / CAST(weight AS REAL) END AS average_price_number,
        cash, weight, fills_count, reserved, reserved_currency,
+       CAST(quantity AS REAL) AS quantity_number, CAST(price AS REAL) AS price_number, CAST(cost AS REAL) AS cost_number, CAST(filled AS REAL) AS filled_number, CAST(cash AS REAL) AS cash_number, CAST(reserved AS REAL) AS reserved_number,
        strftime('%Y-%m-%dT%H:%M:%S', created_at / 1000000, 'unixepoch') || printf('.%06dZ', created_at % 1000000) AS created_at,
+       created_at AS created_at_us,
        strftime('%Y-%m-%dT%H:%M:%S', updated_at / 1000000, 'unixepoch') || printf('.%06dZ', updated_at % 1000000) AS updated_at,
-       strftime('%Y-%m-%dT%H:%M:%S', executed_at / 1000000, 'unixepoch') || printf('.%06dZ', executed_at % 1000000) AS executed_at
+       updated_at AS updated_at_us,
+       strftime('%Y-%m-%dT%H:%M:%S', executed_at / 1000000, 'unixepoch') || printf('.%06dZ', executed_at % 1000000) AS executed_at,
+       executed_at AS executed_at_us
 FROM orders;
 
 CREATE VIEW v_balances AS
-SELECT b.account_id, a.name AS account_name, b.currency, b.kind, b.available, b.reserved,
+SELECT b.account_id, a.name AS account_name, b.currency, b.kind, b.available, b.reserved, CAST(b.available AS REAL) AS available_number, CAST(b.reserved AS REAL) AS reserved_number,
        CAST(b.available AS REAL) + CAST(b.reserved AS REAL) AS total_number,
-       strftime('%Y-%m-%dT%H:%M:%S', b.updated_at / 1000000, 'unixepoch') || printf('.%06dZ', b.updated_at % 1000000) AS updated_at
+       strftime('%Y-%m-%dT%H:%M:%S', b.updated_at / 1000000, 'unixepoch') || printf('.%06dZ', b.updated_at % 1000000) AS updated_at,
+       b.updated_at AS updated_at_us
 FROM balances b JOIN accounts a USING (account_id);
 
 CREATE VIEW v_daily_performance AS
 SELECT account_id, date, total_value_usd, pnl_daily, pnl_total, sharpe_ratio, sortino_ratio, max_drawdown, win_rate, profit_factor,
-       trades_count, source, CAST(total_value_usd AS REAL) AS total_value_number, CAST(pnl_daily AS REAL) AS pnl_daily_number,
-       CAST(pnl_total AS REAL) AS pnl_total_number
+       trades_count, source, CAST(total_value_usd AS REAL) AS total_value_number, CAST(pnl_daily AS REAL) AS pnl_daily_number, CAST(pnl_total AS REAL) AS pnl_total_number
 FROM performance_metrics;
 
 CREATE VIEW v_trades AS
-SELECT account_id, date, CASE WHEN position LIKE 'contract %' THEN substr(position, 10) ELSE position END AS instrument,
-       position LIKE 'contract %' AS is_contract, direction,
-       strftime('%Y-%m-%dT%H:%M:%S', opened_at / 1000000, 'unixepoch') || printf('.%06dZ', opened_at % 1000000) AS opened_at,
-       strftime('%Y-%m-%dT%H:%M:%S', closed_at / 1000000, 'unixepoch') || printf('.%06dZ', closed_at % 1000000) AS closed_at,
-       fills, peak, pnl, fees, CAST(pnl AS REAL) AS pnl_number, estimated, closing_fact_no
-FROM trades;
+SELECT t.account_id, t.date, CASE WHEN t.position LIKE 'contract %' THEN substr(t.position, 10) ELSE t.position END AS instrument,
+       t.position LIKE 'contract %' AS is_contract, t.direction,
+       strftime('%Y-%m-%dT%H:%M:%S', t.opened_at / 1000000, 'unixepoch') || printf('.%06dZ', t.opened_at % 1000000) AS opened_at,
+       t.opened_at AS opened_at_us,
+       strftime('%Y-%m-%dT%H:%M:%S', t.closed_at / 1000000, 'unixepoch') || printf('.%06dZ', t.closed_at % 1000000) AS closed_at,
+       t.closed_at AS closed_at_us,
+       t.fills, t.peak, t.pnl, t.fees, CAST(t.peak AS REAL) AS peak_number, CAST(t.pnl AS REAL) AS pnl_number, CAST(t.fees AS REAL) AS fees_number, t.estimated, f.record_id AS closing_fill_id, t.closing_fact_no
+FROM trades t JOIN facts f ON f.fact_no = t.closing_fact_no;
 
+-- `drawdown` is how far the day lies below the peak so far, 0 at a new one; `max_drawdown` the deepest there was.
 CREATE VIEW v_equity AS
-SELECT account_id, date, value, inflow, outflow, pnl_daily, pnl_total, daily_return, drawdown, CAST(value AS REAL) AS value_number,
-       strftime('%Y-%m-%dT%H:%M:%S', close_at / 1000000, 'unixepoch') || printf('.%06dZ', close_at % 1000000) AS close_at, warnings
+SELECT account_id, date, value, inflow, outflow, pnl_daily, pnl_total, daily_return, depth - 1 AS drawdown, max_drawdown,
+       CAST(value AS REAL) AS value_number, CAST(inflow AS REAL) AS inflow_number, CAST(outflow AS REAL) AS outflow_number, CAST(pnl_daily AS REAL) AS pnl_daily_number, CAST(pnl_total AS REAL) AS pnl_total_number,
+       CASE WHEN close_fact_no IS NULL THEN 'books' ELSE 'snapshots' END AS valuation, books_value, CAST(books_value AS REAL) AS books_value_number,
+       strftime('%Y-%m-%dT%H:%M:%S', close_at / 1000000, 'unixepoch') || printf('.%06dZ', close_at % 1000000) AS close_at,
+       close_at AS close_at_us, warnings
 FROM rollup_rows;
+
+-- Deposits and withdrawals. `capital` is what of one crossed the account's boundary (no profit), signed, `usd` its worth as the last rollup
+-- has it; where that is none, `usd_number` is the amount by the rate that the record carries.
+CREATE VIEW v_flows AS
+SELECT l.flow_id, l.account_id, l.direction, l.category, l.currency, l.amount,
+       CASE l.direction WHEN 'deposit' THEN CAST(l.amount AS REAL) ELSE -CAST(l.amount AS REAL) END AS amount_number,
+       v.amount AS capital, CAST(v.amount AS REAL) AS capital_number, v.usd, l.usd_rate,
+       coalesce(CAST(v.usd AS REAL),
+                CASE l.direction WHEN 'deposit' THEN CAST(l.amount AS REAL) ELSE -CAST(l.amount AS REAL) END * CAST(l.usd_rate AS REAL)) AS usd_number,
+       strftime('%Y-%m-%dT%H:%M:%S', l.occurred_at / 1000000, 'unixepoch') || printf('.%06dZ', l.occurred_at % 1000000) AS occurred_at,
+       l.occurred_at AS occurred_at_us,
+       v.date, l.fee, l.fee_currency, CAST(l.fee AS REAL) AS fee_number, l.description, l.reference, l.symbol, l.extra, f.producer, f.sequence, f.state = 1 AS is_voided, l.fact_no
+FROM flows l JOIN facts f USING (fact_no)
+LEFT JOIN flow_values v ON v.account_id = l.account_id AND v.at = l.occurred_at AND v.fact_no = l.fact_no;
+
+-- `is_close`: a row of figures is valued by it.
+CREATE VIEW v_snapshots AS
+SELECT s.snapshot_id, s.account_id,
+       strftime('%Y-%m-%dT%H:%M:%S', s.observed_at / 1000000, 'unixepoch') || printf('.%06dZ', s.observed_at % 1000000) AS observed_at,
+       s.observed_at AS observed_at_us,
+       s.date, s.total_value_usd, CAST(s.total_value_usd AS REAL) AS total_value_number, s.reported, s.extra, f.producer, f.sequence, f.state = 1 AS is_voided,
+       EXISTS (SELECT 1 FROM rollup_rows r WHERE r.account_id = s.account_id AND r.close_fact_no = s.fact_no
+               AND r.date BETWEEN date(s.observed_at / 1000000, 'unixepoch', '-1 day') AND date(s.observed_at / 1000000, 'unixepoch', '+1 day')) AS is_close,
+       s.fact_no
+FROM equity_snapshots s JOIN facts f USING (fact_no);
+
+-- Rate records: what somebody said. They are of no account.
+CREATE VIEW v_rates AS
+SELECT r.rate_id, r.currency, r.usd_rate, CAST(r.usd_rate AS REAL) AS usd_rate_number,
+       strftime('%Y-%m-%dT%H:%M:%S', r.observed_at / 1000000, 'unixepoch') || printf('.%06dZ', r.observed_at % 1000000) AS observed_at,
+       r.observed_at AS observed_at_us,
+       r.source, r.extra, f.producer, f.sequence, f.state = 1 AS is_voided, r.fact_no
+FROM rates r JOIN facts f USING (fact_no);
+
+-- What an account's own records carried, or its fills told, of a currency: the last of each day, as the last rollup has it.
+CREATE VIEW v_told_rates AS
+SELECT account_id, currency, date, CASE per WHEN '1' THEN rate END AS usd_rate, CAST(rate AS REAL) / CAST(per AS REAL) AS usd_rate_number,
+       strftime('%Y-%m-%dT%H:%M:%S', at / 1000000, 'unixepoch') || printf('.%06dZ', at % 1000000) AS at,
+       at AS at_us, carried
+FROM currency_rates;
+
+-- Open positions at the end of the last day that was rolled up. `cost` is the cash that the open quantity was opened with, below zero where
+-- it was paid; opened_at is empty for what is left of a closed trade.
+CREATE VIEW v_positions AS
+SELECT account_id, CASE WHEN position LIKE 'contract %' THEN substr(position, 10) ELSE position END AS instrument,
+       position LIKE 'contract %' AS is_contract, quantity, CAST(quantity AS REAL) AS quantity_number, cash_currency,
+       CASE WHEN part_cost IS NULL THEN cost END AS cost, coalesce(part_cost, CAST(cost AS REAL)) AS cost_number,
+       CASE WHEN opened_at_us IS NOT NULL THEN abs(coalesce(part_cost, CAST(cost AS REAL)) / CAST(quantity AS REAL)) END AS average_price_number,
+       fills, strftime('%Y-%m-%dT%H:%M:%S', opened_at_us / 1000000, 'unixepoch') || printf('.%06dZ', opened_at_us % 1000000) AS opened_at, opened_at_us, date
+FROM (
+    SELECT b.account_id, p.key AS position, json_extract(p.value, '$[0]') AS quantity, json_extract(p.value, '$[10]') AS cost, c.date,
+           (SELECT sum(CAST(json_extract(o.value, '$[1]') AS REAL)) FROM json_each(p.value, '$[11]') o) AS part_cost,
+           json_extract(p.value, '$[6]') AS fills,
+           coalesce(json_extract(p.value, '$[11][0][5]'), CASE WHEN json_extract(p.value, '$[1]') <> 0 THEN json_extract(p.value, '$[7]') END) AS opened_at_us,
+           CASE b.kind WHEN 'currency' THEN substr(p.key, instr(p.key, '/') + 1)
+                ELSE (SELECT v.settle FROM contract_values v WHERE v.account_id = b.account_id AND v.contract = p.key ORDER BY v.date DESC LIMIT 1)
+                END AS cash_currency
+    FROM balances b
+    CROSS JOIN asset_closes c ON c.account_id = b.account_id AND c.asset = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END
+         AND c.date = (SELECT max(n.date) FROM asset_closes n WHERE n.account_id = b.account_id AND n.asset = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END)
+    CROSS JOIN json_each(nullif(c.state, ''), '$.positions') p
+)
+WHERE quantity <> '0';
+
+-- Open lots at the end of the last day that was rolled up: with cost_basis fifo one by one, else each asset's as one. The text is empty where
+-- the books keep the figure in two parts (dollars that were not worth one, the cash of open contracts): the number is always there.
+CREATE VIEW v_lots AS
+SELECT account_id, currency, quantity, CASE WHEN quantity IS NULL THEN counted ELSE CAST(quantity AS REAL) END AS quantity_number,
+       CASE WHEN is_par AND pooled IS NOT NULL THEN NULL WHEN is_par THEN quantity WHEN pooled = '?' THEN NULL ELSE coalesce(pooled, '0') END AS cost_usd,
+       CASE WHEN pooled = '?' THEN NULL WHEN is_par THEN counted + coalesce(CAST(pooled AS REAL), 0) ELSE coalesce(CAST(pooled AS REAL), 0) END AS cost_usd_number,
+       NULL AS opened_at, NULL AS opened_at_us, 'pool' AS brought_by, NULL AS record_id, date
+FROM (
+    SELECT b.account_id, b.currency, c.date, json_extract(nullif(c.state, ''), '$.lots') AS pooled,
+           CASE WHEN json_extract(nullif(c.state, ''), '$.open_cash') IS NULL THEN c.closing END AS quantity,
+           CAST(c.closing AS REAL) - coalesce(CAST(json_extract(nullif(c.state, ''), '$.open_cash') AS REAL), 0) AS counted,
+           b.currency = 'USD' OR EXISTS (SELECT 1 FROM rollup_accounts p, json_each(p.usd_like) d WHERE p.account_id = b.account_id AND d.value = b.currency)
+               AS is_par
+    FROM balances b
+    CROSS JOIN asset_closes c ON c.account_id = b.account_id AND c.asset = b.currency
+         AND c.date = (SELECT max(n.date) FROM asset_closes n WHERE n.account_id = b.account_id AND n.asset = b.currency)
+    WHERE b.kind = 'currency'
+)
+WHERE counted <> 0 AND coalesce(pooled, '') NOT LIKE '[%'
+UNION ALL
+SELECT account_id, currency, quantity, CAST(quantity AS REAL), cost, CAST(cost AS REAL),
+       strftime('%Y-%m-%dT%H:%M:%S', opened_at / 1000000, 'unixepoch') || printf('.%06dZ', opened_at % 1000000), opened_at, brought_by, record_id, date
+FROM (
+    SELECT b.account_id, b.currency, l.opened_at, l.brought_by, f.record_id, c.date,
+           CASE WHEN l.date = json_extract(json_extract(c.state, '$.lots'), '$[0]') AND l.number = json_extract(json_extract(c.state, '$.lots'), '$[1]')
+                THEN json_extract(json_extract(c.state, '$.lots'), '$[3]') ELSE l.quantity END AS quantity,
+           CASE WHEN l.date = json_extract(json_extract(c.state, '$.lots'), '$[0]') AND l.number = json_extract(json_extract(c.state, '$.lots'), '$[1]')
+                THEN json_extract(json_extract(c.state, '$.lots'), '$[4]') ELSE l.cost END AS cost
+    FROM balances b
+    CROSS JOIN asset_closes c ON c.account_id = b.account_id AND c.asset = b.currency
+         AND c.date = (SELECT max(n.date) FROM asset_closes n WHERE n.account_id = b.account_id AND n.asset = b.currency)
+    CROSS JOIN lots l ON l.account_id = b.account_id AND l.asset = b.currency
+         AND (l.date, l.number) >= (json_extract(json_extract(c.state, '$.lots'), '$[0]'), json_extract(json_extract(c.state, '$.lots'), '$[1]'))
+    LEFT JOIN facts f ON f.fact_no = l.fact_no
+    WHERE b.kind = 'currency' AND json_extract(nullif(c.state, ''), '$.lots') LIKE '[%'
+);
+
+-- What was held on each day that has a row of figures, in units and in USD at the rates of its close; a contract counts as what it is worth by its
+-- last price, and the cash of an open one with its currency, so that the USD of a day add up to what the books are worth.
+CREATE VIEW v_exposure AS
+SELECT account_id, date, currency, kind, units, borrowed, CAST(units AS REAL) - CAST(borrowed AS REAL) AS units_number,
+       (CAST(units AS REAL) - CAST(borrowed AS REAL)) * unit * CASE
+           WHEN name = 'USD' THEN 1.0
+           WHEN said_at IS NOT NULL AND (told_at IS NULL OR said_at > told_at OR (said_at = told_at AND carried = 0)) THEN said
+           WHEN told_at IS NOT NULL THEN told
+           ELSE (SELECT 1.0 FROM rollup_accounts p, json_each(p.usd_like) d WHERE p.account_id = held.account_id AND d.value = name)
+           END AS usd_number
+FROM (
+    SELECT r.account_id, r.date, b.currency, b.kind, c.closing AS units, c.debt AS borrowed,
+           CASE b.kind WHEN 'contract' THEN v.settle ELSE b.currency END AS name,
+           CASE b.kind WHEN 'contract' THEN CAST(v.value AS REAL) / CAST(v.per AS REAL) ELSE 1.0 END AS unit,
+           s.observed_at AS said_at, CAST(s.usd_rate AS REAL) AS said,
+           t.at AS told_at, CAST(t.rate AS REAL) / CAST(t.per AS REAL) AS told, t.carried
+    FROM rollup_rows r
+    CROSS JOIN balances b ON b.account_id = r.account_id
+    CROSS JOIN asset_closes c ON c.account_id = r.account_id AND c.asset = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END
+         AND c.date = (SELECT max(n.date) FROM asset_closes n WHERE n.account_id = r.account_id AND n.asset = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END AND n.date <= r.date)
+    LEFT JOIN contract_values v ON b.kind = 'contract' AND v.account_id = r.account_id AND v.contract = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END
+         AND v.date = (SELECT max(n.date) FROM contract_values n WHERE n.account_id = r.account_id AND n.contract = CASE b.kind WHEN 'contract' THEN 'contract ' || b.currency ELSE b.currency END AND n.date <= r.date)
+    LEFT JOIN rates s ON s.fact_no = (
+         SELECT n.fact_no FROM rates n JOIN facts g USING (fact_no)
+         WHERE n.currency = CASE b.kind WHEN 'contract' THEN v.settle ELSE b.currency END AND n.observed_at <= r.close_at AND g.state = 0
+         ORDER BY n.observed_at DESC, coalesce(n.source, '') LIMIT 1)
+    LEFT JOIN currency_rates t ON t.account_id = r.account_id AND t.currency = CASE b.kind WHEN 'contract' THEN v.settle ELSE b.currency END
+         AND t.date = (SELECT max(n.date) FROM currency_rates n
+                       WHERE n.account_id = r.account_id AND n.currency = CASE b.kind WHEN 'contract' THEN v.settle ELSE b.currency END AND n.date <= r.date)
+    WHERE c.closing <> '0' OR c.debt <> '0'
+) AS held;
