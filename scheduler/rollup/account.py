@@ -130,7 +130,7 @@ class _Pass:
         if beginning > self._until and not ahead:
             return None
         if whole:
-            self._books.floor = beginning
+            self._books.floor = Date.max
         snapshots_from = self._snapshots_from()
         self._find_what_came(mark, known)
         first, reach = self._restart(mark, known, whole, beginning)

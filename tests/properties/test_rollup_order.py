@@ -179,7 +179,8 @@ def test_rows_do_not_depend_on_the_order_of_arrival_nor_on_how_often_they_were_r
 @pytest.mark.parametrize("name", ["the defaults", "a window", "the books"])
 def test_a_history_read_in_many_passes_comes_out_as_one_read_in_one(another, name, monkeypatch):
     monkeypatch.setattr("scheduler.rollup.account.FILLS_A_PASS", 7)
-    for seed in range(100, 103):
+    # In 204 the last of the passes of another zone met flows that were dated in the former one.
+    for seed in (100, 101, 102, 204):
         compare(another, seed, OPTIONS[name])
 
 
