@@ -45,7 +45,7 @@ def first_to_read(books: AccountBooks, options: RollupOptions, wanted: Date) -> 
         return wanted  # nothing was ever recorded
     first = day_of(mark.opened_at, options.zone)
     if known is None or known.options_digest != options.digest:
-        books.floor = first
+        books.floor = Date.max
         return first
     changed = [mark.dirty_since, mark.recheck_since, *(least for _, least, _ in books.rates_since(known.seen_fact_no))]
     stale = [day_of(instant, options.zone) for instant in changed if instant is not None]
