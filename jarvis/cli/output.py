@@ -81,11 +81,11 @@ def print_rows(
         return
     kept = {name for name in columns if name in right or name in whole}
     heads = [name.replace("_", " ") for name in columns]
-    widths = _widths(heads, shown)
+    widths, words = _widths(heads, shown), _widths(heads, shown, at=None)
     gaps = len(columns) - 1
 
     def least() -> int:
-        return sum(w if name in kept else min(w, _NARROW) for name, w in zip(columns, widths, strict=True)) + gaps
+        return sum(w if name in kept else min(word, _NARROW) for name, w, word in zip(columns, widths, words, strict=True)) + gaps
 
     # Piped output keeps its columns whole instead of folding them at 80.
     console = Console(width=None if sys.stdout.isatty() else max(_PIPED, least() + gaps))
@@ -104,9 +104,9 @@ def print_rows(
     console.print(table)
 
 
-def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """How wide each column is by itself."""
-    return [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *rows, strict=True)]
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], at: str | None = "\n") -> list[int]:
+    """How wide each column is by itself, if cells break only there; None for at every blank."""
+    return [max((cell_len(part) for cell in column for part in cell.split(at)), default=0) for column in zip(heads, *rows, strict=True)]
 
 
 def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

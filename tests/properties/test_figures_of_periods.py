@@ -19,7 +19,8 @@ from scheduler.rollup.period import DatedReturn, DayFigures, TradeFigures, drawd
 FIRST = date(2024, 1, 1)
 OPTIONS = RollupOptions()
 RETURNS = st.lists(st.floats(-0.2, 0.2).map(lambda x: round(x, 6)), min_size=1, max_size=400)
-ANYTHING = st.lists(st.none() | st.floats(-1.0, 1e300), min_size=1, max_size=40)
+#: As far as amounts of the books can be added exactly.
+ANYTHING = st.lists(st.none() | st.floats(-1.0, 1e30), min_size=1, max_size=40)
 DAY, HOUR = 86_400_000_000, 3_600_000_000
 
 

@@ -27,7 +27,7 @@ def test_content_is_the_same_however_it_is_written():
 
 
 def test_the_canonical_form_is_fixed_to_the_byte():
-    text = "deposit\x1facc\x1fd1\x1fUSDT\x1f1000\x1fexternal\x1f1767225600000000\x1f\x1f\x1f\x1f\x1f\x1f"
+    text = "deposit\x1facc\x1fd1\x1fUSDT\x1f1000\x1fexternal\x1f1767225600000000\x1f\x1f\x1f\x1f\x1f\x1f\x1f"
     assert deposit(amount="1000.00").content() == text
     assert deposit().digest == hashlib.sha256(text.encode()).digest()
     assert fill().content() == (
