@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import empyrical
 import pandas
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persistence.domain.money import EXACT
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import DatedReturn, DayFigures, TradeFigures, drawdowns, figures_of_period, summary_of, worst
 
@@ -154,7 +155,8 @@ def test_money_adds_up_whatever_cannot_be_told(returns, missing):
     if missing and len(rows) > missing:
         assert (found.pnl, found.revalued, found.rows_without_pnl) == (None, None, 1)
     else:
-        assert found.opening_value + found.pnl + found.inflow - found.outflow + found.revalued == found.closing_value
+        with localcontext(EXACT):
+            assert found.opening_value + found.pnl + found.inflow - found.outflow + found.revalued == found.closing_value
         assert abs(found.revalued) < Decimal("1e-15"), "here by the rounding of the test's own sums alone"
 
 
