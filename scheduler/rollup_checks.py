@@ -21,7 +21,9 @@ from persistence.proof import rebuild
 from persistence.repositories import SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up
+from scheduler.rollup.assets import Asset
 from scheduler.rollup.days import ONE_DAY, day_of
+from scheduler.rollup.lots import Pool
 from scheduler.rollup.options import RollupPlan
 from scheduler.rollup.ratios import TradeSums
 from scheduler.rollup.rows import carried_on, figures_of, series_of_row, totals_of_row
@@ -31,7 +33,7 @@ _EVER = 2**62
 #: Days whose movements are kept while the currencies of an account are compared: more than ten years.
 DAYS_REMEMBERED = 4_096
 #: How many checks there are below.
-ROLLUP_CHECKS = 2
+ROLLUP_CHECKS = 3
 
 
 def check_rollups(database: Database, plan: RollupPlan) -> list[Finding]:
@@ -40,7 +42,7 @@ def check_rollups(database: Database, plan: RollupPlan) -> list[Finding]:
     findings: list[Finding] = []
     for account_id in repository.account_ids():
         with repository.reading(account_id) as books:
-            for check in (statements_close, rows_follow):
+            for check in (statements_close, rows_follow, positions_are_covered):
                 try:
                     findings += islice(check(books, plan), SHOWN)
                 except (ArithmeticError, ValueError, TypeError) as error:
@@ -83,6 +85,25 @@ def rows_follow(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:
             if stored is None or stored[:count] != said[:count]:
                 yield Finding(name, where, f"figures {said[:count]}", "none" if stored is None else str(stored[:count]), look)
         previous = row
+
+
+def positions_are_covered(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:
+    """At the end of every day the longs of an asset are at most its balance and the shorts at most what is owed, the cash of open contracts
+    left out."""
+    options, progress = plan.of(books.account_id), books.progress()
+    if progress is None or progress.stale_from is not None or progress.options_digest != options.digest:
+        return
+    for key, day, close in books.closes_from(Date.min):
+        if '"positions"' not in close.state:
+            continue
+        asset = Asset(key, close.state, close.closing, lambda _: Pool("", par=False))
+        if asset.is_contract:
+            continue
+        long, short = asset.uncovered()
+        if long or short:
+            where, look = f"{books.account_id} {key} {day}", f"jarvis rollup --account {books.account_id} --rebuild"
+            held = f"longs and shorts within a balance of {canonical(asset.counted)}"
+            yield Finding("positions are covered by balances", where, held, f"{canonical(long or short)} {'long' if long else 'short'} beyond it", look)
 
 
 def statements_close(books: AccountBooks, plan: RollupPlan) -> Iterator[Finding]:

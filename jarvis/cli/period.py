@@ -211,7 +211,7 @@ def _ratio(value: float | None) -> str:
 
 def _money(amount: Decimal | None) -> str:
     """To the cent for people, what is less than one to four digits; JSON has every digit."""
-    return "" if amount is None else f"{amount:,.{max(2, 3 - amount.adjusted()) if amount and abs(amount) < 1 else 2}f}"
+    return "" if amount is None else f"{amount:,.{max(2, 3 - amount.adjusted()) if amount and amount.copy_abs() < 1 else 2}f}"
 
 
 def _duration(microseconds: int | None) -> str:

@@ -43,7 +43,7 @@ def open_cash(connection: Connection, account_id: str, at: int = _EVER) -> dict[
         before = EXACT.subtract(position, signed)
         if before and (before > 0) != (position > 0):
             # It turned from long to short, or back: only the part beyond zero is open.
-            moved, before = SHOWN.divide(SHOWN.multiply(moved, abs(position)), abs(signed)), ZERO
+            moved, before = SHOWN.divide(SHOWN.multiply(moved, position.copy_abs()), signed.copy_abs()), ZERO
         found[settle] = EXACT.add(found.get(settle, ZERO), moved)
         if before:
             held[contract] = before
@@ -103,10 +103,10 @@ def _below_zero(look: Look) -> Iterator[Oddity]:
             if total >= ZERO:
                 continue
             rate = known_rate(look.connection, account_id, currency, look.terms)
-            worth = None if rate is None else rate.of(-total)
+            worth = None if rate is None else rate.of(EXACT.minus(total))
             if worth is None or worth > look.terms.dust_usd(account_id) or not _ever_came(look.connection, account_id, currency):
                 said = "of unknown rate" if worth is None else f"about {SHOWN.quantize(worth, Decimal('0.01'))} USD" if worth < 10**15 else "in USD, very much"
-                yield Oddity(account_id, currency, -total, f"{canonical(total)} {currency}, {said}")
+                yield Oddity(account_id, currency, EXACT.minus(total), f"{canonical(total)} {currency}, {said}")
 
 
 def _ever_came(connection: Connection, account_id: str, currency: str) -> bool:
@@ -146,7 +146,7 @@ def _compared(connection: Connection, account_id: str, code: str) -> Oddity | No
         books, until = EXACT.subtract(books, _moved(connection, account_id, code, kind, at, until)), at
         held = EXACT.subtract(books, open_cash(connection, account_id, at).get(code, ZERO)) if kind == CURRENCY else books
         off = EXACT.subtract(Decimal(said), held)
-        if abs(off) < unit:
+        if off.copy_abs() < unit:
             agreed = at
             break
         if last is None:
@@ -164,7 +164,7 @@ def _compared(connection: Connection, account_id: str, code: str) -> Oddity | No
     told = "" if first is None else f"; the first record after that: {first[0]} {first[1]} at {to_text(first[2])}"
     sign = "+" if difference > ZERO else ""
     found = f"{said} by the venue at {to_text(at)}, {canonical(held)} by the books ({sign}{canonical(difference)}); {since}, {differing} differ since{told}"
-    return Oddity(account_id, code, abs(difference), found, None if first is None else f"{first[0]} {first[1]}")
+    return Oddity(account_id, code, difference.copy_abs(), found, None if first is None else f"{first[0]} {first[1]}")
 
 
 def _new_reports(new: Slice) -> Iterator[Suspect]:

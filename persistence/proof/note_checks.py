@@ -80,7 +80,7 @@ AHEAD = _check(
 def _off(row: Row) -> tuple[str, str, str] | None:
     _, _, fill_id, instrument, quantity, price, cash, multiplier = row
     expected = EXACT.multiply(EXACT.multiply(Decimal(quantity), Decimal(price)), Decimal(multiplier))
-    if abs(EXACT.subtract(Decimal(cash), expected)) <= EXACT.multiply(_OFF, abs(expected)):
+    if EXACT.subtract(Decimal(cash), expected).copy_abs() <= EXACT.multiply(_OFF, expected.copy_abs()):
         return None
     return instrument, f"quote_quantity {cash} of a fill worth {canonical(expected)}", fill_id
 
@@ -129,14 +129,14 @@ def _rebate(row: Row) -> tuple[str, str, str] | None:
         if amount >= ZERO:
             continue
         if currency == cash_currency:
-            whole = abs(Decimal(cash))
+            whole = Decimal(cash).copy_abs()
         elif currency == base:
             whole = Decimal(quantity)
         elif rate is not None and quote_rate is not None:
-            whole, amount = abs(EXACT.multiply(Decimal(cash), Decimal(quote_rate))), EXACT.multiply(amount, rate)
+            whole, amount = EXACT.multiply(Decimal(cash), Decimal(quote_rate)).copy_abs(), EXACT.multiply(amount, rate)
         else:
             continue
-        if -amount > EXACT.multiply(_REBATE, whole):
+        if EXACT.minus(amount) > EXACT.multiply(_REBATE, whole):
             return instrument, f"a fee of {canonical(amount)} {currency}, which is a rebate, on {canonical(whole)}", record
     return None
 

@@ -46,7 +46,7 @@ def _far_snapshots(look: Look) -> Iterator[Oddity]:
     far: dict[str, list[tuple[str, int, Decimal, Decimal]]] = {}
     for account_id, date, number, value, books in look.connection.execute(sql):
         said, worth = Decimal(value), Decimal(books)
-        if abs(EXACT.subtract(said, worth)) > EXACT.multiply(MOST_OFF, abs(worth)):
+        if EXACT.subtract(said, worth).copy_abs() > EXACT.multiply(MOST_OFF, worth.copy_abs()):
             far.setdefault(account_id, []).append((date, number, said, worth))
     for account_id, days in far.items():
         date, _, said, worth = days[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date as Date
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from persistence.books import accounts, events
 from persistence.books.performance import DERIVED, row_digest
 from persistence.domain.errors import Invalid
 from persistence.domain.instants import day_of, to_datetime
-from persistence.domain.money import SHOWN, ZERO, canonical
+from persistence.domain.money import EXACT, SHOWN, ZERO, canonical
 from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
 from persistence.engine.contract import Connection, Database
 from persistence.repositories.asked import limit_of
@@ -162,7 +163,7 @@ def _mean(values: Sequence[Decimal | float | None]) -> Decimal | float | None:
     if not known:
         return None
     if isinstance(known[0], Decimal):
-        return SHOWN.divide(sum((Decimal(v) for v in known), ZERO), Decimal(len(known)))
+        return SHOWN.divide(reduce(EXACT.add, (Decimal(v) for v in known)), Decimal(len(known)))
     return float(sum(float(v) for v in known)) / len(known)
 
 

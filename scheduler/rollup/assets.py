@@ -88,8 +88,15 @@ class Asset:
 
     def settle(self) -> None:
         """Take from positions what the balance no longer covers."""
-        if self.is_contract:
-            return
+        if self.positions and not self.is_contract:
+            long, short = self.uncovered()
+            if long:
+                self._leave(long, long=True)
+            if short:
+                self._leave(short, long=False)
+
+    def uncovered(self) -> tuple[Decimal, Decimal]:
+        """What of its longs is more than the balance, and what of its shorts more than is owed."""
         longs, shorts = ZERO, ZERO
         for position in self.positions.values():
             if position.quantity > 0:
@@ -97,10 +104,8 @@ class Asset:
             elif position.quantity:
                 shorts = _subtract(shorts, position.quantity)
         counted = self.counted
-        if longs and longs > (covered := max(ZERO, counted)):
-            self._leave(_subtract(longs, covered), long=True)
-        if shorts and shorts > (owed := max(ZERO, _minus(counted))):
-            self._leave(_subtract(shorts, owed), long=False)
+        covered, owed = (counted, ZERO) if counted > 0 else (ZERO, _minus(counted))
+        return _subtract(longs, covered) if longs > covered else ZERO, _subtract(shorts, owed) if shorts > owed else ZERO
 
     def _leave(self, quantity: Decimal, *, long: bool) -> None:
         for name in sorted(self.positions):
@@ -108,7 +113,7 @@ class Asset:
             if not quantity:
                 return
             if position.quantity and (position.quantity > 0) == long:
-                part = min(quantity, abs(position.quantity))
+                part = min(quantity, position.quantity.copy_abs())
                 position.leave(part)
                 quantity = _subtract(quantity, part)
 
@@ -126,6 +131,7 @@ class Asset:
         if self.debt:
             self.debt = QUOTIENT.divide(EXACT.multiply(self.debt, after), before)
         self.count(amount)
+        self.settle()  # of rounded quantities
         return before, after
 
     def borrow(self, amount: Decimal, value: Decimal | None) -> None:

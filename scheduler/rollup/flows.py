@@ -57,7 +57,7 @@ class FlowReplay(Movements):
     def _capital(self, row: FlowRow, amount: Decimal, value: Decimal | None) -> None:
         self.flow_values.append((self._day, FlowValue(row.fact_no, row.instant, amount, value)))
         if value is None:
-            what = f"{row.direction} {row.record_id} of {canonical(abs(amount))} {row.currency}"
+            what = f"{row.direction} {row.record_id} of {canonical(amount.copy_abs())} {row.currency}"
             self._odd("rate missing", row.currency, row.fact_no, f"{what} has no USD rate: the profit since is withheld")
 
     def _split(self, asset: Asset, amount: Decimal, origin: Origin, row: FlowRow) -> None:

@@ -76,7 +76,7 @@ class Pool:
                 self.excess = None if value is None else _add(self.excess, _subtract(value, amount) if self.par else value)
             return ()
         cost = self.cost(held)
-        size, there = abs(amount), abs(held)
+        size, there = amount.copy_abs(), held.copy_abs()
         closing = min(size, there)
         taken_cost, taken_value = share_of(cost, closing, there), share_of(value, closing, size)
         left, rest = _rest(cost, taken_cost), _rest(value, taken_value)
@@ -169,9 +169,9 @@ class Queue:
         if not held or (held > 0) == (amount > 0):
             self._bring(amount, value, origin, since)
             return ()
-        taken, left, rest = [], abs(amount), value
+        taken, left, rest = [], amount.copy_abs(), value
         while left and (lot := self._next()) is not None:
-            there = abs(lot.quantity)
+            there = lot.quantity.copy_abs()
             closing = min(left, there)
             cost, brought = share_of(lot.cost, closing, there), share_of(rest, closing, left)
             taken.append(_taken(lot.quantity, closing, cost, brought, lot.opened_at))
@@ -213,9 +213,9 @@ class Queue:
 
     def give(self, held: Decimal, amount: Decimal) -> list[Given]:
         given: list[Given] = []
-        left = abs(amount)
+        left = amount.copy_abs()
         while left and (lot := self._next()) is not None:
-            there = abs(lot.quantity)
+            there = lot.quantity.copy_abs()
             closing = min(left, there)
             cost = share_of(lot.cost, closing, there)
             given.append((closing if amount > 0 else EXACT.minus(closing), cost, lot.opened_at))

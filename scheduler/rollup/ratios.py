@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, ZERO
+from persistence.domain.money import EXACT, QUOTIENT, ZERO
 from scheduler.rollup.options import RollupOptions
 
 #: Dispersion below this, in units of a daily return, is rounding: thousands of float epsilons, far below any real variation.
@@ -107,4 +107,4 @@ def win_rate(sums: TradeSums) -> float | None:
 
 def profit_factor(sums: TradeSums) -> float | None:
     """Gross profit over gross loss; 0 with losses alone, None without a losing trade, or where the profit of one cannot be told."""
-    return float(sums.profit / sums.loss) if sums.losses and not sums.untold else None
+    return float(QUOTIENT.divide(sums.profit, sums.loss)) if sums.losses and not sums.untold else None

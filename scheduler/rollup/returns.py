@@ -125,8 +125,8 @@ def _groups(interval: Interval) -> list[tuple[list[Flow], Decimal, bool | None]]
         waiting = waiting[len(inside) :]
         if inside:
             net = _sum(f.usd for f in inside)
-            off = abs(EXACT.subtract(EXACT.subtract(stop.usd, before), net))
-            groups.append((inside, net, off <= EXACT.multiply(_sum(abs(f.usd) for f in inside), _HALF) if known else None))
+            off = EXACT.subtract(EXACT.subtract(stop.usd, before), net).copy_abs()
+            groups.append((inside, net, off <= EXACT.multiply(_sum(f.usd.copy_abs() for f in inside), _HALF) if known else None))
         before, known = stop.usd, True
     return groups
 

@@ -241,8 +241,8 @@ class RowBuilder:
             off = EXACT.subtract(EXACT.subtract(EXACT.subtract(close.usd, books.value), interval.inflow), EXACT.minus(interval.outflow))
             said.append(f"valued by snapshots from here on: {canonical(off)} USD between the books and the first snapshot count as no profit")
         elif close.fact_no is not None and interval.flows:
-            large = EXACT.multiply(max(abs(interval.before), abs(interval.after.usd)), _LARGE_FLOW)
-            doubtful = [f for f in flows_not_borne_out(interval) if abs(f.usd) >= large]
+            large = EXACT.multiply(max(interval.before.copy_abs(), interval.after.usd.copy_abs()), _LARGE_FLOW)
+            doubtful = [f for f in flows_not_borne_out(interval) if f.usd.copy_abs() >= large]
             said += [f"a flow of {canonical(f.usd)} USD does not show in the snapshots around it" for f in doubtful]
         return "; ".join(said) or None
 

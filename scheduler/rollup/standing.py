@@ -67,7 +67,7 @@ class Standing:
                 basis = position.cost()
                 average = None
                 if position.is_open and position.quantity:
-                    average = QUOTIENT.divide(abs(basis), abs(position.quantity))
+                    average = QUOTIENT.divide(basis.copy_abs(), position.quantity.copy_abs())
                 unrealised = self._unrealised(key, cash, position.quantity, basis)
                 found.append(OpenPosition(instrument, kind, position.quantity, average, position.started_at, position.fills, cash, unrealised))
         return found

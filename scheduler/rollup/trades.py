@@ -140,10 +140,10 @@ class Position:
         move, part = moved
         held = self.quantity
         # The cash of what a fill opens, by the price of a unit: a fee in the base is no part of it.
-        size = abs(move)
+        size = move.copy_abs()
         net = None if size == fill.quantity or fill.is_contract else size
         if elsewhere:
-            own = abs(held) if held and (held > 0) != (move > 0) else ZERO
+            own = held.copy_abs() if held and (held > 0) != (move > 0) else ZERO
             away = min(_subtract(size, own), elsewhere)
             if away >= size:
                 return []
@@ -156,13 +156,13 @@ class Position:
         left = self.quantity = _add(held, move)
         if held and not self.is_open and (held > 0) != (move > 0) and (not left or (left > 0) == (held > 0)):
             return []  # a residue alone is no trade
-        reduces = abs(left) < abs(held) or ((held > 0) != (left > 0) and bool(held))
+        reduces = left.copy_abs() < held.copy_abs() or ((held > 0) != (left > 0) and bool(held))
         flat = not left or (reduces and self.is_open and self._is_dust(left, held, fill, options))
         if options.trade_grouping == "per_close":
             return self._close_parts(fill, held, left, part, flat, options)
         crosses = self.direction != 0 and bool(left) and (left > 0) != (self.direction > 0)
         if crosses and not flat:
-            closing, opening = part.split(abs(held), abs(move))
+            closing, opening = part.split(held.copy_abs(), move.copy_abs())
             self._take(fill, closing, held, ZERO, net)
             closed = [self._close(fill)]
             self._take(fill, opening, ZERO, left, net)
@@ -174,28 +174,28 @@ class Position:
         """Whether what a reducing fill leaves is not worth keeping a trade open: little money, and a small share of the trade's largest size."""
         if not options.dust_notional_usd or fill.quote_rate is None:
             return False
-        if abs(quantity) >= _multiply(max(self.peak, abs(held)), options.dust_share):
+        if quantity.copy_abs() >= _multiply(max(self.peak, held.copy_abs()), options.dust_share):
             return False
         if fill.inverse or fill.is_quanto:
             # The cash of a contract is what one is worth.
-            return _multiply(abs(quantity), fill.quote_rate.of(abs(fill.cash))) < _multiply(options.dust_notional_usd, fill.quantity)
-        return fill.quote_rate.of(_multiply(abs(quantity), _multiply(abs(fill.price), fill.multiplier))) < options.dust_notional_usd
+            return _multiply(quantity.copy_abs(), fill.quote_rate.of(fill.cash.copy_abs())) < _multiply(options.dust_notional_usd, fill.quantity)
+        return fill.quote_rate.of(_multiply(quantity.copy_abs(), _multiply(fill.price.copy_abs(), fill.multiplier))) < options.dust_notional_usd
 
     def _take(self, fill: TradeFill, part: Part, before: Decimal, after: Decimal, net: Decimal | None) -> None:
         if self.direction == 0:
             self.direction = (1 if after > 0 else -1) if after else (1 if fill.is_buy else -1)
             self.opened_at = fill.instant
             self.basis = part.cash if net is None else _entry(fill, part, net)
-        elif abs(after) > abs(before):
+        elif after.copy_abs() > before.copy_abs():
             self.basis = _add(self.basis, part.cash if net is None else _entry(fill, part, net))
         elif not after:
             self.basis = ZERO
         else:
-            self.basis = _less_known(self.basis, share_of(self.basis, _subtract(abs(before), abs(after)), abs(before)))
+            self.basis = _less_known(self.basis, share_of(self.basis, _subtract(before.copy_abs(), after.copy_abs()), before.copy_abs()))
         self.fills += 1
         self.part = self.part.plus(part)
         self.estimated = self.estimated or fill.estimated
-        size = abs(after)
+        size = after.copy_abs()
         if size > self.peak:
             self.peak = size
 
@@ -209,7 +209,7 @@ class Position:
 
     def leave(self, quantity: Decimal) -> None:
         """Take a quantity out at its average cost: no trade, and the fees stay with what is left."""
-        there = abs(self.quantity)
+        there = self.quantity.copy_abs()
         left = _subtract(there, quantity)
         if self.parts:
             self._consume(quantity)
@@ -229,14 +229,14 @@ class Position:
         def scaled(amount: Decimal) -> Decimal:
             return QUOTIENT.divide(_multiply(amount, after), before)
 
-        self.quantity, self.peak = scaled(self.quantity), abs(scaled(self.peak))
+        self.quantity, self.peak = scaled(self.quantity), scaled(self.peak).copy_abs()
         for part in self.parts:
-            part.quantity = abs(scaled(part.quantity))
+            part.quantity = scaled(part.quantity).copy_abs()
 
     def give(self, quantity: Decimal) -> Position:
         """The position, or a part of it, to be received by another instrument: all of it with its trade, a part at its average cost."""
         given = Position(self.position)
-        there, sign = abs(self.quantity), self.quantity > 0
+        there, sign = self.quantity.copy_abs(), self.quantity > 0
         given.quantity = quantity if sign else EXACT.minus(quantity)
         left = _subtract(there, quantity)
         given.direction, given.opened_at, given.estimated = self.direction, self.opened_at, self.estimated
@@ -270,7 +270,7 @@ class Position:
             self.direction = other.direction
         self.part, self.basis = self.part.plus(other.part), _add(self.basis, other.basis)
         self.fills, self.estimated = self.fills + other.fills, self.estimated or other.estimated
-        self.peak = max(_add(self.peak, other.peak), abs(self.quantity))
+        self.peak = max(_add(self.peak, other.peak), self.quantity.copy_abs())
         self.parts += other.parts
 
     def earn(self, amount: Decimal, usd: Decimal | None, *, in_quote: bool) -> None:
@@ -292,18 +292,18 @@ class Position:
         """Each reducing fill closes what it takes off, the oldest parts first (fifo) or a share of the one average part (wac)."""
         move = _subtract(left, held)
         if not self.parts or (move > 0) == (held > 0):
-            self._add_part(abs(move) if self.parts else abs(left), part, fill, options)
+            self._add_part(move.copy_abs() if self.parts else left.copy_abs(), part, fill, options)
             return []
         direction = 1 if held > 0 else -1
         crosses = bool(left) and (left > 0) != (held > 0)
         rest: Part | None = None
         if crosses and not flat:
-            part, rest = part.split(abs(held), abs(move))
-        taken, opened_at = self._consume(reduce(_add, (p.quantity for p in self.parts)) if flat or crosses else abs(move))
+            part, rest = part.split(held.copy_abs(), move.copy_abs())
+        taken, opened_at = self._consume(reduce(_add, (p.quantity for p in self.parts)) if flat or crosses else move.copy_abs())
         whole = taken.plus(part)
-        trade = _closed(self.position, direction, opened_at, fill, 2, min(abs(held), abs(move)), whole, self.estimated or fill.estimated)
+        trade = _closed(self.position, direction, opened_at, fill, 2, min(held.copy_abs(), move.copy_abs()), whole, self.estimated or fill.estimated)
         if rest is not None:
-            self._add_part(abs(left), rest, fill, options)
+            self._add_part(left.copy_abs(), rest, fill, options)
         return [Closed(trade, whole.cash)]
 
     def _add_part(self, quantity: Decimal, part: Part, fill: TradeFill, options: RollupOptions) -> None:

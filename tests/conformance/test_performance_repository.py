@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from persistence.domain import Invalid, PerformanceMetrics
+from persistence.domain.money import SHOWN
 
 DAY = date(2026, 3, 1)
 
@@ -63,7 +64,7 @@ def test_averages_cover_the_calendar_days_up_to_the_newest_row(engine):
 
     averages = engine.performance.get_average_metrics("acc", days=2)
     assert (averages["pnl_daily"], averages["win_rate"], averages["sharpe_ratio"]) == (Decimal("1.5"), 0.5, None)
-    assert engine.performance.get_average_metrics("acc", days=11)["pnl_daily"] == Decimal(103) / 3
+    assert engine.performance.get_average_metrics("acc", days=11)["pnl_daily"] == SHOWN.divide(Decimal(103), Decimal(3))
     assert engine.performance.get_average_metrics("nobody")["pnl_daily"] is None
 
 

@@ -45,8 +45,8 @@ MISTAKES = {
     "fee in base dropped": (R + "trades", "move = _subtract(move, fee)", "move = move", "09_fees_dust"),
     "fee in quote dropped": (R + "trades", "quote_fees, usd = _add(quote_fees, fee), None", "quote_fees, usd = quote_fees, None", "08_round_trips"),
     "fee in a third currency dropped": (R + "trades", "other = _sum_known(other, usd)", "other = ZERO", "09_fees_dust"),
-    "a crossing's cash all to the trade that closes": (R + "trades", "closing, opening = part.split(abs(held), abs(move))", "closing, opening = part, _Part(ZERO, ZERO, ZERO)", "08_round_trips"),
-    "dust that keeps a trade open": (R + "trades", "return fill.quote_rate.of(_multiply(abs(quantity), _multiply(abs(fill.price), fill.multiplier))) < options.dust_notional_usd", "return False", "09_fees_dust"),
+    "a crossing's cash all to the trade that closes": (R + "trades", "closing, opening = part.split(held.copy_abs(), move.copy_abs())", "closing, opening = part, _Part(ZERO, ZERO, ZERO)", "08_round_trips"),
+    "dust that keeps a trade open": (R + "trades", "return fill.quote_rate.of(_multiply(quantity.copy_abs(), _multiply(fill.price.copy_abs(), fill.multiplier))) < options.dust_notional_usd", "return False", "09_fees_dust"),
     "profit at the opening rate": (R + "trades", "fill.quote_rate.of(_subtract(part.cash, part.quote_fees))", "_subtract(part.cash, part.quote_fees)", "09_fees_dust"),
     "every reducing fill a trade": (R + "trades", "return [self._close(fill)] if flat else []", "return [self._close(fill)] if flat or reduces else []", "08_round_trips"),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import date, timedelta
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 
 import empyrical
 import pandas
@@ -28,10 +28,11 @@ DAY, HOUR = 86_400_000_000, 3_600_000_000
 def rows_of(returns, first=FIRST):
     """Rows of an account that starts with 1000 and has no flows."""
     worth, found = Decimal(1000), []
-    for n, value in enumerate(returns):
-        gained = worth * Decimal(value or 0)
-        worth += gained
-        found.append(DayFigures(first + timedelta(n), worth, gained, value, Decimal(0), Decimal(0)))
+    with localcontext(Context()):
+        for n, value in enumerate(returns):
+            gained = worth * Decimal(value or 0)
+            worth += gained
+            found.append(DayFigures(first + timedelta(n), worth, gained, value, Decimal(0), Decimal(0)))
     return found
 
 

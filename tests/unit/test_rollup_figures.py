@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import empyrical
 import numpy
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.domain.instants import to_instant
+from persistence.domain.money import EXACT, QUOTIENT
 from persistence.domain.rollup import UsdRate
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
@@ -47,13 +48,15 @@ def test_a_long_series_taken_day_by_day_loses_nothing_against_sixty_digits():
     chance = random.Random(1)
     returns = [chance.gauss(0.0005, 0.02) for _ in range(2_000)]
     options = RollupOptions()
-    exact = [Decimal(r) for r in returns]
-    mean = sum(exact) / len(exact)
-    deviation = (sum((x - mean) ** 2 for x in exact) / (len(exact) - 1)).sqrt()
-    downside = (sum(min(x, Decimal(0)) ** 2 for x in exact) / len(exact)).sqrt()
+    with localcontext(Context(prec=60)):
+        exact = [Decimal(r) for r in returns]
+        mean = sum(exact) / len(exact)
+        deviation = (sum((x - mean) ** 2 for x in exact) / (len(exact) - 1)).sqrt()
+        downside = (sum(min(x, Decimal(0)) ** 2 for x in exact) / len(exact)).sqrt()
+        sharpe, sortino = (float(mean / below * Decimal(365).sqrt()) for below in (deviation, downside))
     series = series_of(returns, 0.0)
-    assert sharpe_ratio(series, options) == pytest.approx(float(mean / deviation * Decimal(365).sqrt()), rel=1e-12)
-    assert sortino_ratio(series, options) == pytest.approx(float(mean / downside * Decimal(365).sqrt()), rel=1e-12)
+    assert sharpe_ratio(series, options) == pytest.approx(sharpe, rel=1e-12)
+    assert sortino_ratio(series, options) == pytest.approx(sortino, rel=1e-12)
 
 
 @pytest.mark.parametrize(("returns", "sharpe", "sortino"), [
@@ -112,9 +115,9 @@ def test_trades_per_close_add_up_to_the_round_trips(basis):
         positions, total, count = {}, Decimal(0), 0
         for _, fill in trade_fills(doc):
             for trade in positions.setdefault(fill.position, Position(fill.position)).apply(fill, effect(fill), options):
-                total += trade.trade.pnl
+                total = EXACT.add(total, trade.trade.pnl)
                 count += 1
-        totals.append((round(total, 20), count))
+        totals.append((QUOTIENT.quantize(total, Decimal("1e-20")), count))
     assert totals[0][0] == totals[1][0]
     assert totals[1][1] > totals[0][1]
 
