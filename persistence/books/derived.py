@@ -20,6 +20,7 @@ DERIVED = ("rollup_rows", "withheld_days", "withheld_currencies", *REPLAYED)
 #: What the digest covers: how far an account is rolled up under which options, too.
 COVERED = (*DERIVED, "rollup_accounts")
 
+_WITH_REALS = {"rollup_rows"}
 _SIZE = 32
 _MODULUS = 1 << (8 * _SIZE)
 
@@ -64,6 +65,7 @@ def _keep(connection: Connection, account_id: str, digest: bytes) -> None:
 def _number(table: str, row: tuple[Any, ...] | None) -> int:
     if row is None:
         return 0
-    # A whole number reads the same, whether the engine hands it out as it was given or as it is stored.
-    values = tuple(int(v) if type(v) is float and v.is_integer() else v for v in row)
-    return int.from_bytes(hashlib.sha256(repr((table, values)).encode("utf-8", "surrogatepass")).digest(), "big")
+    if table in _WITH_REALS:
+        # A whole number reads the same, whether the engine hands it out as it was given or as it is stored.
+        row = tuple(int(v) if type(v) is float and v.is_integer() else v for v in row)
+    return int.from_bytes(hashlib.sha256(repr((table, row)).encode("utf-8", "surrogatepass")).digest(), "big")

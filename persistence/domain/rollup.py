@@ -17,6 +17,8 @@ class UsdRate(NamedTuple):
 
     def of(self, amount: Decimal) -> Decimal:
         """What an amount is worth in USD."""
+        if self is PAR:
+            return amount
         product = EXACT.multiply(amount, self.usd)
         return product if self.per == 1 else QUOTIENT.divide(product, self.per)
 

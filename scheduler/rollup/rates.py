@@ -20,6 +20,8 @@ from persistence.domain.rollup import PAR, KnownRate, UsdRate
 
 #: Currencies whose stretch between two rate records is remembered.
 _REMEMBERED = 512
+#: Later than every record.
+_EVER = 2**62
 
 #: (currency, instant) → the newest rate record at or before it, and the instant of the first after it.
 Said = Callable[[str, int], tuple[KnownRate | None, int | None]]
@@ -35,6 +37,8 @@ class Rates:
         self._said = said
         self._told: dict[str, KnownRate | None] = {}
         self._stretches: OrderedDict[str, tuple[int, int | None, KnownRate | None]] = OrderedDict()
+        #: How long what is like a dollar stays worth one: from and until which instant nobody says otherwise.
+        self._par: dict[str, tuple[int, int]] = {}
         #: What was learnt since `new` was last emptied.
         self.new: dict[str, KnownRate] = {}
 
@@ -43,6 +47,7 @@ class Rates:
         if currency == "USD" or (not carried and currency in self._usd_like):
             return
         known = self.told(currency)
+        self._par.pop(currency, None)
         if known is None or at > known.at or (at == known.at and (carried or not known.carried)):
             self._told[currency] = self.new[currency] = KnownRate(at, rate, carried)
 
@@ -60,7 +65,15 @@ class Rates:
 
     def at(self, currency: str, at: int) -> UsdRate | None:
         """The rate at an instant."""
-        return self.between(currency, at, self.told(currency))
+        if (par := self._par.get(currency)) is not None and par[0] <= at < par[1]:
+            return PAR
+        told = self.told(currency)
+        found = self.between(currency, at, told)
+        if found is PAR and told is None:
+            since, until, said = self._stretches.get(currency, (0, None, None))
+            if said is None:
+                self._par[currency] = since, _EVER if until is None else until
+        return found
 
     def between(self, currency: str, at: int, told: KnownRate | None) -> UsdRate | None:
         """The rate at an instant, where `told` is what the account's own records told last by then."""

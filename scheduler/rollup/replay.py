@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import date as Date
 from decimal import Decimal
 from heapq import merge
+from typing import TypeGuard
 
 from persistence.books.account_facts import EntryRow, FeeRow, FillRow, FlowRow
 from persistence.books.account_history import AccountBooks, DayClose
@@ -58,7 +59,7 @@ class Replay(FlowReplay):
                 if day is not None and self._end_day(day, stored, late):
                     return self._done(day, stored)
                 day = self._day = today
-            rate = self._hear_rates(group)
+            rate = self._hear_fill(group[0]) if len(group) == 1 and _is_plain(group[0]) else self._hear_rates(group)
             for row in group:
                 if type(row) is FillRow:
                     self._take_fill(row, rate)
@@ -78,15 +79,8 @@ class Replay(FlowReplay):
         books = self._books
         rows: tuple[Iterator[Other], ...] = books.flow_rows(start, end), books.fee_rows(start, end), books.entry_rows(start, end)
         others = merge(*rows, key=lambda row: row.place)
-        waiting = next(others, None)
-        for fill in books.fills(start, end):
-            while waiting is not None and waiting.instant <= fill.instant and waiting.place < fill.place:
-                yield waiting
-                waiting = next(others, None)
-            yield fill
-        if waiting is not None:
-            yield waiting
-            yield from others
+        first, fills = next(others, None), books.fills(start, end)
+        return fills if first is None else _in_order(fills, first, others)
 
     def _end_day(self, day: Date, stored: Stored | None, late: Late | None) -> bool:
         """Remember how a day ended. True where nothing after it can differ."""
@@ -140,10 +134,13 @@ class Replay(FlowReplay):
         charges: tuple[RatedCharge, ...] = ()
         own = 0
         if row.fee not in (None, "0") or row.more_fees is not None or row.fact_no in self._later_fees:
-            given = given_charges(row)
-            own = len(given)
-            charges, guessed = self._rated((*given, *self._later_fees.get(row.fact_no, ())), row, cash_currency)
-            estimated = estimated or guessed
+            later = self._later_fees.get(row.fact_no)
+            if row.fee_currency == cash_currency and row.fee is not None and row.fee_rate is None and row.more_fees is None and later is None:
+                charges, own = (RatedCharge(cash_currency, Decimal(row.fee), None),), 1
+            else:
+                given = given_charges(row)
+                charges, guessed = self._rated((*given, *(later or ())), row, cash_currency)
+                own, estimated = len(given), estimated or guessed
         price = Decimal(row.price)
         fill = TradeFill(
             row.fact_no, at, row.position, row.side == "buy", quantity, price, cash, ONE if row.multiplier == "1" else Decimal(row.multiplier), row.base,
@@ -202,16 +199,19 @@ class Replay(FlowReplay):
                     rates.learn(currency, rate, row.instant, carried=True)
         for row in group:
             if type(row) is FillRow and row.settle is None:
-                quote_rate = rates.at(row.quote, row.instant) if row.quote_rate is None else rate_of(row.quote_rate)
-                rates.teach(row.base, row.quote, Decimal(row.price), quote_rate, row.instant)
-                if row.base in self.options.usd_like:
-                    quote_rate = None  # its own price tells it
+                quote_rate = self._hear_fill(row)
             elif type(row) is FlowRow and row.category == "rename" and row.fact_no not in self._pairs and (other := self._books.other_half(row)) is not None:
                 leaving, coming = pair = (row, other) if row.direction == "withdrawal" else (other, row)
                 self._pairs |= {row.fact_no: pair, other.fact_no: pair}
                 if (old := rates.at(leaving.currency, row.instant)) is not None:
                     rates.learn(coming.currency, old.times(Decimal(leaving.amount), Decimal(coming.amount)), row.instant)
         return quote_rate if len(group) == 1 else None
+
+    def _hear_fill(self, row: FillRow) -> UsdRate | None:
+        """Learn what a spot fill tells. Returns the rate of its cash, but for what its own price tells."""
+        quote_rate = self.rates.at(row.quote, row.instant) if row.quote_rate is None else rate_of(row.quote_rate)
+        self.rates.teach(row.base, row.quote, Decimal(row.price), quote_rate, row.instant)
+        return None if row.base in self.options.usd_like else quote_rate
 
     def _rated(self, given: tuple[Charge, ...], row: FillRow, cash_currency: str) -> tuple[tuple[RatedCharge, ...], bool]:
         """The fees of a fill, each with a rate where it needs one; and whether one was estimated."""
@@ -271,6 +271,22 @@ class Replay(FlowReplay):
     def rate_by(self, currency: str, day: Date, told: KnownRate | None) -> UsdRate | None:
         """The rate at the end of a day, where `told` is what the account's records told last by then."""
         return self.rates.between(currency, end_of_day(day, self.options.zone), told)
+
+
+def _in_order(fills: Iterator[FillRow], waiting: Other | None, others: Iterator[Other]) -> Iterator[FillRow | Other]:
+    for fill in fills:
+        while waiting is not None and waiting.instant <= fill.instant and waiting.place < fill.place:
+            yield waiting
+            waiting = next(others, None)
+        yield fill
+    if waiting is not None:
+        yield waiting
+        yield from others
+
+
+def _is_plain(row: FillRow | Other) -> TypeGuard[FillRow]:
+    """Whether it is a spot fill that carries no rate."""
+    return type(row) is FillRow and row.settle is None and row.quote_rate is None and row.fee_rate is None and row.more_fees is None
 
 
 __all__ = ["Replay"]
