@@ -441,6 +441,12 @@ def test_the_drill_brings_the_newest_backup_back_and_rebuilds_it(database, ledge
     assert not list(folder.glob(".restoring*")), "the scratch place is gone"
 
 
+def test_books_that_are_a_day_old_need_no_backup_yet(database, folder):
+    now = NEW_YEAR + 10 * DAY
+    Ledger(database, clock=lambda: now - DAY).post([deposit(1)])
+    assert around(database, now, folder, full=False) == []
+
+
 def test_what_surrounds_the_books_is_checked(database, ledger, folder):
     now = NEW_YEAR + 10 * DAY
 

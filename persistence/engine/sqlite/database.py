@@ -417,6 +417,9 @@ class SQLiteDatabase:
             self._undo(0)
             _roll_back(connection, self._pool)
             raise Unavailable(f"commit: {error}; another program holds the database") from error
+        except apsw.FullError as error:
+            self._pool.drop_all()
+            raise CommitUnknown(f"commit: the disk of {self.path} is full; free some space, writing resumes by itself") from error
         except apsw.Error as error:
             self._pool.drop_all()
             raise CommitUnknown(f"commit: {type(error).__name__}: {error}; whether it is on disk shows after reopening") from error
