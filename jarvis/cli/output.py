@@ -77,7 +77,7 @@ def print_rows(
         return
     shown = [[("" if v is None else printable(str(v))) for v in row] for row in rows]
     if not shown:
-        say(f"no {title.lower()}")
+        say(f"no {title[:1].lower()}{title[1:]}")
         return
     kept = {name for name in columns if name in right or name in whole}
     heads = [name.replace("_", " ") for name in columns]

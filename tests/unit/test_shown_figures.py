@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from jarvis.cli.output import shown_quantity, shown_usd
+from jarvis.cli.output import print_rows, shown_quantity, shown_usd
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_money_is_shown_to_the_cent_and_small_money_to_three_digits(value, shown
 )  # fmt: skip
 def test_a_quantity_is_shown_to_ten_digits(value, shown):
     assert shown_quantity(value) == shown
+
+
+def test_an_empty_listing_says_of_what_as_it_is_written(capsys):
+    print_rows("Performance of DESK_NY in EUR", ("date",), [])
+    assert capsys.readouterr().err.strip() == "no performance of DESK_NY in EUR"
