@@ -60,7 +60,9 @@ def export(
         raise typer.BadParameter(f"{table} are exported for one account at a time; name it", param_hint="--account")
     if computed is not None and not computed.bounds and start is not None:
         raise typer.BadParameter(f"{table} are those at one moment; leave it out, --to says which", param_hint="--from")
-    bounds = parse_time(start, "--from"), parse_time(end, "--to", end=True)
+    first, last = bounds = parse_time(start, "--from"), parse_time(end, "--to", end=True)
+    if first is not None and last is not None and last <= first:
+        raise typer.BadParameter(f"nothing lies between {start} and {end}", param_hint="--to")
 
     def write(out: TextIO) -> int:
         if computed is None:

@@ -112,7 +112,7 @@ def test_without_a_broker_the_remedy_is_said(run):
         (("export", "nothing", "-a", "x"), "there are transactions, fills"), (("export", "fills", "-a", "x", "-f", "xml"), "there are csv, json, ndjson"),
         (("export", "fills", "-a", "x", "--from", "yesterday"), "neither a date"), (("export", "fills", "-a", "x", "--from", "2026-01-01T00:00:00"), "no offset"),
         (("import", "no-such-file"), "is no file"), (("transactions", "-a", "x", "--type", "gift"), "there are deposit"), (("nonsense",), "No such command"),
-        (("orders",), "Missing option"),
+        (("orders",), "Missing option"), (("export", "fills", "-a", "x", "--from", "2026-01-02", "--to", "2026-01-01"), "nothing lies between 2026-01-02 and"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2_with_what_there_is(fed, arguments, said):
