@@ -11,7 +11,7 @@ from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows
 from persistence.domain.instants import to_instant, to_text
 from persistence.domain.money import Currency, canonical
-from persistence.domain.transaction import TransactionType
+from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import SQLiteTransactionRepository
 
 
@@ -31,8 +31,7 @@ def transactions(
     if kind is not None and kind not in set(TransactionType):
         raise typer.BadParameter(f"{kind!r} is no type; there are {', '.join(TransactionType)}", param_hint="--type")
     if kind is not None:
-        found = repository.find_by_type(account, TransactionType(kind), limit)
-        found = [t for t in found if currency is None or t.currency == currency]
+        found = _of_type(repository, account, TransactionType(kind), currency, limit)
     elif currency is not None:
         found = repository.find_by_currency(account, Currency(currency), limit)
     else:
@@ -43,3 +42,14 @@ def transactions(
     ]
     columns = ("occurred_at", "type", "amount", "currency", "transaction_id", "description")
     print_rows("Transactions", columns, rows, right=("amount",), as_json=as_json)
+
+
+def _of_type(repository: SQLiteTransactionRepository, account: str, kind: TransactionType, currency: str | None, limit: int) -> list[Transaction]:
+    """The newest of a type, in one currency where one is named: read on until there are enough."""
+    asked = limit
+    while True:
+        of_type = repository.find_by_type(account, kind, asked)
+        found = [t for t in of_type if currency is None or t.currency == currency]
+        if len(found) >= limit or len(of_type) < asked:
+            return found[:limit]
+        asked *= 10

@@ -67,6 +67,14 @@ def test_listings_for_people_and_for_scripts(fed):
     assert "no transactions" in fed("transactions", "-a", "nobody").stderr
 
 
+def test_a_type_in_one_currency_is_found_behind_many_in_others(fed):
+    later = [{**GOOD, "deposit_id": f"later-{n}", "currency": "ETH", "occurred_at": f"2026-01-02T00:00:{n:02}Z"} for n in range(25)]
+    fed("import", "-", stdin="\n".join(map(json.dumps, later)))
+    [found] = json.loads(fed("transactions", "-a", "acc", "--type", "deposit", "--currency", "USDT", "--limit", "2", "--json").stdout)
+    assert found["amount"] == "100.5"
+    assert len(json.loads(fed("transactions", "-a", "acc", "--type", "deposit", "--currency", "ETH", "--limit", "2", "--json").stdout)) == 2
+
+
 def test_exports_to_stdout_or_a_file(fed):
     rows = list(csv.DictReader(io.StringIO(fed("export", "fills", "-a", "acc").stdout)))
     assert [(r["fill_id"], r["price"]) for r in rows] == [("f1", "50000")]
