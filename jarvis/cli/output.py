@@ -33,6 +33,8 @@ def printable(text: str) -> str:
 
 #: Below this, a number is shown by its power of ten.
 _TINY = -7
+#: Below this there is no money, but what a quotient of 50 digits leaves.
+_NOTHING = -30
 #: Significant digits of a small number, and of a quantity.
 _DIGITS, _QUANTITY_DIGITS = 3, 10
 
@@ -42,7 +44,7 @@ def shown_usd(value: Decimal | str | None) -> str:
     if value is None:
         return ""
     number = Decimal(value)
-    if not number:
+    if not number or number.adjusted() < _NOTHING:
         return "0.00"
     if number.adjusted() >= 0:
         return f"{number:,.2f}"
@@ -50,6 +52,15 @@ def shown_usd(value: Decimal | str | None) -> str:
         return f"{number:.{_DIGITS}g}"
     whole, point, decimals = f"{number:.{_DIGITS - 1 - number.adjusted()}f}".partition(".")
     return whole + point + decimals.rstrip("0").ljust(2, "0")
+
+
+def shown_percent(value: float | None, *, signed: bool = True, places: int = 4) -> str:
+    """A share for people. What rounds to nothing has no sign but plus."""
+    return "" if value is None else f"{value:+z.{places}%}" if signed else f"{value:z.{places}%}"
+
+
+def shown_ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:z.4f}"
 
 
 def shown_quantity(value: Decimal | str | None) -> str:

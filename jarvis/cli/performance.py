@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
-from jarvis.cli.output import print_json, print_rows, shown_usd
+from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
 from jarvis.cli.period import tell_rows, tell_summary
 from persistence.domain.instants import to_text
 from persistence.domain.money import canonical
@@ -98,10 +98,12 @@ def list_(
         worth, daily, total, *ratios, trades = values
         row = rows.get(day)
         mark = ("*" if source == "manual" else "") + ("!" if row is not None and row.warnings else "")
-        change = "" if row is None or row.daily_return is None else f"{row.daily_return:+.4%}"
-        sharpe, sortino, *rest = map(_ratio, ratios)
-        below = "" if row is None else _ratio(row.depth - 1)
-        shown.append((f"{day}{mark}", *(shown_usd(v) for v in (worth, daily, total)), change, sharpe, sortino, below, *rest, trades))
+        sharpe, sortino, deepest, win_rate, profit_factor = ratios
+        shown.append((
+            f"{day}{mark}", *map(shown_usd, (worth, daily, total)), shown_percent(None if row is None else row.daily_return), shown_ratio(sharpe),
+            shown_ratio(sortino), shown_percent(None if row is None else row.depth - 1, signed=False), shown_percent(deepest, signed=False),
+            shown_percent(win_rate, signed=False, places=1), shown_ratio(profit_factor), trades,
+        ))  # fmt: skip
     columns = (
         "date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor", "trades",
     )  # fmt: skip
@@ -231,7 +233,3 @@ def _as_json(found: Any) -> dict[str, Any]:
 
 def _exact(value: Any) -> str | None:
     return canonical(value) if isinstance(value, Decimal) else None if value is None else str(value)
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

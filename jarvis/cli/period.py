@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from jarvis.cli.common import Exit, say
-from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
 from persistence.domain.conventions import code
 from persistence.domain.errors import Invalid
 from persistence.domain.money import canonical
@@ -65,12 +65,14 @@ def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupO
         print_json([_row_as_json(r, currency) for r in rows])
     else:
         columns = (
-            "date", f"value_{currency}", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor", "trades",
+            "date", f"value_{currency}", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor",
+            "trades",
         )  # fmt: skip
         shown = [
             (
-                r.figures.date, *map(_money, (r.figures.value, r.figures.pnl, r.pnl_total)), _percent(r.figures.daily_return),
-                *map(_ratio, (r.sharpe, r.sortino, r.drawdown, r.win_rate, r.profit_factor)), r.trades,
+                r.figures.date, *map(shown_usd, (r.figures.value, r.figures.pnl, r.pnl_total)), shown_percent(r.figures.daily_return),
+                *map(shown_ratio, (r.sharpe, r.sortino)), shown_percent(r.below_peak, signed=False), shown_percent(r.drawdown, signed=False),
+                shown_percent(r.win_rate, signed=False, places=1), shown_ratio(r.profit_factor), r.trades,
             )
             for r in rows
         ]  # fmt: skip
@@ -123,8 +125,8 @@ def _row_as_json(row: ConvertedRow, currency: str) -> dict[str, Any]:
     named = {
         "date": figures.date, "currency": currency, "usd_rate": None if rate is None else {"usd": canonical(rate.usd), "per": canonical(rate.per)},
         "total_value": figures.value, "pnl_daily": figures.pnl, "pnl_total": row.pnl_total, "daily_return": figures.daily_return,
-        "inflow": figures.inflow, "outflow": figures.outflow, "sharpe_ratio": row.sharpe, "sortino_ratio": row.sortino, "max_drawdown": row.drawdown,
-        "win_rate": row.win_rate, "profit_factor": row.profit_factor, "trades_count": row.trades,
+        "drawdown": row.below_peak, "inflow": figures.inflow, "outflow": figures.outflow, "sharpe_ratio": row.sharpe, "sortino_ratio": row.sortino,
+        "max_drawdown": row.drawdown, "win_rate": row.win_rate, "profit_factor": row.profit_factor, "trades_count": row.trades,
     }  # fmt: skip
     return {name: _exact(value) for name, value in named.items()}
 
@@ -144,19 +146,19 @@ def _print(account: str, found: Summary) -> None:
     f, currency = found.figures, found.currency
     what = [
         ("rows", f"{f.rows:,}", f"in {f.calendar_days:,} days"),
-        ("return", _percent(f.total_return), "time-weighted"),
-        ("CAGR", _percent(f.cagr), f.no_cagr or ""),
-        ("volatility", _percent(f.volatility, signed=False), "a year"),
-        ("Sharpe", _ratio(f.sharpe), ""),
-        ("Sortino", _ratio(f.sortino), ""),
-        ("Calmar", _ratio(f.calmar), f.no_cagr or ""),
-        ("max drawdown", _percent(f.max_drawdown), ""),
+        ("return", shown_percent(f.total_return), "time-weighted"),
+        ("CAGR", shown_percent(f.cagr), f.no_cagr or ""),
+        ("volatility", shown_percent(f.volatility, signed=False), "a year"),
+        ("Sharpe", shown_ratio(f.sharpe), ""),
+        ("Sortino", shown_ratio(f.sortino), ""),
+        ("Calmar", shown_ratio(f.calmar), f.no_cagr or ""),
+        ("max drawdown", shown_percent(f.max_drawdown, signed=False), ""),
         *(
-            (name, "" if r is None else _percent(r.value), "" if r is None else f"{r.date}")
+            (name, "" if r is None else shown_percent(r.value), "" if r is None else f"{r.date}")
             for name, r in (("best day", f.best_day), ("worst day", f.worst_day))
         ),
         *(
-            (name, "" if r is None else _percent(r.value), "" if r is None else f"{r.date:%Y-%m}")
+            (name, "" if r is None else shown_percent(r.value), "" if r is None else f"{r.date:%Y-%m}")
             for name, r in (("best month", f.best_month), ("worst month", f.worst_month))
         ),
     ]
@@ -166,9 +168,9 @@ def _print(account: str, found: Summary) -> None:
         *([("change of valuation, no profit", f.revalued)] if f.revalued else []), ("closing value", f.closing_value),
     ]  # fmt: skip
     print()
-    print_rows(f"Money in {currency}", ("what", "amount"), [(name, _money(value)) for name, value in money], right=("amount",))
+    print_rows(f"Money in {currency}", ("what", "amount"), [(name, shown_usd(value)) for name, value in money], right=("amount",))
     if f.drawdowns:
-        falls = [(_percent(d.depth), d.peak or "the start", d.trough, d.recovery or "open") for d in f.drawdowns]
+        falls = [(shown_percent(d.depth, signed=False), d.peak or "the start", d.trough, d.recovery or "open") for d in f.drawdowns]
         print()
         print_rows("Worst drawdowns", ("depth", "peak", "trough", "recovered"), falls, right=("depth",))
     _print_months(f)
@@ -192,26 +194,13 @@ def _print_trades(f: PeriodFigures, currency: str) -> None:
     of_all = [("all", "", f.trades)] if f.trades.trades else []
     rows = [
         (
-            name, side, t.trades, _percent(t.win_rate, signed=False, places=1), _ratio(t.profit_factor), _money(t.pnl), _money(t.average_win),
-            _money(t.average_loss), _money(t.fees), _duration(t.average_holding), _duration(t.median_holding),
+            name, side, t.trades, shown_percent(t.win_rate, signed=False, places=1), shown_ratio(t.profit_factor), shown_usd(t.pnl), shown_usd(t.average_win),
+            shown_usd(t.average_loss), shown_usd(t.fees), _duration(t.average_holding), _duration(t.median_holding),
         )
         for name, side, t in [*of_all, *f.by_instrument]
     ]  # fmt: skip
     print()
     print_rows(f"Trades closed, in {currency}", columns, rows, right=columns[2:])
-
-
-def _percent(value: float | None, *, signed: bool = True, places: int = 4) -> str:
-    return "" if value is None else f"{value:+.{places}%}" if signed else f"{value:.{places}%}"
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _money(amount: Decimal | None) -> str:
-    """To the cent for people, what is less than one to four digits; JSON has every digit."""
-    return "" if amount is None else f"{amount:,.{max(2, 3 - amount.adjusted()) if amount and amount.copy_abs() < 1 else 2}f}"
 
 
 def _duration(microseconds: int | None) -> str:

@@ -81,14 +81,16 @@ class _Listening(Rates):
 
 class ConvertedRow(NamedTuple):
     """A row in another currency; `rate` is that of the day's end, None where none is known. The figures are those of its own returns and
-    trades, since the beginning or in the window of the options."""
+    trades, since the beginning or in the window of the options; `below_peak` is since the beginning, `drawdown` the deepest, both None
+    before the first day with a rate."""
 
     figures: DayFigures
     rate: UsdRate | None
     pnl_total: Decimal | None
     sharpe: float | None
     sortino: float | None
-    drawdown: float
+    below_peak: float | None
+    drawdown: float | None
     win_rate: float | None
     profit_factor: float | None
     trades: int
@@ -113,23 +115,26 @@ class Converter:
         ends = [t.date for t in trades]
         previous: RollupRow | None = None
         returns: list[tuple[Date, float]] = []
-        series, sums, counted = Series(), TradeSums(), 0
+        whole, sums, counted, begun = Series(), TradeSums(), 0, False
         total: Decimal | None = ZERO
         for row in stored:
             figures = self._figures(previous, row)
             if figures.daily_return is not None:
                 returns.append((row.date, figures.daily_return))
-                series = series.add(figures.daily_return, self._options.daily_risk_free)
+                whole = whole.add(figures.daily_return, self._options.daily_risk_free)
             upto = bisect_right(ends, row.date)
             sums = _sums(trades[counted:upto], sums)
             counted, total = upto, plus(total, figures.pnl)
+            series = whole
             if self._options.window_days is not None:
                 oldest = row.date - timedelta(days=self._options.window_days)
                 returns = [(day, value) for day, value in returns if day > oldest]
                 series = series_of((value for _, value in returns), self._options.daily_risk_free)
                 sums = _sums(trades[bisect_right(ends, oldest) : upto])
-            ratios = sharpe_ratio(series, self._options), sortino_ratio(series, self._options), series.drawdown, win_rate(sums), profit_factor(sums)
-            found.append(ConvertedRow(figures, self._end(row.date), total, *ratios, sums.trades))
+            ratios = sharpe_ratio(series, self._options), sortino_ratio(series, self._options)
+            begun = begun or figures.value is not None
+            falls: tuple[float | None, float | None] = (whole.depth - 1, series.drawdown) if begun else (None, None)
+            found.append(ConvertedRow(figures, self._end(row.date), total, *ratios, *falls, win_rate(sums), profit_factor(sums), sums.trades))
             previous = row
         return found
 

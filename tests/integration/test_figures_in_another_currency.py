@@ -51,6 +51,8 @@ def test_a_day_is_worth_its_dollars_at_the_rate_of_its_end_and_a_flow_at_that_of
     assert told == [(625, 800, -175, -175), (1000, 0, 375, 200), (500, 200, -700, -500)], "the account holds dollars, which fell"
     assert [r.figures.daily_return for r in rows] == [pytest.approx(x) for x in (625 / 800 - 1, 0.6, 500 / 1200 - 1)]
     assert rows[-1].drawdown == pytest.approx(500 / 1200 - 1)
+    # 625 of 800, then a peak, then down again: below it, and the deepest there was.
+    assert [r.below_peak for r in rows] == [pytest.approx(x) for x in (625 / 800 - 1, 0, 500 / 1200 - 1)]
 
 
 def test_days_without_a_rate_are_said_and_not_guessed(database):
@@ -62,6 +64,7 @@ def test_days_without_a_rate_are_said_and_not_guessed(database):
     assert [r.figures.value for r in rows] == [None, None, Decimal("801.6"), Decimal("802.4"), Decimal("803.2")]
     assert [r.figures.pnl for r in rows] == [None, None, None, Decimal("0.8"), Decimal("0.8")]
     assert [r.figures.daily_return is None for r in rows] == [True, True, True, False, False]
+    assert [(r.below_peak, r.drawdown) for r in rows] == [(None, None)] * 2 + [(0, 0)] * 3, "nothing is known before the first rate"
     with SQLiteRollupRepository(database).reading("acc") as books:
         whole, later = summarise(books, options, None, None, "EUR"), summarise(books, options, JANUARY + timedelta(3), None, "EUR")
     assert (whole.days_without_rate, whole.figures.rows_without_pnl, whole.figures.pnl, whole.figures.opening_value) == (2, 3, None, None)
