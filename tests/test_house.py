@@ -290,8 +290,16 @@ def test_every_command_is_documented_and_every_documented_command_exists():
 
 def test_links_between_documents_lead_somewhere():
     for page in [HOUSE / "README.md", *(HOUSE / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+        for target, place in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+            found = page.parent / target if target else page
+            assert found.exists(), f"{page.name} links to {target}, which is not there"
+            assert not place or place in headings(found), f"{page.name} links to {found.name}#{place}, which has no such heading"
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a document as links name them: in lower case, blanks as hyphens, no other punctuation."""
+    lines = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
 
 
 def test_the_makefiles_verbs_say_what_they_do():
