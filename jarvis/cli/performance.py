@@ -127,7 +127,12 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
     if not found.figures and row is None:
         reasons = first_few(f"{w.date}: {w.reason}" for w in found.withheld)
         say(
-            f"{account} has no row for {date}" + (f": withheld, {reasons}" if reasons else ": no snapshot that day, or it is not rolled up yet (jarvis rollup)")
+            f"{account} has no row for {date}"
+            + (
+                f": withheld, {reasons}"
+                if reasons
+                else ": no snapshot that day, nothing that moved in an account without snapshots, or not rolled up yet (jarvis rollup)"
+            )
         )
         raise typer.Exit(Exit.FINDINGS)
     title = f"Figures of {account} on {date} ({found.source or 'none stored'})"

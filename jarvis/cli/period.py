@@ -46,7 +46,7 @@ def tell_summary(repository: SQLiteRollupRepository, account: str, options: Roll
     }  # fmt: skip
     missing = [f"{count:,} {what}" for what, count in said.items() if count]
     if missing:
-        say(f"days of the period: {', '.join(missing)}; returns are linked over the others")
+        say(f"days from {found.looked_at[0]} to {found.looked_at[1]}: {', '.join(missing)}; returns are linked over the others")
     if found.by_hand:
         say(f"rows of the period that were saved by hand: {found.by_hand:,}; the summary is of the rollup's own")
     if withheld:

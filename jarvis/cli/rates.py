@@ -64,7 +64,7 @@ def rates(
 def _from(known_rate: RateOnRecord) -> str:
     if known_rate.account_id is None:
         return "rate record"
-    return "carried by a record" if known_rate.carried else "told by a fill"
+    return "carried by a record" if known_rate.carried else "derived from a record"
 
 
 def _where(text: str, account_id: str | None, source: str | None) -> str:

@@ -85,7 +85,7 @@ def _tell_events(database: DatabaseManager) -> None:
     with database.get_connection() as connection:
         counts = Counter(kind for _, kind, _, _ in all_events(connection))
     if counts:
-        say(f"the chain tells of {', '.join(f'{kind} ({n:,})' for kind, n in sorted(counts.items()))}: `jarvis chain events`")
+        say(f"events of the chain: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(counts.items()))} (jarvis chain events)")
 
 
 def _head(text: str) -> Anchor:

@@ -60,7 +60,7 @@ def _shown(usd: Decimal) -> str:
 
 
 ROLLUP_NOTES: Iterable[NoteCheck] = (
-    NoteCheck("a rate is missing", "a USD rate of it", "publish a rate record of it; `jarvis rollup` makes what was withheld", _without_rate),
+    NoteCheck("a rate is missing", "a USD rate of it", "publish a rate record of it; `jarvis rollup` then fills in what was withheld", _without_rate),
     NoteCheck("a rename has one half", "a withdrawal and a deposit of one reference and instant", "publish the other half", _met("rename")),
     NoteCheck("a split with nothing held", "something held before a split", "publish what was held before, or void the split", _met("split")),
     NoteCheck("a loan repaid beyond the debt", "at most what is owed", "publish the loan that is missing, or void what is too much", _met("loan")),

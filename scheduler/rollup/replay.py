@@ -241,8 +241,6 @@ class Replay(FlowReplay):
         what = f"the trade in {name_and_kind(trade.position)[0]} that fill {row.fill_id} closed has no USD rate for its cash in {cash_currency}, or for a fee"
         self._odd("rate missing", cash_currency, row.fact_no, f"{what}: win rate and profit factor are withheld from then on")
 
-    # -- how it stands -------------------------------------------------------------------------------------------------
-
     # -- for rows ----------------------------------------------------------------------------------------------------
 
     def trades(self, after: Date | None, until: Date) -> Iterator[ClosedTrade]:

@@ -16,7 +16,7 @@ from scheduler.rollup.replay import Replay
 
 
 class OpenPosition(NamedTuple):
-    """An open position. `average_price` is in the currency of its cash, per unit of the multiplier; `opened_at` None for what is left of a
+    """An open position. `average_price` is the cash of one unit, of a contract that of one contract; `opened_at` None for what is left of a
     closed trade. `unrealised_usd` is None where a rate is missing, `cash_currency` "" where a contract was never traded."""
 
     instrument: str

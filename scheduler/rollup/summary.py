@@ -15,11 +15,12 @@ from scheduler.rollup.period import DayFigures, PeriodFigures, TradeFigures, fig
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a period in a currency. Of the observed days, `days_without_row` have no row and `days_without_rate` no rate of the
+    """The figures of a period in a currency. Of the observed days of `looked_at`, `days_without_row` have no row and `days_without_rate` no rate of the
     currency; `by_hand` rows were saved by hand, of which the summary is not."""
 
     figures: PeriodFigures
     currency: str
+    looked_at: tuple[Date, Date]
     days_without_row: int
     days_without_rate: int
     by_hand: int
@@ -38,7 +39,7 @@ def summarise(books: AccountBooks, options: RollupOptions, first: Date | None, l
     start = first if first is not None and before is not None else rows[0].date
     observed = sum(options.observes(start + timedelta(n)) for n in range((until - start).days + 1))
     manual = sum(source == "manual" and start <= day <= until for day, (source, _) in books.figures_from(start).items())
-    return Summary(figures_of_period(rows, trades, before, options), currency, observed - len(rows), without_rate, manual)
+    return Summary(figures_of_period(rows, trades, before, options), currency, (start, until), observed - len(rows), without_rate, manual)
 
 
 _Parts = tuple[list[DayFigures], DayFigures | None, list[TradeFigures], int]

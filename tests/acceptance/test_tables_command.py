@@ -99,8 +99,8 @@ READ = {
     ],
     ("rates",): [
         ("ETH", "2,900.125", "2024-01-05T08:00:00", "rate record, desk"),
-        ("ETH", "3,000", "2024-01-03T10:00:00", "told by a fill of lf"),
-        ("PEPE", "1.23e-8", "2024-01-04T10:00:00", "told by a fill of lf"),
+        ("ETH", "3,000", "2024-01-03T10:00:00", "derived from a record of lf"),
+        ("PEPE", "1.23e-8", "2024-01-04T10:00:00", "derived from a record of lf"),
         ("SOL", "101.25", "2024-01-02T08:00:00", "carried by a record of lf"),
         ("USDT", "1", "counts as a dollar"),
         ("XYZ", "lf", "2024-01-05", "1 day without a row, up to 2024-01-05"),
