@@ -9,7 +9,8 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows
-from persistence.domain.instants import to_instant, to_text
+from jarvis.cli.times import short
+from persistence.domain import instants
 from persistence.domain.money import Currency, canonical
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import SQLiteTransactionRepository
@@ -36,12 +37,15 @@ def transactions(
         found = repository.find_by_currency(account, Currency(currency), limit)
     else:
         found = repository.find_by_account(account, limit)
-    rows = [
-        (to_text(to_instant(t.occurred_at)), str(t.transaction_type), canonical(t.movement.amount), str(t.currency), t.transaction_id, t.description)
-        for t in found
-    ]
+    now = instants.now()
+
+    def when(t: Transaction) -> str:
+        instant = instants.to_instant(t.occurred_at)
+        return instants.to_text(instant) if as_json else short(instant, now)
+
+    rows = [(when(t), str(t.transaction_type), canonical(t.movement.amount), str(t.currency), t.transaction_id, t.description) for t in found]
     columns = ("occurred_at", "type", "amount", "currency", "transaction_id", "description")
-    print_rows("Transactions", columns, rows, right=("amount",), as_json=as_json)
+    print_rows("Transactions", columns, rows, right=("amount",), whole=("occurred_at",), as_json=as_json)
 
 
 def _of_type(repository: SQLiteTransactionRepository, account: str, kind: TransactionType, currency: str | None, limit: int) -> list[Transaction]:

@@ -60,3 +60,12 @@ def test_orders_can_be_read(short_folder):
         assert all(part in words for part in word.split()), word
     exact = json.loads(command.run("orders", "--account", "main-account", "--status", "partially_filled", "--json", folder=short_folder).stdout)
     assert [(o["created_at"], o["side"], o["quantity"], o["filled"]) for o in exact] == [("2026-03-01T00:00:00.000000Z", "sell", "1.25", "0.5")]
+
+
+def test_transactions_can_be_read(short_folder):
+    imported(short_folder, *({**GOOD, "deposit_id": f"binance:d-{n}", "amount": "1250.75"} for n in range(3)))
+    shown = command.on_eighty_columns(short_folder, "transactions", "--account", "main-account")
+    assert max(map(len, shown)) <= 80
+    assert sum(bool(re.match(rf"{TIME} +deposit +1250\.75 USDT ", line)) for line in shown) == 3, "time, type and amount stand in one line"
+    exact = json.loads(command.run("transactions", "--account", "main-account", "--json", folder=short_folder).stdout)
+    assert {t["occurred_at"] for t in exact} == {"2026-03-01T00:00:00.000000Z"}
