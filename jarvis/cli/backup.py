@@ -92,7 +92,7 @@ def _present() -> str | None:
 
 
 def verify(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE …]", help="These; without any, every backup there is.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="These; without any, every backup there is.")] = None,
 ) -> None:
     """Read backups back: against their manifests, decompressed, checked, every table compared. Exits 1 where one is not sound."""
     present = backups.present(CONTEXT.settings.database.backup.path)

@@ -38,7 +38,7 @@ def gaps(ctx: typer.Context, producer: Annotated[str | None, typer.Option(help="
 def accept(
     producer: Annotated[str, typer.Argument(metavar="PRODUCER", help="Whose numbers, as `jarvis gaps` lists them.")],
     reason: Reason,
-    numbers: Annotated[str | None, typer.Argument(metavar="[FROM-TO]", help="Only these numbers, such as 17-20, or 17.")] = None,
+    numbers: Annotated[str | None, typer.Argument(metavar="FROM-TO", help="Only these numbers, such as 17-20, or 17.")] = None,
 ) -> None:
     """Settle numbers that will never arrive, for good: an event of the hash chain. A record that comes with one all the same is recorded."""
     first, last = (None, None) if numbers is None else _range(numbers)
@@ -46,7 +46,7 @@ def accept(
     settled = SQLiteGapRepository(database).accept(producer, first, last, reason)
     database.close()
     said = ", ".join(str(since) if since == until else f"{since}-{until}" for since, until in settled)
-    say(f"accepted of {producer}: {said}")
+    say(f"accepted {said} of {producer}")
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def _last(state: str) -> str:
 
 
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this job.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this job.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:

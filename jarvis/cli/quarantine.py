@@ -22,7 +22,7 @@ from persistence.domain.outcome import Reason
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import replay as try_again
 
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="These records; without any, all that the filters let through.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]
 ForReason = Annotated[str | None, typer.Option("--for", metavar="REASON", help="Only held for this reason, such as conflict or malformed.")]
 Account = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rates(
-    currency: Annotated[str | None, typer.Argument(metavar="[CURRENCY]", help="Only this one.")] = None,
+    currency: Annotated[str | None, typer.Argument(metavar="CURRENCY", help="Only this one.")] = None,
     account: Annotated[str | None, typer.Option("--account", "-a", help="What counts for this account, of the currencies that it ever had.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -40,7 +40,7 @@ class _Asked(NamedTuple):
 
 
 def restore(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The backup to restore, whatever it is called.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The backup to restore, whatever it is called.")] = None,
     latest: Annotated[bool, typer.Option("--latest", help="The proved backup of these books that reaches furthest.")] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The books as they were recorded up to this time.")] = None,
     books: Annotated[str | None, typer.Option("--books", metavar="ID", help="Whose backup, where there are those of several and no database.")] = None,
