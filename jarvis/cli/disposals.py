@@ -40,7 +40,8 @@ def disposals(account: AccountArgument, start: From = None, end: To = None, as_j
         first = first or Period(None, None, now).first_day(books, options)
         last = last or day_of(now, options.zone)
         if last < first:
-            raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
+            wrong, hint = (f"{last} is before {first}", "--to") if end is not None else (f"{first} is after {last}", "--from")
+            raise typer.BadParameter(wrong, param_hint=hint)
         found = found_disposals(books, options, first, last)
         rows = disposed(books, found)
     sums = totals(found)

@@ -58,7 +58,8 @@ def statement(
         opened = yesterday if end is None or mark is None or mark.opened_at is None else day_of(mark.opened_at, options.zone)
         first, last = days or (given[0] or opened, given[1] or yesterday)
         if last < first:
-            raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
+            wrong, hint = (f"{last} is before {first}", "--to") if end is not None else (f"{first} is after {last}", "--from")
+            raise typer.BadParameter(wrong, param_hint=hint)
         if not FIRST_YEAR <= first.year <= last.year <= LAST_YEAR:
             raise typer.BadParameter(f"{first} to {last} lies outside the years {FIRST_YEAR} to {LAST_YEAR}, of which records can be", param_hint="--from")
         lines = stated(books, options, first, last)

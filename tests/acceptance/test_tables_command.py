@@ -155,6 +155,8 @@ def test_a_rate_that_is_missing_is_asked_for_until_it_comes(run):
 def test_what_is_wrong_is_said_with_its_remedy(run):
     assert "account nobody does not exist" in run("lots", "nobody", code=2).stderr
     assert "is before" in run("disposals", "lf", "--from", "2024-01-03", "--to", "2024-01-02", code=2).stderr
+    assert "Invalid value for --from: 2999-01-01 is after" in run("disposals", "lf", "--from", "2999-01-01", code=2).stderr
+    assert "Invalid value for --from: 2999-01-01 is after" in run("statement", "lf", "--from", "2999-01-01", code=2).stderr
     assert "csv or json" in " ".join(run("export", "trades", "-a", "lf", "-f", "ndjson", code=2).stderr.replace("│", " ").split())
     assert "--to" in run("export", "lots", "-a", "lf", "--from", "2024-01-01", code=2).stderr
     assert "name it" in run("export", "positions", code=2).stderr
