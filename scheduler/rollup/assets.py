@@ -4,7 +4,7 @@ Fills alone do not know what an account holds. A **balance** here is what the bo
 that is notional, and enters as one gain or loss when their trade closes.
 
 1. A sale beyond the instrument's own position uses what else is held before it opens a short; a purchase what else is owed.
-2. What leaves in another way takes from long positions only what the balance no longer covers, in the order of their names; what comes
+2. What leaves other than by a fill takes from long positions only what the balance no longer covers, in the order of their names; what comes
    takes from short ones likewise.
 
 So after every fact longs ≤ max(0, balance) and shorts ≤ max(0, -balance).
@@ -131,7 +131,7 @@ class Asset:
         if self.debt:
             self.debt = QUOTIENT.divide(EXACT.multiply(self.debt, after), before)
         self.count(amount)
-        self.settle()  # of rounded quantities
+        self.settle()  # rounding may leave positions above the balance
         return before, after
 
     def borrow(self, amount: Decimal, value: Decimal | None) -> None:

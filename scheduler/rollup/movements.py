@@ -1,4 +1,4 @@
-"""The assets of an account while its facts are replayed: what moves them, what follows, and who hears of it."""
+"""The assets of an account while its facts are replayed: what moves them, what follows from it, and who is told."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scheduler.rollup.trades import RatedCharge
 
 
 class Moved(NamedTuple):
-    """One movement of an asset, for who wants to know: `value` in USD is signed as the amount is."""
+    """One movement of an asset, as a listener hears of it: `value` in USD is signed as the amount is."""
 
     asset: str
     amount: Decimal

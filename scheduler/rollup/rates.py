@@ -60,7 +60,7 @@ class Rates:
             return found
 
     def newest(self, currency: str, at: int) -> KnownRate | None:
-        """What counts at an instant; None where nothing is known. What is like a dollar and was not talked of has no rate of its own."""
+        """What counts at an instant; None where nothing is known. What is like a dollar has none of its own until one is said."""
         return _newest(self.said(currency, at), self.told(currency)) if currency != "USD" else None
 
     def at(self, currency: str, at: int) -> UsdRate | None:

@@ -1,8 +1,8 @@
 """Facts read day by day, in their order: the trades they close, and what is remembered at the end of each day to go on from.
 
 `Replay.run` reads whole days. Where late facts came among days that were read before, it stops at the end of the first day from which
-nothing can differ: everything ends as it ended before, no rate that came counts any longer, and what is held more or less of is nothing
-that anything depends on.
+nothing can differ: everything ends as it ended before, no rate that came late counts any longer, and nothing later depends on the
+amounts that are held now and were not before.
 """
 
 from __future__ import annotations

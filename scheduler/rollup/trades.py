@@ -15,8 +15,9 @@ some that came later: each counts as if it had come with the fill.
 Profit is the cash × its currency's rate at the closing fill, less the fees in other currencies. At a zero crossing the closing
 part takes |position| / |move| of cash and fee, to 50 digits, and the rest opens the next trade.
 
-What of a sale beyond the position comes from elsewhere (a deposit, another pair) opens no short, and what of a purchase covers a debt no
-long: that share of the fill is in no trade. What leaves in another way than by a fill goes at its average cost (`Position.leave`).
+The part of a sale that goes beyond the position and comes from elsewhere (a deposit, another pair) opens no short, and the part of a
+purchase that covers a debt opens no long: neither part is in a trade. What leaves other than by a fill goes at its average cost
+(`Position.leave`).
 """
 
 from __future__ import annotations
