@@ -17,6 +17,7 @@ from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import instants
+from persistence.engine.sqlite import database as engine
 from persistence.proof import chain
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.verification import Depth, verify
@@ -30,15 +31,15 @@ PLAN = RollupPlan(RollupOptions())
 @contextmanager
 def without(what: str) -> Iterator[None]:
     """The books without one of their protections, for the comparison only."""
-    reserve, number = DatabaseManager._reserve, DatabaseManager._counted
+    reserve, number = DatabaseManager._reserve, engine._counted
     if what == "checksums":
         DatabaseManager._reserve = 0  # type: ignore[assignment,method-assign]
     elif what == "mark":
-        DatabaseManager._counted = lambda self, connection: None  # type: ignore[method-assign]
+        engine._counted = lambda connection: None  # type: ignore[assignment,return-value]
     try:
         yield
     finally:
-        DatabaseManager._reserve, DatabaseManager._counted = reserve, number  # type: ignore[method-assign]
+        DatabaseManager._reserve, engine._counted = reserve, number  # type: ignore[method-assign]
 
 
 def _cpu_of_posting(facts: list[Any], per_commit: int, what: str) -> float:
