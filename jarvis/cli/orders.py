@@ -9,7 +9,7 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
-from jarvis.cli.output import print_rows
+from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
 from persistence.domain import instants
 from persistence.domain.instants import to_instant, to_text
@@ -50,6 +50,7 @@ def orders(
     def number(value: Decimal | None) -> str | None:
         return None if value is None else canonical(value)
 
+    tell_limit(len(found), limit)
     if as_json:
         columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", "symbol")
         print_rows("Orders", columns, [

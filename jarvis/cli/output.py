@@ -115,6 +115,12 @@ def print_rows(
     console.print(table)
 
 
+def tell_limit(count: int, limit: int) -> None:
+    """Say of a listing that is as long as it may be that there may be more."""
+    if count >= limit:
+        say(f"the newest {limit:,} are listed; --limit lists more")
+
+
 def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], at: str | None = "\n") -> list[int]:
     """How wide each column is by itself, if cells break only there; None for at every blank."""
     return [max((cell_len(part) for cell in column for part in cell.split(at)), default=0) for column in zip(heads, *rows, strict=True)]

@@ -8,7 +8,7 @@ import typer
 
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
-from jarvis.cli.output import print_rows
+from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
 from persistence.domain import instants
 from persistence.domain.money import Currency, canonical
@@ -46,6 +46,7 @@ def transactions(
     rows = [(when(t), str(t.transaction_type), canonical(t.movement.amount), str(t.currency), t.transaction_id, t.description) for t in found]
     columns = ("occurred_at", "type", "amount", "currency", "transaction_id", "description")
     print_rows("Transactions", columns, rows, right=("amount",), whole=("occurred_at",), as_json=as_json)
+    tell_limit(len(rows), limit)
 
 
 def _of_type(repository: SQLiteTransactionRepository, account: str, kind: TransactionType, currency: str | None, limit: int) -> list[Transaction]:

@@ -69,3 +69,10 @@ def test_transactions_can_be_read(short_folder):
     assert sum(bool(re.match(rf"{TIME} +deposit +1250\.75 USDT ", line)) for line in shown) == 3, "time, type and amount stand in one line"
     exact = json.loads(command.run("transactions", "--account", "main-account", "--json", folder=short_folder).stdout)
     assert {t["occurred_at"] for t in exact} == {"2026-03-01T00:00:00.000000Z"}
+
+
+def test_a_listing_that_is_as_long_as_it_may_be_says_that_there_may_be_more(short_folder):
+    imported(short_folder, *({**GOOD, "deposit_id": f"d{n}", "amount": "1"} for n in range(3)))
+    for limit, told in (("2", True), ("4", False)):
+        listed = command.run("transactions", "--account", "main-account", "--limit", limit, folder=short_folder)
+        assert ("the newest 2 are listed; --limit lists more" in listed.stderr) == told
