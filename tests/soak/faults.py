@@ -134,8 +134,9 @@ def wait_for(missing: Callable[[], list[str]], seconds: float) -> list[str]:
     return still
 
 
-#: What the watchdogs wait in a stage of pauses, and how long a pause takes: longer than any look of theirs.
-WATCHDOG_SECONDS, PAUSED_SECONDS = 2.0, 3.5
+#: What the watchdogs wait in a stage of pauses, and how long a pause takes: longer than any look of theirs. A disk that many share may
+#: keep a commit waiting for two seconds.
+WATCHDOG_SECONDS, PAUSED_SECONDS = 4.0, 6.0
 
 
 def pause_each_and_all(stage: Stage) -> None:
@@ -149,7 +150,9 @@ def pause_each_and_all(stage: Stage) -> None:
         for name in stopped:
             stage.signal(name, signal.SIGCONT)
         time.sleep(WATCHDOG_SECONDS)
-    stage.problems += [f"{name} was taken for dead after a pause" for name, count in stage.starts.items() if count != before.get(name)]
+    stage.problems += [
+        f"{name} was taken for dead after a pause: {stage.last_words(name)}" for name, count in stage.starts.items() if count != before.get(name)
+    ]
 
 
 def delete_database(stage: Stage) -> None:
@@ -214,7 +217,7 @@ FAULTS: dict[str, Fault] = {
     "SIGSTOP beyond the heartbeat": Fault(stop_worker_beyond_its_heartbeat, 1, 5, 1.0, 11.0, slow=True),
     "SIGKILL of the broker": Fault(kill_broker, 3, 40, 0.8),
     "broker stalls beyond the timeout": Fault(stall_broker_beyond_the_timeout, 1, 5, 1.0, 11.0, slow=True),
-    "SIGSTOP of each process and of all": Fault(pause_each_and_all, 1, 5, 1.0, 22.0, module=f"impatient {WATCHDOG_SECONDS}", scheduler=True, slow=True),
+    "SIGSTOP of each process and of all": Fault(pause_each_and_all, 1, 5, 1.0, 42.0, module=f"impatient {WATCHDOG_SECONDS}", scheduler=True, slow=True),
     "connection resets": Fault(reset_connections, 6, 100),
     "broker out of memory": Fault(fill_broker, 2, 15),
     "broker read-only": Fault(make_broker_read_only, 1, 15),

@@ -117,6 +117,11 @@ class Stage:
             return len([k for k in client.keys("dramatiq:*") if not k.startswith((b"dramatiq:__heartbeats__", b"dramatiq:__alive__", b"dramatiq:__jarvis__."))])
         return -1
 
+    def last_words(self, name: str) -> str:
+        """What it logged above information, the newest last."""
+        said = (self.folder / f"log-{name}").read_text().splitlines()
+        return " | ".join([line for line in said if '"level": "info"' not in line and '"level": "debug"' not in line][-5:])
+
     def signal_worker(self, number: int) -> None:
         self.signal("worker", number)
 
