@@ -145,10 +145,10 @@ def _exact(value: Any) -> Any:
 def _print(account: str, found: Summary) -> None:
     f, currency = found.figures, found.currency
     what = [
-        ("rows", f"{f.rows:,}", f"in {f.calendar_days:,} days"),
+        ("rows", f"{f.rows:,}", f"in {f.calendar_days:,} day{'s' * (f.calendar_days != 1)}"),
         ("return", shown_percent(f.total_return), "time-weighted"),
         ("CAGR", shown_percent(f.cagr), f.no_cagr or ""),
-        ("volatility", shown_percent(f.volatility, signed=False), "a year"),
+        ("volatility", shown_percent(f.volatility, signed=False), "a year" if f.volatility is not None else ""),
         ("Sharpe", shown_ratio(f.sharpe), ""),
         ("Sortino", shown_ratio(f.sortino), ""),
         ("Calmar", shown_ratio(f.calmar), f.no_cagr or ""),

@@ -167,7 +167,7 @@ def cagr(total: float | None, days: int) -> tuple[float | None, str | None]:
     if total is None:
         return None, "no row has a return"
     if days < YEAR:
-        return None, f"{days} day{'s' if days != 1 else ''} are covered, less than a year"
+        return None, f"{days} {'day is' if days == 1 else 'days are'} covered, less than a year"
     return (1.0 + total) ** (YEAR / days) - 1.0, None
 
 

@@ -138,6 +138,7 @@ def test_what_is_undefined_is_none(returns, undefined):
 def test_a_year_is_covered_from_the_close_before_to_the_last_close():
     year = [0.001] * 364
     assert figures(year).no_cagr == "364 days are covered, less than a year"
+    assert figures([0.001]).no_cagr == "1 day is covered, less than a year"
     before = DayFigures(FIRST - timedelta(1), Decimal(1000), None, None, None, None)
     assert figures([*year, 0.001], before=before).cagr == pytest.approx(1.001**365 - 1)
     # Two days without a row before the first: its return spans them.
