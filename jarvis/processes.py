@@ -173,6 +173,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
                 say_alive()
                 line.tell(worker.broker.reachability.says())
                 wal.look()
+                worker.gap_lines.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)

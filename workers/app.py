@@ -25,12 +25,14 @@ from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
 from persistence.domain.errors import Invalid, OtherBooks
 from persistence.files import locked_file
 from persistence.holders import program_version
+from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
 from workers.delivery import Delivery, published_at
+from workers.gap_lines import GapLines
 from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
 from workers.ownership import NamespaceBooks, place_of
@@ -81,6 +83,7 @@ class RecorderWorker:
         broker: LedgerBroker,
         writer: BatchWriter,
         strays: Strays,
+        gap_lines: GapLines,
         threads: int,
         lock: tuple[Path, str],
         *,
@@ -95,6 +98,7 @@ class RecorderWorker:
         self.broker = broker
         self.writer = writer
         self.strays = strays
+        self.gap_lines = gap_lines
         self._lock = lock
         self._held = ExitStack()
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
@@ -322,8 +326,9 @@ def create_worker(
     )
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
     broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
+    gap_lines = GapLines(SQLiteGapRepository(database))
     writer = BatchWriter(
-        Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
+        Ledger(database, gaps_opened=gap_lines.opened), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
         expecting=broker.expecting,
     )  # fmt: skip
     intake = Intake(broker, writer, conventions)
@@ -331,4 +336,4 @@ def create_worker(
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
     strays = Strays(broker, SQLiteStrayRepository(database), intake.recordable)
-    return RecorderWorker(database, broker, writer, strays, threads, lock, take_over=take_over)
+    return RecorderWorker(database, broker, writer, strays, gap_lines, threads, lock, take_over=take_over)

@@ -23,13 +23,14 @@ def read_jobs(runs: SQLiteJobRunRepository, entries: Mapping[str, Entry], zone: 
         unfinished = runs.unfinished(entry.name)
         paused_since = paused.get(entry.name) or paused.get(entry.name.partition("@")[0])
         state = _state(entry, newest, now)
+        is_tried_again = newest is not None and newest.state == "claimed" and newest.attempts > 1
         waits = not entry.enabled or paused_since is not None or state == "running"
         yield Job(
             name=entry.name, says=entry.says, cron=entry.cron, zone=entry.zone or zone, enabled=entry.enabled, paused_since=paused_since, state=state,
             last_started_at=None if newest is None else newest.claimed_at, last_ended_at=None if ended is None else ended.finished_at,
             last_success_at=runs.last_success(entry.name, now), last_seconds=_seconds(ended),
-            result=None if ended is None else ended.error or words(json.loads(ended.result or "null")) or None,
-            failed=newest is not None and (newest.state == "failed" or (newest.state == "claimed" and newest.attempts > 1)),
+            result=f"it failed and is tried again now, try {newest.attempts}" if newest is not None and is_tried_again else _result(ended),
+            failed=newest is not None and (newest.state == "failed" or is_tried_again),
             next_at=next(cron.slots(now, now + _FARTHEST), None) if entry.enabled else None,
             next_try_at=min([run.waits_until(now) or now for run in unfinished if run.state == "failed"], default=None),
             late_since=None if waits else _late_since(cron, runs.last_settled(entry.name, now), unfinished, ticking_since, now),
@@ -54,6 +55,10 @@ def _state(entry: Entry, newest: JobRun | None, now: int) -> str:
         return "left by a scheduler that died"
     over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
     return "running" + (", beyond its limit" if over else "")
+
+
+def _result(run: JobRun | None) -> str | None:
+    return None if run is None else run.error or words(json.loads(run.result or "null")) or None
 
 
 def _seconds(run: JobRun | None) -> float | None:
