@@ -86,6 +86,9 @@ class BrokerLook:
 
     def _unusable(self, error: Exception) -> Broker:
         fault = fault_of(error, self._url)
+        if isinstance(error, redis.TimeoutError):
+            remedy = f"it may be stopped, or wait for its disk{': data/broker/valkey.log' if self._embedded else ''}"
+            return Broker(place=self._place, reachable=False, problem=f"no answer within {SOCKET_SECONDS:g} s", remedy=remedy)
         if self._embedded and fault is NOT_REACHABLE:
             return Broker(place=self._place, reachable=False, problem="not running", remedy="start `jarvis up`, or `jarvis broker run`")
         return Broker(place=self._place, reachable=False, problem=f"{fault.predicate}: {words_of(error)}", remedy=fault.remedy)

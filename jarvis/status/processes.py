@@ -52,8 +52,9 @@ def broker_since(folder: Path | None, spoken: Mapping[str, Spoken], *, reachable
 
 def _local(settings: Settings, spoken: Mapping[str, Spoken], ticks: bool | None, now: int) -> Iterator[Process]:
     folder, place = settings.data_folder, place_of(settings.data_folder)
-    if is_seen_locked(supervisor_lock(settings)):
-        yield _holder(supervisor_lock(settings), "jarvis up", "supervisor", place)
+    supervisor = _holder(supervisor_lock(settings), "jarvis up", "supervisor", place)
+    if supervisor.state is not State.STOPPED or supervisor.problem is not None:
+        yield supervisor
     if settings.broker.url is None:
         yield _holder(folder / "broker" / LAUNCHER_LOCK, "broker", "broker", place)
     expected = worker_names(settings)
