@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -125,16 +126,19 @@ def test_where_all_is_well_nothing_is_raised_and_one_line_says_so():
     assert exit_code(WELL, [], strict=True) == 0
 
 
+def shown(status: Status) -> str:
+    text = io.StringIO()
+    Console(width=120, file=text).print(screen(status, []))
+    return text.getvalue()
+
+
 def test_a_process_of_another_version_is_to_be_restarted():
-    console = Console(width=120, record=True, quiet=True)
-    console.print(screen(replace(WELL, processes=(process(version="0.9"), process("scheduler", version="1"))), []))
-    assert console.export_text().count("runs 0.9, installed is 1: restart it") == 1
+    processes = process(version="0.9"), process("scheduler", version="1")
+    assert shown(replace(WELL, processes=processes)).count("runs 0.9, installed is 1: restart it") == 1
 
 
 def test_what_cannot_be_read_is_said_once_with_its_parts():
-    console = Console(width=120, record=True, quiet=True)
-    console.print(screen(replace(WELL, records=None, gaps=None, unread={"records": "it is newer", "gaps": "it is newer"}), []))
-    assert "records, gaps: it is newer" in console.export_text()
+    assert "records, gaps: it is newer" in shown(replace(WELL, records=None, gaps=None, unread={"records": "it is newer", "gaps": "it is newer"}))
 
 
 def test_one_cause_is_told_once():
