@@ -151,7 +151,7 @@ def missing_extensions() -> list[str]:
         for name in EXTENSIONS:
             try:
                 apsw.sqlite_extra.load(connection, name)
-            except (apsw.Error, apsw.sqlite_extra.NotAvailable, OSError):
+            except (apsw.Error, apsw.sqlite_extra.NotAvailable, LookupError, OSError):
                 missing.append(name)
     return missing
 
