@@ -57,8 +57,10 @@ def _of_their_folders(connection: Connection, folders: list[Path]) -> Iterator[D
 
 
 def _log(path: Path) -> Iterator[Diagnosis]:
-    log = Path(f"{path}-wal")
-    size = log.stat().st_size if log.exists() else 0
+    try:
+        size = Path(f"{path}-wal").stat().st_size
+    except OSError:  # there is none, or what is said above of the file holds for it, too
+        return
     if size >= LONG_WAL_BYTES:
         rule = f"shorter than {shown_bytes(LONG_WAL_BYTES)}: a reader that stays keeps it from being emptied"
         yield warning("write-ahead log", shown_bytes(size), rule, f"`lsof {path}` names who reads; end that program")

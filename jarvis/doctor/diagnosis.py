@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from persistence.domain.showing import hide_passwords
+
+#: Where the remedy begins in a sentence of ours: the first of these that it has.
+_BORDERS = tuple(map(re.compile, (r"\. (?=[A-Z`])", r"; ", r": (?=\w+ `)")))
 
 
 class Level(StrEnum):
@@ -47,9 +51,12 @@ def not_checked(subject: str, why: str, remedy: str = "") -> Diagnosis:
 
 
 def refused(subject: str, error: Exception, level: Level = Level.PROBLEM) -> Diagnosis:
-    """What an error of ours says: its sentences hold value and rule, and behind the semicolon the remedy."""
-    value, _, remedy = hide_passwords(str(error)).partition("; ")
-    return Diagnosis(subject, level, value, "", remedy)
+    """What an error of ours says: first the value and the rule, then the remedy."""
+    text = hide_passwords(str(error))
+    for border in _BORDERS:
+        if len(parts := border.split(text, maxsplit=1)) == 2:
+            return Diagnosis(subject, level, parts[0], "", parts[1])
+    return Diagnosis(subject, level, text)
 
 
 def shown_bytes(count: float) -> str:

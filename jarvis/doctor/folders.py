@@ -15,7 +15,7 @@ from jarvis.opening import open_database
 from jarvis.settings import Settings
 from persistence.copies import backups
 from persistence.copies.backup_checks import files_are_private, there_is_room
-from persistence.domain.errors import BooksError
+from persistence.domain.errors import BooksError, Unavailable
 from persistence.engine.sqlite.host import DEPENDS_ON_A_PROGRAM, disk_not_mounted, file_system_of, refuse_network_file_system
 from persistence.files import nearest_folder, refuse_to_make
 
@@ -44,15 +44,14 @@ def used(settings: Settings) -> list[Used]:
 
 def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
     folders = used(settings)
-    for folder in folders:
+    looks = [(folder.name, _look_at(case, folder)) for folder in folders]
+    looks += [("owners", _owners(settings, folders)), ("modes", _modes(settings, folders)), ("room", _room(settings)), ("second place", _two_places(settings))]
+    for subject, found in looks:
         try:
-            yield from _look_at(case, folder)
-        except OSError as error:
-            yield not_checked(folder.name, f"{folder.path}: {error.strerror}", "run this as the user whom the books belong to, or as root")
-    yield from _owners(settings, folders)
-    yield from _modes(settings, folders)
-    yield from _room(settings)
-    yield from _two_places(settings)
+            yield from found
+        except (OSError, Unavailable) as error:
+            said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).partition(";")[0]
+            yield not_checked(subject, said, "run this as the user whom the books belong to, or as root")
 
 
 def _look_at(case: Case, folder: Used) -> Iterator[Diagnosis]:

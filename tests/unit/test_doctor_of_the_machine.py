@@ -57,9 +57,19 @@ def test_a_section_that_breaks_stops_none_of_the_others(tmp_path, monkeypatch):
     assert {diagnosis.section for diagnosis in rest} == {"Environment"}
 
 
-def test_a_sentence_of_ours_is_told_with_its_remedy_apart():
-    found = refused("x", Invalid("the limit is 3, 5 are needed; raise it; or wait"))
-    assert (found.value, found.remedy) == ("the limit is 3, 5 are needed", "raise it; or wait")
+@pytest.mark.parametrize(
+    ("sentence", "value", "remedy"),
+    [
+        ("the limit is 3, 5 are needed; raise it; or wait", "the limit is 3, 5 are needed", "raise it; or wait"),
+        ("there were books here: a; b. `jarvis restore` brings them back", "there were books here: a; b", "`jarvis restore` brings them back"),
+        ("it cannot be made. Is its disk mounted? Make it; or not", "it cannot be made", "Is its disk mounted? Make it; or not"),
+        ("no broker runs over /d: start `jarvis up`", "no broker runs over /d", "start `jarvis up`"),
+        ("x: 1.5 is odd", "x: 1.5 is odd", ""),
+    ],
+)
+def test_a_sentence_of_ours_is_told_with_its_remedy_apart(sentence, value, remedy):
+    found = refused("x", Invalid(sentence))
+    assert (found.value, found.remedy) == (value, remedy)
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (244e6, "244 MB"), (1.2e9, "1.2 GB"), (25e9, "25 GB")])

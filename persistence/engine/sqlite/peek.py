@@ -13,7 +13,7 @@ import apsw
 from persistence.domain.errors import Unavailable
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
-from persistence.engine.sqlite.errors import translated
+from persistence.engine.sqlite.errors import reachable, translated
 
 
 @contextmanager
@@ -23,9 +23,11 @@ def peeked(path: str | Path) -> Iterator[SQLiteConnection]:
     Raises `WrongDatabase` for a file that is not ours, newer than this program or damaged, `Unavailable` where it is not there or cannot be read.
     """
     real = Path(os.path.realpath(path))
-    if not real.exists():
-        raise Unavailable(f"{path} does not exist; run `jarvis db init`, or check database.path and the folder it names")
-    with translated(f"read {path}"), closing(connect(f"file:{quote(str(real))}?{_how(real)}", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
+    with reachable(f"read {path}"):
+        if not real.exists():
+            raise Unavailable(f"{path} does not exist; run `jarvis db init`, or check database.path and the folder it names")
+        name = f"file:{quote(str(real))}?{_how(real)}"
+    with translated(f"read {path}"), closing(connect(name, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
         # Who leaves last would otherwise empty the log.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.execute("BEGIN")
