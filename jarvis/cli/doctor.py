@@ -50,7 +50,7 @@ def doctor(
             step(f"looking: {diagnosis.section.lower()}")
             found.append(diagnosis)
     if as_json:
-        print_json([asdict(diagnosis) for diagnosis in found])
+        print_json([{"section": diagnosis.section, **asdict(diagnosis)} for diagnosis in found])
     else:
         _print(found)
     counts = Counter(diagnosis.level for diagnosis in found)

@@ -20,7 +20,7 @@ from persistence.engine.sqlite.wal import LONG_WAL_BYTES
 
 def look(_case: Case, settings: Settings) -> Iterator[Diagnosis]:
     path, backup = settings.database.path, settings.database.backup
-    folders = [folder for folder in (backup.path, backup.second.path) if folder is not None]
+    folders = [folder for folder in (backup.path, backup.second.path) if folder is not None and backup.enabled]
     try:
         if is_missing(path):
             refuse_to_replace(path, folders)

@@ -26,6 +26,7 @@ from persistence.engine.sqlite.peek import peeked
 from workers.address import client_url, read_address
 from workers.broker_faults import fault_of, words_of
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
+from workers.heartbeat import look_for_namesake
 from workers.messages import JOBS_ROUTE, ROUTES
 from workers.other_makes import refuse_other_programs
 from workers.ownership import NamespaceBooks, place_of
@@ -131,6 +132,10 @@ def _ownership(client: Any, settings: Settings) -> Iterator[Diagnosis]:
             yield well("other programs", f"none takes from the namespace {namespace!r}")
         except BooksError as error:
             yield refused("other programs", error)
+        try:
+            look_for_namesake(client, namespace, settings.worker.name, settings.data_folder)
+        except BooksError as error:
+            yield refused("worker's name", error)
         ours = None
         with suppress(BooksError, OSError), peeked(path) as connection:
             ours = book_id(connection)

@@ -1,4 +1,4 @@
-"""The processes that run over the data folder, by the locks that they hold: of which version they are, and what they were granted."""
+"""The processes that run over the data folder, by the locks that they hold: whether they are of the version that is installed."""
 
 from __future__ import annotations
 

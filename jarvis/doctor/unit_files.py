@@ -89,6 +89,12 @@ def lines_of(text: str) -> list[tuple[str, str, str]]:
     return found
 
 
+def number_of(text: str) -> int | None:
+    """A limit as systemd reads it, such as 512M; of a soft and a hard one the hard one. None for infinity, a share, or none at all."""
+    match = re.fullmatch(r"(?:\w+:)?(\d+)([KMGT]?)", text)
+    return int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else None
+
+
 def _drop_ins(case: Case, name: str) -> list[Path]:
     """In the order in which systemd reads them: by their names, whatever folder they lie in."""
     found: dict[str, Path] = {}

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, shown_bytes, warning, well
+from jarvis.doctor.limits import ADDRESSES_NEEDED, THREADS_NEEDED, UNIT_MEMORY_NEEDED
 from jarvis.doctor.shipped import shipped_units
-from jarvis.doctor.unit_files import Unit, installed, lines_of, units
+from jarvis.doctor.unit_files import Unit, installed, lines_of, number_of, units
+from jarvis.limits import FILES_NEEDED
 from jarvis.settings import Settings
 from persistence.program import program_version
 from workers.address import read_address
@@ -19,19 +21,28 @@ from workers.address import read_address
 #: Differences that are named of one file.
 MOST_SHOWN = 3
 RELOAD = "then: systemctl daemon-reload, and restart the unit"
+BYTES = "of memory"
+#: What a drop-in may set too low: the key, what is needed, and of what.
+LIMITS = (
+    ("MemoryMax", UNIT_MEMORY_NEEDED, BYTES), ("TasksMax", THREADS_NEEDED, "threads"), ("LimitNOFILE", FILES_NEEDED, "open files"),
+    ("LimitAS", ADDRESSES_NEEDED, "bytes of addresses"),
+)  # fmt: skip
 _PROGRAM = re.compile(r"^\S*/jarvis(?= )")
 
 
 def look(case: Case) -> Iterator[Diagnosis]:
     """Are the units installed those of this version?"""
+    found = list(units(case))
+    if not found:
+        yield well("units", "none of jarvis is installed")
+        return
+    for unit in found:
+        yield from _program_and_limits(unit)
     shipped = shipped_units()
     if shipped is None:
         yield not_checked("units", "this installation has no files for systemd to compare with")
         return
     there = {name: path for name in shipped if (path := installed(case, name)) is not None}
-    if not any(name.endswith(".service") and "/" not in name for name in there):
-        yield well("units", "none of jarvis is installed")
-        return
     for name in sorted({"jarvis-.service.d/10-hardening.conf"} - {*there}):
         rule = "it has the user, the folders and the restrictions of every unit"
         yield problem("units", f"{name} is not installed", rule, f"install it from deploy/systemd, {RELOAD}")
@@ -44,11 +55,6 @@ def look(case: Case) -> Iterator[Diagnosis]:
             yield warning("units", value, f"differs from that of jarvis {program_version()}: {rule}", f"install that of this version, {RELOAD}")
         else:
             yield well("units", f"{path} is that of jarvis {program_version()}")
-    for unit in units(case):
-        program = unit.last("ExecStart").split(" ")[0]
-        if program and Path(program).parent != Path(sys.prefix) / "bin":
-            rule = f"what is said here is of the one in {sys.prefix}"
-            yield warning("units", f"{unit.name} runs {program}", rule, f"ask that one: {program} doctor")
 
 
 def look_at_settings(case: Case, settings: Settings) -> Iterator[Diagnosis]:
@@ -65,6 +71,18 @@ def look_at_settings(case: Case, settings: Settings) -> Iterator[Diagnosis]:
         yield from _second_place(settings, scheduler)
     if (worker := found.get("jarvis-worker.service")) is not None:
         yield from _network(settings, worker)
+
+
+def _program_and_limits(unit: Unit) -> Iterator[Diagnosis]:
+    program = unit.last("ExecStart").split(" ")[0]
+    if program and Path(program).parent != Path(sys.prefix) / "bin":
+        rule = f"what is said here is of the one in {sys.prefix}"
+        yield warning("units", f"{unit.name} runs {program}", rule, f"ask that one: {program} doctor")
+    for key, needed, what in LIMITS:
+        granted = number_of(unit.last(key))
+        if granted is not None and granted < needed:
+            value = f"{unit.name} has {key}={unit.last(key)}"
+            yield problem("units", value, f"{shown_bytes(needed) if what == BYTES else f'{needed:,}'} {what} are needed", f"raise it in its drop-in, {RELOAD}")
 
 
 def _differences(ours: str, theirs: str) -> list[str]:

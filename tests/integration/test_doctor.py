@@ -39,6 +39,7 @@ from persistence.engine.sqlite.peek import peeked
 from persistence.files import locked_file
 from persistence.holders import note_holder
 from workers.address import read_address
+from workers.heartbeat import home_of
 from workers.ownership import NamespaceBooks
 from workers.rights import NOT_TRIED, TRIED
 
@@ -435,6 +436,15 @@ def test_a_worker_of_another_program_is_a_problem(broker_server: BrokerServer, b
         client.zadd("dramatiq:__heartbeats__", {"other-make": client.time()[0] * 1000})
         client.sadd("dramatiq:__acks__.other-make.fills", "x")
     assert "another program (other-make) is at work on fills" in loud(iter(of_broker(books, broker_server.url)), "other programs")[0]
+
+
+def test_a_worker_of_this_name_elsewhere_is_a_problem(broker_server: BrokerServer, books):
+    home = home_of(books)
+    with broker_server.client() as client:
+        client.set("dramatiq:__alive__.jarvis-worker", home)
+        assert loud(iter(of_broker(books, broker_server.url)), "worker's name") == []
+        client.set("dramatiq:__alive__.jarvis-worker", "somebody there:/data")
+    assert loud(iter(of_broker(books, broker_server.url)), "worker's name") == ["a worker named 'worker' is at work on this broker from there:/data"]
 
 
 def test_a_slow_way_and_a_wrong_clock_are_warnings(broker_server: BrokerServer, books, monkeypatch):

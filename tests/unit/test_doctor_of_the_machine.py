@@ -381,3 +381,22 @@ def test_a_later_folder_of_systemd_is_hidden_by_an_earlier_one(installed):
     old.mkdir(parents=True)
     (old / "jarvis-worker.service").write_text("[Service]\nExecStart=/usr/bin/old\n")
     assert loud(of_units(installed)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("MemoryMax=64M", "MemoryMax=64M"), ("MemoryMax=2G", None), ("MemoryMax=infinity", None), ("MemoryMax=50%", None), ("TasksMax=16", "TasksMax=16"),
+        ("LimitNOFILE=128", "LimitNOFILE=128"), ("LimitNOFILE=128:4096", None), ("LimitAS=1G", "LimitAS=1G"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_is_locked_down_too_far_is_a_problem(installed, line, said):
+    (installed / "jarvis-worker.service.d").mkdir()
+    (installed / "jarvis-worker.service.d" / "90-mine.conf").write_text(f"[Service]\n{line}\n")
+    assert loud(of_units(installed)) == ([f"jarvis-worker.service has {said}"] if said else [])
+
+
+def test_an_installation_without_unit_files_says_that_it_cannot_compare(installed, monkeypatch):
+    monkeypatch.setattr(units, "shipped_units", lambda: None)
+    [found] = of_units(installed)
+    assert found.level == Level.NOT_CHECKED
