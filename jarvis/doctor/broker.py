@@ -24,7 +24,7 @@ from persistence.domain.instants import MOST_AHEAD
 from persistence.domain.showing import first_few
 from persistence.engine.sqlite.peek import peeked
 from workers.address import client_url, read_address
-from workers.broker_faults import fault_of, words_of
+from workers.broker_faults import NO_DISK, REPLICA, Fault, fault_of, words_of
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
 from workers.messages import JOBS_ROUTE, ROUTES
@@ -64,7 +64,11 @@ def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
             yield from _ownership(client, settings)
         except redis.RedisError as error:
             fault = fault_of(error, url)
-            yield problem("broker", f"{address.place}: {fault.predicate}: {words_of(error).rstrip('.')}", "", fault.remedy)
+            yield problem("broker", f"{address.place} {_predicate(fault)}: {words_of(error).rstrip('.')}", "", fault.remedy)
+
+
+def _predicate(fault: Fault) -> str:
+    return fault.predicate.replace("not reachable", "is not reachable")
 
 
 def _reached(client: Any, place: str) -> Iterator[Diagnosis]:
@@ -102,8 +106,10 @@ def _set_up(client: Any) -> Iterator[Diagnosis]:
     yield well("version", f"Valkey {valkey}" if valkey else f"Redis {version}")
     found = weaknesses(client) or []
     for weakness in found:
-        details = "; ".join(f"{name.replace('_', '-')} {text}" if name != "so" else text for name, text in weakness.details.items())
-        yield warning("set-up", weakness.event, details, weakness.remedy)
+        shown = ", ".join(f"{name.replace('_', '-')} {text}" for name, text in weakness.details.items() if name != "so")
+        rule = weakness.details.get("so", "what it has accepted stays until it is recorded")
+        yield warning("set-up", f"{weakness.event}{shown and f' ({shown})'}", rule, weakness.remedy)
+    yield from _cannot_write(client)
     if not found:
         yield well("set-up", "keeps an append-only file, evicts nothing")
     memory = told(client, "memory")
@@ -111,6 +117,14 @@ def _set_up(client: Any) -> Iterator[Diagnosis]:
     if most and taken > FULL_SHARE * most:
         value = f"{shown_bytes(taken)} of {shown_bytes(most)} are taken"
         yield warning("memory", value, "a full broker refuses what engines publish", "let the workers catch up, or raise its maxmemory")
+
+
+def _cannot_write(client: Any) -> Iterator[Diagnosis]:
+    """What it answers every publisher with an error for, whoever asks."""
+    if told(client, "replication").get("role") == "slave":
+        yield problem("set-up", f"the broker {REPLICA.predicate}", "a worker and an engine both write", REPLICA.remedy)
+    if told(client, "persistence").get("aof_last_write_status", "ok") != "ok":
+        yield problem("set-up", f"the broker {NO_DISK.predicate}", "it takes no message that it cannot keep", NO_DISK.remedy)
 
 
 def _rights(client: Any, namespace: str) -> Iterator[Diagnosis]:

@@ -345,7 +345,25 @@ def test_a_broker_that_is_well(broker_server: BrokerServer, books):
 
 
 def test_a_broker_that_loses_messages_is_a_warning_for_each_reason(evicting, tmp_path):
-    assert loud(iter(of_broker(tmp_path, f"unix://{evicting}")), "set-up") == ["broker drops messages when it is full", "broker keeps no append-only file"]
+    assert loud(iter(of_broker(tmp_path, f"unix://{evicting}")), "set-up") == [
+        "broker drops messages when it is full (maxmemory-policy allkeys-lru)", "broker keeps no append-only file",
+    ]  # fmt: skip
+
+
+def test_a_replica_is_a_problem(broker_server: BrokerServer, books):
+    with broker_server.client() as client:
+        client.replicaof("127.0.0.1", "1")
+    found = of_broker(books, broker_server.url)
+    assert loud(iter(found), "set-up") == ["the broker is a replica, which takes no writes"]
+
+
+@pytest.mark.parametrize(("status", "said"), [("err", ["the broker cannot write to its disk"]), ("ok", [])])
+def test_a_broker_that_cannot_write_is_a_problem(status, said):
+    class Telling:
+        def info(self, section):
+            return {"aof_last_write_status": status, "aof_enabled": 1, "redis_version": "7.2.4", "maxmemory_policy": "noeviction", "role": "master"}
+
+    assert loud(broker._set_up(Telling())) == said
 
 
 def test_a_broker_that_is_nearly_full_is_a_warning(evicting, tmp_path):
@@ -356,7 +374,7 @@ def test_a_broker_that_is_nearly_full_is_a_warning(evicting, tmp_path):
 @pytest.mark.parametrize(
     ("url", "said", "remedy"),
     [
-        ("unix:///nowhere/s", "not reachable", "is it running, and is broker.url the right one?"),
+        ("unix:///nowhere/s", "the socket /nowhere/s is not reachable: ", "is it running, and is broker.url the right one?"),
         ("unix://:wrong@{}", "refuses user or password", "correct user and password"),
         ("redis://localhost:1/0", "not reachable", "is it running, and is broker.url the right one?"),
     ],
