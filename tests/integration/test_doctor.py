@@ -26,7 +26,7 @@ from jarvis.doctor import books_file, broker, certificates, clock, folders, runn
 from jarvis.doctor.case import Case, case_of
 from jarvis.doctor.diagnosis import Diagnosis, Level
 from jarvis.doctor.rounds import SECTIONS
-from jarvis.embedded_broker import server_binary
+from jarvis.embedded_broker import EmbeddedBroker, server_binary
 from jarvis.settings import Settings
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
@@ -153,6 +153,18 @@ def test_books_are_read_while_they_are_open_and_after_they_were_left(tmp_path):
     with peeked(tmp_path / "b.db") as connection:
         assert book_id(connection) == ours
     assert listing(tmp_path) == before
+
+
+def test_books_with_a_rollback_journal_are_read_beside_their_writer(tmp_path):
+    with closing(DatabaseManager(tmp_path / "b.db", wal_mode=False, durable=False)) as database:
+        Ledger(database).record([deposit("d1")])
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO backup_folders (path, first_used_at) VALUES ('x', 1)")
+            before = [*listing(tmp_path)]
+            with peeked(tmp_path / "b.db") as reading:
+                assert reading.execute("SELECT count(*) FROM facts").get == 1
+                assert reading.execute("SELECT count(*) FROM backup_folders").get == 0
+            assert [*listing(tmp_path)] == before
 
 
 def test_a_log_without_an_index_is_left_alone(tmp_path):
@@ -392,6 +404,14 @@ def test_a_broker_that_cannot_be_used_is_a_problem(broker_server: BrokerServer, 
 def test_a_server_that_is_too_old_is_a_problem(broker_server: BrokerServer, tmp_path, monkeypatch):
     monkeypatch.setattr("workers.broker_server.OLDEST", (99, 0))
     assert "names a Redis " in loud(iter(of_broker(tmp_path, broker_server.url)), "version")[0]
+
+
+def test_the_embedded_broker_is_found_while_it_runs(short_folder):
+    (short_folder / "data").mkdir(mode=0o700)
+    with EmbeddedBroker(short_folder / "data").running():
+        done = run("doctor", folder=short_folder, COLUMNS="200")
+    assert re.search(r"^  ok +broker +the socket .*/data/broker/valkey\.sock answers in", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^  ok +process +the embedded broker's launcher, process \d+, jarvis ", done.stdout, re.MULTILINE)
 
 
 def test_without_a_broker_nothing_is_checked_and_said_how_to_start_one(tmp_path):

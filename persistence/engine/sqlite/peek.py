@@ -35,7 +35,16 @@ def peeked(path: str | Path) -> Iterator[SQLiteConnection]:
         yield connection
 
 
+#: In the header of a file that has a write-ahead log.
+_LOGGED = 2
+
+
 def _how(path: Path) -> str:
+    with open(path, "rb") as file:
+        header = file.read(20)
+    if header[18:20] != bytes((_LOGGED, _LOGGED)):
+        # Its journal is of no reader's making, and its locks have to be heeded.
+        return "mode=ro"
     log, index = (Path(f"{path}{suffix}") for suffix in ("-wal", "-shm"))
     if index.exists():
         # The log's index is that of whoever has the file open; where nobody has, one of our own is kept in memory.
