@@ -11,8 +11,8 @@ from typing import get_args
 
 from pydantic.config import JsonDict
 
-from persistence.domain.facts.base import EventStatus
-from persistence.domain.facts.flow import OF_A_TRADE
+from jarvis_client.contract.facts.base import EventStatus
+from jarvis_client.contract.facts.flow import OF_A_TRADE
 from workers.fields import StatusName
 from workers.schema_words import (
     FALSE,

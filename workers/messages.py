@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import AnyFact
-from persistence.domain.jobs import JobRequest
-from persistence.domain.outcome import Reason, Refusal
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
+from jarvis_client.contract.errors import Invalid, MalformedRecord
+from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.near_misses import refuse_near_misses
+from jarvis_client.contract.outcome import Reason, Refusal
+from persistence.domain.entries import AnyFact
 from workers.job_records import JobRecord
-from workers.near_misses import refuse_near_misses
 from workers.records import RECORDS, ChargeRecord, Record
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import decode_json
 
 #: Larger messages are quarantined unread: a batch of 1,000 records takes a third of it.
 MAX_MESSAGE_BYTES = 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from persistence.domain.errors import HeldElsewhere
+from jarvis_client.contract.errors import HeldElsewhere
 
 #: Workers of any make that are looked at: the last that beat.
 MOST_HOLDERS = 500

@@ -24,12 +24,13 @@ from typing import Any
 
 import redis
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid
-from workers.address import read_address
-from workers.broker_faults import fault_of
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
-from workers.wire import MalformedRecord, json_value
+from jarvis_client.contract.address import read_address
+from jarvis_client.contract.broker_faults import fault_of
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
+from jarvis_client.contract.errors import Invalid, MalformedRecord
+from jarvis_client.contract.json_values import json_value
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route
+from workers.messages import fact_of, job_of
 
 log = logging.getLogger(__name__)
 

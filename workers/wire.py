@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from persistence.domain.errors import Invalid
-from persistence.domain.money import canonical, exact
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.decimals import canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.outcome import Reason
 
 #: The keyword of `.send(record={…})`.
 RECORD_KEYWORD = "record"

@@ -20,7 +20,7 @@ from jarvis.doctor.case import case_of
 from jarvis.doctor.diagnosis import Diagnosis, Level
 from jarvis.doctor.rounds import examine
 from jarvis.logging import configure_logging
-from persistence.domain import instants
+from jarvis_client.contract import instants
 
 STYLES = {Level.OK: "green", Level.WARNING: "bold yellow", Level.PROBLEM: "bold red", Level.NOT_CHECKED: "cyan"}
 

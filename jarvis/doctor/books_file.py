@@ -8,10 +8,10 @@ from pathlib import Path
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, refused, shown_bytes, warning, well
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.books.book import book_id, short
 from persistence.copies.identity import is_missing, refuse_to_replace
 from persistence.copies.places import refuse_strange
-from persistence.domain.errors import BooksError, Unavailable
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.migrations import newest_version, schema_version
 from persistence.engine.sqlite.peek import peeked

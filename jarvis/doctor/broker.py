@@ -17,17 +17,17 @@ from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, shown_bytes, warning, well
 from jarvis.errors import SettingsError
 from jarvis.settings import Settings
+from jarvis_client.contract import instants
+from jarvis_client.contract.address import client_url, read_address
+from jarvis_client.contract.broker_faults import NO_DISK, REPLICA, Fault, fault_of, words_of
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.instants import MOST_AHEAD
+from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
+from jarvis_client.contract.showing import first_few
 from persistence.books.book import book_id
-from persistence.domain import instants
-from persistence.domain.errors import BooksError, Invalid, Unavailable
-from persistence.domain.instants import MOST_AHEAD
-from persistence.domain.showing import first_few
 from persistence.engine.sqlite.peek import peeked
-from workers.address import client_url, read_address
-from workers.broker_faults import NO_DISK, REPLICA, Fault, fault_of, words_of
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
-from workers.messages import JOBS_ROUTE, ROUTES
 from workers.other_makes import refuse_other_programs
 from workers.ownership import NamespaceBooks, place_of
 from workers.rights import NOT_TRIED, TRIED, refused_rights

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, warning, well
-from persistence.domain.instants import to_datetime
-from workers.address import Address
+from jarvis_client.contract.address import Address
+from jarvis_client.contract.instants import to_datetime
 
 #: Time enough to get another one without hurry.
 SOON_DAYS = 30

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import BooksError, Unavailable
+from jarvis_client.contract.instants import to_datetime
 from persistence.copies.identity import is_missing
-from persistence.domain.errors import BooksError, Unavailable
-from persistence.domain.instants import to_datetime
 from persistence.engine.sqlite.peek import peeked
 from persistence.proof.surroundings import clock_is_sane
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 #: Where the remedy begins in a sentence of ours: the first of these that it has.
 _BORDERS = tuple(map(re.compile, (r"\. (?=[A-Z`])", r"; ", r": (?=\w+ `)")))

@@ -13,7 +13,7 @@ from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, refused, warning, well
 from jarvis.embedded_broker import server_binary
 from jarvis.settings import Settings
-from persistence.domain.errors import BooksError
+from jarvis_client.contract.errors import BooksError
 from persistence.engine.sqlite.connect import missing_extensions, sqlite_version
 from persistence.engine.sqlite.host import refuse_unsafe_sqlite
 from persistence.program import DISTRIBUTION, program_version

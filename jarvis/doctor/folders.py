@@ -13,9 +13,9 @@ from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, me, not_checked, problem, refused, shown_bytes, user_name, warning, well
 from jarvis.opening import open_database
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.copies import backups
 from persistence.copies.backup_checks import files_are_private, there_is_room
-from persistence.domain.errors import BooksError, Unavailable
 from persistence.engine.sqlite.host import DEPENDS_ON_A_PROGRAM, disk_not_mounted, file_system_of, refuse_network_file_system
 from persistence.files import nearest_folder, refuse_to_make
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, me, problem, refused, shown_bytes, warning, well
 from jarvis.limits import FILES_WANTED, refuse_few_files
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 
 #: `jarvis up` with one worker runs 37 threads (measured); a backup and an export come on top.
 THREADS_NEEDED = 64

@@ -11,7 +11,7 @@ from jarvis.doctor import books_file, broker, clock, environment, folders, limit
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, not_checked
 from jarvis.settings import Settings
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 OfTheMachine = Callable[[Case], Iterator[Diagnosis]]
 OfTheSettings = Callable[[Case, Settings], Iterator[Diagnosis]]

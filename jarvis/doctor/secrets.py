@@ -12,7 +12,7 @@ from jarvis.doctor.diagnosis import Diagnosis, problem, warning, well
 from jarvis.doctor.unit_files import hands_over_credential
 from jarvis.settings import Settings, exposed_secrets
 from jarvis.settings_sources import ENVIRONMENT_PREFIX, place_of
-from workers.address import read_address
+from jarvis_client.contract.address import read_address
 
 
 def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:

@@ -15,8 +15,8 @@ from jarvis.doctor.shipped import shipped_units
 from jarvis.doctor.unit_files import Unit, installed, lines_of, number_of, units
 from jarvis.limits import FILES_NEEDED
 from jarvis.settings import Settings
+from jarvis_client.contract.address import read_address
 from persistence.program import program_version
-from workers.address import read_address
 
 #: Differences that are named of one file.
 MOST_SHOWN = 3

@@ -13,23 +13,9 @@
 Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
 """
 
-from persistence.domain.account import Account, AccountRepository
-from persistence.domain.conventions import Conventions
-from persistence.domain.errors import (
-    AccountDeleted,
-    BooksError,
-    CommitUnknown,
-    Conflict,
-    CurrencyMismatch,
-    Immutable,
-    InsufficientFunds,
-    Invalid,
-    Unavailable,
-    WrongDatabase,
-)
-from persistence.domain.facts import (
-    Adjustment,
-    AnyFact,
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.facts import (
     BalanceReport,
     Category,
     Charge,
@@ -39,7 +25,6 @@ from persistence.domain.facts import (
     Fact,
     Fee,
     Fill,
-    ManualTransaction,
     OrderEvent,
     OrderSide,
     OrderType,
@@ -47,9 +32,12 @@ from persistence.domain.facts import (
     Void,
     Withdrawal,
 )
+from jarvis_client.contract.outcome import Outcome, Refusal
+from persistence.domain.account import Account, AccountRepository
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
+from persistence.domain.errors import AccountDeleted, CommitUnknown, Conflict, CurrencyMismatch, Immutable, InsufficientFunds, WrongDatabase
 from persistence.domain.money import Balance, Currency, Money
 from persistence.domain.order import Order, OrderRepository, OrderStatus
-from persistence.domain.outcome import Outcome, Refusal
 from persistence.domain.performance import PerformanceMetrics, PerformanceRepository
 from persistence.domain.transaction import Transaction, TransactionRepository, TransactionType
 

@@ -22,9 +22,10 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, 
 from numbers import Integral, Rational, Real
 from typing import ClassVar, Never
 
-from persistence.domain.errors import CurrencyMismatch, InsufficientFunds, Invalid
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import first_few
+from persistence.domain.errors import CurrencyMismatch, InsufficientFunds
 from persistence.domain.sharing import Shared
-from persistence.domain.showing import first_few
 
 #: Wide enough for any sum or product of accepted numbers (31 digits before the point, 60 after it, three factors); a result that
 #: still did not fit would raise, because the context traps every rounding.

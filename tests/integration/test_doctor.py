@@ -28,17 +28,17 @@ from jarvis.doctor.diagnosis import Diagnosis, Level
 from jarvis.doctor.rounds import SECTIONS
 from jarvis.embedded_broker import EmbeddedBroker, server_binary
 from jarvis.settings import Settings
+from jarvis_client.contract import instants
+from jarvis_client.contract.address import read_address
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_instant
 from persistence.engine.sqlite.peek import peeked
 from persistence.files import locked_file
 from persistence.holders import note_holder
-from workers.address import read_address
 from workers.heartbeat import home_of
 from workers.ownership import NamespaceBooks
 from workers.rights import NOT_TRIED, TRIED

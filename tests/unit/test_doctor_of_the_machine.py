@@ -15,8 +15,8 @@ from jarvis.doctor.diagnosis import Diagnosis, Level, refused, shown_bytes
 from jarvis.doctor.rounds import SECTIONS, examine
 from jarvis.doctor.shipped import shipped_units
 from jarvis.settings import Settings
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant
 
 NOW = to_instant(datetime(2026, 11, 25, 12, tzinfo=UTC))
 

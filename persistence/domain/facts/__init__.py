@@ -11,15 +11,15 @@ Facts are tuples because a worker makes tens of thousands a second: the construc
 passes; `_make` takes what the wire contract has checked already.
 """
 
-from persistence.domain.facts.base import SEPARATOR, Category, EventStatus, Fact, OrderSide, OrderType
-from persistence.domain.facts.entry import Adjustment, ManualTransaction
-from persistence.domain.facts.fill import Charge, Fill
-from persistence.domain.facts.flow import Deposit, Fee, Withdrawal
-from persistence.domain.facts.observation import BalanceReport, Rate
-from persistence.domain.facts.order_event import OrderEvent
-from persistence.domain.facts.place import KINDS, sort_key
-from persistence.domain.facts.snapshot import EquitySnapshot
-from persistence.domain.facts.void import VOIDABLE, Void
+from jarvis_client.contract.facts.base import SEPARATOR, Category, EventStatus, Fact, OrderSide, OrderType
+from jarvis_client.contract.facts.fill import Charge, Fill
+from jarvis_client.contract.facts.flow import Deposit, Fee, Withdrawal
+from jarvis_client.contract.facts.observation import BalanceReport, Rate
+from jarvis_client.contract.facts.order_event import OrderEvent
+from jarvis_client.contract.facts.place import KINDS, sort_key
+from jarvis_client.contract.facts.snapshot import EquitySnapshot
+from jarvis_client.contract.facts.void import VOIDABLE, Void
+from persistence.domain.entries import Adjustment, ManualTransaction
 
 AnyFact = Fill | Fee | Deposit | Withdrawal | OrderEvent | EquitySnapshot | Rate | BalanceReport | Void | ManualTransaction | Adjustment
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import apsw
 
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.errors import reachable, translated

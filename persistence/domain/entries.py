@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.facts.base import SEPARATOR, Fact
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.facts.base import SEPARATOR, Fact
 
 
 class _EntryFields(NamedTuple):

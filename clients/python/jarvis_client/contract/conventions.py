@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
-from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
-from persistence.domain.symbols import QUOTE_CURRENCIES, Given, Instrument, cut_symbol, instrument_of, is_pair
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO, Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.symbols import QUOTE_CURRENCIES, Given, Instrument, cut_symbol, instrument_of, is_pair
 
 #: Worth one dollar each unless somebody said otherwise.
 USD_LIKE = ("USD", "USDT", "USDC")
