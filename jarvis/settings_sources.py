@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
-FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
+FILES = ("database.yaml", "workers.yaml", "scheduler.yaml", "monitoring.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
 #: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
 CREDENTIAL = "broker-url"
@@ -303,6 +303,15 @@ def path_rule(text: str) -> str | None:
     if text.startswith("~") and os.path.expanduser(text).startswith("~"):
         return "begins with ~, and nobody of that name has a home here; write the path out"
     return None
+
+
+def as_path(value: Any) -> Any:
+    """A text as the path that settings mean by it; raises `ValueError` where it can be none."""
+    if not isinstance(value, str):
+        return value
+    if (rule := path_rule(value)) is not None:
+        raise ValueError(rule)
+    return os.path.expanduser(value)
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

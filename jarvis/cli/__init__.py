@@ -162,7 +162,11 @@ def _options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
+            "--config",
+            envvar="JARVIS_CONFIG",
+            metavar="DIR",
+            help="Folder with the settings: database.yaml, workers.yaml, scheduler.yaml, monitoring.yaml.",
+            show_default="config",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,

@@ -1,16 +1,14 @@
 """The words of the books: entities, values and facts, and the contracts of their repositories.
 
     money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
-    facts/          Fill, Fee, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Rate, BalanceReport, Void: what arrives and is recorded
-    symbols.py      Instrument: what a symbol names, or why it names nothing
-    conventions.py  Conventions: the settings that fill the defaults of records
+    entries.py      ManualTransaction, Adjustment: what somebody saved by hand is a fact, too
     account.py      Account and the contract of its repository
     transaction.py  Transaction, TransactionType: one signed movement of money
     order.py        Order: what was asked for and what its fills made of it; order_state.py derives it from facts
     performance.py  PerformanceMetrics: one row per account and day
-    outcome.py      what became of a delivery: applied, duplicate, quarantined
 
-Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
+What a record is and what it states (Fill, Deposit, …, Conventions, Outcome, Invalid) stands in `jarvis_client.contract`, which engines
+have as well. Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
 """
 
 from jarvis_client.contract.conventions import Conventions

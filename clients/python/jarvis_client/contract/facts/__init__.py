@@ -19,11 +19,11 @@ from jarvis_client.contract.facts.order_event import OrderEvent
 from jarvis_client.contract.facts.place import KINDS, sort_key
 from jarvis_client.contract.facts.snapshot import EquitySnapshot
 from jarvis_client.contract.facts.void import VOIDABLE, Void
-from persistence.domain.entries import Adjustment, ManualTransaction
 
-AnyFact = Fill | Fee | Deposit | Withdrawal | OrderEvent | EquitySnapshot | Rate | BalanceReport | Void | ManualTransaction | Adjustment
+#: What a record states.
+StatedFact = Fill | Fee | Deposit | Withdrawal | OrderEvent | EquitySnapshot | Rate | BalanceReport | Void
 
 __all__ = [
-    "KINDS", "SEPARATOR", "VOIDABLE", "Adjustment", "AnyFact", "BalanceReport", "Category", "Charge", "Deposit", "EquitySnapshot", "EventStatus", "Fact",
-    "Fee", "Fill", "ManualTransaction", "OrderEvent", "OrderSide", "OrderType", "Rate", "Void", "Withdrawal", "sort_key",
+    "KINDS", "SEPARATOR", "VOIDABLE", "BalanceReport", "Category", "Charge", "Deposit", "EquitySnapshot", "EventStatus", "Fact",
+    "Fee", "Fill", "OrderEvent", "OrderSide", "OrderType", "Rate", "StatedFact", "Void", "Withdrawal", "sort_key",
 ]  # fmt: skip
