@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 #: What the units do not see: ProtectHome= and PrivateTmp= of deploy/systemd.
 UNSEEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named to be refused

@@ -10,7 +10,7 @@ from jarvis.recipes.passwords import PASSWORD_BYTES, Passwords
 from jarvis.recipes.plan import PlannedFile, Recipe, Step
 from jarvis.recipes.redis import RedisChoices, url_of, users_acl
 from jarvis.recipes.sources import source, sources
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 #: By user, the file that has its password. The worker's is read by `docker compose` itself.
 PASSWORD_FILES = {"worker": ".env", "publisher": "publisher-url", "operator": "operator-url", "admin": "admin-url"}

@@ -10,7 +10,7 @@ from jarvis.recipes import checks
 from jarvis.recipes.plan import PlannedFile, Recipe, Step
 from jarvis.recipes.redis import copy_command
 from jarvis.recipes.sources import source, sources
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 UNITS = "etc/systemd/system"
 ALL, WORKER, SCHEDULER = (f"{UNITS}/{unit}.service.d" for unit in ("jarvis-", "jarvis-worker", "jarvis-scheduler"))
