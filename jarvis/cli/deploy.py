@@ -19,7 +19,7 @@ from jarvis.recipes.systemd import SystemdChoices, systemd_recipe
 To = Annotated[Path, typer.Option("--to", metavar="DIR", help="Write below this folder; / puts every file in its place.")]
 ToFolder = Annotated[Path, typer.Option("--to", metavar="DIR", help="Write into this folder.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; list the files, and show how those that are there differ.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files that differ. Settings and secrets are kept all the same.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that differ. Settings and passwords are kept all the same.")]
 Server = Annotated[Literal["redis", "valkey"], typer.Option("--server", help="What the package of the server is called.")]
 
 
@@ -61,7 +61,7 @@ def redis(
     to: To,
     broker: Annotated[Literal["unix", "tcp", "tls"], typer.Option(help="How worker and engines reach it.")] = "tcp",
     server: Server = "redis",
-    host: Annotated[str, typer.Option(help="The host in the URLs, for tcp and tls.")] = "127.0.0.1",
+    host: Annotated[str | None, typer.Option(help="With tls: the name in the certificate of the Redis.")] = None,
     namespace: Annotated[str, typer.Option(help="What broker.namespace says.")] = "dramatiq",
     dry_run: DryRun = False,
     force: Force = False,
@@ -112,9 +112,9 @@ def _tell(one: Planned) -> None:
 
 def _tell_left_over(recipe: Recipe, folder: Path) -> None:
     if left := left_over(recipe, folder):
-        print("\nThese files are of other choices and still take effect; remove them:")
-        for path in left:
-            print(f"    rm {path}")
+        print("\nThese files are of options that were not given this time, and still take effect. Give the options again, or remove the files:")
+        for path, option in left.items():
+            print(f"    rm {path}  # {option}")
 
 
 def _tell_steps(recipe: Recipe) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Step:
 class Recipe:
     files: tuple[PlannedFile, ...]
     steps: tuple[Step, ...]
-    #: What other choices of the same recipe write: left behind, it would still take effect.
-    others: tuple[str, ...] = ()
+    #: What other choices of the same recipe write, and the option for it: left behind, it would still take effect.
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fate(StrEnum):
@@ -79,10 +79,10 @@ def _fate(file: PlannedFile, target: Path) -> Fate:
     return Fate.UNCHANGED if target.is_file() and target.read_bytes() == file.content else Fate.DIFFERENT
 
 
-def left_over(recipe: Recipe, folder: Path) -> list[Path]:
-    """Files that an earlier choice left, such as the drop-in of a Redis that is not used any more."""
+def left_over(recipe: Recipe, folder: Path) -> dict[Path, str]:
+    """Files that an earlier choice left, such as the drop-in of a Redis that is not used any more, each with the option that writes it."""
     written = {file.path for file in recipe.files}
-    return [folder / path for path in recipe.others if path not in written and os.path.lexists(folder / path)]
+    return {folder / path: option for path, option in recipe.others.items() if path not in written and os.path.lexists(folder / path)}
 
 
 def write(planned: list[Planned], *, force: bool = False) -> None:

@@ -9,6 +9,7 @@ from jarvis.recipes import checks
 from jarvis.recipes.passwords import Passwords
 from jarvis.recipes.plan import PlannedFile, Recipe, Step
 from jarvis.recipes.sources import source
+from jarvis_client.contract.errors import Invalid
 
 #: By user, the file of its URL. The worker's has the name under which units load it.
 URL_FILES = {"worker": "broker-url", "publisher": "publisher-url", "operator": "operator-url", "admin": "admin-url"}
@@ -21,7 +22,8 @@ class RedisChoices:
     broker: str = "tcp"
     #: redis or valkey: what the package of the distribution calls its user, folders and units.
     server: str = "redis"
-    host: str = "127.0.0.1"
+    #: The name in its certificate, with tls; the others are reached on this machine only.
+    host: str | None = None
     namespace: str = "dramatiq"
 
 
@@ -36,12 +38,17 @@ def url_of(user: str, password: str, choices: RedisChoices) -> str:
         return f"unix://{user}:{password}@/run/{choices.server}-jarvis/{choices.server}-server.sock"
     if choices.broker == "tls":
         return f"rediss://{user}:{password}@{choices.host}:6379/0?{CLIENT_CERTIFICATE}"
-    return f"redis://{user}:{password}@{choices.host}:6379/0"
+    return f"redis://{user}:{password}@127.0.0.1:6379/0"
 
 
 def redis_recipe(folder: Path, choices: RedisChoices) -> Recipe:
     """Raises `Invalid` for a choice that cannot be, `Refused` where a URL's file that is there has no password of ours."""
-    checks.host(choices.host, "--host")
+    if (choices.broker == "tls") != (choices.host is not None):
+        raise Invalid(
+            f"--host {choices.host or 'is missing'} with --broker {choices.broker}; tls needs the name in the certificate, the others are of this machine"
+        )
+    if choices.host is not None:
+        checks.host(choices.host, "--host")
     checks.namespace(choices.namespace, "--namespace")
     passwords = Passwords(folder, {user: f"etc/jarvis/{file}" for user, file in URL_FILES.items()})
     conf = source("deploy/redis/redis.conf") + (source("deploy/redis/tls.conf") if choices.broker == "tls" else "")

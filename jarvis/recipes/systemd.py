@@ -27,6 +27,9 @@ DROP_INS = {
     "metrics-http": (f"{ALL}/70-metrics-http.conf",),
     "metrics-textfile": (f"{ALL}/70-metrics-textfile.conf",),
 }
+#: By the drop-in, the option that brings it; the others are of --broker.
+OPTIONS = {"engine": "--engine-group", "second-path": "--second-path", "network": "--network"}
+OPTIONS |= {name: f"--{name}" for name in ("metrics-http", "metrics-textfile")}
 #: Where systemd keeps StateDirectory=.
 STATE_DIRECTORIES = "/var/lib/"
 
@@ -77,8 +80,9 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     planned = [PlannedFile(path, _fit(text, choices).encode()) for path, text in files.items()]
     planned += [PlannedFile(path, _fit(text, choices).encode(), 0o755) for path, text in programs.items()]
     planned += [PlannedFile(path, text.encode(), kept=True) for path, text in yours.items()]
-    others = (BROKER_UNIT, TMPFILES, *(target for targets in DROP_INS.values() for target in targets))
-    return Recipe(tuple(planned), tuple(_steps(folder, choices)), tuple(dict.fromkeys(others)))
+    others = {BROKER_UNIT: "--broker embedded", TMPFILES: "--engine-group"}
+    others |= {target: OPTIONS.get(name, "--broker") for name, targets in DROP_INS.items() for target in targets}
+    return Recipe(tuple(planned), tuple(_steps(folder, choices)), others)
 
 
 def _check(choices: SystemdChoices) -> None:
@@ -159,6 +163,8 @@ def _steps(folder: Path, choices: SystemdChoices) -> list[Step]:
             "Put ca.crt, client.crt and client.key into /etc/jarvis/tls, readable by the services:",
             (f"chown root:{user} /etc/jarvis/tls/*", "chmod 640 /etc/jarvis/tls/*"),
         ))  # fmt: skip
+    if choices.broker != "embedded" and (folder / BROKER_UNIT).exists():
+        steps.append(Step("Once nothing is queued in the embedded broker any more, end it:", ("systemctl disable --now jarvis-broker",)))
     units = " ".join(f"jarvis-{part}" for part in ("broker", "worker", "scheduler") if part != "broker" or choices.broker == "embedded")
     steps.append(Step("Start it:", ("systemctl daemon-reload", f"systemctl enable --now {units}")))
     steps.append(Step("Look at it; jarvis-ctl runs any command as the services do:", ("jarvis-ctl verify",)))

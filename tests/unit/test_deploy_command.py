@@ -117,7 +117,7 @@ def test_a_dry_run_writes_nothing_and_shows_no_secret(deploy, tmp_path):
     assert not (tmp_path / "tree").exists()
     deploy("redis", "--to", "tree")
     passwords = [urlsplit(url_in(tmp_path / "tree", file)).password for file in URL_FILES.values()]
-    shown = deploy("redis", "--to", "tree", "--dry-run", "--host", "redis.example.com").stdout
+    shown = deploy("redis", "--to", "tree", "--dry-run", "--broker", "tls", "--host", "redis.example.com").stdout
     assert "different" in shown
     assert not [password for password in passwords if password in shown]
 
@@ -125,10 +125,13 @@ def test_a_dry_run_writes_nothing_and_shows_no_secret(deploy, tmp_path):
 def test_what_an_earlier_choice_left_is_named(deploy):
     deploy("systemd", "--to", "tree", "--broker", "tcp", "--metrics-http")
     said = deploy("systemd", "--to", "tree").stdout
-    assert re.findall(r"rm \S+/tree/(\S+)", said) == [
-        "etc/systemd/system/jarvis-worker.service.d/50-redis.conf", "etc/systemd/system/jarvis-scheduler.service.d/50-redis.conf",
-        "etc/systemd/system/jarvis-.service.d/70-metrics-http.conf",
-    ]  # fmt: skip
+    assert dict(re.findall(r"rm \S+/system/(\S+)  # (\S+)", said)) == {
+        "jarvis-worker.service.d/50-redis.conf": "--broker", "jarvis-scheduler.service.d/50-redis.conf": "--broker",
+        "jarvis-.service.d/70-metrics-http.conf": "--metrics-http",
+    }  # fmt: skip
+    said = deploy("systemd", "--to", "tree", "--broker", "tcp", "--metrics-http").stdout
+    assert re.search(r"rm \S+/jarvis-broker.service  # --broker embedded", said)
+    assert "systemctl disable --now jarvis-broker" in said
 
 
 def test_passwords_are_made_once_for_each_user_and_only_their_hashes_leave_the_secret_files(deploy, tmp_path):
@@ -180,7 +183,9 @@ def test_a_url_that_was_not_made_here_is_not_replaced(deploy, tmp_path):
         (["systemd", "--broker", "tcp", "--allow", "redis.example.com"], "give an address (10.0.0.5)"),
         (["systemd", "--allow", "10.0.0.5"], "a broker that is embedded needs none"),
         (["systemd", "--broker", "unix", "--engine-group", "trading"], "leave one of the two out"),
-        (["redis", "--host", "a/b"], "--host is 'a/b'"),
+        (["redis", "--host", "redis.example.com"], "the others are of this machine"),
+        (["redis", "--broker", "tls"], "tls needs the name in the certificate"),
+        (["redis", "--broker", "tls", "--host", "a/b"], "--host is 'a/b'"),
         (["redis", "--namespace", "a *"], "what broker.namespace says"),
         (["compose", "--wheel", "none.whl"], "name the file of the wheel"),
     ],
@@ -198,7 +203,7 @@ def test_another_namespace_is_that_of_every_user(deploy, tmp_path):
 
 
 def test_every_path_in_the_settings_of_a_redis_is_that_of_its_package(deploy, tmp_path):
-    deploy("redis", "--to", "tree", "--server", "valkey", "--broker", "tls")
+    deploy("redis", "--to", "tree", "--server", "valkey", "--broker", "tls", "--host", "redis.example.com")
     conf = (tmp_path / "tree/etc/valkey/valkey-jarvis.conf").read_text()
     paths = re.findall(r"^\S+ (/\S+)$", conf, re.MULTILINE)
     assert len(paths) == 6
