@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deployed import units
+from deployed import a_redis, units
 
 from jarvis.embedded_broker import server_binary
 
@@ -41,4 +41,12 @@ def test_an_engine_of_another_user_publishes_to_the_embedded_broker_and_can_do_n
         "start": "0", "socket": "770 jarvis trading", "published": "0", "recorded": "1", "published_by_a_stranger": "1", "read_by_the_engine": "2",
         "removed_by_the_engine": "1", "environment": remark, "environment_of_the_wrapper": remark, "verified": "0",
         "scheduler": "inactive success", "worker": "inactive success", "broker": "inactive success",
+    }, said  # fmt: skip
+
+
+def test_worker_and_scheduler_use_a_redis_by_tcp_as_its_least_privileged_users(tmp_path):
+    did, said = staged(units(a_redis(tmp_path / "tree"), broker="tcp"), "systemd_redis.sh")
+    assert did == {
+        "start": "0", "published": "0", "recorded": "1", "job_by_a_publisher": "1", "wrapper_has_the_broker": "0", "secret_in_environment": "0",
+        "scheduler": "inactive success", "worker": "inactive success",
     }, said  # fmt: skip
