@@ -9,6 +9,7 @@ from jarvis.recipes import checks
 from jarvis.recipes.passwords import Passwords
 from jarvis.recipes.plan import PlannedFile, Recipe, Step
 from jarvis.recipes.sources import source
+from jarvis_client.contract.address import unix_url
 from jarvis_client.contract.errors import Invalid
 
 #: By user, the file of its URL. The worker's has the name under which units load it.
@@ -35,7 +36,8 @@ def users_acl(passwords: Passwords, namespace: str = "dramatiq") -> bytes:
 def url_of(user: str, password: str, choices: RedisChoices) -> str:
     """The broker's URL for a user."""
     if choices.broker == "unix":
-        return f"unix://{user}:{password}@/run/{choices.server}-jarvis/{choices.server}-server.sock"
+        socket = unix_url(Path(f"/run/{choices.server}-jarvis/{choices.server}-server.sock"))
+        return socket.replace("//", f"//{user}:{password}@", 1)
     if choices.broker == "tls":
         return f"rediss://{user}:{password}@{choices.host}:6379/0?{CLIENT_CERTIFICATE}"
     return f"redis://{user}:{password}@127.0.0.1:6379/0"
