@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+#: Debian 12's Redis with the libraries that it needs.
+REDIS = ("redis-server", "redis-tools", "libatomic1", "libhiredis0.14", "libjemalloc2", "liblua5.1-0", "liblzf1")
+
 
 def program(name: str, folder: Path, *packages: str) -> Path:
     """A program by its name: as installed, else from Debian's packages that hold it and its libraries. Skips where there are none to be had."""

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from jarvis.errors import Refused
 from jarvis.recipes import checks
 from jarvis.recipes.plan import PlannedFile, Recipe, Step
 from jarvis.recipes.redis import copy_command
@@ -53,9 +54,11 @@ class SystemdChoices:
 
 
 def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
-    """Raises `Invalid` for choices that cannot be, or not together."""
+    """Raises `Invalid` for choices that cannot be, or not together; `Refused` where the folder has the units of a Redis."""
     _check(choices)
     embedded = choices.broker == "embedded"
+    if embedded and (in_use := folder / DROP_INS["redis-tcp"][0]).exists():
+        raise Refused(f"{in_use} is there, so the worker uses a Redis: say how with --broker, or remove that file and the scheduler's for the embedded one")
     drop_ins = [
         name for name, wanted in (
             (f"redis-{choices.broker}", not embedded), ("engine", choices.engine_group), ("second-path", choices.second_path),

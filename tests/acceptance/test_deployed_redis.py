@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from debian import program
+from debian import REDIS, program
 from deployed import a_redis, url_in
 from parts import wait_until
 
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "deploying.md"
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
-DEBIANS = ("redis-server", "redis-tools", "libatomic1", "libhiredis0.14", "libjemalloc2", "liblua5.1-0", "liblzf1")
 #: Such as redis-server, and redis-server-8.0 where several versions lie beside one another.
 NAMED = re.compile(r"(redis|valkey)-server(-[\d.]+)?")
 ON_PATH = sorted({entry.name for folder in os.get_exec_path() if os.path.isdir(folder) for entry in os.scandir(folder) if NAMED.fullmatch(entry.name)})
@@ -33,7 +32,7 @@ ON_PATH = sorted({entry.name for folder in os.get_exec_path() if os.path.isdir(f
 
 @pytest.fixture(scope="session")
 def debians_redis(tmp_path_factory) -> Path:
-    return program("redis-server", tmp_path_factory.mktemp("debian"), *DEBIANS)
+    return program("redis-server", tmp_path_factory.mktemp("debian"), *REDIS)
 
 
 @pytest.fixture(params=["of the wheel", "of Debian", *ON_PATH])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from debian import REDIS, program
 from deployed import a_redis, units
 
 from jarvis.embedded_broker import server_binary
@@ -17,9 +18,18 @@ SOURCE = HERE.parents[1]
 pytestmark = [pytest.mark.on_disk, pytest.mark.slow]
 
 
-def staged(tree: Path, scenario: str) -> tuple[dict[str, str], str]:
+def staged(tree: Path, scenario: str, server: Path | None = None) -> tuple[dict[str, str], str]:
     """What the units did, and what was said besides."""
-    command = ["bash", str(HERE / "systemd_stage.sh"), str(tree), sys.prefix, sys.base_prefix, str(SOURCE), str(server_binary()), str(HERE / scenario)]
+    command = [
+        "bash",
+        str(HERE / "systemd_stage.sh"),
+        str(tree),
+        sys.prefix,
+        sys.base_prefix,
+        str(SOURCE),
+        str(server or server_binary()),
+        str(HERE / scenario),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode == 77:
         pytest.skip(done.stderr.strip()[-300:])
@@ -44,9 +54,13 @@ def test_an_engine_of_another_user_publishes_to_the_embedded_broker_and_can_do_n
     }, said  # fmt: skip
 
 
-def test_worker_and_scheduler_use_a_redis_by_tcp_as_its_least_privileged_users(tmp_path):
-    did, said = staged(units(a_redis(tmp_path / "tree"), broker="tcp"), "systemd_redis.sh")
+@pytest.mark.parametrize(("broker", "key"), [("tcp", ""), ("tls", "root jarvis 640")])
+def test_worker_and_scheduler_use_a_redis_as_its_least_privileged_users(tmp_path, broker, key):
+    tree = a_redis(tmp_path / "tree", broker=broker, host="localhost" if broker == "tls" else None)
+    # The server of our wheel speaks no TLS.
+    server = Path(server_binary()) if broker == "tcp" else program("redis-server", tmp_path / "debian", *REDIS)
+    did, said = staged(units(tree, broker=broker), "systemd_redis.sh", server)
     assert did == {
-        "start": "0", "published": "0", "recorded": "1", "job_by_a_publisher": "1", "wrapper_has_the_broker": "0", "secret_in_environment": "0",
-        "scheduler": "inactive success", "worker": "inactive success",
+        "start": "0", "published": "0", "recorded": "1", "job_by_a_publisher": "1", "who_reads_the_key": key, "wrapper_has_the_broker": "0",
+        "secret_in_environment": "0", "scheduler": "inactive success", "worker": "inactive success",
     }, said  # fmt: skip

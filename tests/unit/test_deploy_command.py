@@ -123,15 +123,20 @@ def test_a_dry_run_writes_nothing_and_shows_no_secret(deploy, tmp_path):
 
 
 def test_what_an_earlier_choice_left_is_named(deploy):
-    deploy("systemd", "--to", "tree", "--broker", "tcp", "--metrics-http")
-    said = deploy("systemd", "--to", "tree").stdout
-    assert dict(re.findall(r"rm \S+/system/(\S+)  # (\S+)", said)) == {
-        "jarvis-worker.service.d/50-redis.conf": "--broker", "jarvis-scheduler.service.d/50-redis.conf": "--broker",
-        "jarvis-.service.d/70-metrics-http.conf": "--metrics-http",
+    deploy("systemd", "--to", "tree", "--metrics-http")
+    said = deploy("systemd", "--to", "tree", "--broker", "tcp").stdout
+    assert dict(re.findall(r"rm \S+/system/(\S+)  # (.+)", said)) == {
+        "jarvis-.service.d/70-metrics-http.conf": "--metrics-http", "jarvis-broker.service": "--broker embedded",
     }  # fmt: skip
-    said = deploy("systemd", "--to", "tree", "--broker", "tcp", "--metrics-http").stdout
-    assert re.search(r"rm \S+/jarvis-broker.service  # --broker embedded", said)
     assert "systemctl disable --now jarvis-broker" in said
+
+
+def test_an_option_that_was_forgotten_does_not_bring_back_the_embedded_broker(deploy, tmp_path):
+    deploy("systemd", "--to", "tree", "--broker", "tcp")
+    before = files(tmp_path / "tree")
+    refused = deploy("systemd", "--to", "tree", "--network", "--force", code=4)
+    assert "50-redis.conf is there, so the worker uses a Redis: say how with --broker" in refused.stderr
+    assert files(tmp_path / "tree") == before
 
 
 def test_passwords_are_made_once_for_each_user_and_only_their_hashes_leave_the_secret_files(deploy, tmp_path):
