@@ -45,11 +45,12 @@ def test_the_worker_s_unit_starts_records_is_watched_and_drains(tmp_path):
 
 
 def test_an_engine_of_another_user_publishes_to_the_embedded_broker_and_can_do_nothing_else(tmp_path):
-    did, said = staged(units(tmp_path / "tree", engine_group="trading"), "systemd_engine.sh")
+    did, said = staged(units(tmp_path / "tree", engine_group="trading", second_path="/mnt/other/jarvis"), "systemd_engine.sh")
     remark = "two words, and $(false)"
     assert did == {
         "start": "0", "socket": "770 jarvis trading", "published": "0", "recorded": "1", "published_by_a_stranger": "1", "read_by_the_engine": "2",
         "removed_by_the_engine": "1", "environment": remark, "environment_of_the_wrapper": remark, "verified": "0",
+        "backup": "0", "copied": "0",
         "scheduler": "inactive success", "worker": "inactive success", "broker": "inactive success",
     }, said  # fmt: skip
 

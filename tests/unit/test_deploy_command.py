@@ -74,7 +74,7 @@ def test_a_recipe_fits_the_machine_that_it_is_for(deploy, tmp_path):
     assert "Environment=JARVIS_DATABASE__PATH=/srv/books/jarvis_trading.db" in hardening
     assert "SupplementaryGroups=valkey" in written["etc/systemd/system/jarvis-worker.service.d/50-redis.conf"]
     assert written["etc/sysusers.d/jarvis.conf"].endswith('u books - "Jarvis record keeper" /srv/books\n')
-    assert "${JARVIS:-/srv/jarvis/bin/jarvis}" in written["usr/local/sbin/jarvis-ctl"]
+    assert "${PROGRAM:-/srv/jarvis/bin/jarvis}" in written["usr/local/sbin/jarvis-ctl"]
     assert "srv/jarvis/share/ops/backup.sh" in written
     assert not [name for name, text in written.items() if name.startswith("etc/systemd") and re.search(r"/(opt|var/lib)/jarvis", text)]
 
