@@ -65,10 +65,9 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
             ("network", choices.network), ("metrics-http", choices.metrics_http), ("metrics-textfile", choices.metrics_textfile),
         ) if wanted
     ]  # fmt: skip
-    files = {f"{UNITS}/{name}": text for name, text in sources("deploy/systemd", ".service").items()}
+    files = {f"{UNITS}/{name}": text for name, text in shipped_units(choices).items()}
     if not embedded:
         del files[BROKER_UNIT]
-    files[f"{ALL}/10-hardening.conf"] = source("deploy/systemd/jarvis-.service.d/10-hardening.conf")
     files |= {target: _drop_in(name, choices) for name in drop_ins for target in DROP_INS[name]}
     files["etc/sysusers.d/jarvis.conf"] = source("deploy/systemd/sysusers.conf")
     if choices.engine_group:
@@ -86,6 +85,13 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     others = {BROKER_UNIT: "--broker embedded", TMPFILES: "--engine-group"}
     others |= {target: OPTIONS.get(name, "--broker") for name, targets in DROP_INS.items() for target in targets}
     return Recipe(tuple(planned), tuple(_steps(folder, choices)), others)
+
+
+def shipped_units(choices: SystemdChoices) -> dict[str, str]:
+    """Every unit and the drop-in that all have in common, by their paths below systemd's folder."""
+    common = "jarvis-.service.d/10-hardening.conf"
+    texts = {**sources("deploy/systemd", ".service"), common: source(f"deploy/systemd/{common}")}
+    return {name: _fit(text, choices) for name, text in texts.items()}
 
 
 def _check(choices: SystemdChoices) -> None:
