@@ -176,5 +176,5 @@ def _steps(folder: Path, choices: SystemdChoices) -> list[Step]:
         steps.append(Step("Once nothing is queued in the embedded broker any more, end it:", ("systemctl disable --now jarvis-broker",)))
     units = " ".join(f"jarvis-{part}" for part in ("broker", "worker", "scheduler") if part != "broker" or choices.broker == "embedded")
     steps.append(Step("Start it:", ("systemctl daemon-reload", f"systemctl enable --now {units}")))
-    steps.append(Step("Look at it; jarvis-ctl runs any command as the services do:", ("jarvis-ctl verify",)))
+    steps.append(Step("Look at it; jarvis-ctl runs any command as the services do:", ("jarvis-ctl doctor", "jarvis-ctl verify")))
     return steps

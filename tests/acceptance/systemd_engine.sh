@@ -18,6 +18,8 @@ process=$(shown jarvis-worker MainPID)
 echo "environment=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^REMARK=//p')"
 PATH=/opt/bin:/usr/local/sbin:$PATH JARVIS=jarvis-ctl /opt/jarvis/share/ops/backup.sh >>/opt/control.log 2>&1; echo "backup=$?"
 ls /mnt/other/jarvis | grep -q "zst$"; echo "copied=$?"
+COLUMNS=200 control doctor >/opt/doctor.log 2>&1; echo "doctor=$?"
+echo "socket_by_the_doctor=$(sed -n 's/.*socket is for the group/group/p' /opt/doctor.log)"
 control verify >/dev/null 2>>/opt/control.log; echo "verified=$?"
 echo "environment_of_the_wrapper=$(PROGRAM=/usr/bin/printenv control REMARK)"
 timeout 120 systemctl --user stop jarvis-scheduler jarvis-worker jarvis-broker

@@ -50,7 +50,7 @@ def test_an_engine_of_another_user_publishes_to_the_embedded_broker_and_can_do_n
     assert did == {
         "start": "0", "socket": "770 jarvis trading", "published": "0", "recorded": "1", "published_by_a_stranger": "1", "read_by_the_engine": "2",
         "removed_by_the_engine": "1", "environment": remark, "environment_of_the_wrapper": remark, "verified": "0",
-        "backup": "0", "copied": "0",
+        "backup": "0", "copied": "0", "doctor": "0", "socket_by_the_doctor": "group of /run/jarvis",
         "scheduler": "inactive success", "worker": "inactive success", "broker": "inactive success",
     }, said  # fmt: skip
 

@@ -41,7 +41,13 @@ def test_the_steps_of_the_page_are_those_that_remain(heading, choices):
     [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
     recipe = systemd_recipe(Path("/"), choices) if isinstance(choices, SystemdChoices) else redis_recipe(Path("/nowhere"), choices)
     asked = [line for step in recipe.steps for line in step.commands if not line.startswith(("python", "tar -C"))]
-    general = {"/opt/jarvis/bin/pip install jarvis_trading-*.whl", "systemctl daemon-reload", "jarvis-ctl verify", "systemd-sysusers jarvis.conf"}
+    general = {
+        "/opt/jarvis/bin/pip install jarvis_trading-*.whl",
+        "systemctl daemon-reload",
+        "jarvis-ctl doctor",
+        "jarvis-ctl verify",
+        "systemd-sysusers jarvis.conf",
+    }
     for line in asked:
         if heading == "On systemd" or (line not in general and "enable --now jarvis" not in line):
             assert line in section, f"the command says `{line}`, the page does not"
