@@ -112,7 +112,7 @@ def _tell(one: Planned) -> None:
 
 def _tell_left_over(recipe: Recipe, folder: Path) -> None:
     if left := left_over(recipe, folder):
-        print("\nThese files are of options that were not given this time, and still take effect. Give the options again, or remove the files:")
+        print("\nLeft by options that were not given this time, and in effect: give them, or")
         for path, option in left.items():
             print(f"    rm {path}  # {option}")
 
