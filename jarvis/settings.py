@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
@@ -89,6 +90,15 @@ class BrokerSettings(_Section):
     #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
     url_file: Where | None = None
     namespace: str = Field("dramatiq", min_length=1, max_length=64)
+    #: Where the embedded broker's socket lies, for the folder's group to open. None: below the data folder, for this user alone.
+    socket_folder: Where | None = None
+
+    @field_validator("socket_folder")
+    @classmethod
+    def _short_enough(cls, folder: Path | None) -> Path | None:
+        if folder is not None and (length := len(os.fsencode(folder.absolute() / SOCKET_NAME))) > LONGEST_SOCKET_PATH:
+            raise ValueError(f"is too long: the path of the socket in it would have {length} bytes, the system takes {LONGEST_SOCKET_PATH}")
+        return folder
 
     @field_validator("url")
     @classmethod
