@@ -28,7 +28,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record."""
+    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record.
+
+    `says` is for who sits at this machine: it may quote an error or a finding, and with it an account or an amount. `tells` is the same
+    without what it quotes, for what leaves the machine.
+    """
 
     name: str
     severity: Severity
@@ -36,21 +40,23 @@ class Raised:
     says: str
     remedy: str
     since: int | None = None
+    tells: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One kind of alarm. `find` gives (subject, what is said, since when) for each that holds."""
+    """One kind of alarm. `find` gives (subject, what is said, since when) for each that holds, and fourth what is quoted behind it."""
 
     name: str
     severity: Severity
     means: str
     remedy: str
-    find: Callable[[Status, Thresholds], Iterator[tuple[str, str, int | None]]]
+    find: Callable[[Status, Thresholds], _Found]
 
     def raised(self, status: Status, thresholds: Thresholds) -> Iterator[Raised]:
-        for subject, says, since in self.find(status, thresholds):
-            yield Raised(self.name, self.severity, subject, says, self.remedy, since)
+        for subject, tells, since, *quoted in self.find(status, thresholds):
+            says = ": ".join([tells, *quoted])
+            yield Raised(self.name, self.severity, subject, says, self.remedy.replace("NAME", subject), since, tells)
 
 
 def raised(status: Status, thresholds: Thresholds) -> list[Raised]:
@@ -59,7 +65,12 @@ def raised(status: Status, thresholds: Thresholds) -> list[Raised]:
     return sorted(found, key=lambda one: one.severity is not Severity.CRITICAL)
 
 
-_Found = Iterator[tuple[str, str, int | None]]
+def unknown(status: Status) -> set[str]:
+    """The names of the alarms of which this status can say neither that they hold nor that they are over: what they look at was not read."""
+    return {name for name, part in PARTS.items() if getattr(status, part) is None} if status.unread else set()
+
+
+_Found = Iterator[tuple[str, str, int | None] | tuple[str, str, int | None, str]]
 
 
 def _broker_away(status: Status, thresholds: Thresholds) -> _Found:
@@ -71,7 +82,7 @@ def _broker_away(status: Status, thresholds: Thresholds) -> _Found:
 def _worker_not_ready(status: Status, thresholds: Thresholds) -> _Found:
     for process in status.processes or ():
         if process.kind == "worker" and process.state is State.NOT_READY and _lasts(status, process.not_ready_since, thresholds.not_ready_seconds):
-            yield process.name, f"{process.name} records nothing: {process.problem or 'it does not say why'}", process.not_ready_since
+            yield process.name, f"{process.name} records nothing", process.not_ready_since, process.problem or "it does not say why"
 
 
 def _no_worker(status: Status, thresholds: Thresholds) -> _Found:
@@ -119,7 +130,7 @@ def _job_failed(status: Status, thresholds: Thresholds) -> _Found:
     for job in status.jobs or ():
         if job.failed and job.name != "verification":
             again = "" if job.next_try_at is None else f"; tried again at {to_text(job.next_try_at)}"
-            yield job.name, f"job {job.name} failed: {job.result}{again}", job.last_ended_at
+            yield job.name, f"job {job.name} failed{again}", job.last_ended_at, job.result or "it does not say why"
 
 
 def _job_missed(status: Status, thresholds: Thresholds) -> _Found:
@@ -131,7 +142,8 @@ def _job_missed(status: Status, thresholds: Thresholds) -> _Found:
 def _findings(status: Status, thresholds: Thresholds) -> _Found:
     proof = status.proof
     if proof is not None and proof.findings:
-        yield "verification", f"the last verification has {proof.findings:,} findings: {proof.found}", proof.verified_at
+        found = f"the last verification has {proof.findings:,} finding{'s' * (proof.findings != 1)}"
+        yield "verification", found, proof.verified_at, proof.found or "`jarvis verify` lists them"
 
 
 def _backup_stale(status: Status, thresholds: Thresholds) -> _Found:
@@ -176,7 +188,7 @@ def _log_long(status: Status, thresholds: Thresholds) -> _Found:
 def _unread(status: Status, thresholds: Thresholds) -> _Found:
     for part, why in status.unread.items():
         if part in ("records", "storage", "jobs"):
-            yield "books", f"the books cannot be read: {why}", None
+            yield "books", "the books cannot be read", None, why
             return
 
 
@@ -212,3 +224,25 @@ ALARMS = (
     Alarm("JarvisDrillStale", _W, "no restore was rehearsed lately", "`jarvis jobs run restore_drill --wait`", _drill_stale),
     Alarm("JarvisLogLong", _W, "the write-ahead log does not shrink", "end the reader that holds it: `lsof` on the database names it", _log_long),
 )  # fmt: skip
+
+#: The part of a status that each alarm looks at; that of the books looks at what is unread.
+PARTS = {
+    "JarvisBrokerAway": "broker",
+    "JarvisNoWorker": "processes",
+    "JarvisWorkerNotReady": "processes",
+    "JarvisNoScheduler": "processes",
+    "JarvisQueueWaits": "queues",
+    "JarvisBrokerLostMessages": "strays",
+    "JarvisVerificationFindings": "proof",
+    "JarvisDiskLow": "storage",
+    "JarvisBackupStale": "copies",
+    "JarvisCopyStale": "copies",
+    "JarvisJobFailed": "jobs",
+    "JarvisJobMissed": "jobs",
+    "JarvisQuarantineHeld": "quarantine",
+    "JarvisGaps": "gaps",
+    "JarvisUnclaimedMessages": "strays",
+    "JarvisVerificationStale": "proof",
+    "JarvisDrillStale": "proof",
+    "JarvisLogLong": "storage",
+}
