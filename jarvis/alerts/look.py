@@ -33,6 +33,7 @@ class Look:
         self._stillness = Stillness()
         self._count = 0
         self._said_hanging = False
+        self._said: str | None = None
 
     @property
     def under_way(self) -> bool:
@@ -54,8 +55,12 @@ class Look:
         if self._done.is_set():
             self._thread = None
             if isinstance(self._result, Status):
+                self._said = None
                 return self._result
-            log.error("how the daemon stands could not be seen", error=f"{type(self._result).__name__}: {self._result}")
+            error = type(self._result).__name__
+            if error != self._said:
+                self._said = error
+                log.error("how the daemon stands could not be seen", error=f"{error}: {self._result}")
             return _unknown("how the daemon stands could not be seen")
         if self._stillness.seconds(self._count) <= self._hangs_after:
             return None

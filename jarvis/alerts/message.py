@@ -79,7 +79,7 @@ class Message:
             told = f"{before}{one.alarm.says}"
         elif self.alarms:
             counts = Counter(one.kind for one in self.alarms)
-            told = f"{count_of('alarm', len(self.alarms))}: {', '.join(f'{count:,} {kind}' for kind, count in counts.items())}"
+            told = f"{count_of('alarm', len(self.alarms))}: {', '.join(f'{count:,} {_COUNTED[kind]}' for kind, count in counts.items())}"
         else:
             told = self.headline
         line = " ".join(f"jarvis on {self.origin.host}: {told}".split())
@@ -116,6 +116,10 @@ class Message:
             },
             ensure_ascii=False,
         )  # fmt: skip
+
+
+#: How several of a kind are counted.
+_COUNTED = {Kind.RAISED: "new", Kind.AGAIN: "back", Kind.STILL: "lasting", Kind.OVER: "over"}
 
 
 def _paragraph(one: Said) -> str:

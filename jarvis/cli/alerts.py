@@ -19,7 +19,6 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, printable
 from jarvis.errors import SettingsError
-from jarvis.processes import scheduler_lock
 from jarvis.status.alarms import Raised
 from persistence.domain.errors import Unavailable
 from persistence.domain.instants import to_text
@@ -53,7 +52,7 @@ def list_alarms(as_json: Json = False) -> None:
             say(printable(f"{name} has not delivered since {moment(kept.failing_since)}: {kept.problem}{again}"))
     if not channels:
         say(NOBODY)
-    elif not is_locked(scheduler_lock(settings)):
+    elif not is_locked(settings.data_folder / "scheduler.lock"):
         known = f"this is how it stood at {moment(memory.saved_at)}" if memory.saved_at else "nobody has looked yet"
         say(f"no scheduler is running, so nobody looks; {known}")
 
