@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from jarvis.status.alarms import Raised
+from jarvis.status.alarms import Raised, Severity
 from persistence.domain.instants import is_ahead
 from persistence.domain.showing import hide_passwords
 
@@ -44,7 +44,8 @@ class Standing:
     @property
     def alarms(self) -> dict[Key, Holding]:
         """Those that stand, the critical ones first."""
-        return {key: one for key, one in self._holdings.items() if one.stands}
+        standing = [(key, one) for key, one in self._holdings.items() if one.stands]
+        return dict(sorted(standing, key=lambda item: item[1].alarm.severity is not Severity.CRITICAL))
 
     def look(self, found: Iterable[Raised], unknown: Collection[str], now: int) -> None:
         """Take in what a look has found. Of the names that are `unknown`, it could not say whether they hold: they stay as they were."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +12,17 @@ from functools import partial
 
 import typer
 
-from jarvis.alerts.memory import Memory, load
+from jarvis.alerts.memory import KeptAlarm, KeptChannel, Memory, load
 from jarvis.alerts.message import Kind, Message
+from jarvis.alerts.standing import key_of
+from jarvis.alerts.told import Entry
 from jarvis.alerts.wiring import NOBODY, alarms_file, create_channels, create_ping, origin_of
 from jarvis.alerts.words import moment
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import doing, print_json, print_rows, printable
+from jarvis.cli.output import doing, print_json, printable
 from jarvis.errors import SettingsError
-from jarvis.status.alarms import Raised
 from persistence.domain.errors import Unavailable
 from persistence.domain.instants import to_text
 from persistence.files import is_locked
@@ -36,43 +39,62 @@ def register(app: typer.Typer) -> None:
 def list_alarms(as_json: Json = False) -> None:
     """List the alarms that stand by the scheduler's newest look: since when, when each channel was told of them last, and when it is told next."""
     settings = CONTEXT.settings
-    channels = create_channels(settings)
+    names = [channel.name for channel in create_channels(settings)]
     memory = load(alarms_file(settings)) or Memory()
-    rows = [row for kept in memory.standing for row in _rows(kept.alarm, kept.since, memory, [channel.name for channel in channels])]
-    columns = ("alarm", "subject", "severity", "says", "since", "channel", "told_at", "next_at")
     if as_json:
-        print_json([dict(zip(columns, map(_exact, row), strict=True)) for row in rows])
-    elif rows:
-        print_rows("Alarms", columns, [tuple(map(_shown, row)) for row in rows], whole=("since", "told_at", "next_at"))
+        print_json([_exact(kept, memory, names) for kept in memory.standing])
     else:
+        for kept in memory.standing:
+            _print_alarm(kept, memory, names)
+    if not memory.standing:
         say("no alarm stands")
-    for name, kept in memory.channels.items():
-        if kept.failing_since is not None:
-            again = "" if kept.next_try_at is None else f"; tried again at {moment(kept.next_try_at)}"
-            say(printable(f"{name} has not delivered since {moment(kept.failing_since)}: {kept.problem}{again}"))
-    if not channels:
+    for name in names:
+        channel = memory.channels.get(name, KeptChannel())
+        if channel.failing_since is not None:
+            again = "" if channel.next_try_at is None else f"; tried again at {moment(channel.next_try_at)}"
+            say(printable(f"{name} has not delivered since {moment(channel.failing_since)}: {channel.problem}{again}"))
+    if not names:
         say(NOBODY)
     elif not is_locked(settings.data_folder / "scheduler.lock"):
         known = f"this is how it stood at {moment(memory.saved_at)}" if memory.saved_at else "nobody has looked yet"
         say(f"no scheduler is running, so nobody looks; {known}")
 
 
-def _rows(alarm: Raised, since: int, memory: Memory, channels: list[str]) -> list[tuple[str | int | None, ...]]:
-    rows: list[tuple[str | int | None, ...]] = []
-    for name in channels or [""]:
-        kept = memory.channels.get(name)
-        told = next((one for one in kept.told if (one.alarm.name, one.alarm.subject) == (alarm.name, alarm.subject)), None) if kept is not None else None
-        times = (None, None) if told is None else (told.told_at, told.next_at)
-        rows.append((alarm.name, alarm.subject, alarm.severity, alarm.says, since, name, *times))
-    return rows
+def _told(kept: KeptAlarm, memory: Memory, names: list[str]) -> list[tuple[str, Entry | None]]:
+    """Per channel what it was told of an alarm."""
+    told = {name: {key_of(entry.alarm): entry for entry in memory.channels.get(name, KeptChannel()).told if not entry.over} for name in names}
+    return [(name, told[name].get(key_of(kept.alarm))) for name in names]
 
 
-def _shown(value: str | int | None) -> str | None:
-    return moment(value) if isinstance(value, int) else value
+def _exact(kept: KeptAlarm, memory: Memory, names: list[str]) -> dict[str, object]:
+    alarm = kept.alarm
+    told = [
+        {"channel": name, "told_at": None if entry is None else to_text(entry.told_at), "next_at": None if entry is None else to_text(entry.next_at)}
+        for name, entry in _told(kept, memory, names)
+    ]
+    return {
+        "name": alarm.name, "severity": alarm.severity, "subject": alarm.subject, "says": alarm.says, "remedy": alarm.remedy,
+        "since": to_text(kept.since), "told": told,
+    }  # fmt: skip
 
 
-def _exact(value: str | int | None) -> str | None:
-    return to_text(value) if isinstance(value, int) else value
+def _print_alarm(kept: KeptAlarm, memory: Memory, names: list[str]) -> None:
+    alarm, told = kept.alarm, _told(kept, memory, names)
+    _print_wrapped(f"{alarm.severity.upper()}: {alarm.says}  ({alarm.name})", "")
+    _print_wrapped(f"since {moment(kept.since)}", "  ")
+    _print_wrapped(f"to do: {alarm.remedy}", "  ")
+    for name, entry in told:
+        if entry is not None:
+            _print_wrapped(f"{name}: told at {moment(entry.told_at)}, next at {moment(entry.next_at)}", "  ")
+    if waiting := [name for name, entry in told if entry is None]:
+        _print_wrapped(f"not told yet: {', '.join(waiting)}", "  ")
+    print()
+
+
+def _print_wrapped(text: str, indent: str) -> None:
+    """As wide as the terminal, or COLUMNS; piped, in one line."""
+    width = shutil.get_terminal_size((10_000, 0)).columns
+    print(textwrap.fill(printable(text), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +121,9 @@ def send_test(as_json: Json = False) -> None:
         print_json([{"channel": one.channel, "delivered": one.error is None, "seconds": one.seconds, "error": one.error} for one in tried])
     else:
         for one in tried:
-            print(printable(f"{one.channel}: {'delivered' if one.error is None else 'NOT delivered'} after {one.seconds:.1f} s{_because(one.error)}"))
+            print(printable(f"{one.channel}: works" if one.error is None else f"{one.channel}: FAILED: {one.error}"))
     if any(one.error is not None for one in tried):
         raise typer.Exit(Exit.FINDINGS)
-
-
-def _because(error: str | None) -> str:
-    return "" if error is None else f": {error}"
 
 
 def _try(name: str, deliver: Callable[[], None]) -> _Tried:
