@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 #: Of what a command has said, its end.
 SHOWN_BYTES = 300

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from jarvis.alerts.message import Message
 from jarvis.status.alarms import Severity
+from jarvis_client.contract.errors import Unavailable
 from persistence.commands import Ended, run_words, words_of
-from persistence.domain.errors import Unavailable
 
 DELIVERY_SECONDS = 30.0
 #: Parts of a URL that are at least so long may be its secret.

@@ -17,7 +17,7 @@ from jarvis.alerts.message import Message, Origin, Said
 from jarvis.alerts.standing import Holding, Key
 from jarvis.alerts.told import Told
 from jarvis.status.alarms import Raised, Severity
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 
 log = structlog.get_logger("alerts")
 

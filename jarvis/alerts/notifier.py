@@ -24,8 +24,8 @@ from jarvis.alerts.told import Told
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS, Raised, raised, unknown
 from jarvis.status.model import Status
-from persistence.domain import instants
-from persistence.domain.instants import is_ahead
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import is_ahead
 
 log = structlog.get_logger("alerts")
 
@@ -154,7 +154,7 @@ class Notifier:
                 courier.summary_done = slot
         if self._status is None or now - slot > LATEST_MICROSECONDS or all(slot <= (courier.summary_done or 0) for courier in self._couriers):
             return None
-        if self._status.records is not None:
+        if self._status.records is not None and self._status.records.total is not None:
             self._counted = counted_at(slot, self._status.records.total, now, self._counted)
         standing = [holding.alarm for holding in self._standing.alarms.values()]
         return slot, summary_of(self._origin, self._status, standing, self._counted)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from jarvis.alerts.channels import without_secrets
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 
 log = structlog.get_logger("alerts")
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from jarvis.status.alarms import Raised, Severity
-from persistence.domain.instants import is_ahead
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.instants import is_ahead
+from jarvis_client.contract.showing import hide_passwords
 
 #: So many looks have to agree.
 LOOKS = 2

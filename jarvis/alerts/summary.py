@@ -11,8 +11,8 @@ from jarvis.alerts.message import Kind, Message, Origin
 from jarvis.alerts.words import count_of, moment, size
 from jarvis.status.alarms import Raised
 from jarvis.status.model import Job, State, Status
-from persistence.domain.instants import DaysEndingAt, start_of_day, to_datetime
-from persistence.domain.showing import first_few
+from jarvis_client.contract.instants import DaysEndingAt, start_of_day, to_datetime
+from jarvis_client.contract.showing import first_few
 
 #: A summary that was missed is still sent within this; after it, the next one is nearer.
 LATEST_MICROSECONDS = 12 * 3_600_000_000
@@ -68,7 +68,7 @@ def _records(status: Status, counted: Counted | None) -> str:
         return _unread(status)
     new = "" if counted is None or counted.new is None or counted.since is None else f"{counted.new:,} since {moment(counted.since)}, "
     newest = "" if records.last_commit_at is None else f", the last commit at {moment(records.last_commit_at)}"
-    return f"{new}{records.total:,} in all{newest}"
+    return f"{new}{f'{records.total:,} in all' if records.total is not None else 'uncounted'}{newest}"
 
 
 def _jobs(status: Status) -> str:

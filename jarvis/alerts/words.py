@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.domain.instants import to_datetime
+from jarvis_client.contract.instants import to_datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")

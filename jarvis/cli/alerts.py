@@ -23,8 +23,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, printable
 from jarvis.errors import SettingsError
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_text
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_text
 from persistence.files import is_locked
 
 

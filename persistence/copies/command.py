@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.commands import run_words, words_of
-from persistence.domain.errors import Invalid, Unavailable
 
 #: Longer than any upload of a day's backup takes.
 COMMAND_SECONDS = 3600.0

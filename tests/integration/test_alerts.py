@@ -19,8 +19,8 @@ from jarvis.alerts.channels import CommandHook, NotificationUrl
 from jarvis.alerts.memory import NAME
 from jarvis.alerts.ping import Ping
 from jarvis.status.model import Copies, Disk, Gaps, Process, Proof, Quarantine, State, Storage
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant
 from persistence.repositories import SQLiteQuarantineRepository
 
 #: What no message may hold.
