@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from jarvis.alerts.channels import Channel
-from jarvis.alerts.memory import KeptChannel
+from jarvis.alerts.memory import Failing, KeptChannel
 from jarvis.alerts.message import Message, Origin, Said
 from jarvis.alerts.standing import Holding, Key
 from jarvis.alerts.told import Told
@@ -31,29 +31,19 @@ UNDELIVERED = "JarvisAlertsUndelivered"
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """A channel that does not deliver."""
-
-    since: int
-    failures: int
-    problem: str
-    next_try_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Attempt:
     said: tuple[Said, ...]
     summary: int | None
 
 
 class Courier:
-    """Tells one channel. `summary_done`: the time of the newest summary that it has delivered, as a slot of the timetable."""
+    """Tells one channel. `kept` is what was kept of it; one that did not deliver then is tried at once, as it may have been mended."""
 
-    def __init__(self, channel: Channel, told: Told, *, summary_done: int | None, ended: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, told: Told, kept: KeptChannel, *, ended: Callable[[], None]) -> None:
         self.channel = channel
         self.told = told
-        self.summary_done = summary_done
-        self.failing: Failing | None = None
+        self.summary_done = kept.summary_done
+        self.failing = kept.failing
         self._ended = ended
         self._next_try = 0.0
         self._attempt: _Attempt | None = None
@@ -72,10 +62,7 @@ class Courier:
     @property
     def kept(self) -> KeptChannel:
         """What is kept of it over a restart."""
-        told = [replace(entry) for entry in self.told.entries]
-        if self.failing is None:
-            return KeptChannel(told, self.summary_done)
-        return KeptChannel(told, self.summary_done, self.failing.since, self.failing.problem, self.failing.next_try_at)
+        return KeptChannel([replace(entry) for entry in self.told.entries], self.summary_done, self.failing)
 
     def turn(self, origin: Origin, standing: Mapping[Key, Holding], summary: tuple[int, Message] | None, now: int, steady: float) -> bool:
         """Take in how the delivery under way has ended, and begin another where something is due. `summary`: the newest one and its slot.
@@ -112,10 +99,12 @@ class Courier:
         self.settle(now, steady)
 
     def _begin(self, message: Message, attempt: _Attempt) -> None:
-        self._attempt, self._problem = attempt, None
+        self._problem = None
         self._delivered.clear()
-        self._thread = threading.Thread(target=self._deliver, args=(message,), name=f"alerts-{self.channel.name}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._deliver, args=(message,), name=f"alerts-{self.channel.name}", daemon=True)
+        thread.start()
+        # Only now: where the system grants no thread, nothing is under way.
+        self._attempt, self._thread = attempt, thread
 
     def _deliver(self, message: Message) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,15 +21,23 @@ UNKNOWN = "JarvisStatusUnknown"
 _REMEDY = "`jarvis status`; the scheduler's log has the error. Until then, other alarms are neither raised nor over"
 
 
-class Look:
-    """Looks again and again, one look at a time."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How things stand, and what is wrong by it."""
 
-    def __init__(self, take: Callable[[], Status], ended: Callable[[], None], hangs_after: float = HANGS_AFTER_SECONDS) -> None:
+    status: Status
+    alarms: list[Raised]
+
+
+class Look:
+    """Looks again and again, one look at a time. `take` also judges, so that an error of the judgement is told as well."""
+
+    def __init__(self, take: Callable[[], Seen], ended: Callable[[], None], hangs_after: float = HANGS_AFTER_SECONDS) -> None:
         self._take = take
         self._ended = ended
         self._hangs_after = hangs_after
         self._thread: threading.Thread | None = None
-        self._result: Status | Exception | None = None
+        self._result: Seen | Exception | None = None
         self._done = threading.Event()
         self._stillness = Stillness()
         self._count = 0
@@ -45,16 +54,18 @@ class Look:
         self._said_hanging = False
         # Looked at for the first time, so that the time without a look counts for nothing.
         self._stillness.seconds(self._count)
-        self._thread = threading.Thread(target=self._look, name="alerts-look", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._look, name="alerts-look", daemon=True)
+        thread.start()
+        # Only now: where the system grants no thread, no look is under way.
+        self._thread = thread
 
-    def take(self) -> Status | Raised | None:
-        """The status, or the alarm that it cannot be had: once for a look that has ended, each time for one that hangs. None meanwhile."""
+    def take(self) -> Seen | Raised | None:
+        """What was seen, or the alarm that it cannot be had: once for a look that has ended, each time for one that hangs. None meanwhile."""
         if self._thread is None:
             return None
         if self._done.is_set():
             self._thread = None
-            if isinstance(self._result, Status):
+            if isinstance(self._result, Seen):
                 self._said = None
                 return self._result
             error = type(self._result).__name__

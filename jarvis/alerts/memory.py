@@ -27,15 +27,23 @@ class KeptAlarm:
     since: int
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A channel that does not deliver."""
+
+    since: int
+    failures: int
+    problem: str
+    next_try_at: int
+
+
 @dataclass(slots=True)
 class KeptChannel:
-    """What one channel was told. `failing_since` to `next_try_at`: only while it does not deliver."""
+    """What one channel was told. `summary_done`: the time of the newest summary that it has delivered, as a slot of the timetable."""
 
     told: list[Entry] = field(default_factory=list)
     summary_done: int | None = None
-    failing_since: int | None = None
-    problem: str | None = None
-    next_try_at: int | None = None
+    failing: Failing | None = None
 
 
 @dataclass(slots=True)

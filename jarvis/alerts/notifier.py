@@ -14,7 +14,7 @@ import structlog
 
 from jarvis.alerts.channels import Channel
 from jarvis.alerts.courier import FAILURES_TOLD, Courier
-from jarvis.alerts.look import HANGS_AFTER_SECONDS, Look
+from jarvis.alerts.look import HANGS_AFTER_SECONDS, Look, Seen
 from jarvis.alerts.memory import KeptAlarm, KeptChannel, Memory, load, save
 from jarvis.alerts.message import Message, Origin
 from jarvis.alerts.ping import Ping
@@ -71,7 +71,8 @@ class Notifier:
         self._standing = Standing(Holding(one.alarm, one.since, seen=LOOKS) for one in kept.standing)
         self._counted = kept.counted
         self._couriers = [self._courier(channel, kept.channels.get(channel.name, KeptChannel())) for channel in channels]
-        self._look = Look(take, self._woken.set, plan.hangs_after)
+        self._take = take
+        self._look = Look(self._see_and_judge, self._woken.set, plan.hangs_after)
         self._next_look = steady() + plan.look_seconds
         self._status: Status | None = None
         self._saved: Memory | None = None
@@ -81,7 +82,7 @@ class Notifier:
 
     def _courier(self, channel: Channel, kept: KeptChannel) -> Courier:
         told = Told(self._plan.repeat_seconds, kept.told, now=self._clock(), steady=self._steady())
-        return Courier(channel, told, summary_done=kept.summary_done, ended=self._woken.set)
+        return Courier(channel, told, kept, ended=self._woken.set)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -134,9 +135,13 @@ class Notifier:
             self._status = None
             self._standing.look([found, *undelivered], {alarm.name for alarm in ALARMS}, now)
         else:
-            self._status = found
-            self._standing.look([*raised(found, self._plan.thresholds), *undelivered], unknown(found), now)
+            self._status = found.status
+            self._standing.look([*found.alarms, *undelivered], unknown(found.status), now)
         return True
+
+    def _see_and_judge(self) -> Seen:
+        status = self._take()
+        return Seen(status, raised(status, self._plan.thresholds))
 
     @property
     def _is_watching(self) -> bool:

@@ -49,10 +49,8 @@ def list_alarms(as_json: Json = False) -> None:
     if not memory.standing:
         say("no alarm stands")
     for name in names:
-        channel = memory.channels.get(name, KeptChannel())
-        if channel.failing_since is not None:
-            again = "" if channel.next_try_at is None else f"; tried again at {moment(channel.next_try_at)}"
-            say(printable(f"{name} has not delivered since {moment(channel.failing_since)}: {channel.problem}{again}"))
+        if (failing := memory.channels.get(name, KeptChannel()).failing) is not None:
+            say(printable(f"{name} has not delivered since {moment(failing.since)}: {failing.problem}; tried again at {moment(failing.next_try_at)}"))
     if not names:
         say(NOBODY)
     elif not is_locked(settings.data_folder / "scheduler.lock"):

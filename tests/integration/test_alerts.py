@@ -191,6 +191,47 @@ def test_what_was_not_delivered_is_tried_again_at_growing_pauses_and_then_says_h
     assert messages_in(sent)[0]["alarms"][0]["says"].startswith("4 sequence numbers")
 
 
+def test_a_channel_that_did_not_deliver_is_tried_at_once_after_a_restart_and_is_not_over_by_it(file, sent, hook):
+    failing = CommandHook("false")
+    failing.name = "failing"
+    staged = Staged(file, failing, hook)
+    staged.parts = away(staged.now)
+    staged.wait(1_200)
+    undelivered = [("raised", [("raised", "JarvisAlertsUndelivered")])]
+    assert told_in(sent)[1:] == undelivered
+    staged.stop()
+    staged.start()
+    staged.wait(120)
+    assert told_in(sent)[1:] == undelivered
+    assert staged.notifier._couriers[0].failing.failures > 5
+    staged.stop()
+    staged.channels[0]._words = ["true"]
+    staged.start()
+    staged.wait(60)
+    assert told_in(sent)[2:] == [("over", [("over", "JarvisAlertsUndelivered")])]
+
+
+def test_a_system_that_grants_no_thread_for_a_moment_ends_nothing(file, sent, hook, monkeypatch):
+    staged = Staged(file, hook)
+    staged.parts = away(staged.now)
+    staged.wait(30)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda self: exec('raise RuntimeError("can\'t start new thread")'))
+        staged.now, staged.steady = staged.now + HOUR, staged.steady + 3_600
+        for _ in range(3):
+            with pytest.raises(RuntimeError):
+                staged.notifier.turn()
+    staged.wait(60)
+    assert told_in(sent)[-1] == ("still", [("still", "JarvisBrokerAway")])
+
+
+def test_an_error_of_the_judgement_is_told_like_one_of_the_look(file, sent, hook):
+    staged = Staged(file, hook)
+    staged.parts = {"copies": (None,)}
+    staged.wait(60)
+    assert told_in(sent) == [("raised", [("raised", "JarvisStatusUnknown")])]
+
+
 def test_a_command_is_read_without_a_shell_and_nothing_of_the_message_is_on_its_command_line(file, tmp_path):
     program = tmp_path / "hook.py"
     program.write_text("import sys; open(sys.argv[1], 'w').write(open('/proc/self/cmdline').read() + sys.stdin.read())")
