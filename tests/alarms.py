@@ -30,7 +30,7 @@ def a_status(now: int = NOON, **parts: Any) -> Status:
         "processes": (Process(name="worker", kind="worker", state=State.RUNNING), Process(name="scheduler", kind="scheduler", state=State.RUNNING)),
         "broker": Broker(place="localhost:6379", reachable=True, since=now - HOUR),
         "queues": (),
-        "records": Records(total=12_345, last_minute=3, last_hour=200, last_commit_at=now - SECOND),
+        "records": Records(total=12_345, begun_at=now - 90 * DAY, last_minute=3, last_hour=200, last_commit_at=now - SECOND),
         "quarantine": Quarantine(held=0, by_reason={}, oldest_at=None, newest_at=None),
         "gaps": Gaps(missing=0, producers=0, first_noticed_at=None),
         "notes": 0,
@@ -50,7 +50,9 @@ def a_job(name: str = "backup", **said: Any) -> Job:
     job: dict[str, Any] = dict.fromkeys(
         ("paused_since", "last_started_at", "last_ended_at", "last_success_at", "last_seconds", "result", "next_at", "next_try_at", "late_since")
     )
-    return Job(**{**job, "name": name, "cron": "0 3 * * *", "zone": "UTC", "enabled": True, "state": "succeeded", "failed": False, **said})
+    return Job(
+        **{**job, "name": name, "says": "does its work", "cron": "0 3 * * *", "zone": "UTC", "enabled": True, "state": "succeeded", "failed": False, **said}
+    )
 
 
 def away(now: int = NOON) -> dict[str, Any]:

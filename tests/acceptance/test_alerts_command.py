@@ -81,7 +81,7 @@ def test_what_stands_is_listed_with_who_was_told_and_who_is_next(tmp_path, setti
     lines = on_eighty_columns(tmp_path, "alerts", "list")
     assert max(len(line) for line in lines if not line.startswith(("json has not", "no scheduler"))) <= 80
     for line in (
-        "CRITICAL: the broker localhost:6379 cannot be used: Connection refused",
+        "CRITICAL: localhost:6379 cannot be used: Connection refused  (JarvisBrokerAway)",
         "  to do: start it, or do what the log line says; recording goes on by itself",
         "  command: told at 2026-11-25 12:00:30 UTC, next at 2026-11-25 12:30:30 UTC", "  not told yet: json", "WARNING: job backup failed  (JarvisJobFailed)",
         "  to do: `jarvis jobs history backup`",

@@ -59,7 +59,7 @@ def test_an_alarm_is_told_when_it_begins_while_it_lasts_and_when_it_is_over(file
     [alarm] = first["alarms"]
     assert {*alarm} == {"kind", "name", "severity", "subject", "says", "remedy", "since", "lasted_seconds"}
     assert (alarm["severity"], alarm["subject"], alarm["since"]) == ("critical", "localhost:6379", "2026-11-25T11:59:00.000000Z")
-    assert alarm["says"] == "the broker localhost:6379 cannot be used: Connection refused"
+    assert alarm["says"] == "localhost:6379 cannot be used: Connection refused"
     assert last["alarms"][0]["lasted_seconds"] == pytest.approx(120 + 32 * 60, abs=60)
 
 
@@ -87,7 +87,7 @@ def test_a_restart_neither_repeats_nor_forgets(file, sent, hook):
     staged.start()
     staged.wait(60)
     assert told_in(sent)[1:] == [("over", [("over", "JarvisGaps")])], "it went away between two processes"
-    assert messages_in(sent)[-1]["alarms"][0]["says"] == "3 sequence numbers of 1 producers never arrived"
+    assert messages_in(sent)[-1]["alarms"][0]["says"] == "3 sequence numbers of 1 producer never arrived"
 
 
 def test_a_file_of_what_was_told_that_cannot_be_read_costs_a_repetition(file, sent, hook):
@@ -276,7 +276,7 @@ def test_a_notification_url_gets_title_and_text(tmp_path):
         NotificationUrl(f"json://{server.address}/notify").deliver(message)
         [(path, body)] = server.got
     assert path == "/notify"
-    for part in ("jarvis on db1: the broker localhost:6379", "to do: start it", '"failure"'):
+    for part in ("jarvis on db1: localhost:6379", "to do: start it", '"failure"'):
         assert part in body
 
 
@@ -346,7 +346,7 @@ def test_a_summary_is_sent_at_its_time_with_the_records_since_the_one_before(fil
     staged.wait(300)
     staged.now += DAY - 10 * MINUTE
     staged.take = lambda: a_status(
-        staged.now, records=a_status(staged.now).records.__class__(total=20_345, last_minute=0, last_hour=0, last_commit_at=staged.now)
+        staged.now, records=a_status(staged.now).records.__class__(total=20_345, begun_at=NOON, last_minute=0, last_hour=0, last_commit_at=staged.now)
     )
     staged.wait(1_200)
     first, second = messages_in(sent)

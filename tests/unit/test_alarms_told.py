@@ -137,25 +137,25 @@ def test_a_time_that_lies_ahead_is_not_taken_for_the_beginning():
 
 
 def test_a_message_reads_as_a_person_would_say_it():
-    warning = Raised("JarvisGaps", Severity.WARNING, "gaps", "3 sequence numbers of 1 producers never arrived", "`jarvis gaps`")
+    warning = Raised("JarvisGaps", Severity.WARNING, "gaps", "3 sequence numbers of 1 producer never arrived", "`jarvis gaps`")
     said = [
         Said(Kind.OVER, warning, NOON - 3 * HOUR, NOON - 40 * MINUTE), Said(Kind.STILL, warning, NOON - 26 * HOUR, NOON),
-        Said(Kind.RAISED, Raised(*KEY[:1], Severity.CRITICAL, KEY[1], "the broker localhost:6379 cannot be used: Connection refused", "start it"), NOON - 2 * MINUTE, NOON),
+        Said(Kind.RAISED, Raised(*KEY[:1], Severity.CRITICAL, KEY[1], "localhost:6379 cannot be used: Connection refused", "start it"), NOON - 2 * MINUTE, NOON),
     ]  # fmt: skip
     message = Message.about(ORIGIN, said)
     assert message.title == "jarvis on db1: 3 alarms: 1 new, 1 lasting, 1 over"
     assert message.text == (
-        "CRITICAL: the broker localhost:6379 cannot be used: Connection refused\n"
+        "CRITICAL: localhost:6379 cannot be used: Connection refused\n"
         "since 2026-11-25 11:58:00 UTC  (JarvisBrokerAway)\n"
         "to do: start it\n\n"
-        "STILL WARNING, for 1 day 2 h: 3 sequence numbers of 1 producers never arrived\n"
+        "STILL WARNING, for 1 day 2 h: 3 sequence numbers of 1 producer never arrived\n"
         "since 2026-11-24 10:00:00 UTC  (JarvisGaps)\n"
         "to do: `jarvis gaps`\n\n"
-        "OVER after 2 h 20 min: 3 sequence numbers of 1 producers never arrived  (JarvisGaps)\n\n"
+        "OVER after 2 h 20 min: 3 sequence numbers of 1 producer never arrived  (JarvisGaps)\n\n"
         "jarvis 1.2.3 on db1, /var/lib/jarvis"
     )
-    assert Message.about(ORIGIN, said[2:]).title == "jarvis on db1: the broker localhost:6379 cannot be used: Connection refused"
-    assert Message.about(ORIGIN, said[:1]).title == "jarvis on db1: over: 3 sequence numbers of 1 producers never arrived"
+    assert Message.about(ORIGIN, said[2:]).title == "jarvis on db1: localhost:6379 cannot be used: Connection refused"
+    assert Message.about(ORIGIN, said[:1]).title == "jarvis on db1: over: 3 sequence numbers of 1 producer never arrived"
 
 
 def test_a_hundred_alarms_make_a_message_that_can_be_read():
