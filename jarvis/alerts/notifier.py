@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -25,7 +26,7 @@ from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS, Raised, raised, unknown
 from jarvis.status.model import Status
 from jarvis_client.contract import instants
-from jarvis_client.contract.instants import is_ahead
+from jarvis_client.contract.instants import is_ahead, to_datetime
 
 log = structlog.get_logger("alerts")
 
@@ -97,6 +98,7 @@ class Notifier:
         deadline = self._steady() + FINISH_SECONDS
         for courier in self._couriers:
             courier.finish(max(0.0, deadline - self._steady()), self._clock(), self._steady())
+        self._saved = None  # so that the time of it is written as well
         self._save(self._clock())
 
     def _run(self) -> None:
@@ -162,7 +164,8 @@ class Notifier:
         if self._status.records is not None and self._status.records.total is not None:
             self._counted = counted_at(slot, self._status.records.total, now, self._counted)
         standing = [holding.alarm for holding in self._standing.alarms.values()]
-        return slot, summary_of(self._origin, self._status, standing, self._counted)
+        day = to_datetime(slot).astimezone(ZoneInfo(self._plan.zone)).date()
+        return slot, summary_of(self._origin, self._status, standing, self._counted, day)
 
     def _save(self, now: int) -> None:
         memory = Memory(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, time, timedelta
+from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
 from jarvis.alerts.memory import Counted
@@ -33,10 +33,9 @@ def counted_at(slot: int, records: int, now: int, before: Counted | None) -> Cou
     return Counted(slot, now, records) if before is None else Counted(slot, now, records, max(0, records - before.records), before.at)
 
 
-def summary_of(origin: Origin, status: Status, standing: Iterable[Raised], counted: Counted | None) -> Message:
-    """The message. `standing`: the alarms that stand."""
+def summary_of(origin: Origin, status: Status, standing: Iterable[Raised], counted: Counted | None, day: date) -> Message:
+    """The message. `standing`: the alarms that stand; `day`: what the calendar says where it is read."""
     alarms = [f"{alarm.name} ({alarm.subject})" for alarm in standing]
-    day: datetime = to_datetime(status.taken_at)
     headline = f"{day.day} {day:%B %Y}: {count_of('alarm', len(alarms)) if alarms else 'all is well'}"
     lines = (
         f"alarms: {first_few(alarms) or 'none'}",
@@ -107,7 +106,7 @@ def _broker(status: Status) -> str:
     state = "reachable" if status.broker.reachable else "AWAY"
     since = "" if status.broker.since is None else f" since {moment(status.broker.since)}"
     waiting = sum(queue.waiting + queue.held for queue in status.queues or ())
-    return f"{status.broker.place} {state}{since}; {count_of('message', waiting)} waiting"
+    return f"{status.broker.place}, {state}{since}; {count_of('message', waiting)} waiting"
 
 
 def _processes(status: Status) -> str:

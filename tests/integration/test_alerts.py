@@ -361,6 +361,13 @@ def test_a_summary_is_sent_at_its_time_with_the_records_since_the_one_before(fil
         assert line in lines
 
 
+def test_a_summary_has_the_date_of_the_place_where_it_is_read(file, sent, hook):
+    staged = Staged(file, hook, summary_at="08:00", zone="Asia/Tokyo")
+    staged.now = at(22, 58)
+    staged.wait(300)
+    assert messages_in(sent)[0]["title"] == "jarvis on db1: 26 November 2026: all is well"
+
+
 #: How long after its time the scheduler was away, and whether the summary that it missed is sent at the start.
 MISSED = {"a while": (3 * HOUR, True), "a whole day": (13 * HOUR, False)}
 
