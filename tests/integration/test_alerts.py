@@ -15,7 +15,7 @@ from alarms import DAY, HOUR, MINUTE, NOON, Server, Staged, a_job, a_status, awa
 from books import deposit
 from parts import wait_until
 
-from jarvis.alerts.channels import CommandHook, NotificationUrl
+from jarvis.alerts.channels import CommandHook, NotificationUrl, without_secrets
 from jarvis.alerts.memory import NAME
 from jarvis.alerts.ping import Ping
 from jarvis.status.model import Copies, Disk, Gaps, Process, Proof, Quarantine, State, Storage
@@ -288,6 +288,12 @@ def test_a_notification_url_that_fails_shows_nothing_of_itself(tmp_path):
                 NotificationUrl(url).deliver(message)
             assert secret not in str(refused.value)
             assert "T0KEN" not in str(refused.value)
+
+
+def test_what_a_library_says_is_shown_without_any_part_of_the_url():
+    url = "tgram://110201543:AAHdqTcvCH1v/-1001234?format=markdown"
+    said = "POST https://api.example/bot110201543:AAHdqTcvCH1v/send: chat -1001234 not found (format=markdown)"
+    assert without_secrets(said, url) == "POST https://api.example/bot***:***/send: chat *** not found (***=***)"
 
 
 def test_a_notification_url_that_never_answers_is_ended(tmp_path):
