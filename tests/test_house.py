@@ -97,7 +97,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"commands", "files", "holders"}
+TOOLS = {"commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))

@@ -82,6 +82,10 @@ COMMANDS = {
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),
         Listed(
+            "doctor", "doctor", "Look after",
+            "Look at everything around the books, and change nothing: system, settings, folders, limits, clock, broker, secrets, units.",
+        ),
+        Listed(
             "verify", "verify", "Look after",
             "Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.",
         ),
