@@ -10,6 +10,7 @@ status/             how the daemon stands, and what is wrong by it
 restoring.py        coming back from a backup while nobody else holds the books
 doctor/             `jarvis doctor`: is everything around the books right?
 demo.py             a simulated engine
+recipes/            what `jarvis deploy` writes for systemd, a container, a Redis
 cli/                one file per verb that people type
 """
 
