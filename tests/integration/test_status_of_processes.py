@@ -30,6 +30,7 @@ from jarvis_client.contract.routes import ROUTES, encode
 from persistence.database import DatabaseManager
 from persistence.files import locked_file
 from persistence.program import program_version
+from persistence.repositories.job_runs import SQLiteJobRunRepository
 from workers.app import create_worker
 from workers.publisher import Publisher
 from workers.word import kept_word, path_of_word
@@ -53,7 +54,10 @@ def settings(short_folder) -> Settings:
 
 def test_a_lock_says_who_runs_and_is_not_taken_for_a_look(books, short_folder, settings):
     lock = short_folder / "scheduler.lock"
+    SQLiteJobRunRepository(books).ticked("host:1:a", instants.now())
     with locked_file(lock, "scheduler"):
+        later = gather(settings, now=instants.now() + 2 * MINUTE)
+        assert process_of(later, "scheduler").problem == "it does not tick: its log says why"
         found = process_of(look(settings), "scheduler")
         assert (found.state, found.pid, found.version) == (State.RUNNING, os.getpid(), program_version())
         assert abs(found.since - Path(f"/proc/{os.getpid()}").stat().st_ctime_ns // 1_000) < MINUTE
