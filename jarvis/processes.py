@@ -20,6 +20,7 @@ import structlog
 
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
+from jarvis.locks import scheduler_lock, worker_lock
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
@@ -91,15 +92,6 @@ class StopSignal:
         if self._asked.is_set():
             os._exit(128 + number)
         self._asked.set()
-
-
-def worker_lock(settings: Settings, name: str) -> Path:
-    """The lock of the worker of this name."""
-    return settings.data_folder / f"worker-{name}.lock"
-
-
-def scheduler_lock(settings: Settings) -> Path:
-    return settings.data_folder / "scheduler.lock"
 
 
 def say_alive() -> None:
@@ -181,6 +173,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
                 say_alive()
                 line.tell(worker.broker.reachability.says())
                 wal.look()
+                worker.gap_lines.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)
