@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
-from persistence.books import events, facts, orders
+from persistence.books import events, facts, movements, orders
 from persistence.books.posting import Posting
 from persistence.domain.errors import Damaged, Unavailable
-from persistence.domain.facts import Fill, Void
+from persistence.domain.facts import AnyFact, Void
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
 from persistence.domain.progress import Progress, silent
@@ -59,14 +60,26 @@ def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
     connection.execute("UPDATE voids SET target_fact_no = NULL")
     connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
     posting = Posting(connection, now, None)
-    voids = []
+    voids = list[tuple[int, AnyFact, None]]()
     newest = facts.next_fact_no(connection) - 1
-    recorded = facts.recorded_by_number(connection)
-    while group := list(islice(recorded, FACTS_AT_ONCE)):
-        numbered = [(r.fact_no, r.fact, r.fact.texts() if isinstance(r.fact, Fill) else None) for r in group if r.state != facts.ERASED]
-        posting.derive_movements(numbered)
-        voids += [n for n in numbered if isinstance(n[1], Void)]
-        progress("deriving from the facts", group[-1].fact_no, newest)
+    rows = facts.rows_by_number(connection)
+    while group := list(islice(rows, FACTS_AT_ONCE)):
+        moved = list[tuple[Any, ...]]()
+        others = list[AnyFact]()
+        for row in group:
+            if row[facts.STATE] == facts.ERASED:
+                continue
+            number, texts = row[facts.NUMBER], facts.proved_texts(row)
+            if texts is not None:
+                moved += movements.fill_rows(number, texts)
+                continue
+            fact = facts.recorded(row).fact
+            moved += movements.transactions_of(number, fact)
+            others.append(fact)
+            if isinstance(fact, Void):
+                voids.append((number, fact, None))
+        posting.derive_movements(moved, others)
+        progress("deriving from the facts", group[-1][facts.NUMBER], newest)
     posting.derive_voids(voids)
     posting.derive_balances(_derive_orders(connection))
 
