@@ -135,19 +135,33 @@ def facts_of_order(connection: Connection, order_id: str, account_id: str) -> li
     return found
 
 
-def facts_by_order(connection: Connection) -> Iterator[tuple[tuple[str, str], list[Fill | OrderEvent]]]:
+class OrderRows(NamedTuple):
+    """The rows of the live facts of an account under an order id."""
+
+    order_id: tuple[str, str]
+    rows: list[Sequence[Any]]
+
+    def read(self) -> list[Fill | OrderEvent]:
+        return [CONTENT_OF[row[0]].read(row) for row in self.rows]  # type: ignore[misc]  # only rows of these two are asked for
+
+    def texts_of_fills(self) -> list[Sequence[Any]] | None:
+        """The texts of its fills (`Fill.texts`) as their rows hold them; None where it has events, too."""
+        return None if any(row[0] != Fill.kind for row in self.rows) else [row[1:-2] for row in self.rows]
+
+
+def rows_by_order(connection: Connection) -> Iterator[OrderRows]:
     """The live facts of every order id, by (order id, account), in one pass over each table's index."""
 
     def of(content: Content) -> Iterator[Any]:
         where = "c.order_id IS NOT NULL AND f.state = 0 ORDER BY c.order_id, c.account_id"
-        return (content.read(row) for row in connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
+        return iter(connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
 
-    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_order_key), _order_key):
-        yield key, list(found)
+    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_ORDER_ID), _ORDER_ID):
+        yield OrderRows(key, list(found))
 
 
-def _order_key(fact: Fill | OrderEvent) -> tuple[str, str]:
-    return str(fact.order_id), fact.account_id
+#: Where rows of both say order id and account.
+_ORDER_ID = itemgetter(*(1 + FILLS.columns.index(name) for name in ("order_id", "account_id")))
 
 
 def order_of_fact(connection: Connection, kind: str, fact_no: int) -> tuple[str, str] | None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from persistence.beside import beside, is_worth_it
 from persistence.books import facts, movements, orders
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.money import EXACT, ZERO, canonical
@@ -20,6 +22,7 @@ from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.pages import file_is_sound, references_hold
+from persistence.engine.sqlite.pool import IN_MEMORY
 
 #: What helps where something recorded, or the file itself, is not what was written.
 RESTORE = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
@@ -29,13 +32,30 @@ FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
 
 
 def check_books(database: SQLiteDatabase, progress: Progress = silent) -> list[Finding]:
-    """Run every check on one snapshot. An empty list means that the file is sound and the books add up."""
+    """Run every check, each on one snapshot. An empty list means that the file is sound and the books add up."""
+    with half_of_checks(database.path, wal_mode=database.wal_mode) as theirs:
+        return run_checks(database, (*FILE_CHECKS, *OTHER_HALF), progress) + theirs()
+
+
+def run_checks(database: SQLiteDatabase, checks: Sequence[FileCheck], progress: Progress = silent) -> list[Finding]:
+    """Run some checks on one snapshot."""
     findings: list[Finding] = []
     with database.snapshot() as connection:
-        for number, check in enumerate((*FILE_CHECKS, *CHECKS)):
-            progress("checking the books", number, len(FILE_CHECKS) + len(CHECKS))
+        for number, check in enumerate(checks):
+            progress("checking the books", number, len(checks))
             findings += guarded(check.__name__.replace("_", " "), check(connection))
+    progress("checking the books", len(checks), len(checks))
     return findings
+
+
+def half_of_checks(path: str, *, wal_mode: bool = False, worth: bool = True) -> AbstractContextManager[Callable[[], list[Finding]]]:
+    """The checks that take half of the time, `HALF`, run by a second process on a file that it opens itself, where that is sooner."""
+    return beside(_run_half, path, wal_mode, worth=worth and path != IN_MEMORY and is_worth_it(path))
+
+
+def _run_half(path: str, wal_mode: bool) -> list[Finding]:
+    with closing(SQLiteDatabase.looking(path, wal_mode=wal_mode)) as database:
+        return run_checks(database, HALF)
 
 
 def guarded(name: str, found: Iterable[Finding]) -> Iterator[Finding]:
@@ -78,16 +98,9 @@ def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
 
 
 def balances_are_explained(connection: Connection) -> Iterator[Finding]:
-    """available + reserved = Σ transactions, for every account and currency."""
-    yield from _balances(connection, "SELECT account_id, currency, kind, decimal_sum(amount) FROM transactions GROUP BY account_id, currency, kind")
-
-
-def balances_follow_sums(connection: Connection) -> Iterator[Finding]:
-    """The same from the sums that are kept, which costs nothing however many transactions there are."""
-    yield from _balances(connection, "SELECT account_id, currency, kind, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency, kind")
-
-
-def _balances(connection: Connection, sums: str) -> Iterator[Finding]:
+    """available + reserved = Σ transactions, for every account and currency: from the sums that are kept, each of which is compared with its
+    transactions by the check above."""
+    sums = "SELECT account_id, currency, kind, decimal_sum(amount) FROM transaction_totals GROUP BY account_id, currency, kind"
     explained = {(a, c, k): Decimal(amount) for a, c, k, amount in connection.execute(sums)}
     sql = "SELECT account_id, currency, kind, available, reserved FROM balances"
     stored = {(a, c, k): EXACT.add(Decimal(free), Decimal(held)) for a, c, k, free, held in connection.execute(sql)}
@@ -117,22 +130,23 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
 def orders_match_their_facts(connection: Connection) -> Iterator[Finding]:
     """Every order is what the live facts of its id make of it, and every live fact of an order has one."""
     # Both streams come in the order of the identity, so one pass over each compares them.
-    derived = facts.facts_by_order(connection)
-    stored = orders.all_states(connection)
+    derived, stored = facts.rows_by_order(connection), orders.all_rows(connection)
     left, right = next(derived, None), next(stored, None)
     while left is not None or right is not None:
         order_id = min(side[0] for side in (left, right) if side is not None)
-        expected: list[OrderState] = []
-        found: dict[OrderKey, orders.Stored] = {}
-        if left is not None and left[0] == order_id:
-            expected, left = derive_orders(left[1]).orders, next(derived, None)
+        facts_of_it, rows = None, list[tuple[int, orders.OrderRow]]()
+        if left is not None and left.order_id == order_id:
+            facts_of_it, left = left, next(derived, None)
         if right is not None and right[0] == order_id:
             rows, right = right[1], next(stored, None)
-            found = {row.state.key: row for row in rows}
-            if len(rows) > len(found):
-                where = f"order {order_id[0]} of {order_id[1]}"
-                yield Finding("orders match their facts", where, f"{len(found)} rows", f"{len(rows)} rows", f"jarvis orders --account {order_id[1]}")
-        yield from order_findings(order_id, expected, found)
+        fills = None if facts_of_it is None else facts_of_it.texts_of_fills()
+        if fills is not None and len(rows) == 1 and orders.plain_row(fills) == rows[0][1]:
+            continue
+        found = {row.state.key: row for row in (orders.stored(*row) for row in rows)}
+        if len(rows) > len(found):
+            where = f"order {order_id[0]} of {order_id[1]}"
+            yield Finding("orders match their facts", where, f"{len(found)} rows", f"{len(rows)} rows", f"jarvis orders --account {order_id[1]}")
+        yield from order_findings(order_id, [] if facts_of_it is None else derive_orders(facts_of_it.read()).orders, found)
 
 
 def order_findings(order_id: orders.OrderId, expected: Sequence[OrderState], found: Mapping[OrderKey, orders.Stored]) -> Iterator[Finding]:
@@ -216,6 +230,9 @@ CHECKS: tuple[Check, ...] = (
     every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts, voids_count,
     quarantine_is_whole,
 )  # fmt: skip
+#: Those that take half of the time, and the others.
+HALF: tuple[Check, ...] = (content_and_movements_follow, sums_match_transactions)
+OTHER_HALF: tuple[Check, ...] = tuple(check for check in CHECKS if check not in HALF)
 
 
 def _pair(sum_and_count: tuple[Decimal, int]) -> str:

@@ -87,13 +87,17 @@ def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
 def _derive_orders(connection: Connection) -> list[OrderState]:
     """Every order from its facts; returns those that set something aside."""
     reserving = []
-    found_orders = facts.facts_by_order(connection)
+    found_orders = facts.rows_by_order(connection)
     while group := list(islice(found_orders, FACTS_AT_ONCE)):
         writer = orders.StateWriter()
-        for order_id, found in group:
-            derived = derive_orders(found)
+        for found in group:
+            fills = found.texts_of_fills()
+            if fills is not None and (row := orders.plain_row(fills)) is not None:
+                writer.insert(row)
+                continue
+            derived = derive_orders(found.read())
             if derived.waiting:
-                orders.mark_waiting(connection, order_id, derived.waiting)
+                orders.mark_waiting(connection, found.order_id, derived.waiting)
             for state in derived.orders:
                 writer.put(None, state)
                 if state.reserved()[1] is not None:
