@@ -117,8 +117,10 @@ def differences(stored: SQLiteDatabase, rebuilt: str) -> Iterator[Finding]:
         yield Finding(NAME, f"{found.table} {' '.join(map(str, found.key))}", *said, "jarvis rebuild")
 
 
-def replace_derived(database: SQLiteDatabase, rebuilt: str) -> None:
-    """Put what was rebuilt in the place of what is stored, in one commit."""
+def replace_derived(database: SQLiteDatabase, rebuilt: str, *, differing: bool = True) -> None:
+    """Put what was rebuilt in the place of what is stored, in one commit. Where nothing is `differing`, it is there."""
     replaced = [table._replace(columns=f"{table.columns}, updated_at") if table.table == "balances" else table for table in _DERIVED[:4]]
+    if not differing and attached.as_many(database, rebuilt, replaced):
+        replaced = []
     with attached.taking_over(database, rebuilt, replaced, _DERIVED[4:]) as connection:
         events.record(connection, events.REBUILT, connection.now, {})
