@@ -68,7 +68,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"files", "holders"}
+TOOLS = {"beside", "files", "holders"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -118,6 +118,7 @@ MAY_SIGNAL = {
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
     "persistence/copies/command.py": "the command it started",
+    "persistence/beside.py": "the process it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {

@@ -12,7 +12,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +31,7 @@ from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDat
 from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite import migrations
-from persistence.engine.sqlite.connect import SQLiteConnection, connect, sqlite_version
+from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_digest
 from persistence.files import fsync_folder, locked_folder, make_file, scratch_folder
@@ -123,25 +122,15 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         if schema == migrations.newest_version():
             # So that the head in the manifest stands for everything that the backup holds.
             chain.seal(database, now)
-        _clear_partials(folder)
-
         progress("copying the books", 0, 0)
-        with ThreadPoolExecutor(1) as writer:
-            written: list[Future[None]] = []
-
-            def observed(snapshot: SQLiteConnection) -> dict[str, Any]:
-                # Both take their time outside of the interpreter. The snapshot ends with the digests, however long the disk takes.
-                written.append(writer.submit(_write, copy, partial, compress=compress))
-                progress("writing the backup", 0, 0)
-                return contents_of(snapshot, SNAPSHOT_SECONDS)
-
-            content = database.copy_with(copy, observed)
-            for writing in written:
-                writing.result()
+        content = database.copy_with(copy, lambda snapshot: contents_of(snapshot, SNAPSHOT_SECONDS))
         if late := [name for name, table in content["tables"].items() if table is None]:
             with closing(connect(str(copy))) as connection:
                 content["tables"] |= {name: table_digest(connection, name) for name in late}
             content["held_against_chain"] = late
+        _clear_partials(folder)
+        progress("writing the backup", 0, 0)
+        _write(copy, partial, compress=compress)
         manifest = {
             "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
             "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": sqlite_version(),

@@ -73,8 +73,8 @@ def differences(stored: SQLiteDatabase, path: str, tables: Sequence[Derived]) ->
 def as_many(stored: SQLiteDatabase, path: str, tables: Sequence[Derived]) -> bool:
     """Whether some tables have as many rows as another file's: of rows that are there twice no difference tells."""
     with stored.get_connection() as connection, _attached(connection, path):
-        counts = (connection.execute(f"SELECT (SELECT count(*) FROM main.{t.table}) = (SELECT count(*) FROM other.{t.table})").get for t in tables)
-        return all(counts)
+        names = [derived.table for derived in tables]
+        return all(connection.execute(f"SELECT (SELECT count(*) FROM main.{name}) = (SELECT count(*) FROM other.{name})").get for name in names)
 
 
 @contextmanager
