@@ -28,8 +28,8 @@ from typing import Any
 
 import zstandard
 
+from jarvis_client.contract.instants import to_datetime
 from persistence.copies.backups import COMPRESSION_LEVEL
-from persistence.domain.instants import to_datetime
 
 from .common import START, median
 
@@ -112,7 +112,7 @@ class Side:
 
     def run(self, folder: Path, *words: str, fine: Sequence[int] = (0,)) -> Taken:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JARVIS_")}
-        environment |= {"PYTHONPATH": str(self.checkout), "JARVIS_LOGGING__LEVEL": "error"}
+        environment |= {"PYTHONPATH": f"{self.checkout}{os.pathsep}{self.checkout / 'clients' / 'python'}", "JARVIS_LOGGING__LEVEL": "error"}
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         command = [sys.executable, "-m", "jarvis", "--config", str(folder / "config"), *words]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -141,7 +141,10 @@ def copy_of(book: Path, parent: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="run-"))
     try:
         shutil.copytree(book, folder / "book")
-        os.sync()  # what a copy has left to write is nobody's work but the copy's
+        for path in (folder / "book" / "data").iterdir():
+            # What the copy has left to write is no work of the command.
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         yield folder / "book"
     finally:
         shutil.rmtree(folder, ignore_errors=True)

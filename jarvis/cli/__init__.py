@@ -24,7 +24,7 @@ from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, 
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 class Listed(NamedTuple):
@@ -80,6 +80,10 @@ COMMANDS = {
         Listed(
             "restore", "restore", "Look after",
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
+        ),
+        Listed(
+            "doctor", "doctor", "Look after",
+            "Look at everything around the books, and change nothing: system, settings, folders, limits, clock, broker, secrets, units.",
         ),
         Listed(
             "verify", "verify", "Look after",
@@ -158,7 +162,11 @@ def _options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
+            "--config",
+            envvar="JARVIS_CONFIG",
+            metavar="DIR",
+            help="Folder with the settings: database.yaml, workers.yaml, scheduler.yaml, monitoring.yaml.",
+            show_default="config",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,

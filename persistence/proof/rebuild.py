@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.facts import Void
 from persistence.books import events, facts, movements, orders
 from persistence.books.posting import Posting
-from persistence.domain.errors import Damaged, Unavailable
-from persistence.domain.facts import AnyFact, Void
+from persistence.domain.entries import AnyFact
+from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
 from persistence.domain.progress import Progress, silent

@@ -8,9 +8,9 @@ from books import NEW_YEAR
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.facts import Fill, OrderEvent
 from persistence.books import movements, orders
-from persistence.domain.facts import Fill, OrderEvent
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.order_state import _in_order, derive_orders
 
 _AMOUNTS = st.decimals(Decimal("0.00000001"), 99_999, places=8)
