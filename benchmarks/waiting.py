@@ -1,6 +1,6 @@
 """How long people wait for backup, restore, verification and rebuild of a large book: each command as it is typed, with a fresh process.
 
-python -m benchmarks.waiting [--facts N] [--rounds N] [--against CHECKOUT] [--only COMMAND ...] [--keep FOLDER]
+python -m benchmarks waiting [--facts N] [--rounds N] [--against CHECKOUT] [--only COMMAND ...] [--keep FOLDER]
 
 `--against` measures the code of another checkout beside this one, in turns, on the same book. Processor time counts on a machine that is
 shared: user and system, of the process and of those it started.
@@ -192,14 +192,14 @@ def table(sides: Sequence[Side], commands: Sequence[str]) -> None:
         print(f"| {name} | " + " | ".join(f"{v:.1f}" for v in (*cpu, *wall)) + " |" + ratio)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--facts", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--against", type=Path, help="another checkout, measured beside this one")
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="COMMAND")
     parser.add_argument("--keep", type=Path, help="where the book is made, and found again by the next run")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     sides = [Side("now", HERE)] if options.against is None else [Side("before", options.against.resolve()), Side("now", HERE)]
     parent = options.keep or Path(tempfile.mkdtemp(prefix="jarvis-bench-"))
     book = parent / f"book-{options.facts}"
@@ -216,7 +216,3 @@ def main() -> None:
     finally:
         if options.keep is None:
             shutil.rmtree(parent)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,11 @@ which command shows more. Checks read one consistent snapshot and change nothing
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from decimal import Decimal
+from functools import reduce
 from itertools import islice
 from typing import Any
 
@@ -26,6 +28,9 @@ from persistence.engine.sqlite.pool import IN_MEMORY
 
 #: What helps where something recorded, or the file itself, is not what was written.
 RESTORE = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
+
+#: Rows of transactions that are added up at a time.
+ROWS_AT_ONCE = 10_000
 
 Check = Callable[[Connection], Iterator[Finding]]
 FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
@@ -83,18 +88,28 @@ def quarantine_is_whole(connection: Connection) -> Iterator[Finding]:
 
 def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
     """Every sum by account, currency and type is that of its transactions, to the last decimal."""
-    summed = {
-        (a, c, k, t): (Decimal(amount), count)
-        for a, c, k, t, amount, count in connection.execute(
-            "SELECT account_id, currency, kind, type, decimal_sum(amount), count(*) FROM transactions GROUP BY account_id, currency, kind, type"
-        )
-    }
+    summed = _summed(connection)
     sql = "SELECT account_id, currency, kind, type, amount, count FROM transaction_totals"
     stored = {(a, c, k, t): (Decimal(amount), n) for a, c, k, t, amount, n in connection.execute(sql)}
     for key in sorted({*summed, *stored}):
         expected, found = summed.get(key, (ZERO, 0)), stored.get(key, (ZERO, 0))
         if expected != found:
             yield Finding("sums match transactions", " ".join(key), _pair(expected), _pair(found), f"jarvis transactions --account {key[0]}")
+
+
+def _summed(connection: Connection) -> dict[movements.Cell, tuple[Decimal, int]]:
+    """The sum and the number of all transactions by account, currency, kind and type. Added up here: the store would sort them all first, in
+    memory."""
+    found: dict[movements.Cell, tuple[Decimal, int]] = {}
+    rows = iter(connection.execute("SELECT account_id, currency, kind, type, amount FROM transactions"))
+    while group := list(islice(rows, ROWS_AT_ONCE)):
+        amounts: defaultdict[movements.Cell, list[Decimal]] = defaultdict(list)
+        for account_id, currency, kind, type_, amount in group:
+            amounts[account_id, currency, kind, type_].append(Decimal(amount))
+        for key, of_it in amounts.items():
+            total, count = found.get(key, (ZERO, 0))
+            found[key] = reduce(EXACT.add, of_it, total), count + len(of_it)
+    return found
 
 
 def balances_are_explained(connection: Connection) -> Iterator[Finding]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from books import deposit, fill, placed, snapshot, void
 
+from jarvis_client.contract import instants
 from persistence import beside
 from persistence.copies import backups
 from persistence.copies.restoring import restore_copy
-from persistence.domain import instants
 from persistence.domain.errors import WrongDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import check_books
