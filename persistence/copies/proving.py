@@ -63,10 +63,9 @@ def compare_bytes(path: Path, manifest: dict[str, Any]) -> None:
 
 def prove(path: Path, manifest: dict[str, Any], scratch: Path, progress: Progress = silent) -> Path:
     """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
-    progress("reading the backup back", 0, 0)
     compare_bytes(path, manifest)
     plain = scratch / "proof.db"
-    unpack(path, plain)
+    unpack(path, plain, progress)
     if sha256(plain) != manifest["content_sha256"]:
         raise WrongDatabase(f"{path} does not decompress to what was copied")
     with _half_of_checks(plain) as theirs:
@@ -114,8 +113,7 @@ def _refuse_unsound(
 def unpacked(source: Path, scratch: Path, progress: Progress = silent) -> Path:
     """The plain database of a backup, in a scratch folder, once the books in it have proved to add up. Raises `WrongDatabase`."""
     plain = scratch / "plain.db"
-    progress("reading the backup back", 0, 0)
-    unpack(source, plain)
+    unpack(source, plain, progress)
     with _half_of_checks(plain) as theirs:
         _refuse_unsound(source, plain, theirs, progress=progress)
     return plain
@@ -126,14 +124,16 @@ def is_encrypted(path: Path) -> bool:
     return path.suffix == ".age" or _begins(path, _AGE)
 
 
-def unpack(source: Path, target: Path) -> None:
+def unpack(source: Path, target: Path, progress: Progress = silent) -> None:
     """The plain database of a backup, whatever its name. Raises `WrongDatabase` where it does not decompress."""
+    size = source.stat().st_size
     with open(source, "rb") as file, os.fdopen(make_file(target), "wb") as plain:
         if ".db.zst" in source.name or _begins(source, _ZSTD):
             try:
                 stream = zstandard.ZstdDecompressor().decompressobj()
                 while block := file.read(CHUNK):
                     plain.write(stream.decompress(block))
+                    progress("reading the backup back", file.tell(), size)
             except zstandard.ZstdError as error:
                 raise WrongDatabase(f"{source} does not decompress: {error}") from error
             if not stream.eof:

@@ -8,9 +8,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Is told the stage that an operation is at, in words for people, and how much of that stage is done.
 
-    Called a few times a second at most and only from the thread that runs the operation, so it may draw; it must not raise. `done` and `of`
-    count whatever the stage works through, such as bytes, rows or checks: only their ratio means something. `of` is 0 where nobody can
-    know how much there is. Stages follow each other; each may begin anew at 0.
+    Called once a check, a megabyte or a thousand records, and only from the thread that runs the operation, so it may draw; it must not
+    raise. `done` and `of` count whatever the stage works through: only their ratio means something. `of` is 0 where nobody can know how
+    much there is. Stages follow each other, each from its own beginning; one may come again.
     """
 
     def __call__(self, stage: str, done: int, of: int, /) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from books import deposit, fill, placed, snapshot, void
@@ -13,6 +14,7 @@ from persistence import beside
 from persistence.copies import backups
 from persistence.copies.restoring import restore_copy
 from persistence.domain.errors import WrongDatabase
+from persistence.engine.sqlite.salvage import salvage
 from persistence.proof import chain
 from persistence.proof.books_checks import check_books
 from scheduler import rebuild
@@ -134,9 +136,9 @@ def test_long_operations_tell_the_stage_they_are_at_and_how_far_it_is(kept, tmp_
     backup = backups.create(kept, tmp_path / "backups", NOW - DAY, progress=made)
     assert made.stages()[0] == "copying the books"
     assert made.calls[-1][0] == "checking the books"
-    restored, verified, chained, derived, rebuilt = Told(), Told(), Told(), Told(), Told()
+    restored, verified, chained, derived, rebuilt, salvaged = Told(), Told(), Told(), Told(), Told(), Told()
     restore_copy(backup, tmp_path / "restored.db", progress=restored)
-    assert "reading the backup back" in restored.stages()
+    assert ("reading the backup back", backup.size, backup.size) in restored.calls
     verify(kept, PLAN, NOW, tmp_path / "backups", depth=Depth.FULL, progress=verified)
     assert {"pages match their checksums", "the chain holds", "backups are sound"} <= set(verified.stages())
     verify_chain(kept, PLAN, NOW, None, progress=chained)
@@ -146,6 +148,8 @@ def test_long_operations_tell_the_stage_they_are_at_and_how_far_it_is(kept, tmp_
     with kept.copied(tmp_path) as copy:
         assert list(check_rebuild(copy, PLAN, NOW, derived)) == []
     assert derived.calls[-1] == ("deriving from the facts", 7, 7)
-    for told in (made, restored, verified, chained, rebuilt):
+    salvage(Path(kept.path), tmp_path / "salvaged.db", salvaged)
+    assert salvaged.stages() == ["reading the tables"]
+    for told in (made, restored, verified, chained, rebuilt, salvaged):
         counts = [(stage, done) for stage, done, of in told.calls if of]
         assert counts == sorted(counts, key=lambda c: (told.stages().index(c[0]), c[1])), "no stage goes back"
