@@ -26,7 +26,10 @@ _ONE = threading.Lock()
 
 def is_worth_it(path: str | Path) -> bool:
     """Whether there is a core for a second process, and enough for it to do: work over a file of this size."""
-    return _cores() > 1 and os.stat(path).st_size >= WORTH_BYTES
+    try:
+        return _cores() > 1 and os.stat(path).st_size >= WORTH_BYTES
+    except OSError:
+        return False  # whoever opens it says what is wrong with it
 
 
 @contextmanager

@@ -171,9 +171,9 @@ class Recorded(NamedTuple):
 
 
 #: What a row of a fact begins with, before its content says its kind.
+_HEAD = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
 #: Where its number and its state stand.
 NUMBER, STATE = 0, 5
-_HEAD = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
 
 
 def rows_by_number(connection: Connection, after: int = 0) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from persistence.beside import beside
+import persistence.beside
+from persistence.beside import WORTH_BYTES, beside, is_worth_it
 from persistence.domain.errors import WrongDatabase
 
 
@@ -97,3 +98,18 @@ def test_it_ends_with_a_process_that_is_killed(said):
         parent.kill()
     assert ended(process)
     os.close(process)
+
+
+def test_a_file_that_is_not_there_is_worth_no_second_process(tmp_path):
+    assert not is_worth_it(tmp_path / "missing.db")
+
+
+def test_a_small_file_is_worth_no_second_process_and_a_large_one_is_where_there_are_two_cores(tmp_path, monkeypatch):
+    (tmp_path / "books.db").touch()
+    monkeypatch.setattr(persistence.beside, "_cores", lambda: 2)
+    os.truncate(tmp_path / "books.db", WORTH_BYTES - 1)
+    assert not is_worth_it(tmp_path / "books.db")
+    os.truncate(tmp_path / "books.db", WORTH_BYTES)
+    assert is_worth_it(tmp_path / "books.db")
+    monkeypatch.setattr(persistence.beside, "_cores", lambda: 1)
+    assert not is_worth_it(tmp_path / "books.db")
