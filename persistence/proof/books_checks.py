@@ -37,7 +37,12 @@ FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
 
 
 def check_books(database: SQLiteDatabase, progress: Progress = silent) -> list[Finding]:
-    """Run every check, each on one snapshot. An empty list means that the file is sound and the books add up."""
+    """Run every check, each on one snapshot. An empty list means that the file is sound and the books add up.
+
+    Of a large file a second process makes half of them: it sees what is committed.
+    """
+    if database.path == IN_MEMORY or not is_worth_it(database.path):
+        return run_checks(database, (*FILE_CHECKS, *CHECKS), progress)
     with half_of_checks(database.path, wal_mode=database.wal_mode) as theirs:
         return run_checks(database, (*FILE_CHECKS, *OTHER_HALF), progress) + theirs()
 
@@ -55,7 +60,7 @@ def run_checks(database: SQLiteDatabase, checks: Sequence[FileCheck], progress: 
 
 def half_of_checks(path: str, *, wal_mode: bool = False, worth: bool = True) -> AbstractContextManager[Callable[[], list[Finding]]]:
     """The checks that take half of the time, `HALF`, run by a second process on a file that it opens itself, where that is sooner."""
-    return beside(_run_half, path, wal_mode, worth=worth and path != IN_MEMORY and is_worth_it(path))
+    return beside(_run_half, path, wal_mode, worth=worth and is_worth_it(path))
 
 
 def _run_half(path: str, wal_mode: bool) -> list[Finding]:
