@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 
 #: Each connection to the database holds three files, each to the broker one; besides them locks, logs and an export or two.
 FILES_NEEDED = 256

@@ -19,12 +19,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from jarvis.errors import SettingsError
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
+from jarvis_client.contract.conventions import USD_LIKE, Conventions
+from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.copies.command import refuse_command
-from persistence.domain.conventions import USD_LIKE, Conventions
-from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
-from workers.address import WORKERS_CONNECTIONS, read_address
 
 
 class _Section(BaseModel):

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from persistence.domain.errors import HeldElsewhere, WrongFolder
+from jarvis_client.contract.errors import HeldElsewhere
+from persistence.domain.errors import WrongFolder
 from persistence.holders import holder_of, note_holder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 import structlog
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 log = structlog.get_logger("broker")
 

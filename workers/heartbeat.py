@@ -20,7 +20,7 @@ from typing import Any
 import redis
 import structlog
 
-from persistence.domain.errors import HeldElsewhere
+from jarvis_client.contract.errors import HeldElsewhere
 from persistence.domain.strays import StrayKind
 from persistence.files import replaced
 from workers import redis_scripts

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import redis
 import structlog
 
-from persistence.domain.errors import BooksError, HeldElsewhere
+from jarvis_client.contract.errors import BooksError, HeldElsewhere
 from persistence.domain.strays import Stray, StrayKind
 from workers import redis_scripts
 from workers.broker import LedgerBroker

@@ -24,7 +24,7 @@ from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, 
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 class Listed(NamedTuple):

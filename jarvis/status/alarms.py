@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import State, Status
-from persistence.domain.instants import to_text
-from persistence.domain.showing import first_few
+from jarvis_client.contract.instants import to_text
+from jarvis_client.contract.showing import first_few
 from persistence.domain.strays import StrayKind
 
 _MINUTE, _HOUR, _DAY = 60_000_000, 3_600_000_000, 86_400_000_000

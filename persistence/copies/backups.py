@@ -22,13 +22,14 @@ from typing import Any
 
 import zstandard
 
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.books.book import Reach
 from persistence.copies.manifest import CHUNK, FORMAT, manifest_by_content, manifest_path, read_manifest, sha256, write_manifest
 from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
-from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
-from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
 from persistence.copies.manifest import read_manifest
-from persistence.domain.errors import Unavailable, WrongFolder
+from persistence.domain.errors import WrongFolder
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.host import disk_not_mounted
 from persistence.files import make_last_folder, replaced

@@ -15,9 +15,9 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_instant
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant
 from persistence.engine.dialect import Dialect
 from persistence.engine.sqlite.errors import reachable, translated
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 #: Venues quote against these.
 QUOTE_CURRENCIES = (

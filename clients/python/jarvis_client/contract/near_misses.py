@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 #: A name of fewer letters is close to too many others.
 LEAST_LETTERS = 5

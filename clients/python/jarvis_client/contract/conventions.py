@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
-from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
-from persistence.domain.symbols import QUOTE_CURRENCIES, Given, Instrument, cut_symbol, instrument_of, is_pair
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO, Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import shown
+from jarvis_client.contract.symbols import QUOTE_CURRENCIES, Given, Instrument, cut_symbol, instrument_of, is_pair
 
 #: Worth one dollar each unless somebody said otherwise.
 USD_LIKE = ("USD", "USDT", "USDC")
@@ -81,29 +82,24 @@ DEFAULT_CONVENTIONS = Conventions()
 def identifier(value: str, name: str) -> str:
     """The same id, once it is 1 to 128 printable characters, none of them a blank at either end. Raises `Invalid`."""
     if not isinstance(value, str) or not 1 <= len(value) <= 128 or not value.isprintable() or value != value.strip():
-        raise Invalid(f"{name} is {_shown(value)}; an id is 1 to 128 printable characters, without blanks at its ends")
+        raise Invalid(f"{name} is {shown(value)}; an id is 1 to 128 printable characters, without blanks at its ends")
     return value
 
 
 def code(value: str, name: str) -> str:
     """The same currency code, once it is 1 to 32 printable characters without spaces. Raises `Invalid`."""
     if not isinstance(value, str) or not 1 <= len(value) <= 32 or not value.isprintable() or any(c.isspace() for c in value):
-        raise Invalid(f'{name} is {_shown(value)}; a currency is 1 to 32 printable characters without spaces, such as "USDT"')
+        raise Invalid(f'{name} is {shown(value)}; a currency is 1 to 32 printable characters without spaces, such as "USDT"')
     return str(value)
 
 
 def storable_text(value: str, name: str) -> str:
     """The same text, once every store can keep it: no NUL, no half of a character. Raises `Invalid`."""
     if not isinstance(value, str):
-        raise Invalid(f"{name} is {_shown(value)}; it must be text")
+        raise Invalid(f"{name} is {shown(value)}; it must be text")
     if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-        raise Invalid(f"{name} is {_shown(value)}; a NUL or half a character (a lone surrogate) is no text: leave it out")
+        raise Invalid(f"{name} is {shown(value)}; a NUL or half a character (a lone surrogate) is no text: leave it out")
     return value
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def positive(value: Number, name: str) -> Decimal:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from persistence.domain.errors import Invalid
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import hide_passwords
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 #: A worker waits on each queue over a connection of its own, and its other threads need a few more.

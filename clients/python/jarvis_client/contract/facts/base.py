@@ -11,11 +11,11 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, Self, get_type_hints
 
-from persistence.domain.choice import Choice
-from persistence.domain.conventions import EARLIEST
-from persistence.domain.facts.place import sort_key
-from persistence.domain.instants import to_text
-from persistence.domain.money import canonical
+from jarvis_client.contract.choice import Choice
+from jarvis_client.contract.conventions import EARLIEST
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.facts.place import sort_key
+from jarvis_client.contract.instants import to_text
 
 SEPARATOR = "\x1f"
 _TIMES = ("executed_at", "observed_at", "occurred_at")

@@ -24,3 +24,9 @@ def first_few(names: Iterable[str], most: int = 5) -> str:
     listed = list(names)
     more = len(listed) - most
     return ", ".join(listed) if more <= 0 else f"{', '.join(listed[:most])} and {more:,} more"
+
+
+def shown(value: object) -> str:
+    """The beginning of a value: what clients send may be a megabyte."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

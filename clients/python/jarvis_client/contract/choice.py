@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Self
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 
 class Choice(StrEnum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import Moment, code, identifier, instant_of, usd_rate
-from persistence.domain.errors import Invalid
-from persistence.domain.facts.base import SEPARATOR, Fact
-from persistence.domain.money import Number, canonical, exact
+from jarvis_client.contract.conventions import Moment, code, identifier, instant_of, usd_rate
+from jarvis_client.contract.decimals import Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts.base import SEPARATOR, Fact
 
 
 class _RateFields(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import Moment, identifier, instant_of
-from persistence.domain.errors import Invalid
-from persistence.domain.facts.base import SEPARATOR, Fact
+from jarvis_client.contract.conventions import Moment, identifier, instant_of
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts.base import SEPARATOR, Fact
 
 #: What a void may name. A void itself is not among them: publish the record again under a new id instead.
 VOIDABLE = ("fill", "fee", "deposit", "withdrawal", "order", "metrics", "balance", "rate", "transaction", "adjustment")

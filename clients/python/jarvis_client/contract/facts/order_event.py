@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, identifier, instant_of, positive, text_or_empty
-from persistence.domain.errors import Invalid
-from persistence.domain.facts.base import SEPARATOR, EventStatus, Fact, OrderSide, OrderType
-from persistence.domain.facts.fill import order_type_of
-from persistence.domain.money import ONE, Number, canonical, exact
-from persistence.domain.symbols import Instrument
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, identifier, instant_of, positive, text_or_empty
+from jarvis_client.contract.decimals import ONE, Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts.base import SEPARATOR, EventStatus, Fact, OrderSide, OrderType
+from jarvis_client.contract.facts.fill import order_type_of
+from jarvis_client.contract.symbols import Instrument
 
 
 class _OrderEventFields(NamedTuple):

@@ -10,9 +10,9 @@ import math
 import re
 from typing import NamedTuple
 
-from persistence.domain.errors import Invalid
-from persistence.domain.showing import hide_passwords
-from workers.address import Address, read_address
+from jarvis_client.contract.address import Address, read_address
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import hide_passwords
 
 #: A failover is over within seconds, and so is a hiccup of the name service; what lasts longer stands in the settings.
 FAILOVER_SECONDS = 60.0

@@ -1,12 +1,13 @@
-"""What somebody saved by hand."""
+"""What somebody saved by hand, and everything that is recorded: what records state, and this."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.facts.base import SEPARATOR, Fact
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.facts import StatedFact
+from jarvis_client.contract.facts.base import SEPARATOR, Fact
 
 
 class _EntryFields(NamedTuple):
@@ -55,3 +56,7 @@ class Adjustment(_Entry):
 
     __slots__ = ()
     kind = "adjustment"
+
+
+#: What is recorded.
+AnyFact = StatedFact | ManualTransaction | Adjustment

@@ -6,11 +6,11 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
-from persistence.domain import instants
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, identifier, instant_of
-from persistence.domain.errors import Invalid
-from persistence.domain.facts.base import SEPARATOR, Fact
-from persistence.domain.money import Number, canonical, exact
+from jarvis_client.contract import instants
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, identifier, instant_of
+from jarvis_client.contract.decimals import Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts.base import SEPARATOR, Fact
 
 
 class _SnapshotFields(NamedTuple):

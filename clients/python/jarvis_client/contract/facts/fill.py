@@ -7,22 +7,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
-from persistence.domain.conventions import (
-    DEFAULT_CONVENTIONS,
-    Conventions,
-    Moment,
-    cash_of,
-    code,
-    identifier,
-    instant_of,
-    positive,
-    usd_rate,
-)
-from persistence.domain.errors import Invalid
-from persistence.domain.facts.base import SEPARATOR, Fact, OrderSide, OrderType
-from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
-from persistence.domain.showing import first_few
-from persistence.domain.symbols import Instrument
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions, Moment, cash_of, code, identifier, instant_of, positive, usd_rate
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO, Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts.base import SEPARATOR, Fact, OrderSide, OrderType
+from jarvis_client.contract.showing import first_few
+from jarvis_client.contract.symbols import Instrument
 
 #: Fees of one fill: a leg of its transactions each.
 MOST_FEES = 5
