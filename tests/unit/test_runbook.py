@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from jarvis.status.alarms import ALARMS, Severity
+from jarvis_client.contract import broker_faults
+from jarvis_client.contract.broker_faults import Fault
 from persistence.domain.strays import StrayKind
-from workers import broker_faults
-from workers.broker_faults import Fault
 
 HOUSE = Path(__file__).parents[2]
 PAGE = (HOUSE / "docs" / "runbook.md").read_text()
@@ -30,7 +30,7 @@ def said(node: ast.expr) -> str:
 
 def events() -> set[str]:
     found = set()
-    for path in (p for room in ("jarvis", "workers", "scheduler", "persistence") for p in (HOUSE / room).rglob("*.py")):
+    for path in (p for room in ("jarvis", "workers", "scheduler", "persistence", "clients/python") for p in (HOUSE / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             named = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
             if named and node.func.value.id == "log" and node.func.attr in LOUD:
