@@ -82,7 +82,10 @@ def failed_backup(stage: Stage) -> None:
 
 
 def settled(*command: str) -> Callable[[Stage], None]:
-    return lambda stage: stage.run(*command) and None
+    def settle(stage: Stage) -> None:
+        stage.run(*command)
+
+    return settle
 
 
 def back_to_normal(name: str) -> Callable[[Stage], None]:
@@ -97,6 +100,11 @@ def retried_backup(stage: Stage) -> None:
     stage.run("jobs", "run", "backup", "--here")
 
 
+def rehearsed_long_ago(stage: Stage) -> None:
+    stage.run("jobs", "run", "restore_drill", "--here")
+    threshold("DRILL_AGE_DAYS", "0.0000001")(stage)
+
+
 def threshold(name: str, value: str) -> Callable[[Stage], None]:
     return lambda stage: stage.environment.update({f"JARVIS_MONITORING__THRESHOLDS__{name}": value})
 
@@ -105,15 +113,12 @@ def threshold(name: str, value: str) -> Callable[[Stage], None]:
 STAGED: dict[str, Staged] = {
     "JarvisQuarantineHeld": (lambda stage: stage.record(3, amount="-1"), settled("quarantine", "discard", "--reason", "typed by hand")),
     "JarvisGaps": (lambda stage: stage.record(4, 6, producer="engine"), lambda stage: stage.record(5, producer="engine")),
-    "JarvisVerificationFindings": (tampered, lambda stage: stage.run("rebuild", "--stop") and None),
+    "JarvisVerificationFindings": (tampered, settled("rebuild", "--stop")),
     "JarvisBackupStale": (lambda stage: shutil.rmtree(stage.folder / "data" / "backups"), lambda stage: None),
     "JarvisCopyStale": (second_place, settled("jobs", "run", "backup", "--here")),
     "JarvisJobFailed": (failed_backup, retried_backup),
     "JarvisDiskLow": (threshold("DISK_FREE_PERCENT", "99.9"), back_to_normal("JARVIS_MONITORING__THRESHOLDS__DISK_FREE_PERCENT")),
-    "JarvisDrillStale": (
-        lambda stage: (stage.run("jobs", "run", "restore_drill", "--here"), threshold("DRILL_AGE_DAYS", "0.0000001")(stage)) and None,
-        back_to_normal("JARVIS_MONITORING__THRESHOLDS__DRILL_AGE_DAYS"),
-    ),
+    "JarvisDrillStale": (rehearsed_long_ago, back_to_normal("JARVIS_MONITORING__THRESHOLDS__DRILL_AGE_DAYS")),
     "JarvisVerificationStale": (
         threshold("VERIFICATION_AGE_HOURS", "0.0000001"),
         back_to_normal("JARVIS_MONITORING__THRESHOLDS__VERIFICATION_AGE_HOURS"),
