@@ -28,6 +28,7 @@ from persistence.domain import instants
 from persistence.domain.errors import Unavailable
 from persistence.domain.instants import to_instant, to_text
 from persistence.domain.money import canonical
+from persistence.domain.showing import count_of
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
 from workers.address import without_password
@@ -155,7 +156,7 @@ def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep
         records = list(month_of_trading(fills, seed, end))
         before = _recorded(database)
         console.print(
-            f"publishing {len(records):,} records of a month of paper trading (seed {seed}) to {without_password(url)}",
+            f"publishing {count_of('record', len(records))} of a month of paper trading (seed {seed}) to {without_password(url)}",
             soft_wrap=True,
             highlight=False,
             markup=False,
@@ -291,5 +292,5 @@ def _wait_until_recorded(database: DatabaseManager, before: int, records: int, *
         if done >= records:
             return
         if time.monotonic() > deadline:
-            raise Unavailable(f"only {done:,} of {records:,} records were recorded in {PATIENCE_SECONDS:.0f} s; is the worker running?")
+            raise Unavailable(f"only {done:,} of {count_of('record', records)} were recorded in {PATIENCE_SECONDS:.0f} s; is the worker running?")
         time.sleep(0.05)

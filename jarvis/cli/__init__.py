@@ -21,9 +21,11 @@ from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
+from persistence.domain.errors import Invalid
 from persistence.domain.showing import hide_passwords
 
 
@@ -153,6 +155,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _zone(name: str) -> str:
+    try:
+        check_zone(name)
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint="--time-zone") from None
+    return name
+
+
 @app.callback()
 def _options(
     config: Annotated[
@@ -161,10 +171,21 @@ def _options(
             "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
         ),
     ] = None,
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone",
+            envvar="JARVIS_TIME_ZONE",
+            metavar="ZONE",
+            callback=_zone,
+            help="The zone of the times you are shown, such as Europe/Berlin, or local. JSON and CSV have UTC.",
+        ),
+    ] = "UTC",
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     CHOSEN.named = config is not None
     CHOSEN.config = config or CHOSEN.config
+    CHOSEN.time_zone = time_zone
     if os.environ.get("JARVIS_CONFIG") == "" and not CHOSEN.named:
         raise SettingsError([EMPTY_CONFIG])
 

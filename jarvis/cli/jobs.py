@@ -12,9 +12,9 @@ import typer
 from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_date
-from jarvis.cli.output import print_json, print_rows
-from jarvis.cli.times import ago, short
+from jarvis.cli.options import Json, Limit, Wide, parse_date
+from jarvis.cli.output import print_json, print_rows, tell_limit, words
+from jarvis.cli.times import ago, at
 from jarvis.scheduling import changed_since, create_scheduler
 from persistence.domain import instants
 from persistence.domain.instants import to_text
@@ -40,8 +40,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="jobs")
 
 
-def list_(as_json: Json = False) -> None:
-    """List the jobs: their hours, when each last succeeded, when it is next due, how it stands. Times are UTC; --json has them exactly."""
+def list_(wide: Wide = False, as_json: Json = False) -> None:
+    """List the jobs: their hours (cron, in UTC or the zone named), when each last succeeded, when it is next due, how it stands."""
     database = CONTEXT.database()
     runs, scheduler = SQLiteJobRunRepository(database), create_scheduler(CONTEXT.settings, database)
     now, paused = instants.now(), runs.paused()
@@ -59,12 +59,13 @@ def list_(as_json: Json = False) -> None:
         age = None if success is None else max(0, now - success) // 1_000_000
         exact.append((entry.name, entry.cron, zone, _exactly(success), age, _exactly(upcoming), _exactly(next_try), state, entry.says))
         hours = entry.cron if zone == "UTC" or entry.name.endswith(f"@{zone}") else f"{entry.cron} {zone}"
-        for_people.append((entry.name, hours, ago(success, now), short(upcoming, now), state))
+        for_people.append((entry.name, state, ago(success, now), at(upcoming), hours))
     if as_json:
         columns = ("job", "cron", "zone", "last_success", "last_success_age_seconds", "next", "next_try", "state", "what")
         print_rows("Jobs", columns, exact, as_json=True)
     else:
-        print_rows("Jobs", ("job", "hours", "last_success", "next", "state"), for_people, whole=("job", "hours", "last_success", "next"))
+        heads = ("job", "state", "last_success", "next", "hours")
+        print_rows("Jobs", heads, for_people, whole=("job", "last_success", "next", "hours"), seldom=("hours",), timed=True, wide=wide)
     started = runs.scheduler_since(now)
     if started is None:
         say(NO_SCHEDULER)
@@ -90,10 +91,11 @@ def _last(state: str) -> str:
 
 def history(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this job.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)] = 20,
+    limit: Limit = 20,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed. Times are UTC; --json has them exactly."""
+    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed."""
     if name is not None:
         _known(name)
     found, now = SQLiteJobRunRepository(CONTEXT.database()).history(name, limit), instants.now()
@@ -109,12 +111,16 @@ def history(
         return
     rows = [
         (
-            r.job, short(r.scheduled_for, now), _by(r), ", ".join([r.state, *([f"{r.attempts} tries"] * (r.attempts > 1)), *(["clock ahead"] * r.ahead)]),
+            r.job, at(r.scheduled_for), _by(r), ", ".join([r.state, *([f"{r.attempts} tries"] * (r.attempts > 1)), *(["clock ahead"] * r.ahead)]),
             ago(r.finished_at, now), _said(r),
         )
         for r in found
     ]  # fmt: skip
-    print_rows("Runs", ("job", "due", "by", "state", "ended", "said"), rows, whole=("job", "due", "by", "ended"))
+    print_rows(
+        "Runs", ("job", "due", "by", "state", "ended", "said"), rows, whole=("job", "due", "by", "ended"), below=("said",), timed=True, wide=wide,
+        none="no job has run yet",
+    )  # fmt: skip
+    tell_limit(len(rows), limit)
 
 
 def show(
@@ -232,15 +238,6 @@ def resume(name: Name) -> None:
     _known(name)
     done = SQLiteJobRunRepository(CONTEXT.database()).resume(name)
     say(f"{name} is resumed" if done else f"{name} was not paused")
-
-
-def words(value: Any) -> str:
-    """What a job said of itself, for people: `accounts 1, added 3`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {words(inner)}" for name, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return "none" if not value else " ".join(words(inner) for inner in value)
-    return "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _said(run: JobRun) -> str:

@@ -11,6 +11,7 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from persistence.domain.showing import count_of
 from workers.messages import kind_and_record
 from workers.publisher import Publisher
 from workers.wire import MalformedRecord
@@ -55,6 +56,6 @@ def publish(
 
     with lines_of(source) as (lines, _):
         sent = sum(1 for _ in good_records()) if dry_run else publisher.publish_many(good_records(), records_per_message=records_per_message)
-    say(f"{'would publish' if dry_run else 'published'} {sent:,} records" + (f", refused {bad:,} lines" if bad else ""))
+    say(f"{'would publish' if dry_run else 'published'} {count_of('record', sent)}" + (f", refused {count_of('line', bad)}" if bad else ""))
     if bad:
         raise typer.Exit(Exit.FINDINGS)

@@ -7,18 +7,20 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_time
+from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, printable
-from jarvis.cli.times import short
+from jarvis.cli.times import at
 from persistence.domain import instants
-from persistence.domain.instants import to_instant
+from persistence.domain.instants import to_instant, to_text
 from persistence.domain.outcome import Reason
+from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import replay as try_again
 
@@ -49,31 +51,34 @@ def list_(
     end: To = None,
     state: Annotated[str, typer.Option(help="held, replayed, discarded or all.")] = "held",
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the oldest first.", min=1)] = 50,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """List what is held, with its reason. Times are UTC; --json has everything exactly."""
+    """List what is held, with its reason."""
     wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
     repository = _repository()
     found = list(repository.stream(wanted, limit))
     if as_json:
         columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
         print_rows("Quarantine", columns, [
-            (q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
+            (q.quarantine_no, to_text(to_instant(q.received_at)), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
             for q in found
         ], as_json=True)  # fmt: skip
     else:
-        now = instants.now()
         rows = [
             (
                 q.quarantine_no,
-                short(to_instant(q.received_at), now),
+                at(to_instant(q.received_at)),
                 q.reason if q.state == "held" else f"{q.reason}, {q.state}",
                 _named(q),
-                _shortened(q.detail),
+                q.detail if wide else _shortened(q.detail),
             )
             for q in found
         ]
-        print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",))
+        print_rows(
+            "Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",), below=("record", "detail"),
+            timed=True, wide=wide, none=_nothing(state, wanted),
+        )  # fmt: skip
     if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
         say(f"and {more:,} more: give a higher --limit")
 
@@ -115,7 +120,7 @@ def replay(
         if not result.recorded:
             say(f"{result.quarantine_no}: still {result.outcome.reason}: {result.outcome.detail}")
     say(
-        f"{'would replay' if dry_run else 'replayed'} {len(chosen):,}: {counts['applied']:,} applied, {counts['duplicate']:,} duplicates, "
+        f"{'would replay' if dry_run else 'replayed'} {len(chosen):,}: {counts['applied']:,} applied, {count_of('duplicate', counts['duplicate'])}, "
         f"{counts['quarantined']:,} still held"
     )
     if counts["quarantined"]:
@@ -142,7 +147,7 @@ def discard(
     chosen = _chosen(repository, _filter(numbers, kind, reason, account, start, end))
     if not dry_run:
         chosen = [n for n in chosen if repository.resolve(n, "discarded", because, instants.now())]
-    say(f"{'would discard' if dry_run else 'discarded'} {len(chosen):,} records")
+    say(f"{'would discard' if dry_run else 'discarded'} {count_of('record', len(chosen))}")
 
 
 def export(
@@ -162,7 +167,13 @@ def export(
             out.write(json.dumps(_plain(held), ensure_ascii=False) + "\n")
             count += 1
     if output:
-        say(f"wrote {count:,} records to {output}")
+        say(f"wrote {count_of('record', count)} to {output}")
+
+
+def _nothing(state: str, wanted: Filter) -> str:
+    """What is said where the list is empty."""
+    said = "nothing is held in quarantine" if state == "held" else "quarantine is empty" if state == "all" else f"nothing in quarantine was {state}"
+    return said + (" that the filters let through" if wanted != Filter(state=wanted.state) else "")
 
 
 def _named(held: Quarantined) -> str:
@@ -172,7 +183,7 @@ def _named(held: Quarantined) -> str:
 
 
 def _shortened(detail: str) -> str:
-    return detail if len(detail) <= SHOWN_OF_DETAIL else f"{detail[: SHOWN_OF_DETAIL - 1]}…"
+    return shorten(detail, SHOWN_OF_DETAIL, placeholder=" …")
 
 
 def _chosen(repository: SQLiteQuarantineRepository, wanted: Filter) -> list[int]:
@@ -211,6 +222,6 @@ def _plain(held: Quarantined) -> dict[str, Any]:
         raw = {"raw_base64": base64.b64encode(held.raw).decode()}
     return {
         "number": held.quarantine_no, "state": held.state, "reason": held.reason, "detail": held.detail, "kind": held.kind,
-        "account_id": held.account_id, "record_id": held.record_id, "received_at": held.received_at.isoformat(), "deliveries": held.deliveries,
-        "resolution": held.resolution, "resolved_at": held.resolved_at and held.resolved_at.isoformat(), **raw,
+        "account_id": held.account_id, "record_id": held.record_id, "received_at": to_text(to_instant(held.received_at)), "deliveries": held.deliveries,
+        "resolution": held.resolution, "resolved_at": held.resolved_at and to_text(to_instant(held.resolved_at)), **raw,
     }  # fmt: skip

@@ -14,6 +14,7 @@ from jarvis.cli.output import print_json, tell_findings
 from jarvis.restoring import nobody_else, stop_holders
 from persistence.copies import backups
 from persistence.domain import instants
+from persistence.domain.showing import count_of
 from scheduler import rebuild as rebuilding
 from scheduler.verification import check_rebuild
 
@@ -47,4 +48,4 @@ def rebuild(
         print_json([asdict(f) for f in findings])
     for f in () if as_json else findings:
         print(f"{f.where}: {f.found} is {f.expected} now")
-    say(f"rebuilt; {len(findings)} difference{'s' * (len(findings) != 1)}" if findings else "rebuilt; nothing was different")
+    say(f"rebuilt; {count_of('difference', len(findings))}" if findings else "rebuilt; nothing was different")

@@ -16,6 +16,7 @@ from jarvis.cli.options import parse_date
 from jarvis.cli.output import print_json
 from persistence.domain import instants
 from persistence.domain.errors import Invalid
+from persistence.domain.showing import count_of
 from scheduler.jobs import roll_up_accounts
 
 
@@ -70,7 +71,7 @@ def rollup(
         say(f"withheld: {account_id} {day}: {reason}")
     added, revised, by_hand = (sum(getattr(r, name) for r in done) for name in ("added", "revised", "kept_by_hand"))
     say(
-        f"rolled up {len(done):,} account{'s' if len(done) != 1 else ''}: {added:,} rows added, {revised:,} revised"
+        f"rolled up {count_of('account', len(done))}: {count_of('row', added)} added, {revised:,} revised"
         + (f", {by_hand:,} saved by hand left as they are" if by_hand else "")
     )
 
