@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.help import Command, Group, dress
 from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
@@ -107,13 +107,13 @@ COMMANDS = {
 DAEMONS = {"up", "broker", "worker", "scheduler"}
 
 
-class Front(TyperGroup):
+class Front(Group):
     """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for listed in COMMANDS.values():
-            self.add_command(TyperCommand(listed.name, help=listed.says, rich_help_panel=listed.panel))
+            self.add_command(Command(listed.name, help=listed.says, rich_help_panel=listed.panel))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -123,7 +123,7 @@ class Front(TyperGroup):
         """The command itself, with its parameters and the commands below it."""
         part = typer.Typer(rich_markup_mode=self.rich_markup_mode)
         import_module(f"jarvis.cli.{COMMANDS[name].module}").register(part)
-        return get_group(part).commands[name]
+        return get_group(dress(part)).commands[name]
 
     def invoke(self, ctx: Any) -> Any:
         """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""

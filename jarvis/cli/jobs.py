@@ -13,8 +13,8 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Limit, Wide, parse_date
-from jarvis.cli.output import print_json, print_rows, tell_limit, words
-from jarvis.cli.times import ago, at
+from jarvis.cli.output import print_json, print_rows, print_values, tell_limit, words
+from jarvis.cli.times import ago, at, moment_of
 from jarvis.scheduling import changed_since, create_scheduler
 from persistence.domain import instants
 from persistence.domain.instants import to_text
@@ -141,8 +141,10 @@ def show(
     if as_json:
         print_json(told)
     else:
+        instants_of = {"asked_at": run.scheduled_for, "next_try": run.waits_until(now) if told["next_try"] else None, "finished_at": run.finished_at}
         shown = {**told, "arguments": words(told["arguments"]), "result": words(told["result"])}
-        print_rows("Run", ("what", "value"), [(name.replace("_", " "), value) for name, value in shown.items() if value not in (None, "")], whole=("what",))
+        shown |= {name: instant if instant is None else moment_of(instant) for name, instant in instants_of.items()}
+        print_values([(name, str(value)) for name, value in shown.items() if value not in (None, "")])
     if run.state == "failed":
         raise typer.Exit(Exit.FINDINGS)
 

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 
 from jarvis.cli.common import Exit, say
@@ -128,6 +129,15 @@ def print_rows(
         say(f"left out for want of width: {', '.join(laid.left_out)}; --wide shows everything")
     elif laid.is_cut:
         say("long words are cut for want of width; --wide shows everything")
+
+
+def print_values(values: Iterable[tuple[str, str]]) -> None:
+    """One thing, a line for each name and its value; a value may break anywhere, and nothing of it is left out."""
+    named = [(name.replace("_", " "), printable(value)) for name, value in values]
+    margin, width = max(cell_len(name) for name, _ in named) + 2, width_of_output()
+    for name, value in named:
+        for number, part in enumerate(wrapped(value, max(1, width - margin)) if width else [value]):
+            print(f"{'' if number else name:<{margin}}{part}")
 
 
 #: Neither is a colour: they are as legible on white as on black.

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.help import Group
 from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="performance")
 
 
-class _AccountFirst(TyperGroup):
+class _AccountFirst(Group):
     """`jarvis performance ACCOUNT` is short for `jarvis performance list ACCOUNT`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -15,14 +15,17 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
-from jarvis.cli.output import print_json, print_rows, printable
-from jarvis.cli.times import at
+from jarvis.cli.output import print_json, print_rows, print_values
+from jarvis.cli.times import at, moment_of
 from persistence.domain import instants
+from persistence.domain.facts import AnyFact
 from persistence.domain.instants import to_instant, to_text
 from persistence.domain.outcome import Reason
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
+from workers.replay import facts_of
 from workers.replay import replay as try_again
+from workers.wire import MalformedRecord
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]
@@ -32,6 +35,7 @@ From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="R
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Received up to then.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")]
 
+NOTHING_DIFFERS = "what arrived reads as the recorded version by today's rules: `jarvis quarantine replay` settles it"
 #: Of a detail in a listing; `show` has it whole.
 SHOWN_OF_DETAIL = 120
 
@@ -90,16 +94,41 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
     if held is None:
         raise typer.BadParameter(f"there is no record {number}; `jarvis quarantine list --state all` shows the numbers", param_hint="NUMBER")
     recorded = repository.recorded_version(held)
-    version = None if recorded is None else {k: None if v is None else str(v) for k, v in recorded._asdict().items()}
     if as_json:
-        print_json({**_plain(held), "recorded": version})
+        print_json({**_plain(held), "recorded": None if recorded is None else _exactly(recorded)})
         return
-    for name, value in _plain(held).items():
-        if name not in ("raw", "raw_base64") and value is not None:
-            print(f"{name.replace('_', ' '):<14} {printable(str(value))}")
-    print(f"{'arrived':<14} {printable(held.raw.decode('utf-8', 'backslashreplace'))}")
-    if version is not None:
-        print(f"{'recorded':<14} {json.dumps({k: v for k, v in version.items() if v is not None}, ensure_ascii=False)}")
+    told = {**_plain(held), "received_at": moment_of(to_instant(held.received_at)), "resolved_at": held.resolved_at and moment_of(to_instant(held.resolved_at))}
+    print_values([
+        *((name, str(value)) for name, value in told.items() if name not in ("raw", "raw_base64") and value is not None),
+        ("arrived", held.raw.decode("utf-8", "backslashreplace")),
+    ])  # fmt: skip
+    if recorded is not None:
+        print()
+        print_rows("What differs", ("field", "arrived", "recorded"), _differences(held, recorded), none=NOTHING_DIFFERS)
+
+
+def _differences(held: Quarantined, recorded: AnyFact) -> list[tuple[str, str | None, str | None]]:
+    """The fields of a conflict that are not the same in both versions."""
+    try:
+        facts = facts_of(held.raw, held.kind, CONTEXT.settings.conventions)
+    except MalformedRecord:
+        return []
+    arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
+    theirs, ours = _exactly(arrived), _exactly(recorded)
+    return [(name, theirs[name], value) for name, value in ours.items() if name not in ("producer", "sequence") and theirs[name] != value]
+
+
+def _is_of(held: Quarantined, fact: Any) -> bool:
+    """Whether it is the record that is held: a message may carry others, too."""
+    return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
+
+
+def _exactly(fact: Any) -> dict[str, str | None]:
+    """The fields of a fact as texts, instants as records have them."""
+    return {
+        name: None if value is None else to_text(value) if name.endswith("_at") and isinstance(value, int) else str(value)
+        for name, value in fact._asdict().items()
+    }
 
 
 def replay(

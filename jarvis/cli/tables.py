@@ -6,6 +6,7 @@ that break at blanks; headings that break, too; long words that lose their middl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,14 +99,13 @@ def wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for part in text.split("\n"):
         line = ""
-        for word in part.split():
-            joined = f"{line} {word}" if line else word
-            if cell_len(joined) <= width:
-                line = joined
+        for word in re.findall(r" *[^ ]+", part):
+            if cell_len(line + word) <= width:
+                line += word
                 continue
             if line:
                 lines.append(line)
-            *whole, line = chop_cells(word, width) if cell_len(word) > width else [word]
+            *whole, line = chop_cells(bare, width) if cell_len(bare := word.lstrip()) > width else [bare]
             lines += whole
         lines.append(line)
     return lines
