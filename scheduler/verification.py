@@ -15,6 +15,7 @@ from persistence.copies import backups
 from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, protected, there_is_room
 from persistence.domain.errors import BooksError, Damaged, Unavailable, WrongDatabase
 from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.migrations import schema_texts
@@ -104,11 +105,11 @@ def check_schema(database: SQLiteDatabase) -> Iterator[Finding]:
         yield Finding("the schema is this program's", name, *said, RESTORE)
 
 
-def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int) -> Iterator[Finding]:
+def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int, progress: Progress = silent) -> Iterator[Finding]:
     """What is stored is what the facts alone make: transactions, sums, balances, orders, rows of figures."""
     with copy.copied(Path(copy.path).parent) as again:
         try:
-            rebuild.rebuild(again, now)
+            rebuild.rebuild(again, now, progress)
         except Damaged as error:
             yield Finding(rebuild.NAME, "books", "facts that can be derived from", str(error), RESTORE)
             return
@@ -191,6 +192,7 @@ def verify(
     depth: Depth = Depth.USUAL,
     heads: Sequence[Anchor] = (),
     second_folder: Path | None = None,
+    progress: Progress = silent,
 ) -> list[Finding]:
     """Everything that is not as it should be. `database` is best opened without refusing anything, so that all of it is told.
 
@@ -207,12 +209,14 @@ def verify(
     if unopened := check_opens(database):
         return [*guarded("pages match their checksums", check_pages(database)), *unopened]
     findings, sound = [], True
+    progress("copying the books", 0, 0)
     with _apart(database) as copy:
-        for check in CHECKS:
-            if depth in check.depths:
-                found = list(_found(check, scope(copy)))
-                findings += found
-                sound = sound and not (found and check.of_the_books)
+        due = [check for check in CHECKS if depth in check.depths]
+        for number, check in enumerate(due):
+            progress(check.name, number, len(due))
+            found = list(_found(check, scope(copy)))
+            findings += found
+            sound = sound and not (found and check.of_the_books)
         if sound:
             # What cannot be noted now is looked at again by the next quick one.
             with suppress(BooksError):
@@ -220,11 +224,18 @@ def verify(
     return findings
 
 
-def verify_chain(database: SQLiteDatabase, plan: RollupPlan, now: int, backup_folder: Path | None, heads: Sequence[Anchor] = ()) -> list[Finding]:
+def verify_chain(
+    database: SQLiteDatabase, plan: RollupPlan, now: int, backup_folder: Path | None, heads: Sequence[Anchor] = (), progress: Progress = silent
+) -> list[Finding]:
     """The chain alone, and that what each fact holds and moved is what its identity says."""
+    findings: list[Finding] = []
+    progress("copying the books", 0, 0)
     with _apart(database) as copy:
         scope = Scope(database, copy, plan, now, Depth.USUAL, backup_folder, None, heads)
-        return [finding for check in CHAIN_CHECKS for finding in _found(check, scope)]
+        for number, check in enumerate(CHAIN_CHECKS):
+            progress(check.name, number, len(CHAIN_CHECKS))
+            findings += _found(check, scope)
+    return findings
 
 
 @contextmanager

@@ -185,7 +185,8 @@ def _options(
 ) -> None:
     CHOSEN.named = config is not None
     CHOSEN.config = config or CHOSEN.config
-    CHOSEN.time_zone = time_zone
+    # For the processes that this one starts, too.
+    CHOSEN.time_zone = os.environ["JARVIS_TIME_ZONE"] = time_zone
     if os.environ.get("JARVIS_CONFIG") == "" and not CHOSEN.named:
         raise SettingsError([EMPTY_CONFIG])
 

@@ -10,7 +10,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide
-from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.output import doing, print_json, print_rows
 from persistence.copies import backups
 from persistence.domain import instants
 from persistence.domain.instants import to_instant, to_text
@@ -99,7 +99,8 @@ def delete(
         if typed != account:
             say("nothing was deleted")
             raise typer.Exit(Exit.USAGE)
-    made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress)
+    with doing("copying the books") as progress:
+        made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress, progress=progress)
     say(f"backed up and proved: {made.path}")
     repository.delete(account)
     database.close()

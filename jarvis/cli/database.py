@@ -14,7 +14,7 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, print_rows, tell_findings
+from jarvis.cli.output import doing, print_json, print_rows, tell_findings
 from jarvis.cli.times import at, length
 from jarvis.restoring import nobody_else
 from persistence.books.book import book_id
@@ -26,6 +26,7 @@ from persistence.domain import instants
 from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
 from persistence.domain.instants import to_instant
+from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, size
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
@@ -97,15 +98,22 @@ def _at(text: str) -> str:
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
     database = CONTEXT.database(looking=True)
+    with doing("reading the pages", wanted=not as_json) as progress:
+        findings = _found(database, progress)
+    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
+
+
+def _found(database: DatabaseManager, progress: Progress) -> list[Finding]:
     findings = [*guarded("pages match their checksums", check_pages(database)), *check_opens(database)]
     if not any(f.check == "the file can be opened" for f in findings):
         findings += guarded("no commit is missing", no_commit_is_missing(database))
-        unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
+        unread = [t for t in readable(CONTEXT.settings.database.path, progress) if t.lost]
         findings += [Finding("tables can be read", t.name, "all rows", f"{count_of('row', t.read)}; lost: {'; '.join(t.lost)}", RESTORE) for t in unread]
         if not unread:
-            findings += check_books(database)
+            findings += check_books(database, progress)
+            progress("checking the rows of figures", 0, 0)
             findings += guarded("rows follow from what stands behind them", _of_rollups(database))
-    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
+    return findings
 
 
 def _of_rollups(database: DatabaseManager) -> Iterator[Finding]:
@@ -117,7 +125,8 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
-    found = salvage(CONTEXT.settings.database.path, target)
+    with doing("reading the damaged file") as progress:
+        found = salvage(CONTEXT.settings.database.path, target, progress)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
     print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
     missing = [t for t in found if t.lost or t.refused]

@@ -14,6 +14,7 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_time
+from jarvis.cli.output import doing
 from persistence import exports
 from persistence.domain import instants
 from persistence.domain.showing import count_of
@@ -81,9 +82,11 @@ def export(
     if output is None:
         # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
-            write(spool)
+            with doing(f"exporting {table}"):
+                write(spool)
             spool.seek(0)
             shutil.copyfileobj(spool, sys.stdout)
     else:
-        count = exports.into_file(output, write)
+        with doing(f"exporting {table}"):
+            count = exports.into_file(output, write)
         say(f"wrote {count_of('row', count)} to {output}")

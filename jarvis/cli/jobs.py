@@ -13,7 +13,7 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Limit, Wide, parse_date
-from jarvis.cli.output import print_json, print_rows, print_values, tell_limit, words
+from jarvis.cli.output import doing, print_json, print_rows, print_values, tell_limit, words
 from jarvis.cli.times import ago, at, moment_of
 from jarvis.scheduling import changed_since, create_scheduler
 from persistence.domain import instants
@@ -186,7 +186,8 @@ def run(
     elif not wait:
         say(f"filed: {name}; `jarvis jobs show {filed.request_id}` tells what became of it")
         return
-    found = _ended(name, filed, runs, timeout)
+    with doing(f"waiting for {name}"):
+        found = _ended(name, filed, runs, timeout)
     if found is None or found.state == "failed":
         say(f"{name} failed: {found.error if found else 'its run is gone'}")
         raise typer.Exit(Exit.FINDINGS)

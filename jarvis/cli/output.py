@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from itertools import groupby
@@ -16,9 +15,9 @@ from typing import Any
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console
 
 from jarvis.cli.common import Exit, say
+from jarvis.cli.progress import doing as doing
 from jarvis.cli.tables import Column, lay, turned, wrapped
 from jarvis.cli.times import moment_of, times_are
 from persistence.domain.finding import SHOWN, Finding, Note
@@ -175,16 +174,6 @@ def tell_limit(count: int, limit: int) -> None:
     """Say of a listing that is as long as it may be that there may be more."""
     if count >= limit:
         say(f"the newest {limit:,} are listed; --limit lists more")
-
-
-@contextmanager
-def doing(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what takes its time, for the length of a block, which may say what it is at. Silent elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Console(stderr=True).status(f"{what} …") as status:
-        yield lambda step: status.update(f"{step} …")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, notes: Sequence[Note] = (), strict: bool = False) -> None:

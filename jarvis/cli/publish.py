@@ -19,6 +19,9 @@ from workers.wire import MalformedRecord
 #: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.
 LONG_LINE_BYTES = 100_000
 
+#: How far a file has been read is shown after so many records.
+RECORDS_BETWEEN_LOOKS = 500
+
 
 def register(app: typer.Typer) -> None:
     app.command()(publish)
@@ -50,11 +53,13 @@ def publish(
                 publisher.checked(kind, record)
                 checked += 1
                 yield kind, record
+                if checked % RECORDS_BETWEEN_LOOKS == 0:
+                    progress()
             except MalformedRecord as error:
                 bad += 1
                 say(f"line {number}: {error}")
 
-    with lines_of(source) as (lines, _):
+    with lines_of(source) as (lines, progress):
         sent = sum(1 for _ in good_records()) if dry_run else publisher.publish_many(good_records(), records_per_message=records_per_message)
     say(f"{'would publish' if dry_run else 'published'} {count_of('record', sent)}" + (f", refused {count_of('line', bad)}" if bad else ""))
     if bad:

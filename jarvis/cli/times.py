@@ -61,8 +61,8 @@ def length(seconds: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """How long something took, in two units at most: `0.4 s`, `28 s`, `1 min 20 s`, `3 h 5 min`, `2 days 4 h`."""
-    if seconds < _SHORT:
+    """How long something took, in two units at most: `0.4 s`, `28 s`, `1 min 20 s`, `3 h 5 min`, `2 days 4 h`. An int has no tenths."""
+    if seconds < _SHORT and not isinstance(seconds, int):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:

@@ -15,6 +15,7 @@ from persistence.books.book import book_id_and_epoch, reach
 from persistence.copies.manifest import CHUNK, sha256
 from persistence.domain.errors import Unavailable, WrongDatabase
 from persistence.domain.instants import to_text
+from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -57,13 +58,15 @@ def compare_bytes(path: Path, manifest: dict[str, Any]) -> None:
         raise WrongDatabase(f"{path} is damaged: its SHA-256 is not that of its manifest")
 
 
-def prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
+def prove(path: Path, manifest: dict[str, Any], scratch: Path, progress: Progress = silent) -> Path:
     """Restore a backup into a folder and compare it with its manifest. Returns the restored file. Raises `WrongDatabase`."""
+    progress("reading the backup back", 0, 0)
     compare_bytes(path, manifest)
     plain = scratch / "proof.db"
     unpack(path, plain)
     if sha256(plain) != manifest["content_sha256"]:
         raise WrongDatabase(f"{path} does not decompress to what was copied")
+    progress("comparing the backup with its manifest", 0, 0)
     try:
         with closing(connect(str(plain))) as connection, translated(f"read {path}"):
             refuse_damaged(connection, str(path))
@@ -73,11 +76,11 @@ def prove(path: Path, manifest: dict[str, Any], scratch: Path) -> Path:
     for name, expected in manifest["tables"].items():
         if found["tables"].get(name) != expected:
             raise WrongDatabase(f"{path}: the table {name} is {found['tables'].get(name)}, its manifest says {expected}")
-    refuse_unsound(path, plain, with_chain="held_against_chain" in manifest)
+    refuse_unsound(path, plain, with_chain="held_against_chain" in manifest, progress=progress)
     return plain
 
 
-def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
+def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True, progress: Progress = silent) -> None:
     """Raises `WrongDatabase` where the books in a restored file do not add up."""
     with closing(connect(str(plain))) as connection, translated(f"read {path}"):
         if migrations.schema_version(connection, str(path)) == 0:
@@ -85,7 +88,7 @@ def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
     with closing(SQLiteDatabase.copy_of(plain)) as restored:
         # A backup of an older schema is brought up to date first; the checks know only the newest one.
         restored.open_up()
-        findings = check_books(restored)
+        findings = check_books(restored, progress)
         if with_chain:
             with restored.snapshot() as connection:
                 findings += check_chain(connection)
@@ -93,11 +96,12 @@ def refuse_unsound(path: Path, plain: Path, *, with_chain: bool = True) -> None:
         raise WrongDatabase(f"{path}: the books in it do not add up: {findings[0].check}, {findings[0].where}")
 
 
-def unpacked(source: Path, scratch: Path) -> Path:
+def unpacked(source: Path, scratch: Path, progress: Progress = silent) -> Path:
     """The plain database of a backup, in a scratch folder, once the books in it have proved to add up. Raises `WrongDatabase`."""
     plain = scratch / "plain.db"
+    progress("reading the backup back", 0, 0)
     unpack(source, plain)
-    refuse_unsound(source, plain)
+    refuse_unsound(source, plain, progress=progress)
     return plain
 
 

@@ -13,6 +13,7 @@ from persistence.books import facts, movements, orders
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
+from persistence.domain.progress import Progress, silent
 from persistence.domain.showing import first_few
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
@@ -26,13 +27,12 @@ Check = Callable[[Connection], Iterator[Finding]]
 FileCheck = Callable[[SQLiteConnection], Iterator[Finding]]
 
 
-def check_books(database: SQLiteDatabase) -> list[Finding]:
+def check_books(database: SQLiteDatabase, progress: Progress = silent) -> list[Finding]:
     """Run every check on one snapshot. An empty list means that the file is sound and the books add up."""
     findings: list[Finding] = []
     with database.snapshot() as connection:
-        for file_check in FILE_CHECKS:
-            findings += guarded(file_check.__name__.replace("_", " "), file_check(connection))
-        for check in CHECKS:
+        for number, check in enumerate((*FILE_CHECKS, *CHECKS)):
+            progress("checking the books", number, len(FILE_CHECKS) + len(CHECKS))
             findings += guarded(check.__name__.replace("_", " "), check(connection))
     return findings
 

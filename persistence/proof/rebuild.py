@@ -15,6 +15,7 @@ from persistence.domain.errors import Damaged, Unavailable
 from persistence.domain.facts import Fill, Void
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
+from persistence.domain.progress import Progress, silent
 from persistence.engine.contract import Connection, Database
 from persistence.engine.sqlite import attached
 from persistence.engine.sqlite.attached import Derived
@@ -40,18 +41,18 @@ _DERIVED = tuple(Derived(*row) for row in (
 ))  # fmt: skip
 
 
-def rebuild(copy: Database, now: int) -> None:
+def rebuild(copy: Database, now: int, progress: Progress = silent) -> None:
     """Derive everything anew in a copy of the books that nobody else uses. Raises `Damaged` where its facts cannot be derived from."""
     try:
         with copy.transaction() as connection:
-            _rebuild(connection, now)
+            _rebuild(connection, now, progress)
     except Unavailable:
         raise
     except Exception as error:  # whatever reading damaged facts ends with
         raise Damaged(f"the facts cannot be derived from: {type(error).__name__}: {error}") from error
 
 
-def _rebuild(connection: Connection, now: int) -> None:
+def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
     for table in ("transactions", "transaction_totals", "balances", "orders"):
         connection.execute(f"DELETE FROM {table}")
     connection.execute("UPDATE facts SET state = 0 WHERE state = 1")
@@ -59,11 +60,13 @@ def _rebuild(connection: Connection, now: int) -> None:
     connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
     posting = Posting(connection, now, None)
     voids = []
+    newest = facts.next_fact_no(connection) - 1
     recorded = facts.recorded_by_number(connection)
     while group := list(islice(recorded, FACTS_AT_ONCE)):
         numbered = [(r.fact_no, r.fact, r.fact.texts() if isinstance(r.fact, Fill) else None) for r in group if r.state != facts.ERASED]
         posting.derive_movements(numbered)
         voids += [n for n in numbered if isinstance(n[1], Void)]
+        progress("deriving from the facts", group[-1].fact_no, newest)
     posting.derive_voids(voids)
     posting.derive_balances(_derive_orders(connection))
 
