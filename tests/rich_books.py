@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import command
 from jarvis.demo import month_of_trading
 from persistence.database import DatabaseManager
 from persistence.domain import instants
+from persistence.domain.money import SHOWN
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 
 #: What trades longest, has the longest ids and days of its own zone.
@@ -30,7 +32,8 @@ def make(folder: Path) -> None:
     (folder / "config").mkdir()
     (folder / "config" / "scheduler.yaml").write_text(json.dumps(SETTINGS))
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    demo = [{"type": kind, **record} for kind, record in month_of_trading(200, 7, midnight)]
+    with decimal.localcontext(SHOWN):
+        demo = [{"type": kind, **record} for kind, record in month_of_trading(200, 7, midnight)]
     _import(folder, [*demo, *_of_main(midnight), *_of_books_only(midnight), *_numbered(midnight)])
     _import(folder, _refused(midnight), code=1)
     for arguments in (

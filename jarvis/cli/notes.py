@@ -9,6 +9,7 @@ import typer
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Reason, Wide
 from jarvis.cli.output import print_json, print_rows
 from persistence.domain import instants
@@ -32,6 +33,8 @@ def notes(
     """List the notes that are open; `accept` settles one."""
     if ctx.invoked_subcommand is not None:
         return
+    if account is not None:
+        known_account(account, "--account")
     found = [n for n in look_for_notes(CONTEXT.database(), CONTEXT.settings.rollup_plan, instants.now()).notes if account in (None, n.account_id)]
     if as_json:
         print_json([asdict(n) for n in found])

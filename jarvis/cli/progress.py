@@ -13,15 +13,10 @@ from rich.progress import BarColumn, DownloadColumn, ProgressColumn, SpinnerColu
 from rich.progress import Progress as Line
 from rich.table import Column
 from rich.text import Text
-from rich.theme import Theme
 
 from jarvis.cli.times import lasting
 from persistence.domain.progress import Progress, silent
 
-#: Legible on white as on black: no colour that only one of them shows.
-_THEME = Theme(dict.fromkeys(
-    ("bar.complete", "bar.finished", "bar.pulse", "progress.percentage", "progress.spinner", "progress.download", "progress.data.speed"), "none"
-) | {"bar.back": "dim"})  # fmt: skip
 _BAR_COLUMNS = 16
 
 
@@ -49,7 +44,8 @@ def doing(what: str, *, wanted: bool = True, in_bytes: bool = False) -> Iterator
         return
     counted = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (TaskProgressColumn(),)
     stage = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
-    console = Console(stderr=True, theme=_THEME)
+    # Bold and dim alone: the colours that Rich has for these are not to be read on every terminal.
+    console = Console(stderr=True, no_color=True)
     with Line(SpinnerColumn(), stage, BarColumn(_BAR_COLUMNS), *counted, _TimeColumn(), console=console, transient=True, expand=True) as line:
         yield _Drawn(line, what)
 

@@ -8,6 +8,7 @@ import typer
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_date
 from jarvis.cli.output import doing, print_json
 from persistence.domain import instants
@@ -44,6 +45,8 @@ def rollup(
         raise typer.BadParameter(f"{end} is before {start}", param_hint="--to")
     database = CONTEXT.database()
     database.initialize()
+    if account is not None:
+        known_account(account, "--account")
     plan = CONTEXT.settings.rollup_plan
     with doing("rolling up", wanted=not as_json) as progress:
         try:

@@ -180,10 +180,7 @@ def _lines(columns: Sequence[Column], cells: Sequence[str], plan: _Plan) -> list
     lines = []
     for n in range(max(map(len, parts))):
         texts = [part[n] if n < len(part) else "" for part in parts]
-        padded = [
-            " " * (wide - cell_len(text)) + text if column.right else text + " " * (wide - cell_len(text))
-            for column, text, wide in zip(columns, texts, plan.widths, strict=True)
-        ]
+        padded = [_padded(text, wide, right=column.right) for column, text, wide in zip(columns, texts, plan.widths, strict=True)]
         lines.append((" " * plan.gap).join(padded).rstrip())
     return lines
 
@@ -198,4 +195,9 @@ def _blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
         widest = min(room, max(cell_len(cell) for column, cell in zip(columns, row, strict=True) if column.right) if any(c.right for c in columns) else 0)
         for column, cell in zip(columns, row, strict=True):
             for n, part in enumerate(wrapped(cell, room) if cell else ()):
-                yield f"{column.name if n == 0 else '':<{names}}{part.rjust(widest) if column.right else part}"
+                yield _padded("" if n else column.name, names) + _padded(part, widest if column.right else 0, right=column.right)
+
+
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if right else text + blanks
