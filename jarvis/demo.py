@@ -22,12 +22,12 @@ from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
+from jarvis_client.contract.address import without_password
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.money import canonical
 from persistence.domain.showing import count_of
-from workers.address import without_password
 from workers.publisher import Publisher
 
 ACCOUNT = "demo"

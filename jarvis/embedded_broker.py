@@ -24,10 +24,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from persistence.domain.errors import BooksError, Damaged, HeldElsewhere, Unavailable
+from jarvis_client.contract.address import socket_of, unix_url
+from jarvis_client.contract.errors import BooksError, HeldElsewhere, Unavailable
+from persistence.domain.errors import Damaged
 from persistence.files import locked_file, make_last_folder, try_lock
 from persistence.holders import Process, holder_of, holders_of, note_holder
-from workers.address import socket_of, unix_url
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100

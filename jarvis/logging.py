@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 class _Legible(structlog.dev.ConsoleRenderer):

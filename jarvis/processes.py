@@ -27,8 +27,8 @@ from jarvis.settings import Settings
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
+from jarvis_client.contract.errors import Unavailable
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Unavailable
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going

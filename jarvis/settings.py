@@ -1,6 +1,6 @@
-"""Settings: three YAML files and the environment, checked as a whole, every problem reported at once.
+"""Settings: four YAML files and the environment, checked as a whole, every problem reported at once.
 
-`database.yaml`, `workers.yaml` and `scheduler.yaml` lie in one folder; each may be missing, and so may every key. An environment
+`database.yaml`, `workers.yaml`, `scheduler.yaml` and `monitoring.yaml` lie in one folder; each may be missing, and so may every key. An environment
 variable overrides its key: `JARVIS_DATABASE__PATH`, `JARVIS_WORKER__BATCH__LINGER_MS`.
 """
 
@@ -17,29 +17,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from jarvis.errors import SettingsError
-from jarvis.settings_sources import FILES, Places, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
+from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
+from jarvis_client.contract.conventions import USD_LIKE, Conventions
+from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.copies.command import refuse_command
-from persistence.domain.conventions import USD_LIKE, Conventions
-from persistence.domain.symbols import QUOTE_CURRENCIES, is_pair
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
-from workers.address import WORKERS_CONNECTIONS, read_address
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _as_path(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if (rule := path_rule(value)) is not None:
-        raise ValueError(rule)
-    return os.path.expanduser(value)
-
-
 #: A path as settings name it: `~` is expanded, what no path can be is refused.
-Where = Annotated[Path, BeforeValidator(_as_path)]
+Where = Annotated[Path, BeforeValidator(as_path)]
 
 
 class SecondSettings(_Section):
@@ -229,6 +222,8 @@ class Settings(_Section):
     scheduler: SchedulerSettings = SchedulerSettings()
     rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    alerts: AlertsSettings = AlertsSettings()
 
     @property
     def data_folder(self) -> Path:

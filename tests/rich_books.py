@@ -11,9 +11,9 @@ from typing import Any
 import command
 
 from jarvis.demo import month_of_trading
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import SHOWN
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.money import SHOWN
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 
 #: What trades longest, has the longest ids and days of its own zone.

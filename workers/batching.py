@@ -17,9 +17,10 @@ from typing import Protocol
 
 import structlog
 
+from jarvis_client.contract.errors import BooksError, Unavailable
+from jarvis_client.contract.outcome import Outcome
 from persistence.books.posting import Item
-from persistence.domain.errors import BooksError, Unavailable, WrongDatabase
-from persistence.domain.outcome import Outcome
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import Stillness
 
 log = structlog.get_logger("writer")

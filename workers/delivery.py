@@ -7,9 +7,9 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.outcome import Reason
 from workers.envelope import content_of, refuse_what_would_be_dropped
-from workers.wire import MalformedRecord
 
 
 class Delivery(MessageProxy):

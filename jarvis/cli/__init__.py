@@ -25,8 +25,8 @@ from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
-from persistence.domain.errors import Invalid
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import hide_passwords
 
 
 class Listed(NamedTuple):
@@ -82,6 +82,10 @@ COMMANDS = {
         Listed(
             "restore", "restore", "Look after",
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
+        ),
+        Listed(
+            "doctor", "doctor", "Look after",
+            "Look at everything around the books, and change nothing: system, settings, folders, limits, clock, broker, secrets, units.",
         ),
         Listed(
             "verify", "verify", "Look after",
@@ -168,7 +172,11 @@ def _options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
+            "--config",
+            envvar="JARVIS_CONFIG",
+            metavar="DIR",
+            help="Folder with the settings: database.yaml, workers.yaml, scheduler.yaml, monitoring.yaml.",
+            show_default="config",
         ),
     ] = None,
     time_zone: Annotated[

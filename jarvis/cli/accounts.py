@@ -11,10 +11,10 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import doing, print_json, print_rows
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.copies import backups
-from persistence.domain import instants
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.money import canonical
 from persistence.repositories import SQLiteAccountRepository
 
 Named = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]

@@ -15,15 +15,15 @@ from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import doing, print_rows
 from jarvis.cli.times import at
 from jarvis.scheduling import elsewhere
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.books.book import short
 from persistence.copies import backups
 from persistence.copies.choosing import choose, present_books
 from persistence.copies.kept_aside import kept_aside, remove_kept
 from persistence.copies.places import claim
 from persistence.copies.second_place import carry
-from persistence.domain import instants
-from persistence.domain.errors import BooksError
-from persistence.domain.instants import to_instant, to_text
 from persistence.domain.showing import count_of, size
 from scheduler.jobs import chain_of
 

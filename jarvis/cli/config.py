@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.output import print_json
 from jarvis.settings_sources import place_of
-from workers.address import without_password
+from jarvis_client.contract.address import without_password
 
 #: Where the places begin, unless a value is longer.
 PLACES_AT = 48

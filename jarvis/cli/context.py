@@ -11,8 +11,8 @@ from jarvis.logging import configure_logging
 from jarvis.opening import open_database
 from jarvis.settings import Settings, exposed_secrets, load_settings_with_places
 from jarvis.settings_sources import Places
+from jarvis_client.contract.instants import to_instant
 from persistence.database import DatabaseManager
-from persistence.domain.instants import to_instant
 
 
 class Context:

@@ -17,15 +17,15 @@ from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, tell_findings
 from jarvis.cli.times import at, length
 from jarvis.restoring import nobody_else
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant
 from persistence.books.book import book_id
 from persistence.books.housekeeping import statistics
 from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
-from persistence.domain.instants import to_instant
 from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, size
 from persistence.engine.sqlite.salvage import readable, salvage

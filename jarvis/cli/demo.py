@@ -14,10 +14,10 @@ from jarvis.cli.times import at
 from jarvis.demo import ACCOUNT, run_demo
 from jarvis.limits import raise_file_limit
 from jarvis.settings import Settings
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_instant
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.instants import to_instant
-from persistence.domain.money import canonical
 from persistence.domain.showing import count_of
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts

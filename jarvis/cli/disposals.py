@@ -12,7 +12,7 @@ from jarvis.cli.known import known_account
 from jarvis.cli.lots import tell_not_over
 from jarvis.cli.options import AccountArgument, Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of

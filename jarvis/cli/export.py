@@ -15,8 +15,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
+from jarvis_client.contract import instants
 from persistence import exports
-from persistence.domain import instants
 from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.tables import COMPUTED, Period

@@ -11,7 +11,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Reason, Wide
 from jarvis.cli.output import print_rows
 from jarvis.cli.times import at
-from persistence.domain.instants import to_instant, to_text
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.repositories import SQLiteGapRepository
 
 

@@ -16,9 +16,9 @@ from jarvis.cli.options import Json, Limit, Wide, parse_date
 from jarvis.cli.output import doing, print_json, print_rows, print_values, tell_limit, words
 from jarvis.cli.times import ago, at, moment_of
 from jarvis.scheduling import changed_since, create_scheduler
-from persistence.domain import instants
-from persistence.domain.instants import to_text
-from persistence.domain.jobs import JOB_NAMES
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import to_text
+from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
 from scheduler.timetable import Entry
 from workers.publisher import Publisher

@@ -13,7 +13,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import AccountArgument, Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of, last_closed_day
 from scheduler.rollup.options import RollupOptions

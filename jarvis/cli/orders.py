@@ -12,8 +12,8 @@ from jarvis.cli.known import known_account
 from jarvis.cli.options import Account, Json, Limit, Wide
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import at
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
 

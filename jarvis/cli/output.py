@@ -119,10 +119,10 @@ def print_rows(
     width = None if wide else width_of_output()
     headed = f"{title} ({times_are()})" if timed else title
     for line in wrapped(headed, width) if width else [headed]:
-        print(_styled(line, _ITALIC))
+        print(styled(line, ITALIC))
     for number, (part, rows_of_part) in enumerate(turned(named, shown, width) if sideways else [(named, shown)]):
         laid = lay(part, rows_of_part, width)
-        for line in [*[""] * (number > 0), *(_styled(line, _BOLD) for line in laid.heading), *laid.lines]:
+        for line in [*[""] * (number > 0), *(styled(line, BOLD) for line in laid.heading), *laid.lines]:
             print(line)
     if laid.left_out:
         say(f"left out for want of width: {', '.join(laid.left_out)}; --wide shows everything")
@@ -139,12 +139,15 @@ def print_values(values: Iterable[tuple[str, str]]) -> None:
             print(f"{'' if number else name:<{margin}}{part}")
 
 
-#: Neither is a colour: they are as legible on white as on black.
-_BOLD, _ITALIC = 1, 3
+#: Styles that are as legible on white as on black.
+BOLD, DIM, ITALIC, GREEN, BOLD_RED = "1", "2", "3", "32", "1;31"
 
 
-def _styled(text: str, style: int) -> str:
-    return f"\x1b[{style}m{text}\x1b[0m" if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else text
+def styled(text: str, style: str) -> str:
+    """A text as a terminal shows it in a style; as it is elsewhere, and a colour is none where NO_COLOR forbids it."""
+    if os.environ.get("NO_COLOR"):
+        style = {GREEN: "", BOLD_RED: BOLD}.get(style, style)
+    return f"\x1b[{style}m{text}\x1b[0m" if style and sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else text
 
 
 def words(value: Any) -> str:

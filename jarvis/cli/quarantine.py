@@ -17,15 +17,15 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, print_values
 from jarvis.cli.times import at, moment_of
-from persistence.domain import instants
-from persistence.domain.facts import AnyFact
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.outcome import Reason
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.instants import to_instant, to_text
+from jarvis_client.contract.outcome import Reason
+from persistence.domain.entries import AnyFact
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import facts_of
 from workers.replay import replay as try_again
-from workers.wire import MalformedRecord
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind, such as fill.")]

@@ -12,8 +12,8 @@ from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import print_json, print_rows, shown_quantity
 from jarvis.cli.times import at
-from persistence.domain import instants
-from persistence.domain.money import ONE, canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import ONE, canonical
 from persistence.domain.showing import count_of, did_you_mean
 from persistence.repositories import SQLiteRateRepository
 from persistence.repositories.rates import Awaited, RateOnRecord

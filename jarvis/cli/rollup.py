@@ -11,8 +11,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_date
 from jarvis.cli.output import doing, print_json
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Invalid
 from persistence.domain.showing import count_of
 from scheduler.jobs import roll_up_accounts
 

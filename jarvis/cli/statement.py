@@ -14,8 +14,8 @@ from jarvis.cli.known import known_account
 from jarvis.cli.lots import tell_not_over
 from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows
-from persistence.domain import instants
-from persistence.domain.money import canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of, last_closed_day
 from scheduler.rollup.statement import StatementLine
@@ -24,7 +24,7 @@ from scheduler.rollup.statement import statement as stated
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 #: Columns that people see only where there is something in them.
 SELDOM = ("income", "loans", "conversions", "adjustments")
-#: Of which records can be (`persistence.domain.conventions`).
+#: Of which records can be (`jarvis_client.contract.conventions`).
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 

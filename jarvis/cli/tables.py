@@ -124,8 +124,9 @@ def _plan(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
     everything = [*range(len(columns))]
     if width is None:
         return _one_line(columns, rows, everything, [])
-    below = [n for n in everything if columns[n].below]
-    seldom = sorted((n for n in everything if columns[n].seldom), key=lambda n: columns[n].seldom)
+    # The first column tells the rows apart: it stays.
+    below = [n for n in everything[1:] if columns[n].below]
+    seldom = sorted((n for n in everything[1:] if columns[n].seldom), key=lambda n: columns[n].seldom)
     tried = [([n for n in everything if n not in below[first:]], below[first:]) for first in range(len(below), -1, -1)]
     tried += [([n for n in everything if n not in below and n not in seldom[-gone:]], below) for gone in range(1, len(seldom) + 1)]
     # Numbers that need a heading of two lines are read as well as ever.

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
 from jarvis.cli.common import CHOSEN
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_datetime
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_datetime
 from persistence.domain.showing import did_you_mean
 
 #: What --time-zone takes besides the names of zones.

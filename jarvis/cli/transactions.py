@@ -11,8 +11,9 @@ from jarvis.cli.known import known_account
 from jarvis.cli.options import Account, Json, Limit, Wide
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import at
-from persistence.domain import instants
-from persistence.domain.money import Currency, canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from persistence.domain.money import Currency
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import SQLiteTransactionRepository
 

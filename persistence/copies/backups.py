@@ -16,19 +16,19 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.books.book import Reach
 from persistence.copies.manifest import CHUNK, FORMAT, manifest_by_content, manifest_path, read_manifest, sha256, write_manifest
 from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
-from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
-from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.progress import Progress, silent
 from persistence.domain.showing import size
 from persistence.engine.sqlite import migrations
@@ -36,6 +36,7 @@ from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_digest
 from persistence.files import fsync_folder, locked_folder, make_file, scratch_folder
+from persistence.program import program_version
 from persistence.proof import chain
 
 #: zstandard's own default: a third of the size at some hundred MB a second.
@@ -135,7 +136,7 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         manifest = {
             "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
             "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": sqlite_version(),
-            "program": _program_version(), **content,
+            "program": program_version(), **content,
         }  # fmt: skip
         copy.unlink()
         try:
@@ -316,10 +317,3 @@ def _clear_partials(folder: Path) -> None:
     """What a killed backup left."""
     for left in folder.glob(".jarvis-*.partial"):
         left.unlink()
-
-
-def _program_version() -> str:
-    try:
-        return version("jarvis-trading")
-    except PackageNotFoundError:
-        return "unknown"

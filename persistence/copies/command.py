@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from persistence.domain.errors import Invalid, Unavailable
+from jarvis_client.contract.errors import Invalid, Unavailable
 
 #: Longer than any upload of a day's backup takes.
 COMMAND_SECONDS = 3600.0

@@ -9,8 +9,8 @@ import pytest
 
 from jarvis.cli import times
 from jarvis.cli.common import CHOSEN
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.showing import count_of, did_you_mean, size
 
 SECOND = 1_000_000
