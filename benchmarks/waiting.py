@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from hashlib import sha256, sha3_256
+from hashlib import sha3_256, sha256
 from pathlib import Path
 from typing import Any
 
 import zstandard
+from persistence.domain.instants import to_datetime
 
 from persistence.copies.backups import COMPRESSION_LEVEL
-from persistence.domain.instants import to_datetime
 
 from .common import START, median
 
@@ -62,7 +62,14 @@ def records(count: int) -> Iterator[dict[str, Any]]:
         begin = START + number * day
         for account in ("main", "other"):
             if made == 0 or number % 30 == 0:
-                yield {"type": "deposit", "deposit_id": f"d{number}:{account}", "account_id": account, "currency": "USDT", "amount": "100000", "occurred_at": begin}
+                yield {
+                    "type": "deposit",
+                    "deposit_id": f"d{number}:{account}",
+                    "account_id": account,
+                    "currency": "USDT",
+                    "amount": "100000",
+                    "occurred_at": begin,
+                }
                 made += 1
             for hour in range(24):
                 value = f"{100_000 + chance.randrange(5_000)}.50"
