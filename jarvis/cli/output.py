@@ -176,7 +176,7 @@ def _word(name: str, value: Any) -> str:
 def tell_limit(count: int, limit: int) -> None:
     """Say of a listing that is as long as it may be that there may be more."""
     if count >= limit:
-        say(f"the newest {limit:,} are listed; --limit lists more")
+        say(f"the newest {'is' if limit == 1 else f'{limit:,} are'} listed; --limit lists more")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, notes: Sequence[Note] = (), strict: bool = False) -> None:

@@ -167,7 +167,7 @@ def discard(
     every: Annotated[bool, typer.Option("--all", help="All that is held, where no number and no filter is given.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Decide that held records will never be applied. They stay readable, with the reason."""
+    """Give held records up for good. They stay readable, with the reason."""
     if not because.strip():
         raise typer.BadParameter("say why: the reason is kept with each record", param_hint="--reason")
     if not (numbers or kind or reason or account or start or end or every):
