@@ -76,13 +76,17 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+#: On a narrower terminal lines run over its edge.
+LEAST_COLUMNS = 20
+
+
 def width_of_output() -> int | None:
     """The columns that standard output has: COLUMNS where it is set, else the terminal's; None for a pipe or a file, whose lines may be
     as long as they like."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked):
-        return int(asked)
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return max(LEAST_COLUMNS, int(asked))
+    return max(LEAST_COLUMNS, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
 
 
 def print_rows(
@@ -135,7 +139,7 @@ def print_values(values: Iterable[tuple[str, str]]) -> None:
     named = [(name.replace("_", " "), printable(value)) for name, value in values]
     margin, width = max(cell_len(name) for name, _ in named) + 2, width_of_output()
     for name, value in named:
-        for number, part in enumerate(wrapped(value, max(1, width - margin)) if width else [value]):
+        for number, part in enumerate(wrapped(value, max(LEAST_COLUMNS // 2, width - margin)) if width else [value]):
             print(f"{'' if number else name:<{margin}}{part}")
 
 

@@ -115,7 +115,7 @@ def shortened(word: str, width: int) -> str:
     """A word that has lost its middle: ids are told apart by how they begin and end."""
     if cell_len(word) <= width:
         return word
-    head = (width - 1 + 1) // 2
+    head = width // 2
     tail = width - 1 - head
     return chop_cells(word, head)[0] + _CUT + chop_cells(word[::-1], tail)[0][::-1]
 
