@@ -9,6 +9,7 @@ supervisor.py       `jarvis up`: broker, worker and scheduler as one; stopped.py
 restoring.py        coming back from a backup while nobody else holds the books
 doctor/             `jarvis doctor`: is everything around the books right?
 demo.py             a simulated engine
+recipes/            what `jarvis deploy` writes for systemd, a container, a Redis
 cli/                one file per verb that people type
 """
 

@@ -96,7 +96,7 @@ def _reached(client: Any, place: str) -> Iterator[Diagnosis]:
 def _set_up(client: Any) -> Iterator[Diagnosis]:
     version = version_of(client)
     if version is None:
-        yield not_checked("set-up", "this user may not ask for it", "grant INFO, as deploy/redis/users.acl does for a worker")
+        yield not_checked("set-up", "this user may not ask for it", "grant INFO, as `jarvis deploy redis` does for a worker")
         return
     try:
         refuse_old_server(client)
@@ -131,7 +131,7 @@ def _cannot_write(client: Any) -> Iterator[Diagnosis]:
 def _rights(client: Any, namespace: str) -> Iterator[Diagnosis]:
     missing = refused_rights(client, namespace)
     if missing:
-        remedy = "grant them as in deploy/redis/users.acl, where each key begins with the namespace"
+        remedy = "grant them as `jarvis deploy redis` does, for the keys of this namespace"
         yield problem("rights", f"this user may not use {first_few(missing)} in the namespace {namespace!r}", next(iter(missing.values())), remedy)
     else:
         yield well("rights", f"{len(TRIED)} commands are allowed; not tried, because they add: {', '.join(n.replace('|', ' ') for n in NOT_TRIED)}")
