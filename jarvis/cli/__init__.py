@@ -20,7 +20,7 @@ from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
-from jarvis.cli.help import Command, Group, dress
+from jarvis.cli.help import Command, Group, dress, use_our_styles
 from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
@@ -131,6 +131,13 @@ class Front(Group):
         import_module(f"jarvis.cli.{COMMANDS[name].module}").register(part)
         return get_group(dress(part)).commands[name]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception:
+            use_our_styles()
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""
         try:
@@ -141,6 +148,9 @@ class Front(Group):
             # What is still buffered has nowhere to go either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
+        except Exception:
+            use_our_styles()
+            raise
 
 
 app = typer.Typer(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer import rich_utils
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 #: By the names of Typer's constants. Bold, dim and red are as legible on white as on black; its yellow and cyan are not.
@@ -17,8 +17,12 @@ _STYLES = {
     "STYLE_COMMANDS_TABLE_FIRST_COLUMN": "bold", "RICH_HELP": "Try [bold]'{command_path} {help_option}'[/] for help.",
 }  # fmt: skip
 
-for _name, _style in _STYLES.items():
-    setattr(rich_utils, _name, _style)
+
+def use_our_styles() -> None:
+    """Before Typer draws a screen. What draws it takes a tenth of a second to load, so nobody else waits for it."""
+    drawing = import_module("typer.rich_utils")
+    for name, style in _STYLES.items():
+        setattr(drawing, name, style)
 
 
 #: What stands for a type of Typer's.
@@ -49,6 +53,7 @@ class Command(TyperCommand):
         return _worded(super().get_params(ctx), ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        use_our_styles()
         with _WHOEVER_READS:
             super().format_help(ctx, formatter)
 
@@ -58,6 +63,7 @@ class Group(TyperGroup):
         return _worded(super().get_params(ctx), ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        use_our_styles()
         with _WHOEVER_READS:
             super().format_help(ctx, formatter)
 
