@@ -38,6 +38,7 @@ from jarvis.systemd import StatusLine, notify
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
+from persistence.domain.showing import count_of
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
@@ -56,7 +57,7 @@ SILENT_SECONDS = 60.0
 #: A broker that came up after so many tries would have come up sooner.
 BROKER_STARTS = 4
 
-_COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
+_COUNTS = ("messages", "applied", "duplicate", "quarantined")
 
 
 class Child:
@@ -300,13 +301,13 @@ class Supervisor:
         counts = status["counts"]
         backlog = status["backlog"]
         line = Text.assemble(
-            ("● " if status["ready"] else "○ ", "green" if status["ready"] else "yellow"), f"{counts['messages']:,} in · {counts['applied']:,} applied · ",
-            f"{counts['duplicate']:,} duplicates · ", (f"{counts['quarantined']:,} quarantined", "yellow" if counts["quarantined"] else ""),
+            ("● " if status["ready"] else "○ ", "bold" if status["ready"] else "bold red"), f"{counts['messages']:,} in · {counts['applied']:,} applied · ",
+            f"{count_of('duplicate', counts['duplicate'])} · ", (f"{counts['quarantined']:,} quarantined", "bold" if counts["quarantined"] else ""),
             f" · backlog {'?' if backlog is None else format(backlog + status['in_flight'], ',')}",
         )  # fmt: skip
         if not status["ready"]:
             line.append(
-                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "yellow"
+                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "bold red"
             )
         return line
 
@@ -339,7 +340,8 @@ class Supervisor:
             self._children["broker"].wait(time.monotonic() + 15)
         status = self._workers_status()
         if status is not None:
-            said = ", ".join(f"{status['counts'][name]:,} {says}" for name, says in _COUNTS.items())
+            messages, applied, duplicate, quarantined = (status["counts"][name] for name in _COUNTS)
+            said = f"{count_of('message', messages)}, {applied:,} applied, {count_of('duplicate', duplicate)}, {quarantined:,} quarantined"
             print(f"stopped: {said}", file=sys.stderr, flush=True)
 
 
