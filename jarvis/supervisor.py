@@ -28,6 +28,9 @@ from rich.text import Text
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
 from jarvis.errors import Refused
+from jarvis.monitoring.children import ChildrenSeries
+from jarvis.monitoring.monitor import Monitor
+from jarvis.monitoring.pipe import VARIABLE
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
@@ -71,6 +74,9 @@ class Child:
         self._pause = 0.5
         self._again_at = 0.0
         self.status: dict[str, Any] = {}
+        self.figures = ""
+        #: Why it is not ready; None once it is.
+        self.not_ready: str | None = "it has not said that it is ready yet"
         self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
@@ -79,7 +85,7 @@ class Child:
     def start(self) -> None:
         reading, writing = os.pipe()
         self._process = subprocess.Popen(
-            self._command, env={**self._environment, "JARVIS_STATUS_FD": str(writing)}, pass_fds=(writing,), stdin=subprocess.DEVNULL,
+            self._command, env={**self._environment, VARIABLE: str(writing)}, pass_fds=(writing,), stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE if self._show else None,
             # A Ctrl-C reaches the supervisor alone; it decides who stops when.
             start_new_session=True,
@@ -87,7 +93,7 @@ class Child:
         os.close(writing)
         self._heard = None
         self._started = time.monotonic()
-        threading.Thread(target=self._follow, args=(reading,), daemon=True).start()
+        threading.Thread(target=self._follow, args=(reading, self._process), daemon=True).start()
         if self._show:
             threading.Thread(target=self._relay, args=(self._process,), daemon=True).start()
 
@@ -103,6 +109,7 @@ class Child:
             self._end_if_hanging(process)
             return
         self._process = None
+        self.figures, self.not_ready = "", f"it ended with exit code {code} and is started again"
         self.ended += 1
         if code == REFUSED:
             raise Refused(f"{self.name} refuses to run; its last lines say why")
@@ -142,15 +149,18 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def _follow(self, reading: int) -> None:
+    def _follow(self, reading: int, process: subprocess.Popen[bytes]) -> None:
         with open(reading, "rb") as lines:
             for line in lines:
                 with suppress(ValueError):
                     said = json.loads(line)
-                    if said:
-                        self.status = said
-                    else:
+                    if not said:
                         self._heard = time.monotonic()
+                    self.status = said.get("status", self.status)
+                    # What is still read of one that has ended says nothing of the next.
+                    if self._process is process:
+                        self.figures = said.get("figures", self.figures)
+                        self.not_ready = said.get("not_ready", self.not_ready)
 
     def _relay(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
@@ -162,6 +172,8 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
+    monitored_as = "up"
+
     def __init__(self, settings: Settings, config: Path | None, *, take_over: bool = False) -> None:
         """`take_over`: the messages on the broker go to these books from now on, whosever they were."""
         self._take_over = take_over
@@ -169,6 +181,7 @@ class Supervisor:
         self._config = config
         self._console = Console(stderr=True)
         self._children: dict[str, Child] = {}
+        self._monitor = Monitor(settings.monitoring, self.monitored_as, "supervisor", [ChildrenSeries(lambda: self._children)])
 
     def run(self) -> None:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
@@ -177,7 +190,7 @@ class Supervisor:
         lock = folder / "jarvis.lock"
         if not wait_for_predecessor([lock], stop.wait):
             return
-        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"), self._monitor:
             # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
             if not wait_for_predecessor(self._locks(), stop.wait):
                 return
@@ -268,6 +281,7 @@ class Supervisor:
             while not stop.wait(0.25):
                 for child in self._children.values():
                     child.look_after()
+                self._monitor.look_at_all({name: child.not_ready for name, child in self._children.items() if child.not_ready is not None})
                 self._reap_strangers()
                 notify("WATCHDOG=1")
                 line.tell(self._in_one_line())
@@ -327,6 +341,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Worker and scheduler drain side by side; the broker goes last, when nobody needs it."""
+        self._monitor.look_at_all({self.monitored_as: "draining"})
         self._console.print("draining …", style="dim") if self._console.is_terminal else None
         deadline = time.monotonic() + DRAIN_SECONDS + 10
         draining = [child for name, child in self._children.items() if name != "broker"]
@@ -352,20 +367,23 @@ def worker_names(settings: Settings) -> list[str]:
 class WorkerPool(Supervisor):
     """Several worker processes and nothing else: `jarvis worker run --processes N`."""
 
+    monitored_as = "workers"
+
     def run(self) -> None:
         stop = StopSignal()
         if not wait_for_predecessor(self._locks(), stop.wait):
             return
         books = self._open_books()
-        try:
-            self._take_over_for(books)
-            for name in worker_names(self._settings):
-                self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
-            notify("READY=1")
-            self._watch(stop)
-        finally:
-            notify("STOPPING=1")
-            self._stop()
+        with self._monitor:
+            try:
+                self._take_over_for(books)
+                for name in worker_names(self._settings):
+                    self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
+                notify("READY=1")
+                self._watch(stop)
+            finally:
+                notify("STOPPING=1")
+                self._stop()
 
     def _locks(self) -> list[Path]:
         return [worker_lock(self._settings, name) for name in worker_names(self._settings)]
