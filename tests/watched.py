@@ -7,10 +7,18 @@ import time
 import urllib.request
 from dataclasses import replace
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
+from jarvis.monitoring.children import ChildrenSeries
+from jarvis.monitoring.health import Health
+from jarvis.monitoring.process_series import ProcessSeries
+from jarvis.monitoring.status_series import StatusSeries
+from jarvis.monitoring.worker_series import WorkerSeries
+from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import (
     Broker,
     Copies,
@@ -27,7 +35,9 @@ from jarvis.status.model import (
     Storage,
     Stray,
 )  # fmt: skip
+from jarvis.supervisor import Child
 from persistence.domain import instants
+from workers.app import create_worker
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
@@ -152,3 +162,12 @@ def wait_for_figure(address: str, expected: float, name: str, /, *, seconds: flo
             return
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds:g} s in vain until {name}{labels} is {expected}; it is {last}")
+
+
+def every_source(folder: Path) -> list[Collector]:
+    """Whatever any process tells figures with, over a worker that was not started and a status with every part."""
+    health = Health("worker")
+    health.says({})
+    worker = create_worker(folder / "b.db", "redis://127.0.0.1:1/0")
+    told = StatusSeries(a_status, Thresholds())
+    return [ProcessSeries(health, "worker"), WorkerSeries(worker, "worker"), told, ChildrenSeries(lambda: {"worker": Child("worker", [], {}, None)})]

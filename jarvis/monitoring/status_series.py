@@ -103,11 +103,11 @@ def _processes(status: Status, process: str) -> Iterator[Metric]:
         yield gauge(
             "jarvis_process_up", "1 while a process of the daemon runs, on whatever host.", labels, [(k, s is not State.STOPPED) for k, s in states.items()]
         )
-        yield gauge("jarvis_process_ready", "1 while it runs and is ready.", labels, [(k, s is State.RUNNING) for k, s in states.items()])
+        yield gauge("jarvis_process_ready", "1 while a process of the daemon runs and is ready.", labels, [(k, s is State.RUNNING) for k, s in states.items()])
     if status.broker is not None:
         yield gauge("jarvis_broker_up", "1 while the broker can be reached and used.", ("process",), [((process,), status.broker.reachable)])
         if status.broker.round_trip_seconds is not None:
-            yield gauge("jarvis_broker_round_trip_seconds", "A call of the broker and its answer.", (), [((), status.broker.round_trip_seconds)])
+            yield gauge("jarvis_broker_round_trip_seconds", "Time from a call of the broker to its answer.", (), [((), status.broker.round_trip_seconds)])
 
 
 def _broker(status: Status) -> Iterator[Metric]:
@@ -154,10 +154,10 @@ def _jobs(status: Status) -> Iterator[Metric]:
         [((j.name,), seconds(j.last_success_at)) for j in jobs],
     )
     yield gauge(
-        "jarvis_job_last_duration_seconds", "Time that the newest finished run took.", label,
+        "jarvis_job_last_duration_seconds", "Time that the newest finished run of a job took.", label,
         [((j.name,), j.last_seconds) for j in jobs if j.last_seconds is not None],
     )  # fmt: skip
-    yield gauge("jarvis_job_failed", "1 where the newest finished run failed.", label, [((j.name,), j.failed) for j in jobs])
+    yield gauge("jarvis_job_failed", "1 where the newest finished run of a job failed.", label, [((j.name,), j.failed) for j in jobs])
     yield gauge(
         "jarvis_job_next_run_timestamp_seconds", "When a job is next due.", label, [((j.name,), seconds(j.next_at)) for j in jobs if j.next_at is not None]
     )
@@ -177,7 +177,7 @@ def _copies(status: Status) -> Iterator[Metric]:
             [(place, seconds(c.newest_at)) for place, c in places.items()],
         )  # fmt: skip
         yield gauge("jarvis_backups", "Proved backups of these books in a place.", labels, [(place, c.count) for place, c in places.items()])
-        yield gauge("jarvis_backups_bytes", "What they take.", labels, [(place, c.bytes) for place, c in places.items()])
+        yield gauge("jarvis_backups_bytes", "What the proved backups in a place take.", labels, [(place, c.bytes) for place, c in places.items()])
     if (proof := status.proof) is not None:
         if proof.verified_at is not None:
             yield gauge("jarvis_verification_timestamp_seconds", "When the books were last verified.", (), [((), seconds(proof.verified_at))])
@@ -193,7 +193,7 @@ def _storage(status: Status) -> Iterator[Metric]:
         return
     yield gauge("jarvis_database_bytes", "Size of the database.", (), [((), storage.database_bytes)])
     yield gauge("jarvis_database_log_bytes", "Size of its write-ahead log.", (), [((), storage.log_bytes)])
-    yield gauge("jarvis_database_free_bytes", "What of the database is free for what comes next.", (), [((), storage.free_bytes_inside)])
+    yield gauge("jarvis_database_free_bytes", "What inside the database is free for what comes next.", (), [((), storage.free_bytes_inside)])
     folders = {folder: disk for disk in storage.disks for folder in disk.folders}
     yield gauge("jarvis_disk_free_bytes", "Free on the disk of a folder that is written to.", ("folder",), [((f,), d.free_bytes) for f, d in folders.items()])
     yield gauge("jarvis_disk_total_bytes", "Size of the disk of a folder that is written to.", ("folder",), [((f,), d.total_bytes) for f, d in folders.items()])

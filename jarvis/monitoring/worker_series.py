@@ -77,7 +77,7 @@ class WorkerSeries(Collector):
         )  # fmt: skip
         for name, says, counts in (
             ("jarvis_fetches_total", "Looks into a queue.", traffic.fetches),
-            ("jarvis_fetched_messages_total", "Messages that those brought.", traffic.messages_fetched),
+            ("jarvis_fetched_messages_total", "Messages that looks into a queue brought.", traffic.messages_fetched),
             ("jarvis_reclaimed_messages_total", "Messages that a lost worker or a lost reply held, put back into their queue.", traffic.messages_reclaimed),
         ):
             yield counter(name, says, labels, [((process, queue), counts[queue]) for queue in queues])
