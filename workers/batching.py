@@ -226,9 +226,9 @@ class BatchWriter:
 
     def _succeeded(self, batch: list[Submission], items: list[Item], outcomes: list[Outcome], seconds: float) -> None:
         counts = self.counts
-        for status, count in self.figures.committed(items, outcomes, seconds).items():
+        by_status = self.figures.committed(items, outcomes, seconds, [s.route for s in batch], [s.published_ms for s in batch])
+        for status, count in by_status.items():
             setattr(counts, status, getattr(counts, status) + count)
-        self.figures.answered([s.route for s in batch], [s.published_ms for s in batch])
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()

@@ -7,14 +7,15 @@ reads the figures does the rest.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import compress
 from operator import itemgetter
 from typing import get_args
 
 from persistence.books.posting import Item
-from persistence.domain import instants
 from persistence.domain.facts import AnyFact
 from persistence.domain.jobs import JobRequest
 from persistence.domain.outcome import Outcome, Refusal
@@ -29,8 +30,11 @@ LATENCY_MICROSECONDS = (
 #: Up to the largest message, which makes a batch of its own.
 BATCH_RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500)
 
+OUTCOMES = ("applied", "duplicate", "quarantined")
 _FACTS = frozenset(get_args(AnyFact))
 _status = itemgetter(0)
+#: So few values are counted one by one.
+_FEW = 5
 
 
 class Histogram:
@@ -46,7 +50,12 @@ class Histogram:
 
     def observe(self, values: Sequence[int]) -> None:
         """Count them all. One below zero, of a clock that is ahead, lies below the least bound and takes nothing from the sum."""
-        # Sorted, a batch is counted by a few bisections: a tenth of what one at a time would cost.
+        if len(values) < _FEW:
+            for value in values:
+                self.counts[bisect_left(self.bounds, value)] += 1
+                self.sum += max(0, value)
+            return
+        # Sorted, many are counted by a few bisections: a tenth of what one at a time would cost.
         values = sorted(values)
         at, bounds = 0, self.bounds
         while at < len(values):
@@ -54,20 +63,23 @@ class Histogram:
             behind = bisect_right(values, bounds[place], at) if place < len(bounds) else len(values)
             self.counts[place] += behind - at
             at = behind
-        self.sum += sum(values) if values and values[0] >= 0 else sum(value for value in values if value > 0)
+        self.sum += sum(values) if values[0] >= 0 else sum(value for value in values if value > 0)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
 
 
 class Figures:
     """Written by the writer's thread after each commit, read by any. `now` gives microseconds UTC."""
 
-    def __init__(self, now: Callable[[], int] = instants.now) -> None:
+    def __init__(self, now: Callable[[], int] = _now) -> None:
         self._now = now
         #: Held while a batch is counted, and to be held while figures are read that belong together.
         self.lock = threading.Lock()
-        #: By kind and outcome.
-        self.records: Counter[tuple[str, str]] = Counter()
-        self.quarantine_reasons: Counter[str] = Counter()
-        #: By queue and actor.
+        self._recorded: Counter[tuple[type, str]] = Counter()
+        self._quarantined: Counter[tuple[str, str]] = Counter()
+        #: Messages by queue and actor.
         self.messages: Counter[tuple[str, str]] = Counter()
         self.batch_records = Histogram(BATCH_RECORDS)
         self.commit = Histogram(COMMIT_MICROSECONDS)
@@ -76,42 +88,54 @@ class Figures:
         self.retries = 0
         self.last_commit_at: int | None = None
 
-    def committed(self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float) -> dict[str, int]:
-        """Count a batch that has just become durable. Returns how many records met with each outcome."""
+    def committed(
+        self, items: Sequence[Item], outcomes: Sequence[Outcome], seconds: float, routes: Sequence[tuple[str, str]] = (), published_ms: Sequence[int] = ()
+    ) -> dict[str, int]:
+        """Count a batch that has just become durable, and its messages: the queue and actor of each, and when it was published (0 where it
+        does not say). Returns how many records met with each outcome."""
         now = self._now()
-        tally = Counter(zip(map(type, items), map(_status, outcomes), strict=True))
-        by_status: Counter[str] = Counter()
-        for (_, status), count in tally.items():
-            by_status[status] += count
-        ages = [now - item.instant for item, outcome in zip(items, outcomes, strict=True) if type(item) in _FACTS and outcome[0] == "applied"]  # type: ignore[union-attr]  # as the set says
+        statuses = list(map(_status, outcomes))
+        by_status = {status: statuses.count(status) for status in OUTCOMES}
+        if by_status["applied"] == len(items):
+            ages = [now - item.instant for item in items if type(item) in _FACTS]  # type: ignore[union-attr]  # as the set says
+        else:
+            applied = compress(items, map("applied".__eq__, statuses))
+            ages = [now - item.instant for item in applied if type(item) in _FACTS]  # type: ignore[union-attr]
+        late = [now - at * 1_000 for at in published_ms if at]
         with self.lock:
-            for (made, status), count in tally.items():
-                if status != "quarantined":
-                    self.records[_kind(made), status] += count
-            if "quarantined" in by_status:
-                self._quarantined(items, outcomes)
+            self._recorded.update(zip(map(type, items), statuses, strict=True))
+            if by_status["quarantined"]:
+                self._count_quarantined(items, outcomes)
+            self.messages.update(routes)
             self.event_to_durable.observe(ages)
+            self.publish_to_durable.observe(late)
             self.batch_records.observe((len(items),))
             self.commit.observe((round(seconds * 1_000_000),))
             self.last_commit_at = now
         return by_status
 
-    def answered(self, routes: Iterable[tuple[str, str]], published_ms: Iterable[int]) -> None:
-        """Count the messages of that batch: by queue and actor, and when each was published (0 where it does not say)."""
-        now = self._now()
-        ages = [now - at * 1_000 for at in published_ms if at]
-        messages = Counter(routes)
-        with self.lock:
-            self.messages.update(messages)
-            self.publish_to_durable.observe(ages)
+    def records(self) -> dict[tuple[str, str], int]:
+        """Records by kind and outcome."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (made, status), count in self._recorded.items():
+            if status != "quarantined":
+                found[_kind(made), status] += count
+        for (kind, _), count in self._quarantined.items():
+            found[kind, "quarantined"] += count
+        return dict(found)
 
-    def _quarantined(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
+    def quarantine_reasons(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for (_, reason), count in self._quarantined.items():
+            found[reason] += count
+        return dict(found)
+
+    def _count_quarantined(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
         """One by one: there are few, and a refusal tells its kind by itself."""
         for item, outcome in zip(items, outcomes, strict=True):
             if outcome.status == "quarantined":
                 kind = (item.kind or "unknown") if isinstance(item, Refusal) else _kind(type(item))
-                self.records[kind, outcome.status] += 1
-                self.quarantine_reasons[outcome.reason] += 1
+                self._quarantined[kind, outcome.reason] += 1
 
 
 def _kind(made: type) -> str:

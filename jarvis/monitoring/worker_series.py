@@ -11,9 +11,9 @@ from jarvis.monitoring.series import counter, gauge, histogram, seconds
 from persistence.domain.outcome import Reason
 from workers.app import RecorderWorker
 from workers.envelope import KIND_OF_ACTOR
+from workers.figures import OUTCOMES
 from workers.messages import JOBS_ROUTE, ROUTES
 
-_OUTCOMES = ("applied", "duplicate", "quarantined")
 _KINDS = tuple(KIND_OF_ACTOR.values())
 _MICROSECOND = 1e-6
 
@@ -34,8 +34,8 @@ class WorkerSeries(Collector):
         process, writer = self._process, self._worker.writer
         figures = writer.figures
         with figures.lock:
-            records = dict.fromkeys(((kind, outcome) for kind in _KINDS for outcome in _OUTCOMES), 0) | figures.records
-            reasons = dict.fromkeys(map(str, Reason), 0) | figures.quarantine_reasons
+            records = dict.fromkeys(((kind, outcome) for kind in _KINDS for outcome in OUTCOMES), 0) | figures.records()
+            reasons = dict.fromkeys(map(str, Reason), 0) | figures.quarantine_reasons()
             messages = dict.fromkeys(((route.queue, route.actor) for route in (*ROUTES.values(), JOBS_ROUTE)), 0) | figures.messages
             yield counter(
                 "jarvis_records_total", "Records by what became of them, once that was durable.", ("process", "outcome", "kind"),

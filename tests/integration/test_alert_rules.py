@@ -165,8 +165,7 @@ def test_every_panel_of_the_dashboard_has_data(package, tmp_path):
     def record() -> None:
         now = instants.now()
         deposit = Deposit(deposit_id="d", account_id="a", currency="USDT", amount=1, occurred_at=instants.to_datetime(now))
-        told.recorder.writer.figures.committed([deposit], [APPLIED], 0.002)
-        told.recorder.writer.figures.answered([("deposits", "record_deposit")], [now // 1_000])
+        told.recorder.writer.figures.committed([deposit], [APPLIED], 0.002, [("deposits", "record_deposit")], [now // 1_000])
 
     panels = json.loads((HOUSE / "deploy/grafana/jarvis.json").read_text())["panels"]
     queries = [

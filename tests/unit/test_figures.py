@@ -76,11 +76,11 @@ def test_every_record_is_counted_by_kind_and_outcome_and_every_refusal_by_reason
         APPLIED,
     ]
     assert figures.committed(batch, outcomes, 0.004) == {"applied": 2, "duplicate": 1, "quarantined": 3}
-    assert figures.records == {
+    assert figures.records() == {
         ("fill", "applied"): 1, ("fill", "duplicate"): 1, ("fill", "quarantined"): 1, ("order", "quarantined"): 1, ("unknown", "quarantined"): 1,
         ("job", "applied"): 1,
     }  # fmt: skip
-    assert figures.quarantine_reasons == {"conflict": 1, "malformed": 2}
+    assert figures.quarantine_reasons() == {"conflict": 1, "malformed": 2}
     assert (figures.batch_records.sum, figures.commit.sum, figures.last_commit_at) == (6, 4_000, NOW)
 
 
@@ -92,7 +92,7 @@ def test_only_what_is_applied_tells_how_late_it_is():
 
 def test_every_message_tells_how_late_it_is_unless_it_does_not_say_when_it_was_published():
     figures = figures_of()
-    figures.answered([("fills", "record_fill")] * 3, [NOW // 1_000 - 40, 0, NOW // 1_000 - 2])
+    figures.committed([], [], 0.001, [("fills", "record_fill")] * 3, [NOW // 1_000 - 40, 0, NOW // 1_000 - 2])
     assert figures.messages == {("fills", "record_fill"): 3}
     assert (sum(figures.publish_to_durable.counts), figures.publish_to_durable.sum) == (2, 42_000)
 
