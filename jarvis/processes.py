@@ -19,17 +19,21 @@ import structlog
 
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
+from jarvis.locks import scheduler_lock, worker_lock
 from jarvis.monitoring.monitor import Monitor
 from jarvis.monitoring.pipe import SupervisorPipe
+from jarvis.monitoring.status_series import StatusSeries
 from jarvis.monitoring.worker_series import WorkerSeries
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
+from jarvis.status.gathering import Watcher
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
 from persistence.database import DatabaseManager
+from persistence.domain import instants
 from persistence.domain.errors import Unavailable
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
@@ -93,15 +97,6 @@ class StopSignal:
         if self._asked.is_set():
             os._exit(128 + number)
         self._asked.set()
-
-
-def worker_lock(settings: Settings, name: str) -> Path:
-    """The lock of the worker of this name."""
-    return settings.data_folder / f"worker-{name}.lock"
-
-
-def scheduler_lock(settings: Settings) -> Path:
-    return settings.data_folder / "scheduler.lock"
 
 
 def say_alive(pipe: SupervisorPipe) -> None:
@@ -185,9 +180,11 @@ def _record(worker: RecorderWorker, lock: Path, stop: StopSignal, pipe: Supervis
                 if (problem := worker.problem()) is not None:
                     raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
                 say_alive(pipe)
-                monitor.look(_why_not_ready(worker))
+                not_ready = worker.not_ready()
+                monitor.look(None if not_ready is None else not_ready[0])
                 line.tell(worker.broker.reachability.says())
                 wal.look()
+                worker.gap_lines.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)
@@ -196,18 +193,6 @@ def _record(worker: RecorderWorker, lock: Path, stop: StopSignal, pipe: Supervis
         ended.set()
         reporter.join(1.0)
         end_within()
-
-
-def _why_not_ready(worker: RecorderWorker) -> str | None:
-    """For `/readyz`: ready is a worker that could record what arrives now."""
-    status = worker.status(ask_broker=False)
-    if status.ready:
-        return None
-    if status.problem is not None:
-        return status.problem
-    if not worker.writer.ready:
-        return "commits fail and are tried again; the log says why"
-    return status.broker if not worker.broker.reachable else "a queue cannot be used, or its name is taken; the log says which"
 
 
 class WalWatch:
@@ -234,7 +219,9 @@ def run_scheduler(settings: Settings, config: Path) -> None:
     if not wait_for_predecessor([lock], stop.wait):
         return
     database = open_database(settings)
-    with locked_file(lock, "scheduler"), Monitor(settings.monitoring, "scheduler", "scheduler", pipe=pipe) as monitor:
+    watcher = Watcher(settings, database)
+    figures = [StatusSeries(lambda: watcher.look(instants.now()), settings.monitoring.thresholds)]
+    with locked_file(lock, "scheduler"), Monitor(settings.monitoring, "scheduler", "scheduler", figures, pipe=pipe) as monitor:
         database.initialize()
         daemon = create_scheduler(settings, database, config)
         daemon.start()

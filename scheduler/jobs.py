@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -172,6 +173,15 @@ class Findings(BooksError):
     """Verification found something; says how much and what the first finding is. Trying again would find it again."""
 
     try_again = False
+
+
+def findings_in(error: str) -> tuple[int, str] | None:
+    """How many findings the table of runs keeps of a verification, and the first of them; None where it failed otherwise."""
+    match = _FINDINGS.match(error)
+    return None if match is None else (int(match[1].replace(",", "")), match[2])
+
+
+_FINDINGS = re.compile(r"Findings: ([\d,]+) findings?, the first: (.*)", re.DOTALL)
 
 
 def roll_up_accounts(

@@ -44,7 +44,7 @@ HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 def a_job(name: str, now: int, **changes: Any) -> Job:
     job = Job(
-        name=name, cron="5 0 * * *", zone="UTC", enabled=True, paused_since=None, state="succeeded", last_started_at=now - HOUR, last_ended_at=now - HOUR,
+        name=name, says="what it does", cron="5 0 * * *", zone="UTC", enabled=True, paused_since=None, state="succeeded", last_started_at=now - HOUR, last_ended_at=now - HOUR,
         last_success_at=now - HOUR, last_seconds=1.5, result="done", failed=False, next_at=now + HOUR, next_try_at=None, late_since=None,
     )  # fmt: skip
     return replace(job, **changes)
@@ -61,7 +61,7 @@ def a_status(now: int | None = None, **changes: Any) -> Status:
         ),
         broker=Broker(place="localhost:6379", reachable=True, round_trip_seconds=0.001),
         queues=(Queue(name="fills", waiting=7, held=2, oldest_at=now - 3_000_000), Queue(name="orders", waiting=0, held=0)),
-        records=Records(total=1_000, last_minute=5, last_hour=50, last_commit_at=now - 1_000_000),
+        records=Records(total=1_000, begun_at=now - 30 * DAY, last_minute=5, last_hour=50, last_commit_at=now - 1_000_000),
         quarantine=Quarantine(held=0, by_reason={}, oldest_at=None, newest_at=None),
         gaps=Gaps(missing=0, producers=0, first_noticed_at=None),
         notes=3,

@@ -11,6 +11,7 @@
     address.py    the URL of a broker, read once, refused with a sentence; broker_faults.py: what a broker's errors mean
     reachability.py  whether a worker reaches its broker, and how often that is said; broker_server.py: how a Redis is set up
     heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held
+    word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
     intake.py     what becomes of a message: its records checked and handed to the writer

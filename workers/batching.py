@@ -18,10 +18,12 @@ from typing import Protocol
 import structlog
 
 from persistence.books.posting import Item
+from persistence.domain import instants
 from persistence.domain.errors import BooksError, Unavailable, WrongDatabase
 from persistence.domain.outcome import Outcome
 from persistence.domain.stillness import Stillness
 from workers.figures import Figures
+from workers.pace import Pace
 
 log = structlog.get_logger("writer")
 
@@ -46,6 +48,14 @@ class Submission:
     raw_of: Callable[[int], bytes]
     route: tuple[str, str] = ("unknown", "unknown")
     published_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Commits fail since an instant; `error` is the newest one's."""
+
+    since: int
+    error: str
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class BatchWriter:
         linger_ms: float = 20.0,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = instants.now,
     ) -> None:
         self._poster = poster
         self._settle = settle
@@ -95,7 +106,12 @@ class BatchWriter:
         self.figures = Figures()
         self.last_progress = time.monotonic()
         self._stillness = Stillness(clock=clock)
+        self._now = now
         self.failing_since: float | None = None
+        self.failing: Failing | None = None
+        #: The last delivery that became durable, and when.
+        self.newest: tuple[object, int] | None = None
+        self.pace = Pace()
 
     @property
     def ready(self) -> bool:
@@ -221,8 +237,9 @@ class BatchWriter:
         self.figures.retries += 1
         if self.failing_since is None:
             self.failing_since = time.monotonic()
+        self.failing = Failing(self._now() if self.failing is None else self.failing.since, f"{type(error).__name__}: {error}")
         level = log.warning if isinstance(error, Unavailable) else log.error
-        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, BooksError))
+        level("commit failed, kept and tried again", records=records, error=self.failing.error, exc_info=not isinstance(error, BooksError))
 
     def _succeeded(self, batch: list[Submission], items: list[Item], outcomes: list[Outcome], seconds: float) -> None:
         counts = self.counts
@@ -232,12 +249,14 @@ class BatchWriter:
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()
+        self.newest = batch[-1].delivery, self._now()
+        self.pace.note(len(outcomes))
         quarantined = [o for o in outcomes if o.status == "quarantined"]
         for outcome in quarantined:
             counts.quarantine_reasons[outcome.reason] = counts.quarantine_reasons.get(outcome.reason, 0) + 1
         if self.failing_since is not None:
             log.info("commits succeed again", after_seconds=round(time.monotonic() - self.failing_since, 1))
-            self.failing_since = None
+            self.failing_since = self.failing = None
         if quarantined:
             log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
         else:

@@ -130,8 +130,10 @@ def _broker(status: Status) -> Iterator[Metric]:
 
 
 def _books(status: Status) -> Iterator[Metric]:
-    if status.records is not None:
+    if status.records is not None and status.records.total is not None:
         yield gauge("jarvis_books_records", "Records in the books.", (), [((), status.records.total)])
+        if status.records.begun_at is not None:
+            yield gauge("jarvis_books_first_commit_timestamp_seconds", "When the first record was recorded.", (), [((), seconds(status.records.begun_at))])
         yield gauge("jarvis_books_last_commit_timestamp_seconds", "When a record was last recorded.", (), [((), seconds(status.records.last_commit_at))])
     if (held := status.quarantine) is not None:
         reasons = dict.fromkeys(map(str, Reason), 0) | held.by_reason
@@ -173,8 +175,8 @@ def _copies(status: Status) -> Iterator[Metric]:
         places = {("second" if copies.second else "first", copies.place): copies for copies in status.copies}
         labels = ("copy", "place")
         yield gauge(
-            "jarvis_backup_newest_timestamp_seconds", "When the newest proved backup in a place was taken; 0 for never.", labels,
-            [(place, seconds(c.newest_at)) for place, c in places.items()],
+            "jarvis_backup_newest_timestamp_seconds", "When the newest proved backup in a place was taken.", labels,
+            [(place, seconds(c.newest_at)) for place, c in places.items() if c.newest_at is not None],
         )  # fmt: skip
         yield gauge("jarvis_backups", "Proved backups of these books in a place.", labels, [(place, c.count) for place, c in places.items()])
         yield gauge("jarvis_backups_bytes", "What the proved backups in a place take.", labels, [(place, c.bytes) for place, c in places.items()])

@@ -43,9 +43,15 @@ def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, rememb
 def enter(database: SQLiteDatabase, folder: Path) -> None:
     """Make a folder for the backups of these books where it is missing, before anything is looked at or written there.
 
-    Raises `WrongFolder` where they have used it and it carries neither their mark nor any backup of them, where its disk is not mounted,
-    or where the folder above it is missing.
+    Raises `WrongFolder` as `refuse_strange` does, and where the folder above it is missing.
     """
+    refuse_strange(database, folder)
+    make_last_folder(folder)
+
+
+def refuse_strange(database: SQLiteDatabase, folder: Path) -> None:
+    """Raises `WrongFolder` where these books have used a folder and it carries neither their mark nor any backup of them, or where its disk is
+    not mounted. Makes and changes nothing."""
     ours, known = _known(database, folder)
     if known and ours not in marked(folder) and not _keeps_backups_of(folder, ours):
         raise WrongFolder(
@@ -58,7 +64,6 @@ def enter(database: SQLiteDatabase, folder: Path) -> None:
             f"{folder}: /etc/fstab says that a disk belongs at {point}, where none is mounted. Mount it; or, to keep backups there without it, "
             f"`jarvis backup adopt {folder}`"
         )
-    make_last_folder(folder)
 
 
 def _known(database: SQLiteDatabase, folder: Path) -> tuple[str, bool]:
