@@ -98,7 +98,8 @@ def _alarms(status: Status, thresholds: Thresholds) -> Iterator[Metric]:
 
 def _processes(status: Status, process: str) -> Iterator[Metric]:
     if status.processes is not None:
-        states = {(p.name, p.kind): p.state for p in status.processes}
+        # The name by which the process calls itself in its own figures.
+        states = {(p.name.removeprefix("jarvis "), p.kind): p.state for p in status.processes}
         labels = ("process", "kind")
         yield gauge(
             "jarvis_process_up", "1 while a process of the daemon runs, on whatever host.", labels, [(k, s is not State.STOPPED) for k, s in states.items()]

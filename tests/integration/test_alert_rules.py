@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command import run
 from daemons import running
-from parts import wait_until
+from parts import closing, wait_until
 from prometheus import RULES, program, prometheus
 from watched import a_status, figures, free_port, wrong
 
@@ -25,10 +27,14 @@ from jarvis.monitoring.worker_series import WorkerSeries
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS
 from jarvis.status.model import Status
+from persistence.database import DatabaseManager
 from persistence.domain import instants
 from persistence.domain.facts import Deposit
 from persistence.domain.outcome import APPLIED
+from persistence.domain.strays import StrayKind
+from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
+from workers.publisher import Publisher
 
 HOUSE = Path(__file__).parents[2]
 NAMES = sorted(alarm.name for alarm in ALARMS)
@@ -210,3 +216,73 @@ def test_faults_of_real_processes_fire_and_resolve(package, broker_server, short
             scheduler.process.kill()
             wait_until(lambda: {"JarvisNoScheduler", "JarvisAbsent"} <= fired(), "the scheduler is missed", 30)
             assert "JarvisNoWorker" not in fired()
+
+
+@pytest.mark.timeout(300)
+def test_faults_in_queues_books_and_jobs_fire_and_resolve(package, broker_server, short_folder, tmp_path):
+    port, fired = free_port(), lambda: set(watching.alerts())
+    (short_folder / "carry.sh").write_text('test ! -e "$(dirname "$0")/broken"\n')
+    settings = {
+        "JARVIS_BROKER__URL": broker_server.url, "JARVIS_MONITORING__LISTEN": f"127.0.0.1:{port}", "JARVIS_DATABASE__PATH": str(short_folder / "b.db"),
+        "JARVIS_DATABASE__BACKUP__SECOND__COMMAND": f"sh {short_folder}/carry.sh {{file}}",
+    }  # fmt: skip
+    deposit = {"account_id": "acc", "currency": "USDT", "occurred_at": 1_767_225_600_000_000}
+    publisher, client = Publisher(broker_server.url), broker_server.client()
+
+    def jarvis(*arguments: str) -> int:
+        return run(*arguments, folder=short_folder, **settings).returncode
+
+    def becomes(name: str) -> None:
+        wait_until(lambda: name in fired(), f"{name} fires", 60)
+
+    def is_over(name: str) -> None:
+        wait_until(lambda: name not in fired(), f"{name} resolves", 60)
+
+    with (
+        running(short_folder, "worker", "run", **settings) as worker,
+        running(short_folder, "scheduler", "run", **settings) as scheduler,
+        prometheus(tmp_path, program("prometheus", package), f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}") as watching,
+    ):
+        wait_until(lambda: worker.is_ready() and scheduler.is_ready(), "both are ready", 60)
+        wait_until(lambda: not fired(), "all is well", 60)
+
+        publisher.publish_deposit(deposit_id="d1", amount="5", **deposit)
+        publisher.publish_deposit(deposit_id="d1", amount="6", **deposit)
+        becomes("JarvisQuarantineHeld")
+        assert jarvis("quarantine", "discard", "1", "--reason", "a test") == 0
+        is_over("JarvisQuarantineHeld")
+
+        for number in (1, 3):
+            publisher.publish_deposit(deposit_id=f"s{number}", amount="5", producer="engine", sequence=number, **deposit)
+        becomes("JarvisGaps")
+        publisher.publish_deposit(deposit_id="s2", amount="5", producer="engine", sequence=2, **deposit)
+        is_over("JarvisGaps")
+
+        (short_folder / "broken").touch()
+        assert jarvis("jobs", "run", "backup", "--wait") == 1
+        becomes("JarvisJobFailed")
+        (short_folder / "broken").unlink()
+        assert jarvis("jobs", "run", "backup", "--wait") == 0
+        is_over("JarvisJobFailed")
+
+        # Workers find these within minutes; what they leave in the books is what counts here.
+        with closing(DatabaseManager(short_folder / "b.db")) as database:
+            strays = SQLiteStrayRepository(database)
+            for kind, name in ((StrayKind.LOST_PAYLOADS, "JarvisUnclaimedMessages"), (StrayKind.BROKER_EMPTIED, "JarvisBrokerLostMessages")):
+                strays.note(kind, "elsewhere", 1, "a test")
+                becomes(name)
+                assert strays.settle(kind, "elsewhere")
+                is_over(name)
+
+        worker.process.send_signal(signal.SIGSTOP)
+        old = {
+            "queue_name": "deposits", "actor_name": "record_deposit", "args": [{"deposit_id": "d9", "amount": "5", **deposit}], "kwargs": {}, "options": {},
+            "message_id": "o", "message_timestamp": (instants.now() - 120_000_000) // 1_000,
+        }  # fmt: skip
+        client.hset("dramatiq:deposits.msgs", "o", json.dumps(old))
+        client.rpush("dramatiq:deposits", "o")
+        becomes("JarvisQueueWaits")
+        worker.process.send_signal(signal.SIGCONT)
+        is_over("JarvisQueueWaits")
+        wait_until(lambda: not fired(), "all is well again", 60)
+    client.close()
