@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -221,8 +221,11 @@ def run_scheduler(settings: Settings, config: Path) -> None:
     database = open_database(settings)
     watcher = Watcher(settings, database)
     figures = [StatusSeries(lambda: watcher.look(instants.now()), settings.monitoring.thresholds)]
-    with locked_file(lock, "scheduler"), Monitor(settings.monitoring, "scheduler", "scheduler", figures, pipe=pipe) as monitor:
+    with ExitStack() as held:
+        held.enter_context(locked_file(lock, "scheduler"))
+        # Figures come after it: what is not there yet would be told as unreadable.
         database.initialize()
+        monitor = held.enter_context(Monitor(settings.monitoring, "scheduler", "scheduler", figures, pipe=pipe))
         daemon = create_scheduler(settings, database, config)
         daemon.start()
         notify("READY=1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Iterable, Mapping
@@ -106,14 +107,22 @@ class Monitor:
         except OSError as error:
             if not self._warned:
                 self._warned = True
-                log.warning(
-                    "figures and health are not served: the address cannot be listened on; set monitoring.listen to another, or to nothing",
-                    address=f"{host}:{port}", error=error.strerror or str(error),
-                )  # fmt: skip
+                self._say_why_not(f"{host}:{port}", error)
             return
         self._server = server
         server.start()
         log.info("figures and health are served", metrics=f"http://{server.address}/metrics")
+
+    @staticmethod
+    def _say_why_not(address: str, error: OSError) -> None:
+        if error.errno == errno.EAFNOSUPPORT:
+            # A unit without a network is meant to be so.
+            log.info("figures and health are not served: this process may open no network socket", address=address)
+            return
+        log.warning(
+            "figures and health are not served: the address cannot be listened on; set monitoring.listen to another, or to nothing",
+            address=address, error=error.strerror or str(error),
+        )  # fmt: skip
 
     def _metrics(self, accept: str) -> Answer:
         content_type, body = exposition(self._registry, accept)

@@ -24,7 +24,7 @@ class Textfile:
         half = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         try:
             half.write_text(text)
-            half.chmod(0o644)
+            half.chmod(0o644)  # node_exporter is another user
             half.replace(self._path)
             self._told = False
         except OSError as error:
