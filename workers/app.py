@@ -31,7 +31,8 @@ from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
-from workers.delivery import Delivery, published_at
+from workers.delivery import Delivery
+from workers.envelope import published_at
 from workers.gap_lines import GapLines
 from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors

@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from persistence.domain.conventions import EARLIEST, LATEST
 from persistence.domain.outcome import Reason
 from workers.envelope import content_of, refuse_what_would_be_dropped
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import MalformedRecord
 
 #: A time of publishing outside these says nothing: a client that fills the field with what it likes.
 _EARLIEST_MS, _LATEST_MS = EARLIEST // 1_000, LATEST // 1_000
@@ -35,16 +35,6 @@ def unread(queue: str, redis_id: bytes, payload: bytes) -> Delivery:
     """A delivery of what is no message."""
     message: Message[Any] = Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={}, message_id="unread", message_timestamp=0)
     return Delivery(message, queue, redis_id, payload)
-
-
-def published_at(payload: bytes) -> int | None:
-    """The instant at which a message was published, by its publisher's clock; None where it does not say so."""
-    try:
-        envelope = decode_json(payload)
-    except MalformedRecord:
-        return None
-    stamp = envelope.get("message_timestamp") if type(envelope) is dict else None
-    return stamp * 1_000 if type(stamp) is int and 0 < stamp < _LATEST_MS else None
 
 
 def message_of(queue: str, redis_id: bytes, envelope: Any, actors: Any) -> Message[Any]:

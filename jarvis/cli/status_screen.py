@@ -112,8 +112,8 @@ def _of_process(process: Process, installed: str, now: int) -> Iterator[str]:
         return
     if process.since is not None:
         yield f"up {length(max(0, now - process.since) / 1_000_000)}"
-    if process.kind == "worker" and process.last_minute is not None:
-        yield f"{_count('record', process.last_hour)} in the last hour, {process.in_flight or 'nothing'} in hand"
+    if process.counts is not None:
+        yield f"{process.counts['applied']:,} recorded since, {f'{process.in_flight:,}' if process.in_flight else 'nothing'} in hand"
     if process.version not in (None, installed):
         yield f"runs {process.version}, installed is {installed}: restart it"
 
@@ -122,10 +122,11 @@ def _broker(status: Status) -> str:
     broker = status.broker
     assert broker is not None
     since = "" if broker.since is None else f" for {length(max(0, status.taken_at - broker.since) / 1_000_000)}"
+    place = broker.place.removeprefix("the ").removesuffix(" broker")
     if not broker.reachable:
-        return f"{broker.place}: {broker.problem}{since}; {broker.remedy}"
-    trip = "" if broker.round_trip_seconds is None else f", answers in {broker.round_trip_seconds * 1_000:.1f} ms"
-    return f"{broker.place}{'' if broker.server is None else f', {broker.server}'}{trip}{f', in use{since}' if since else ''}"
+        return f"{place}: {broker.problem}{since}; {broker.remedy}"
+    trip = "" if broker.round_trip_seconds is None else f", answers in {_short(broker.round_trip_seconds)}"
+    return f"{place}{'' if broker.server is None else f', {broker.server}'}{trip}{f', in use{since}' if since else ''}"
 
 
 def _queues(status: Status) -> Iterator[str]:
@@ -164,13 +165,14 @@ def _jobs(jobs: Sequence[Job], now: int) -> RenderableType:
     table.add_column(overflow="fold")
     for job in jobs:
         done = f"done {ago(job.last_success_at, now)}" if job.last_success_at is not None else "never done"
-        upcoming = "" if job.next_at is None else f"next {ago(job.next_at, now)}"
-        table.add_row(job.name, done, upcoming, Text(printable(_state(job, now)), style=_LOUD if job.failed or job.late_since is not None else ""))
+        upcoming = min((at for at in (job.next_at, job.next_try_at) if at is not None), default=None)
+        following = "" if upcoming is None else f"next {ago(upcoming, now) if upcoming > now else 'now'}"
+        table.add_row(job.name, done, following, Text(printable(_state(job, now)), style=_LOUD if job.failed or job.late_since is not None else ""))
     return table
 
 
 def _state(job: Job, now: int) -> str:
-    """What is worth a word: that a job has succeeded is said by when it did."""
+    """What is worth a word: that a job has succeeded is said by when it did, and why one has failed by its alarm."""
     said = [] if job.state in ("", "succeeded", "failed") else [job.state]
     if not job.enabled:
         said.append("off")
@@ -179,8 +181,7 @@ def _state(job: Job, now: int) -> str:
     if job.late_since is not None:
         said.append(f"late by {length((now - job.late_since) / 1_000_000)}")
     if job.failed:
-        again = "" if job.next_try_at is None else f", next try {ago(job.next_try_at, now) if job.next_try_at > now else 'now'}"
-        said.append(f"failed{again}" + ("" if job.result is None else f": {job.result[:200]}"))
+        said.append("failed")
     return ", ".join(said)
 
 
@@ -205,7 +206,8 @@ def _proof(status: Status) -> str:
 def _storage(status: Status) -> Iterator[str]:
     storage = status.storage
     assert storage is not None
-    yield f"{storage.path}: {_size(storage.database_bytes)}, log {_size(storage.log_bytes)}, {_size(storage.free_bytes_inside)} free inside"
+    inside = f", {_size(storage.free_bytes_inside)} free inside" if storage.free_bytes_inside else ""
+    yield f"{_size(storage.database_bytes)}, log {_size(storage.log_bytes)}{inside}: {storage.path}"
     for disk in storage.disks:
         where = "on its disk" if len(storage.disks) == 1 else f"for {first_few(disk.folders)}"
         yield f"{_size(disk.free_bytes)} of {_size(disk.total_bytes)} free {where}"
@@ -226,7 +228,7 @@ def _count(noun: str, number: int | None) -> str:
 
 
 def _short(seconds: float) -> str:
-    return f"{seconds * 1_000:.0f} ms" if seconds < 1 else length(seconds)
+    return length(seconds) if seconds >= 1 else f"{seconds * 1_000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1_000:.1f} ms"
 
 
 def _size(number: int) -> str:

@@ -132,7 +132,7 @@ def _job_failed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for job in status.jobs or ():
         if job.failed and not (found and job.name == "verification"):
             again = "" if job.next_try_at is None else f"; tried again at {_at(job.next_try_at)}"
-            yield Found(job.name, f"job {job.name} failed: {job.result}{again}", job.last_ended_at)
+            yield Found(job.name, f"job {job.name} failed: {job.result}{again}", job.last_ended_at, f"`jarvis jobs history {job.name}`")
 
 
 def _job_missed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -163,9 +163,10 @@ def _stale_copies(status: Status, hours: float, *, second: bool) -> Iterator[Fou
         # Books without a backup are as old as their first record; empty ones need none.
         begun = copies.newest_at if copies.newest_at is not None or records is None else records.begun_at
         empty = records is not None and begun is None
-        if copies.second is second and not empty and (begun is None or status.taken_at - begun > hours * _HOUR):
+        old = not empty and (begun is None or status.taken_at - begun > hours * _HOUR)
+        if copies.second is second and (old or copies.problem is not None):
             newest = "has no proved backup" if copies.newest_at is None else f"has no proved backup since {_at(copies.newest_at)}"
-            yield Found(copies.place, f"{copies.place} {newest}{'' if copies.problem is None else f': {copies.problem}'}", copies.newest_at)
+            yield Found(copies.place, f"{copies.place} {newest if copies.problem is None else copies.problem}", copies.newest_at)
 
 
 def _verification_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:

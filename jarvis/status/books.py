@@ -11,7 +11,7 @@ from persistence.repositories.job_runs import SQLiteJobRunRepository
 from persistence.repositories.quarantine import SQLiteQuarantineRepository
 from persistence.repositories.recorded import SQLiteRecordedRepository
 from persistence.repositories.strays import SQLiteStrayRepository
-from scheduler.jobs import findings_in
+from scheduler.findings import findings_in
 
 _MINUTE, _HOUR = 60_000_000, 3_600_000_000
 

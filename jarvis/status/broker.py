@@ -69,13 +69,13 @@ class BrokerLook:
             seconds = time.perf_counter() - began
             if isinstance(answer, Exception):
                 return Seen(self._unusable(answer))
-        except redis.RedisError as error:
+        except (redis.RedisError, OSError) as error:
             return Seen(self._unusable(error))
         broker = Broker(place=self._place, reachable=True, server=_server(told), round_trip_seconds=seconds)
         try:
             names, spoken = self._workers(now)
             return Seen(broker, read_queues(self._ask, self._namespace, names, now), spoken)
-        except redis.RedisError as error:
+        except (redis.RedisError, OSError) as error:
             return Seen(broker, unread=fault_of(error, self._url).sentence(error))
 
     # -- details -----------------------------------------------------------------------------------------------------

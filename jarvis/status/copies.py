@@ -30,13 +30,13 @@ def _copies(folder: Path, database: SQLiteDatabase | None, book: str | None, now
         if database is not None:
             refuse_strange(database, folder)
         if second and not folder.is_dir():
-            raise Unavailable(f"{folder} does not exist; is its disk mounted?")
+            raise Unavailable("does not exist; is its disk mounted?")
         ours = [b for b in backups.present(folder) if b.proved and book in (None, b.book)]
         newest = max((to_instant(b.taken_at) for b in ours if not b.is_ahead(now)), default=None)
         return len(ours), sum(b.size for b in ours), newest
 
     try:
-        count, size, newest = within(PATIENCE_SECONDS, look, f"{folder} does not answer; can its disk, or the machine that has it, be reached?")
+        count, size, newest = within(PATIENCE_SECONDS, look, "does not answer; can its disk, or the machine that has it, be reached?")
     except (BooksError, OSError) as error:
-        return Copies(place=str(folder), second=second, count=0, bytes=0, newest_at=None, problem=str(error))
+        return Copies(place=str(folder), second=second, count=0, bytes=0, newest_at=None, problem=str(error).removeprefix(f"{folder}").lstrip(": "))
     return Copies(place=str(folder), second=second, count=count, bytes=size, newest_at=newest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -139,6 +140,13 @@ def test_a_process_of_another_version_is_to_be_restarted():
 
 def test_what_cannot_be_read_is_said_once_with_its_parts():
     assert "records, gaps: it is newer" in shown(replace(WELL, records=None, gaps=None, unread={"records": "it is newer", "gaps": "it is newer"}))
+
+
+def test_of_a_job_that_failed_the_next_try_is_shown():
+    failed = job(failed=True, state="failed", next_at=NOW + DAY, next_try_at=NOW + 42 * SECOND)
+    assert re.search(r"backup +done 0 s ago +next in 42 s +failed", shown(replace(WELL, jobs=failed)))
+    stuck = job(state="running, beyond its limit", enabled=False, paused_since=NOW - HOUR, late_since=NOW - HOUR)
+    assert "running, beyond its limit, off, paused 1 h ago, late by 1 h" in " ".join(shown(replace(WELL, jobs=stuck)).split())
 
 
 def test_one_cause_is_told_once():

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from persistence.books.gaps import Opened
 from persistence.domain.instants import to_datetime
 from persistence.repositories.gaps import Gap
-from workers.delivery import published_at
+from workers.envelope import published_at
 from workers.gap_lines import PATIENCE_SECONDS, GapLines
 from workers.pace import HOUR, MINUTE, Pace
 from workers.word import LONGEST_BYTES, Word, keep_word, kept_word
