@@ -237,7 +237,7 @@ def run_scheduler(settings: Settings, config: Path) -> None:
                     if (still := daemon.look()) > daemon.patience_seconds:
                         raise Unhealthy(f"the scheduler has not ticked for {still:.0f} s; exiting so that a fresh process takes over")
                     say_alive(pipe)
-                    monitor.look(None)
+                    monitor.look(None if still < daemon.patience_seconds / 2 else f"it has not ticked for {still:.0f} s")
                     wal.look()
         finally:
             notify("STOPPING=1")

@@ -56,6 +56,9 @@ REFUSED = 4
 #: A process that has said nothing for this long hangs: it says something twice a second.
 SILENT_SECONDS = 60.0
 
+#: One that has said nothing for this long, because it was stopped or is starved, is not ready.
+QUIET_SECONDS = 10.0
+
 #: A broker that came up after so many tries would have come up sooner.
 BROKER_STARTS = 4
 
@@ -81,7 +84,7 @@ class Child:
         self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
-        self._silence = Stillness()
+        self._silence, self._silent = Stillness(), 0.0
 
     def start(self) -> None:
         reading, writing = os.pipe()
@@ -121,6 +124,7 @@ class Child:
 
     def _end_if_hanging(self, process: subprocess.Popen[bytes]) -> None:
         silent = self._silence.seconds(self._heard)
+        self._silent = 0.0 if self._heard is None else silent
         if self._heard is None or silent <= SILENT_SECONDS:
             return
         if is_stopped(process.pid):
@@ -134,6 +138,13 @@ class Child:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not ready, as it says itself or as is seen from here; None while it is."""
+        if self._process is not None and self._silent > QUIET_SECONDS:
+            return f"it has said nothing for {self._silent:.0f} s"
+        return self.not_ready
 
     def ask_to_stop(self) -> None:
         if self._process is not None:
@@ -281,7 +292,7 @@ class Supervisor:
             while not stop.wait(0.25):
                 for child in self._children.values():
                     child.look_after()
-                self._monitor.look_at_all({name: child.not_ready for name, child in self._children.items() if child.not_ready is not None})
+                self._monitor.look_at_all({name: trouble for name, child in self._children.items() if (trouble := child.trouble) is not None})
                 self._reap_strangers()
                 notify("WATCHDOG=1")
                 line.tell(self._in_one_line())

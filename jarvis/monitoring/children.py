@@ -25,6 +25,10 @@ class Told(Protocol):
     def figures(self) -> str:
         """Its own exposition, as it was last told; empty while it does not run."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not ready."""
+
 
 class ChildrenSeries(Collector):
     """Each child's exposition as it is: its samples carry its name already."""
@@ -42,6 +46,9 @@ class ChildrenSeries(Collector):
             ("process",),
             [((n,), c.ended) for n, c in children.items()],
         )
+        # What one that is silent said of itself before holds no longer; of two samples the first counts.
+        troubled = [((name, _kind(name)), 0.0) for name, child in children.items() if child.trouble is not None and child.figures]
+        yield gauge("jarvis_ready", "1 while the process is ready, as /readyz says.", ("process", "kind"), troubled)
         for name, child in children.items():
             yield from self._families(name, child.figures)
 
@@ -51,3 +58,8 @@ class ChildrenSeries(Collector):
         if last is None or last[0] != text:
             last = self._read[name] = text, list(text_string_to_metric_families(text))
         return last[1]
+
+
+def _kind(name: str) -> str:
+    """All but these two are workers, under names of their own."""
+    return name if name in ("broker", "scheduler") else "worker"

@@ -58,6 +58,19 @@ def test_a_worker_that_is_killed_is_missed_until_it_is_back(short_folder):
         wait_for_figure(daemon.address, 1, "jarvis_ready", process="worker")
 
 
+def test_a_worker_that_is_stopped_is_not_ready_whatever_it_said_before(short_folder):
+    with running(short_folder, "up") as daemon:
+        wait_until(daemon.is_ready, "all are ready", 60)
+        wait_for_figure(daemon.address, 1, "jarvis_ready", process="worker")
+        worker = child_of(daemon.process.pid, "worker run")
+        assert worker is not None
+        os.kill(worker, signal.SIGSTOP)
+        wait_until(lambda: "said nothing" in problems(daemon.address).get("worker", ""), "the worker is missed", 60)
+        wait_for_figure(daemon.address, 0, "jarvis_ready", process="worker", kind="worker")
+        os.kill(worker, signal.SIGCONT)
+        wait_until(daemon.is_ready, "it goes on", 60)
+
+
 def test_processes_that_run_by_themselves_serve_a_port_each(short_folder):
     port = free_port()
     listen = {"JARVIS_MONITORING__LISTEN": f"127.0.0.1:{port}"}
