@@ -13,10 +13,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain import instants
 from persistence.engine.sqlite import database as engine
 from persistence.proof import chain
 from scheduler.rollup.options import RollupOptions, RollupPlan

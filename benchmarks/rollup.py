@@ -6,10 +6,10 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from jarvis_client.contract.facts import Deposit, EquitySnapshot
+from jarvis_client.contract.instants import to_datetime
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Deposit, EquitySnapshot
-from persistence.domain.instants import to_datetime
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.options import RollupOptions, RollupPlan

@@ -114,8 +114,8 @@ def rate(mode: str, count: int, *, processes: int = 1, records_per_message: int 
 
 def processor_time(count: int, *, records_per_message: int = 1) -> tuple[float, float]:
     """Microseconds of CPU time a fill: of a worker from Redis to durable, its start left out by a first run of one message; of sealing what it left."""
+    from jarvis_client.contract import instants
     from persistence.database import DatabaseManager
-    from persistence.domain import instants
     from persistence.proof import chain
 
     used = []

@@ -9,7 +9,9 @@ supervisor.py       `jarvis up`: broker, worker and scheduler as one; stopped.py
 status/             how the daemon stands, and what is wrong by it
 monitoring/         what processes tell machines of themselves: /metrics, /healthz, /readyz
 restoring.py        coming back from a backup while nobody else holds the books
+doctor/             `jarvis doctor`: is everything around the books right?
 demo.py             a simulated engine
+recipes/            what `jarvis deploy` writes for systemd, a container, a Redis
 cli/                one file per verb that people type
 """
 

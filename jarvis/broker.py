@@ -8,8 +8,8 @@ from pathlib import Path
 from jarvis.embedded_broker import running_broker
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.settings import Settings, load_settings
-from persistence.domain.errors import Unavailable
-from workers.address import read_address
+from jarvis_client.contract.address import read_address
+from jarvis_client.contract.errors import Unavailable
 
 
 def broker_url(settings: Settings) -> str:

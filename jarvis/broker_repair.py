@@ -18,11 +18,11 @@ from pathlib import Path
 import redis
 
 from jarvis.embedded_broker import EmbeddedBroker, server_binary
-from persistence.domain.errors import Invalid, Unavailable
+from jarvis_client.contract.errors import Invalid, MalformedRecord, Unavailable
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
 from persistence.files import replaced, scratch_folder
 from workers.envelope import KIND_OF_ACTOR
-from workers.messages import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
-from workers.wire import MalformedRecord, decode_json, record_slices
+from workers.wire import decode_json, record_slices
 
 #: How a message stands in the file: its length, then its JSON.
 _BULK = re.compile(rb"\$(\d{1,8})\r\n(?=\{)")

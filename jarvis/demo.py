@@ -23,14 +23,14 @@ from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
+from jarvis_client.contract import instants
+from jarvis_client.contract.address import without_password
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Unavailable
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.money import canonical
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
-from workers.address import without_password
 from workers.publisher import Publisher
 
 ACCOUNT = "demo"

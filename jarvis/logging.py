@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 def configure_logging(level: str = "info", form: str = "auto") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from persistence.domain.errors import HeldElsewhere
+from jarvis_client.contract.errors import HeldElsewhere
 from persistence.files import is_locked
 from persistence.holders import Process, holder_of
 

@@ -32,9 +32,9 @@ from jarvis.status.gathering import Watcher
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Unavailable
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Unavailable
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
@@ -114,7 +114,7 @@ def run_broker(settings: Settings) -> None:
         while not stop.wait(LOOK_SECONDS):
             say_alive(pipe)
         return
-    broker = EmbeddedBroker(settings.data_folder)
+    broker = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
     lock = broker.folder / LAUNCHER_LOCK
     if not wait_for_predecessor([lock], stop.wait):
         return
@@ -255,7 +255,7 @@ def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
         try:
             return broker_url(settings)
         except Unavailable:
-            if loads(settings.data_folder):
+            if loads(settings.data_folder, settings.broker.socket_folder):
                 deadline = time.monotonic() + BROKER_SILENCE_SECONDS
             if time.monotonic() > deadline:
                 raise

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from jarvis.opening import open_database
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import HeldElsewhere
+from jarvis_client.contract.instants import to_instant
 from persistence.copies import backups
 from persistence.copies.restoring import Restored, bring_back
-from persistence.domain.errors import HeldElsewhere
-from persistence.domain.instants import to_instant
 from persistence.files import locked_file, make_last_folder
 from persistence.holders import Process, holder_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jarvis.hours import entries_of
 from jarvis.settings import Settings
+from jarvis_client.contract import instants
 from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
-from persistence.domain import instants
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 

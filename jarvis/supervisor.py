@@ -38,12 +38,12 @@ from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal
 from jarvis.settings import Settings
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
+from jarvis_client.contract.address import without_password
+from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
-from persistence.domain.errors import Unavailable
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
-from workers.address import without_password
 from workers.broker import SOCKET_SECONDS
 from workers.ownership import NamespaceBooks, place_of
 

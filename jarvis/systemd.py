@@ -6,7 +6,7 @@ import os
 import socket
 from contextlib import suppress
 
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 class StatusLine:

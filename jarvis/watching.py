@@ -7,8 +7,9 @@ import time
 
 import structlog
 
+from jarvis_client.contract.errors import BooksError
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 
 log = structlog.get_logger("jarvis")
 

@@ -2,7 +2,7 @@
 
     database.py      DatabaseManager: the door. Opens the books, brings their schema up to date, backs them up, restores them
     exports.py       CSV, JSON, NDJSON out            imports.py   NDJSON in
-    domain/          the words: Money, Account, Order, Fill …, and the contracts of the repositories. No I/O
+    domain/          the words: Money, Account, Order …, and the contracts of the repositories. No I/O
     engine/          what the books need of an engine, and SQLite, which is one
     books/           what one commit does: Ledger.post(facts) gives an outcome for every fact
     proof/           whether the books are still what was recorded: checks, the hash chain, rebuilds

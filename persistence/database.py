@@ -6,10 +6,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
+from jarvis_client.contract.errors import Invalid
 from persistence.copies import backups, identity, places
 from persistence.copies.proving import unpacked
 from persistence.copies.restoring import Restored, bring_back
-from persistence.domain.errors import Damaged, Invalid, WrongDatabase
+from persistence.domain.errors import Damaged, WrongDatabase
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.durable_mark import reached

@@ -21,12 +21,12 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
+from jarvis_client.contract.decimals import EXACT, canonical
+from jarvis_client.contract.errors import Invalid, Unavailable
+from jarvis_client.contract.instants import to_text
 from persistence.books import facts, movements, orders
 from persistence.books.order_of_facts import oldest_first, period
-from persistence.domain.errors import Invalid, Unavailable
-from persistence.domain.facts import AnyFact
-from persistence.domain.instants import to_text
-from persistence.domain.money import EXACT, canonical
+from persistence.domain.entries import AnyFact
 from persistence.domain.order_state import average_price
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
 from persistence.engine.contract import Connection, Database

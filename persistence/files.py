@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from persistence.domain.errors import HeldElsewhere, WrongFolder
+from jarvis_client.contract.errors import HeldElsewhere
+from persistence.domain.errors import WrongFolder
 from persistence.holders import holder_of, in_lock_table, note_holder, noted_holder
 
 
@@ -51,12 +52,23 @@ def make_last_folder(folder: str | Path) -> None:
     try:
         _make(path.absolute())
     except FileNotFoundError:
-        above = nearest_folder(path)
-        missing = above / path.absolute().relative_to(above).parts[0]
-        raise WrongFolder(
-            f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
-            f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
-        ) from None
+        raise _cannot_be_made(path) from None
+
+
+def refuse_to_make(folder: str | Path) -> None:
+    """Raises `WrongFolder` where `make_last_folder` would; makes nothing."""
+    path = Path(folder)
+    if path.parent != OWN_FOLDER and not path.absolute().parent.is_dir():
+        raise _cannot_be_made(path)
+
+
+def _cannot_be_made(path: Path) -> WrongFolder:
+    above = nearest_folder(path)
+    missing = above / path.absolute().relative_to(above).parts[0]
+    return WrongFolder(
+        f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
+        f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
+    )
 
 
 def _make(path: Path) -> None:

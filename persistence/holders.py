@@ -8,10 +8,10 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
+
+from persistence.program import program_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ class Holder:
     says: str
     process: Process | None = None
     going: bool = False
+    #: The version of the program that took it, as it noted; None where it did not.
+    version: str | None = None
 
     def __str__(self) -> str:
         return self.says
@@ -126,15 +128,6 @@ def in_lock_table(path: str | Path) -> bool:
     return False
 
 
-@cache
-def program_version() -> str:
-    """The version of this program, as it was installed when the process asked first."""
-    try:
-        return version("jarvis-trading")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def holder_of(path: str | Path) -> Holder:
     """Who holds this lock, for a lock that was found to be held."""
     noted = _noted(path)
@@ -153,7 +146,8 @@ def holder_of(path: str | Path) -> Holder:
         says = f"{name}, by its own word process {pid}"
     else:
         says = f"{name}, process {pid} on host {noted.get('host')}, in another container or pid namespace"
-    return Holder(says, process, bool(noted.get("going")))
+    version = noted.get("version")
+    return Holder(says, process, bool(noted.get("going")), version if isinstance(version, str) else None)
 
 
 def holders_of(path: str | Path) -> list[Process]:
@@ -165,10 +159,8 @@ def note_holder(descriptor: int, holder: str, *, pid: int | None = None, going: 
     """Write into a lock's file who holds it, for people and for `holder_of`. On a full disk they go without."""
     pid = pid or os.getpid()
     process = Process.of(pid)
-    noted = {
-        "holder": holder, "pid": pid, "started": process.started if process else None, "namespace": _namespace(), "host": platform.node(),
-        "version": program_version(),
-    }  # fmt: skip
+    noted = {"holder": holder, "pid": pid, "started": process.started if process else None, "namespace": _namespace(), "host": platform.node()}
+    noted["version"] = program_version()
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({**noted, "going": True} if going else noted).encode(), 0)

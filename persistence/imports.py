@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import get_context
 
+from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Refusal
 from persistence.books.ledger import Ledger
-from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import APPLIED, DUPLICATE, Refusal
+from persistence.domain.entries import AnyFact
 
 #: One commit per this many lines: an fsync costs little then, and a worker beside it waits a tenth of a second at most.
 LINES_PER_COMMIT = 2_500

@@ -20,10 +20,11 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Invalid, Unavailable
+from jarvis_client.contract.instants import to_text
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
-from persistence.domain.instants import to_text
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import LONGEST_LOOK_SECONDS, Stillness
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import JOBS, Job

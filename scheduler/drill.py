@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.errors import BooksError, Invalid
 from persistence.copies import backups
 from persistence.copies.choosing import choose
-from persistence.domain.errors import BooksError, Invalid, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.repositories import SQLitePerformanceRepository
 from scheduler.rollup.options import RollupPlan

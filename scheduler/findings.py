@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from persistence.domain.errors import BooksError
+from jarvis_client.contract.errors import BooksError
 
 _TEXT = re.compile(r"Findings: ([\d,]+) findings?, the first: (.*)", re.DOTALL)
 

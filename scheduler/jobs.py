@@ -12,15 +12,15 @@ from datetime import date as Date
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.instants import to_text
 from persistence.books import housekeeping
 from persistence.books.book import book_id
 from persistence.copies import backups
 from persistence.copies.places import claim
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import BooksError, Invalid, Unavailable
-from persistence.domain.instants import to_text
 from persistence.proof import chain
 from persistence.repositories import SQLiteQuarantineRepository
 from persistence.repositories.job_runs import SQLiteJobRunRepository

@@ -9,11 +9,11 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
+from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import AccountBooks
 from persistence.books.derived import DERIVED, digest_of_rows
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.performance import PerformanceMetrics
 from persistence.domain.rollup import RollupRow
 from persistence.engine.contract import Database

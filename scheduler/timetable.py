@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from persistence.domain.instants import to_datetime, to_instant
+from jarvis_client.contract.instants import to_datetime, to_instant
 
 
 @dataclass(frozen=True, slots=True)

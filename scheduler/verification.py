@@ -11,9 +11,10 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import NamedTuple
 
+from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.copies import backups
 from persistence.copies.backup_checks import backups_are_sound, chain_holds, files_are_private, protected, there_is_room
-from persistence.domain.errors import BooksError, Damaged, Unavailable, WrongDatabase
+from persistence.domain.errors import Damaged, WrongDatabase
 from persistence.domain.finding import SHOWN, Finding
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase

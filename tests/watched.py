@@ -36,7 +36,7 @@ from jarvis.status.model import (
     Stray,
 )  # fmt: skip
 from jarvis.supervisor import Child
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from workers.app import create_worker
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000

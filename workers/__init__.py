@@ -1,16 +1,16 @@
 """What arrives: from a message in Redis to facts in the ledger.
 
-    records.py    the wire contract: a pydantic model per kind, each turned into the fact it states; fields.py, job_records.py,
-                  near_misses.py (unknown fields that look like ours)
-    messages.py   kinds, their queues and actors; from a line or a record to a fact, or why there is none
+    records.py    the wire contract: a pydantic model per kind, each turned into the fact it states; fields.py, job_records.py
+    messages.py   from a line or a record to a fact, or why there is none
     schemas.py    the JSON Schemas of the contract, from the same models; schema_words.py, conditions.py
     wire.py       JSON as it arrives: one bad value takes no neighbour along
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
     broker.py     delivery from Redis: fetch, hold, acknowledge after the commit; consumer.py, delivery.py, redis_scripts.py
-    address.py    the URL of a broker, read once, refused with a sentence; broker_faults.py: what a broker's errors mean
     reachability.py  whether a worker reaches its broker, and how often that is said; broker_server.py: how a Redis is set up
-    heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held
+    rights.py     what a worker has to be allowed in Redis, and how that is tried
+    heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held; other_makes.py,
+                  who else is at work
     word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for

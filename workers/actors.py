@@ -25,11 +25,11 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.encoder import JSONEncoder
 
-from persistence.domain.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.json_values import json_value
+from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES, Route
 from workers.job_records import JobRecord
-from workers.messages import JOBS_ROUTE, ROUTES, Route
 from workers.records import RECORDS
-from workers.wire import json_value
 
 #: Who knows the settings stands above this package, which may not import it: an entry point of this group gives a function
 #: that returns the URL and the namespace of the broker the settings mean.

@@ -17,17 +17,18 @@ import dramatiq
 import redis
 import structlog
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address, without_password
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
+from jarvis_client.contract.errors import Invalid
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid, OtherBooks
+from persistence.domain.errors import OtherBooks
 from persistence.files import locked_file
-from persistence.holders import program_version
+from persistence.program import program_version
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
-from workers.address import WORKERS_CONNECTIONS, read_address, without_password
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server

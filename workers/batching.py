@@ -17,10 +17,11 @@ from typing import Protocol
 
 import structlog
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError, Unavailable
+from jarvis_client.contract.outcome import Outcome
 from persistence.books.posting import Item
-from persistence.domain import instants
-from persistence.domain.errors import BooksError, Unavailable, WrongDatabase
-from persistence.domain.outcome import Outcome
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import Stillness
 from workers.figures import Figures
 from workers.pace import Pace

@@ -31,19 +31,20 @@ from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from jarvis_client.contract.address import client_url
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
 from workers import redis_scripts
-from workers.address import client_url
 from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of, unread
 from workers.heartbeat import HEARTBEAT_SECONDS, Heartbeat
-from workers.messages import MAX_MESSAGE_BYTES
 from workers.missing import MissingPayloads
 from workers.misused_keys import MisusedKeys
 from workers.reachability import Reachability
 from workers.reclaim import return_what_the_dead_hold
 from workers.traffic import Traffic
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import decode_json
 
 log = structlog.get_logger("broker")
 

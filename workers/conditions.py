@@ -1,6 +1,6 @@
 """How the fields of a record depend on one another, as far as JSON Schema can say it.
 
-The checks themselves stand in the facts of `persistence.domain`; this says the same to engines, before they publish. What it cannot say
+The checks themselves stand in `jarvis_client.contract.facts`; this says the same to engines, before they publish. What it cannot say
 only the worker tells: what two fields have in common (`base` and `quote` alike), and what the settings decide (what a symbol means).
 `tests/unit/test_schemas.py` holds both against one table, and lists what only the worker tells.
 """
@@ -11,8 +11,8 @@ from typing import get_args
 
 from pydantic.config import JsonDict
 
-from persistence.domain.facts.base import EventStatus
-from persistence.domain.facts.flow import OF_A_TRADE
+from jarvis_client.contract.facts.base import EventStatus
+from jarvis_client.contract.facts.flow import OF_A_TRADE
 from workers.fields import StatusName
 from workers.schema_words import (
     FALSE,

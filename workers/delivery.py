@@ -7,10 +7,10 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from persistence.domain.conventions import EARLIEST, LATEST
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.conventions import EARLIEST, LATEST
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.outcome import Reason
 from workers.envelope import content_of, refuse_what_would_be_dropped
-from workers.wire import MalformedRecord
 
 #: A time of publishing outside these says nothing: a client that fills the field with what it likes.
 _EARLIEST_MS, _LATEST_MS = EARLIEST // 1_000, LATEST // 1_000

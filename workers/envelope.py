@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from persistence.domain.outcome import Refusal
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.outcome import Refusal
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
 from workers.job_records import JobRecord
-from workers.messages import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES, refusal
+from workers.messages import refusal
 from workers.records import RECORDS
-from workers.wire import RECORD_KEYWORD, MalformedRecord, decode_json
+from workers.wire import RECORD_KEYWORD, decode_json
 
 KIND_OF_ACTOR = {route.actor: kind for kind, route in (*ROUTES.items(), ("job", JOBS_ROUTE))}
 #: By actor, the names that a record gives its fields.

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from persistence.domain.conventions import LATEST, instant_of
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import EPOCH, MICROSECOND, to_datetime
-from persistence.domain.money import ZERO, canonical, exact
+from jarvis_client.contract.conventions import LATEST, instant_of
+from jarvis_client.contract.decimals import ZERO, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import EPOCH, MICROSECOND, to_datetime
 from workers.schema_words import named
 
 _SHORT_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)

@@ -15,10 +15,10 @@ from itertools import compress
 from operator import itemgetter
 from typing import get_args
 
+from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.outcome import Outcome, Refusal
 from persistence.books.posting import Item
-from persistence.domain.facts import AnyFact
-from persistence.domain.jobs import JobRequest
-from persistence.domain.outcome import Outcome, Refusal
+from persistence.domain.entries import AnyFact
 
 #: From a fast disk's commit to one that waits for a stalled one.
 COMMIT_MICROSECONDS = (1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000)

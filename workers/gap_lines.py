@@ -13,9 +13,9 @@ from typing import Protocol
 
 import structlog
 
+from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.showing import first_few
 from persistence.books.gaps import Opened
-from persistence.domain.errors import BooksError
-from persistence.domain.showing import first_few
 from persistence.repositories.gaps import Gap
 
 log = structlog.get_logger("gaps")

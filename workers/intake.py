@@ -13,18 +13,20 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import CurrentMessage
 
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.outcome import Refusal
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES
 from persistence.books.posting import Item
-from persistence.domain.conventions import Conventions
-from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Refusal
+from persistence.domain.entries import AnyFact
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery, message_of
 from workers.envelope import KIND_OF_ACTOR, refused
 from workers.job_records import JobRecord
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, fact_of, job_of, refusal
+from workers.messages import fact_of, job_of, refusal
 from workers.records import RECORDS
-from workers.wire import MalformedRecord, decode_json, record_slices
+from workers.wire import decode_json, record_slices
 
 
 class Intake:

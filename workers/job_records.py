@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from persistence.domain.errors import Invalid
-from persistence.domain.jobs import JobRequest
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.jobs import JobRequest
 from workers.conditions import JOB
 from workers.fields import Day, Id
 

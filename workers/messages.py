@@ -6,46 +6,21 @@ is Dramatiq's own.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import AnyFact
-from persistence.domain.jobs import JobRequest
-from persistence.domain.outcome import Reason, Refusal
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
+from jarvis_client.contract.errors import Invalid, MalformedRecord
+from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.near_misses import refuse_near_misses
+from jarvis_client.contract.outcome import Reason, Refusal
+from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
+from jarvis_client.contract.showing import shown
+from persistence.domain.entries import AnyFact
 from workers.job_records import JobRecord
-from workers.near_misses import refuse_near_misses
 from workers.records import RECORDS, ChargeRecord, Record
-from workers.wire import MalformedRecord, decode_json
-
-#: Larger messages are quarantined unread: a batch of 1,000 records takes a third of it.
-MAX_MESSAGE_BYTES = 1024 * 1024
-MAX_BATCH_RECORDS = 1_000
-
-
-class Route(NamedTuple):
-    queue: str
-    actor: str
-
-
-#: Where each kind travels.
-ROUTES: dict[str, Route] = {
-    "fill": Route("fills", "record_fill"),
-    "fee": Route("fills", "record_fee"),
-    "deposit": Route("deposits", "record_deposit"),
-    "withdrawal": Route("deposits", "record_withdrawal"),
-    "order": Route("orders", "record_order"),
-    "metrics": Route("metrics", "record_metrics"),
-    "balance": Route("metrics", "record_balance"),
-    "rate": Route("rates", "record_rate"),
-    "void": Route("corrections", "record_void"),
-}
-JOBS_ROUTE = Route("jobs", "request_job")
-
-
-# -- from the wire to facts -----------------------------------------------------------------------------------------------
+from workers.wire import decode_json
 
 
 def fact_of(kind: str, record: Any, conventions: Conventions = DEFAULT_CONVENTIONS) -> AnyFact:
@@ -90,23 +65,18 @@ def _explain(kind: str, error: ValidationError) -> str:
             case "missing":
                 said = "is missing"
             case "string_pattern_mismatch" | "string_too_long" | "string_too_short" | "string_type" | "string_unicode":
-                said = f"is {_shown(problem.get('input'))}; it must be {_TEXT_RULES.get(name, '1 to 128 printable characters, without blanks at its ends')}"
+                said = f"is {shown(problem.get('input'))}; it must be {_TEXT_RULES.get(name, '1 to 128 printable characters, without blanks at its ends')}"
             case "extra_forbidden":
                 model = JobRecord if kind == "job" else ChargeRecord  # records themselves keep unknown fields
                 said = f"is no field of it; there are {', '.join(f.alias or n for n, f in model.model_fields.items())}"
             case "list_type":
-                said = f"is {_shown(problem.get('input'))}; it must be a list of objects with currency and amount"
+                said = f"is {shown(problem.get('input'))}; it must be a list of objects with currency and amount"
             case "too_long":
                 said = f"holds {problem['ctx']['actual_length']} fees; at most {problem['ctx']['max_length']} are taken: publish the others as fee records"
             case "literal_error":
-                said = f"is {_shown(problem.get('input'))}; it must be {problem['ctx']['expected']}"
+                said = f"is {shown(problem.get('input'))}; it must be {problem['ctx']['expected']}"
         parts.append(f"{name}: {said}")
     return f"{kind}: {'; '.join(parts)}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def job_of(record: Any, message_id: str) -> JobRequest:

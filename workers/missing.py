@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.outcome import Reason
 from workers import redis_scripts
 from workers.delivery import unread
-from workers.wire import MalformedRecord
 
 if TYPE_CHECKING:
     from workers.broker import LedgerBroker

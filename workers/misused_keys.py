@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import redis
 import structlog
 
-from persistence.domain import instants
-from workers.broker_faults import WRONG_TYPE, fault_of, words_of
+from jarvis_client.contract import instants
+from jarvis_client.contract.broker_faults import WRONG_TYPE, fault_of, words_of
 
 log = structlog.get_logger("broker")
 

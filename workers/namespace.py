@@ -17,12 +17,13 @@ from typing import Any
 
 import structlog
 
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
 from persistence.domain.strays import StrayKind
 from workers import redis_scripts
 from workers.broker import LedgerBroker
 from workers.envelope import KIND_OF_ACTOR
-from workers.messages import MAX_MESSAGE_BYTES
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import decode_json
 
 log = structlog.get_logger("strays")
 

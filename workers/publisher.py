@@ -14,8 +14,6 @@ import hashlib
 import json
 import logging
 import threading
-import time
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -24,12 +22,13 @@ from typing import Any
 
 import redis
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions
-from persistence.domain.errors import Invalid
-from workers.address import read_address
-from workers.broker_faults import fault_of
-from workers.messages import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, Route, fact_of, job_of
-from workers.wire import MalformedRecord, json_value
+from jarvis_client.contract.address import read_address
+from jarvis_client.contract.broker_faults import fault_of
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
+from jarvis_client.contract.errors import Invalid, MalformedRecord
+from jarvis_client.contract.json_values import json_value
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, encode
+from workers.messages import fact_of, job_of
 
 log = logging.getLogger(__name__)
 
@@ -275,16 +274,6 @@ class Publisher:
                 raise
         self._sent = True
         return last is None or replies[-1] > 0
-
-
-def encode(route: Route, records: Any) -> tuple[str, bytes]:
-    """(message id, payload) of one record or a list of records, in Dramatiq's wire form."""
-    message_id = str(uuid.uuid4())
-    envelope = {
-        "queue_name": route.queue, "actor_name": route.actor, "args": [records], "kwargs": {}, "options": {"redis_message_id": message_id},
-        "message_id": message_id, "message_timestamp": time.time_ns() // 1_000_000,
-    }  # fmt: skip
-    return message_id, json.dumps(envelope, separators=(",", ":")).encode()
 
 
 def _messages(records: Iterable[tuple[str, dict[str, Any]]], records_per_message: int) -> Iterator[tuple[str, str, bytes]]:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import structlog
 
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_text
-from workers.address import read_address
-from workers.broker_faults import Fault, fault_of, words_of
+from jarvis_client.contract import instants
+from jarvis_client.contract.address import read_address
+from jarvis_client.contract.broker_faults import Fault, fault_of, words_of
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_text
 
 log = structlog.get_logger("broker")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import redis
 import structlog
 
-from workers.broker_faults import WRONG_TYPE, fault_of, words_of
+from jarvis_client.contract.broker_faults import WRONG_TYPE, fault_of, words_of
 from workers.missing import SLICE
 
 if TYPE_CHECKING:

@@ -12,16 +12,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from persistence.domain.conventions import Conventions, cash_of
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import VOIDABLE, AnyFact, BalanceReport, Charge, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
-from persistence.domain.facts.fill import MOST_FEES, charges
-from persistence.domain.facts.flow import symbol_of
-from persistence.domain.money import EXACT, ONE, ZERO
+from jarvis_client.contract.conventions import Conventions, cash_of
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import VOIDABLE, BalanceReport, Charge, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
+from jarvis_client.contract.facts.fill import MOST_FEES, charges
+from jarvis_client.contract.facts.flow import symbol_of
+from jarvis_client.contract.json_values import canonical_json
+from jarvis_client.contract.near_misses import refuse_near_misses
+from persistence.domain.entries import AnyFact
 from workers import conditions as rules
 from workers.fields import CategoryName, Code, Day, Id, Moment, Number, Positive, RateCode, RateSource, Side, StatusName, Text, UsdRate, Word
-from workers.near_misses import refuse_near_misses
-from workers.wire import canonical_json
 
 
 class Record(BaseModel):

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import WithJsonSchema
 
-from persistence.domain.conventions import EARLIEST, LATEST
-from persistence.domain.money import MAX_DIGITS, MAX_PLACES, MAX_WHOLE_DIGITS
+from jarvis_client.contract.conventions import EARLIEST, LATEST
+from jarvis_client.contract.decimals import MAX_DIGITS, MAX_PLACES, MAX_WHOLE_DIGITS
 
 Schema = dict[str, Any]
 

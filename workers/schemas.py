@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from jarvis_client.contract.near_misses import other_spellings
+from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES, Route
 from workers.job_records import JobRecord
-from workers.messages import JOBS_ROUTE, ROUTES, Route
-from workers.near_misses import other_spellings
 from workers.records import RECORDS
 from workers.schema_words import INVISIBLE, Schema, completed, no_other_names
 

@@ -24,7 +24,7 @@ from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, 
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
-from persistence.domain.showing import hide_passwords
+from jarvis_client.contract.showing import hide_passwords
 
 
 class Listed(NamedTuple):
@@ -86,6 +86,10 @@ COMMANDS = {
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),
         Listed(
+            "doctor", "doctor", "Look after",
+            "Look at everything around the books, and change nothing: system, settings, folders, limits, clock, broker, secrets, units.",
+        ),
+        Listed(
             "verify", "verify", "Look after",
             "Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.",
         ),
@@ -95,10 +99,12 @@ COMMANDS = {
         ),
         Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
         Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
+        Listed("alerts", "alerts", "Look after", "Alarms, and who is told of them: list them, try the ways out."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
         Listed("db", "database", "Look after", "The database file."),
+        Listed("deploy", "deploy", "Look after", "Write the files that a deployment needs, made to fit, and say which steps remain."),
         Listed("config", "config", "Look after", "The settings."),
         Listed("quarantine", "quarantine", "Look after", "Records that could not be applied: look, mend, try again."),
     )

@@ -10,10 +10,10 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Invalid
 from persistence.copies import backups
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
-from persistence.domain.money import canonical
 from persistence.repositories import SQLiteAccountRepository
 
 Named = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]

@@ -14,14 +14,14 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_rows
 from jarvis.scheduling import elsewhere
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError
 from persistence.books.book import short
 from persistence.copies import backups
 from persistence.copies.choosing import choose, present_books
 from persistence.copies.kept_aside import kept_aside, remove_kept
 from persistence.copies.places import claim
 from persistence.copies.second_place import carry
-from persistence.domain import instants
-from persistence.domain.errors import BooksError
 from scheduler.jobs import chain_of
 
 

@@ -9,9 +9,9 @@ import typer
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import to_text
 from persistence.books import events
-from persistence.domain import instants
-from persistence.domain.instants import to_text
 from persistence.proof import chain
 
 

@@ -11,7 +11,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from jarvis.errors import Refused, SettingsError
-from persistence.domain.errors import BooksError, HeldElsewhere, Immutable, Invalid, WrongDatabase, WrongFolder
+from jarvis_client.contract.errors import BooksError, HeldElsewhere, Invalid
+from persistence.domain.errors import Immutable, WrongDatabase, WrongFolder
 
 
 class Exit(IntEnum):

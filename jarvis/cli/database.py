@@ -15,13 +15,13 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, tell_findings
 from jarvis.restoring import nobody_else
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
 from persistence.books.housekeeping import statistics
 from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import Unavailable
 from persistence.domain.finding import Finding
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded

@@ -11,7 +11,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import AccountArgument, Json, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
 from jarvis.cli.performance import known
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of
 from scheduler.rollup.disposals import disposals as found_disposals

@@ -14,8 +14,8 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
 from jarvis.cli.performance import known
+from jarvis_client.contract import instants
 from persistence import exports
-from persistence.domain import instants
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.tables import COMPUTED, Period
 

@@ -10,8 +10,8 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
-from persistence.domain import instants
 from persistence.imports import import_lines
 from persistence.proof.chain import seal
 from workers.app import tune_interpreter

@@ -19,9 +19,9 @@ from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
 from jarvis.status.jobs import read_jobs, words
 from jarvis.status.model import Job
-from persistence.domain import instants
-from persistence.domain.instants import to_text
-from persistence.domain.jobs import JOB_NAMES
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import to_text
+from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
 from workers.publisher import Publisher
 

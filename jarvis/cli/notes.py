@@ -11,7 +11,7 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Reason
 from jarvis.cli.output import print_json, print_rows
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.proof import notes as settled
 from scheduler.notes import look_for_notes
 

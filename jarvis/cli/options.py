@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from persistence.domain.conventions import storable_text
+from jarvis_client.contract.conventions import storable_text
 
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Record here from now on what is on the broker, although other books took from it. Stop their worker first.")

@@ -11,9 +11,9 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
-from persistence.domain import instants
-from persistence.domain.instants import to_instant, to_text
-from persistence.domain.money import canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
 

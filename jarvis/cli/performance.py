@@ -15,10 +15,10 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
 from jarvis.cli.period import tell_rows, tell_summary
-from persistence.domain.instants import to_text
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_text
+from jarvis_client.contract.showing import first_few
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
-from persistence.domain.showing import first_few
 from persistence.repositories import SQLiteAccountRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.explain import explain as explained

@@ -12,10 +12,10 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
-from persistence.domain.conventions import code
-from persistence.domain.errors import Invalid
-from persistence.domain.money import canonical
-from persistence.domain.showing import first_few
+from jarvis_client.contract.conventions import code
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import first_few
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.converted import ConvertedRow, Converter
 from scheduler.rollup.options import RollupOptions

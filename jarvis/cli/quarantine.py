@@ -16,9 +16,9 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_time
 from jarvis.cli.output import print_json, print_rows, printable
 from jarvis.cli.times import short
-from persistence.domain import instants
-from persistence.domain.instants import to_instant
-from persistence.domain.outcome import Reason
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import to_instant
+from jarvis_client.contract.outcome import Reason
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import replay as try_again
 

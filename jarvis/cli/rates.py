@@ -11,8 +11,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, shown_quantity
 from jarvis.cli.performance import known
-from persistence.domain import instants
-from persistence.domain.money import ONE, canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import ONE, canonical
 from persistence.repositories import SQLiteRateRepository
 from persistence.repositories.rates import Awaited, RateOnRecord
 

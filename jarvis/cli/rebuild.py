@@ -12,8 +12,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, tell_findings
 from jarvis.restoring import nobody_else, stop_holders
+from jarvis_client.contract import instants
 from persistence.copies import backups
-from persistence.domain import instants
 from scheduler import rebuild as rebuilding
 from scheduler.verification import check_rebuild
 

@@ -16,13 +16,13 @@ from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
 from jarvis.opening import open_database
 from jarvis.restoring import restore_books
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.copies.choosing import choose, present_books
 from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
-from persistence.domain.instants import to_instant, to_text
 from persistence.files import make_last_folder, scratch_folder
 
 

@@ -14,8 +14,8 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_date
 from jarvis.cli.output import print_json
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Invalid
 from scheduler.jobs import roll_up_accounts
 
 

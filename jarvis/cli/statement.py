@@ -13,8 +13,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
 from jarvis.cli.performance import known
-from persistence.domain import instants
-from persistence.domain.money import canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of, last_closed_day
 from scheduler.rollup.statement import StatementLine
@@ -23,7 +23,7 @@ from scheduler.rollup.statement import statement as stated
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 #: Columns that people see only where there is something in them.
 SELDOM = ("income", "loans", "conversions", "adjustments")
-#: Of which records can be (`persistence.domain.conventions`).
+#: Of which records can be (`jarvis_client.contract.conventions`).
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 

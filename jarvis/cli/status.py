@@ -23,8 +23,8 @@ from jarvis.cli.status_screen import in_a_line, screen
 from jarvis.status.alarms import Raised, Severity, raised
 from jarvis.status.gathering import Watcher, is_elsewhere
 from jarvis.status.model import Status
-from persistence.domain import instants
-from persistence.domain.instants import to_text
+from jarvis_client.contract import instants
+from jarvis_client.contract.instants import to_text
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from jarvis.cli.output import printable
 from jarvis.cli.times import ago, length
 from jarvis.status.alarms import Raised, Severity
 from jarvis.status.model import Copies, Job, Process, State, Status
-from persistence.domain.showing import first_few
+from jarvis_client.contract.showing import first_few
 from persistence.domain.strays import StrayKind
 
 #: Red and bold are legible on a dark terminal and on a light one.

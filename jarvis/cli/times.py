@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.domain.instants import to_datetime
+from jarvis_client.contract.instants import to_datetime
 
 _STEPS = ((60, "s", 1), (3_600, "min", 60), (2 * 86_400, "h", 3_600), (float("inf"), "days", 86_400))
 

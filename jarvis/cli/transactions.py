@@ -10,8 +10,9 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
-from persistence.domain import instants
-from persistence.domain.money import Currency, canonical
+from jarvis_client.contract import instants
+from jarvis_client.contract.decimals import canonical
+from persistence.domain.money import Currency
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import SQLiteTransactionRepository
 

@@ -12,10 +12,11 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, tell_findings
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError
 from persistence.books.events import all_events
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.errors import BooksError, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.finding import Finding, Note
 from persistence.proof.chain_checks import Anchor
 from persistence.repositories import SQLiteQuarantineRepository

@@ -14,7 +14,7 @@ from jarvis.monitoring.series import counter, gauge, seconds
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS, raised
 from jarvis.status.model import State, Status
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.outcome import Reason
 from persistence.domain.strays import StrayKind
 
 log = structlog.get_logger("monitoring")

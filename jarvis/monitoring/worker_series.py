@@ -8,11 +8,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from jarvis.monitoring.series import counter, gauge, histogram, seconds
-from persistence.domain.outcome import Reason
+from jarvis_client.contract.outcome import Reason
+from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from workers.app import RecorderWorker
 from workers.envelope import KIND_OF_ACTOR
 from workers.figures import OUTCOMES
-from workers.messages import JOBS_ROUTE, ROUTES
 
 _KINDS = tuple(KIND_OF_ACTOR.values())
 _MICROSECOND = 1e-6

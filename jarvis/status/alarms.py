@@ -13,20 +13,22 @@ from typing import NamedTuple
 
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import State, Status
-from persistence.domain.instants import to_datetime
-from persistence.domain.showing import first_few
+from jarvis_client.contract.instants import to_datetime
+from jarvis_client.contract.showing import first_few
 from persistence.domain.strays import StrayKind
 
 _MINUTE, _HOUR, _DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 
 
 class Found(NamedTuple):
-    """What holds of one subject. `remedy`: where it is known better than the alarm's own."""
+    """What holds of one subject. `remedy`: where it is known better than the alarm's own. `quoted`: what an error or a finding has to say,
+    which may hold an account or an amount."""
 
     subject: str
     says: str
     since: int | None = None
     remedy: str | None = None
+    quoted: str | None = None
 
 
 class Severity(StrEnum):
@@ -38,7 +40,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record."""
+    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record.
+
+    `says` is for who sits at this machine, and may quote an error or a finding. `tells` is the same without what it quotes, for what leaves
+    the machine.
+    """
 
     name: str
     severity: Severity
@@ -46,6 +52,7 @@ class Raised:
     says: str
     remedy: str
     since: int | None = None
+    tells: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +67,19 @@ class Alarm:
 
     def raised(self, status: Status, thresholds: Thresholds) -> Iterator[Raised]:
         for found in self.find(status, thresholds):
-            yield Raised(self.name, self.severity, found.subject, found.says, found.remedy or self.remedy, found.since)
+            says = found.says if found.quoted is None else f"{found.says}: {found.quoted}"
+            yield Raised(self.name, self.severity, found.subject, says, found.remedy or self.remedy, found.since, found.says)
 
 
 def raised(status: Status, thresholds: Thresholds) -> list[Raised]:
     """Every alarm that holds, the critical ones first. What could not be read raises nothing but its own alarm."""
     found = [one for alarm in ALARMS for one in alarm.raised(status, thresholds)]
     return sorted(found, key=lambda one: one.severity is not Severity.CRITICAL)
+
+
+def unknown(status: Status) -> set[str]:
+    """The names of the alarms of which this status can say neither that they hold nor that they are over: what they look at was not read."""
+    return {name for name, part in PARTS.items() if getattr(status, part) is None} if status.unread else set()
 
 
 def _broker_away(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -81,7 +94,7 @@ def _worker_not_ready(status: Status, thresholds: Thresholds) -> Iterator[Found]
         if away and (process.problem or "").startswith("the broker"):
             continue  # the same cause, told once
         if process.kind == "worker" and process.state is State.NOT_READY and _lasts(status, process.not_ready_since, thresholds.not_ready_seconds):
-            yield Found(process.name, f"{process.name} records nothing: {process.problem or 'it does not say why'}", process.not_ready_since)
+            yield Found(process.name, f"{process.name} records nothing", process.not_ready_since, quoted=process.problem or "it does not say why")
 
 
 def _no_worker(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -132,7 +145,7 @@ def _job_failed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for job in status.jobs or ():
         if job.failed and not (found and job.name == "verification"):
             again = "" if job.next_try_at is None else f"; tried again at {_at(job.next_try_at)}"
-            yield Found(job.name, f"job {job.name} failed: {job.result}{again}", job.last_ended_at, f"`jarvis jobs history {job.name}`")
+            yield Found(job.name, f"job {job.name} failed{again}", job.last_ended_at, f"`jarvis jobs history {job.name}`", job.result)
 
 
 def _job_missed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -146,7 +159,7 @@ def _job_missed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
 def _findings(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.findings:
-        yield Found("verification", f"the last verification has {_count('finding', proof.findings)}: {proof.found}", proof.verified_at)
+        yield Found("verification", f"the last verification has {_count('finding', proof.findings)}", proof.verified_at, quoted=proof.found)
 
 
 def _backup_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -196,7 +209,7 @@ def _log_long(status: Status, thresholds: Thresholds) -> Iterator[Found]:
 def _unread(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for part, why in status.unread.items():
         if part in ("records", "storage", "jobs"):
-            yield Found("books", f"the books cannot be read: {why}", None)
+            yield Found("books", "the books cannot be read", quoted=why)
             return
 
 
@@ -243,3 +256,25 @@ ALARMS = (
     Alarm("JarvisDrillStale", _W, "no restore was rehearsed lately", "`jarvis jobs run restore_drill --wait`", _drill_stale),
     Alarm("JarvisLogLong", _W, "the write-ahead log does not shrink", "end the reader that holds it: `lsof` on the database names it", _log_long),
 )  # fmt: skip
+
+#: The part of a status that each alarm looks at; that of the books looks at what is unread.
+PARTS = {
+    "JarvisBrokerAway": "broker",
+    "JarvisNoWorker": "processes",
+    "JarvisWorkerNotReady": "processes",
+    "JarvisNoScheduler": "processes",
+    "JarvisQueueWaits": "queues",
+    "JarvisBrokerLostMessages": "strays",
+    "JarvisVerificationFindings": "proof",
+    "JarvisDiskLow": "storage",
+    "JarvisBackupStale": "copies",
+    "JarvisCopyStale": "copies",
+    "JarvisJobFailed": "jobs",
+    "JarvisJobMissed": "jobs",
+    "JarvisQuarantineHeld": "quarantine",
+    "JarvisGaps": "gaps",
+    "JarvisUnclaimedMessages": "strays",
+    "JarvisVerificationStale": "proof",
+    "JarvisDrillStale": "proof",
+    "JarvisLogLong": "storage",
+}

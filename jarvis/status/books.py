@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jarvis.status.model import Gaps, Proof, Quarantine, Records, Stray
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.instants import to_instant
 from persistence.engine.contract import Database
 from persistence.proof.notes import count_open
 from persistence.repositories.gaps import SQLiteGapRepository

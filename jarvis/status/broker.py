@@ -17,8 +17,8 @@ from redis.retry import Retry
 
 from jarvis.status.model import Broker, Queue
 from jarvis.status.queues import read_queues
-from workers.address import client_url, read_address
-from workers.broker_faults import NOT_REACHABLE, fault_of, words_of
+from jarvis_client.contract.address import client_url, read_address
+from jarvis_client.contract.broker_faults import NOT_REACHABLE, fault_of, words_of
 from workers.heartbeat import DEAD_AFTER_MS, words_key
 from workers.word import Word
 

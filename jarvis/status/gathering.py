@@ -18,11 +18,12 @@ from jarvis.status.broker import BrokerLook, Seen
 from jarvis.status.copies import read_copies
 from jarvis.status.jobs import read_jobs
 from jarvis.status.model import Process, Records, State, Status
+from jarvis.status.patience import Patience
 from jarvis.status.processes import broker_since, elsewhere, read_processes
 from jarvis.status.storage import read_storage
+from jarvis_client.contract.errors import BooksError
 from persistence.books.book import book_id
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Watcher:
         self._settings = settings
         self._database = database
         self._broker_only = broker_only
+        self._patience = Patience()
         url, namespace = settings.broker.url, settings.broker.namespace
         embedded = EmbeddedBroker(settings.data_folder).url
         self._broker = BrokerLook(embedded, namespace, embedded=True) if url is None else BrokerLook(url.get_secret_value(), namespace)
@@ -94,8 +96,8 @@ class Watcher:
                     "jobs": read("jobs", lambda: tuple(read_jobs(runs, entries_of(settings), settings.scheduler.time_zone, now))),
                     "proof": read("proof", lambda: read_proof(database, now)),
                 }
-            found["copies"] = read("copies", lambda: tuple(read_copies(settings, None if book is None else database, book, now)))
-        found["storage"] = read("storage", lambda: read_storage(settings))
+            found["copies"] = read("copies", lambda: tuple(read_copies(settings, None if book is None else database, book, now, self._patience)))
+        found["storage"] = read("storage", lambda: read_storage(settings, self._patience))
         found["processes"] = read("processes", lambda: read_processes(settings, seen.spoken, ticks, now))
         if found.get("records") is not None and found["processes"] is not None:
             found["records"] = replace(found["records"], lag_seconds=_newest_lag(found["processes"]))

@@ -12,7 +12,7 @@ from jarvis.settings import Settings
 from jarvis.status.broker import Spoken
 from jarvis.status.model import Process, State
 from jarvis.stopped import is_stopped
-from persistence.domain.instants import to_text
+from jarvis_client.contract.instants import to_text
 from persistence.files import is_seen_locked
 from persistence.holders import noted_holder
 from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS

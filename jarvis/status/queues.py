@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jarvis.status.model import Queue
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
 from workers.envelope import published_at
-from workers.messages import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
 
 #: Messages of one worker and queue whose age is looked at: which of what it holds is the oldest, Redis does not know.
 SAMPLED = 3

@@ -7,10 +7,10 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.facts import Charge
+from jarvis_client.contract.facts.flow import flow_kind
 from persistence.books.order_of_facts import newest_first, oldest_first
-from persistence.domain.facts import Charge
-from persistence.domain.facts.flow import flow_kind
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import holding_key, name_and_kind
 from persistence.engine.contract import Connection
 

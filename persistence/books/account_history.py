@@ -9,8 +9,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, get_type_hints
 
+from jarvis_client.contract.decimals import EXACT, ONE, QUOTIENT, ZERO
 from persistence.books.account_facts import AccountFacts
-from persistence.domain.money import EXACT, ONE, QUOTIENT, ZERO
 from persistence.domain.rollup import (
     ClosedTrade,
     DirtyMark,

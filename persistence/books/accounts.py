@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
 from persistence.books import events
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.engine.contract import Connection
 
 

@@ -12,24 +12,12 @@ from heapq import merge
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.facts import BalanceReport, Deposit, EquitySnapshot, Fee, Fill, OrderEvent, Rate, Void, Withdrawal
+from jarvis_client.contract.facts.base import read_values
+from jarvis_client.contract.instants import to_instant
 from persistence.books.order_of_facts import oldest_first
-from persistence.domain.facts import (
-    Adjustment,
-    AnyFact,
-    BalanceReport,
-    Deposit,
-    EquitySnapshot,
-    Fee,
-    Fill,
-    ManualTransaction,
-    OrderEvent,
-    Rate,
-    Void,
-    Withdrawal,
-)
-from persistence.domain.facts.base import read_values
-from persistence.domain.instants import to_instant
-from persistence.domain.money import canonical
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.engine.contract import Connection
 
 LIVE, VOIDED, ERASED = 0, 1, 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from persistence.domain.instants import to_text
+from jarvis_client.contract.instants import to_text
 from persistence.engine.contract import Database
 
 _TABLES = (

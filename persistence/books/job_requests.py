@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.domain.jobs import JobRequest
+from jarvis_client.contract.jobs import JobRequest
 from persistence.engine.contract import Connection
 
 

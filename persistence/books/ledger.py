@@ -18,11 +18,11 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.outcome import Outcome, Reason
 from persistence.books.gaps import Opened
 from persistence.books.posting import UNRECORDABLE, Item, Posting, RawOf, refusal_of
-from persistence.domain.errors import BooksError
-from persistence.domain.facts import AnyFact
-from persistence.domain.outcome import Outcome, Reason
+from persistence.domain.entries import AnyFact
 from persistence.engine.contract import Connection, Database
 
 

@@ -8,10 +8,11 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
 
-from persistence.domain.facts import Adjustment, AnyFact, Category, Deposit, Fee, Fill, ManualTransaction, Withdrawal
-from persistence.domain.facts.fill import MOST_FEES, more_charges
-from persistence.domain.facts.flow import flow_kind
-from persistence.domain.money import EXACT, ZERO, canonical
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
+from jarvis_client.contract.facts import Category, Deposit, Fee, Fill, Withdrawal
+from jarvis_client.contract.facts.fill import MOST_FEES, more_charges
+from jarvis_client.contract.facts.flow import flow_kind
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.transaction import TransactionType
 from persistence.engine.contract import Connection
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.instants import to_instant
 
-#: The columns of a fact's identity by which facts of one instant are ordered (`persistence.domain.facts.place`).
+#: The columns of a fact's identity by which facts of one instant are ordered (`jarvis_client.contract.facts.place`).
 _AT_ONE_INSTANT = ("coalesce(f.sequence, -1)", "coalesce(f.producer, '')", "f.sort_key")
 
 

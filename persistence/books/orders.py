@@ -7,8 +7,8 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from persistence.domain.facts import Fill
-from persistence.domain.money import EXACT, ONE, canonical
+from jarvis_client.contract.decimals import EXACT, ONE, canonical
+from jarvis_client.contract.facts import Fill
 from persistence.domain.order_state import OrderKey, OrderState
 from persistence.engine.contract import Connection
 

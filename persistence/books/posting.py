@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import Fee, Fill, OrderEvent, Void, sort_key
+from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
 from persistence.books import accounts, events, facts, gaps, job_requests, movements, orders, quarantine
 from persistence.books.facts import ERASED, LIVE, VOIDED, Identity, Known
 from persistence.books.orders import OrderId
-from persistence.domain.errors import AccountDeleted, Conflict, Invalid
-from persistence.domain.facts import Adjustment, AnyFact, Fee, Fill, ManualTransaction, OrderEvent, Void, sort_key
-from persistence.domain.jobs import JobRequest
-from persistence.domain.money import EXACT, ZERO
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
+from persistence.domain.errors import AccountDeleted, Conflict
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
-from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
 from persistence.engine.contract import Connection
 
 RawOf = Callable[[int], bytes]

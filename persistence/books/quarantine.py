@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from persistence.domain.outcome import Refusal
+from jarvis_client.contract.outcome import Refusal
 from persistence.engine.contract import Connection
 
 

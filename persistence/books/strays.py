@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jarvis_client.contract.instants import to_datetime
 from persistence.books.quarantine import storable
-from persistence.domain.instants import to_datetime
 from persistence.domain.strays import Stray, StrayKind
 from persistence.engine.contract import Connection
 

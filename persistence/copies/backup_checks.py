@@ -10,13 +10,13 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import NamedTuple
 
+from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.books.book import book_id, short
 from persistence.books.events import RESTORED, of_kind
 from persistence.copies import backups, going_back
 from persistence.copies.choosing import last_taken, summary
-from persistence.domain.errors import BooksError
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import guarded

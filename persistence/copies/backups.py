@@ -21,19 +21,20 @@ from typing import Any
 
 import zstandard
 
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.instants import is_ahead, to_datetime, to_instant, to_text
 from persistence.books.book import Reach
 from persistence.copies.manifest import CHUNK, FORMAT, manifest_by_content, manifest_path, read_manifest, sha256, write_manifest
 from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
-from persistence.domain.errors import BooksError, Invalid, Unavailable, WrongDatabase
-from persistence.domain.instants import is_ahead, to_datetime, to_instant, to_text
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_digest
 from persistence.files import fsync_folder, locked_folder, make_file, scratch_folder
-from persistence.holders import program_version
+from persistence.program import program_version
 from persistence.proof import chain
 
 #: zstandard's own default: a third of the size at some hundred MB a second.

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from jarvis_client.contract.errors import BooksError, Invalid
+from jarvis_client.contract.instants import to_datetime, to_instant
 from persistence.books.book import book_id_and_epoch, short
 from persistence.copies import backups
 from persistence.copies.backups import Backup
-from persistence.domain.errors import BooksError, Invalid, WrongDatabase
-from persistence.domain.instants import to_datetime, to_instant
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.durable_mark import DurableMarkFile
 

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.instants import to_text
 from persistence.books import events
 from persistence.books.book import book_id_and_epoch, generation
 from persistence.books.events import LOSS_ACCEPTED, RESTORED
 from persistence.copies import backups
 from persistence.domain.errors import WrongFolder
-from persistence.domain.instants import to_text
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.files import make_last_folder, replaced

@@ -8,10 +8,11 @@ from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_datetime, to_text
 from persistence.copies import backups
 from persistence.copies.places import books_of, marked
-from persistence.domain.errors import BooksGone, Unavailable
-from persistence.domain.instants import to_datetime, to_text
+from persistence.domain.errors import BooksGone
 from persistence.engine.sqlite.database import BESIDE
 from persistence.engine.sqlite.durable_mark import DurableMarkFile
 from persistence.engine.sqlite.host import disk_not_mounted

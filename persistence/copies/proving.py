@@ -11,10 +11,11 @@ from typing import Any
 
 import zstandard
 
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_text
 from persistence.books.book import book_id_and_epoch, reach
 from persistence.copies.manifest import CHUNK, sha256
-from persistence.domain.errors import Unavailable, WrongDatabase
-from persistence.domain.instants import to_text
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.database import SQLiteDatabase

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from jarvis_client.contract.errors import BooksError, Invalid
+from jarvis_client.contract.instants import to_datetime, to_text
 from persistence.books import facts
 from persistence.books.book import book_id_and_epoch, generation
 from persistence.books.ledger import Ledger
@@ -25,9 +27,8 @@ from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.copies.choosing import present_books
 from persistence.copies.going_back import take_back_on_purpose
-from persistence.domain.errors import BooksError, Invalid, WrongDatabase
-from persistence.domain.facts import AnyFact
-from persistence.domain.instants import to_datetime, to_text
+from persistence.domain.entries import AnyFact
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite.attached import facts_missing_in, held_missing_in
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import BESIDE, SQLiteDatabase

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from persistence.domain.instants import is_ahead, to_instant
+from jarvis_client.contract.instants import is_ahead, to_instant
 
 #: However old they are and whatever the clock says, this many of the newest proved ones stay.
 KEPT_AT_LEAST = 7

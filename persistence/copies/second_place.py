@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pyrage
 
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.copies.command import refuse_command, run_for
 from persistence.copies.manifest import manifest_by_content, manifest_path, read_manifest, sha256, stated, write_manifest
-from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 from persistence.files import fsync_folder, make_file, make_last_folder, remove
 
 ENCRYPTED = ".age"

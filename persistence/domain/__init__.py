@@ -1,35 +1,19 @@
 """The words of the books: entities, values and facts, and the contracts of their repositories.
 
     money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
-    facts/          Fill, Fee, Deposit, Withdrawal, OrderEvent, EquitySnapshot, Rate, BalanceReport, Void: what arrives and is recorded
-    symbols.py      Instrument: what a symbol names, or why it names nothing
-    conventions.py  Conventions: the settings that fill the defaults of records
+    entries.py      ManualTransaction, Adjustment: what somebody saved by hand is a fact, too
     account.py      Account and the contract of its repository
     transaction.py  Transaction, TransactionType: one signed movement of money
     order.py        Order: what was asked for and what its fills made of it; order_state.py derives it from facts
     performance.py  PerformanceMetrics: one row per account and day
-    outcome.py      what became of a delivery: applied, duplicate, quarantined
 
-Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
+What a record is and what it states (Fill, Deposit, …, Conventions, Outcome, Invalid) stands in `jarvis_client.contract`, which engines
+have as well. Standard library only, no I/O. Nothing here knows SQLite, Redis or the wire.
 """
 
-from persistence.domain.account import Account, AccountRepository
-from persistence.domain.conventions import Conventions
-from persistence.domain.errors import (
-    AccountDeleted,
-    BooksError,
-    CommitUnknown,
-    Conflict,
-    CurrencyMismatch,
-    Immutable,
-    InsufficientFunds,
-    Invalid,
-    Unavailable,
-    WrongDatabase,
-)
-from persistence.domain.facts import (
-    Adjustment,
-    AnyFact,
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.facts import (
     BalanceReport,
     Category,
     Charge,
@@ -39,7 +23,6 @@ from persistence.domain.facts import (
     Fact,
     Fee,
     Fill,
-    ManualTransaction,
     OrderEvent,
     OrderSide,
     OrderType,
@@ -47,9 +30,12 @@ from persistence.domain.facts import (
     Void,
     Withdrawal,
 )
+from jarvis_client.contract.outcome import Outcome, Refusal
+from persistence.domain.account import Account, AccountRepository
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
+from persistence.domain.errors import AccountDeleted, CommitUnknown, Conflict, CurrencyMismatch, Immutable, InsufficientFunds, WrongDatabase
 from persistence.domain.money import Balance, Currency, Money
 from persistence.domain.order import Order, OrderRepository, OrderStatus
-from persistence.domain.outcome import Outcome, Refusal
 from persistence.domain.performance import PerformanceMetrics, PerformanceRepository
 from persistence.domain.transaction import Transaction, TransactionRepository, TransactionType
 

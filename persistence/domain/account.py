@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.conventions import identifier, storable_text
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.conventions import identifier, storable_text
+from jarvis_client.contract.errors import Invalid
 from persistence.domain.money import Balance, Currency, Figures, Money, moved
 from persistence.domain.transaction import Transaction, TransactionType
 

@@ -6,15 +6,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-
-class BooksError(Exception):
-    """Base of every error that the books raise on purpose."""
-
-
-class Invalid(BooksError, ValueError):
-    """A value or a record that breaks a rule; the message names the value, the rule and the remedy."""
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
 
 
 class CurrencyMismatch(Invalid):
@@ -65,20 +57,8 @@ class Damaged(WrongDatabase):
     """A page of the file is not what was written to it."""
 
 
-class Unavailable(BooksError):
-    """The store cannot take this now (busy, full, unreachable). Keep the work and try again."""
-
-
 class WrongFolder(Unavailable):
     """A folder is not the one that was used so far, or nothing is where it should be made: perhaps a disk is not mounted."""
-
-
-class HeldElsewhere(Unavailable):
-    """Another process holds a lock that allows only one; the message says who, `lock` is the lock's file where it has one."""
-
-    def __init__(self, message: str, *, lock: Path | None = None) -> None:
-        super().__init__(message)
-        self.lock = lock
 
 
 class CommitUnknown(Unavailable):

@@ -15,12 +15,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
-from persistence.domain.choice import Choice
-from persistence.domain.conventions import positive
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import Fill, OrderSide, OrderType
-from persistence.domain.instants import to_instant
-from persistence.domain.money import EXACT, ONE, ZERO, Number, canonical, exact
+from jarvis_client.contract.choice import Choice
+from jarvis_client.contract.conventions import positive
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO, Number, canonical, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import Fill, OrderSide, OrderType
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.order_state import NO_REMAINDER, average_price
 from persistence.domain.sharing import Shared
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.facts import EventStatus, Fill, OrderEvent
-from persistence.domain.money import EXACT, ONE, SHOWN, ZERO
-from persistence.domain.symbols import notations
+from jarvis_client.contract.decimals import EXACT, ONE, SHOWN, ZERO
+from jarvis_client.contract.facts import EventStatus, Fill, OrderEvent
+from jarvis_client.contract.symbols import notations
 
 #: A remainder below this part of the order's quantity is none: sums of floats do not keep an order open.
 NO_REMAINDER = Decimal("1e-9")

@@ -11,10 +11,10 @@ from decimal import Decimal
 from numbers import Integral
 from pathlib import Path
 
-from persistence.domain.conventions import identifier
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import day_of
-from persistence.domain.money import Number, exact
+from jarvis_client.contract.conventions import identifier
+from jarvis_client.contract.decimals import Number, exact
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import day_of
 
 
 @dataclass(slots=True)

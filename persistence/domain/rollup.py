@@ -6,7 +6,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from persistence.domain.money import EXACT, ONE, QUOTIENT
+from jarvis_client.contract.decimals import EXACT, ONE, QUOTIENT
 
 
 class UsdRate(NamedTuple):

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from persistence.domain.choice import Choice
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_instant
+from jarvis_client.contract.choice import Choice
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.money import Currency, Money
 
 

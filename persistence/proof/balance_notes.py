@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from jarvis_client.contract.decimals import EXACT, SHOWN, ZERO, canonical
+from jarvis_client.contract.instants import to_text
 from persistence.books.movements import CONTRACT, CURRENCY
 from persistence.books.order_of_facts import newest_first
-from persistence.domain.instants import to_text
-from persistence.domain.money import EXACT, SHOWN, ZERO, canonical
 from persistence.domain.rollup import PAR, UsdRate
 from persistence.engine.contract import Connection
 from persistence.proof.notes import Look, NoteCheck, Oddity, Slice, Suspect, Terms

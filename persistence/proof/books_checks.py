@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby, islice
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
+from jarvis_client.contract.showing import first_few
 from persistence.books import facts, movements, orders
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
-from persistence.domain.showing import first_few
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.instants import to_text
 from persistence.books import events
 from persistence.books.performance import DERIVED, row_digest
 from persistence.domain.finding import Finding
-from persistence.domain.instants import to_text
 from persistence.domain.texts import digest_of
 from persistence.engine.contract import Connection
 from persistence.proof import chain, sealed_texts

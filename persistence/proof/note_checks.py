@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
+from jarvis_client.contract.facts.fill import more_charges
+from jarvis_client.contract.instants import to_text
 from persistence.books import events
-from persistence.domain.facts.fill import more_charges
-from persistence.domain.instants import to_text
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.engine.contract import Connection
 from persistence.proof.notes import Look, NoteCheck, Oddity, Slice, Suspect
 

@@ -15,10 +15,10 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import BooksError, Invalid
 from persistence.books import events
-from persistence.domain.errors import BooksError, Invalid
 from persistence.domain.finding import Finding, Note
-from persistence.domain.money import canonical
 from persistence.engine.contract import Connection, Database
 
 #: Facts looked through in one snapshot: a tenth of a second, so that no log is held back.

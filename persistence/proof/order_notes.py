@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from persistence.domain.money import EXACT, ZERO
+from jarvis_client.contract.decimals import EXACT, ZERO
 from persistence.domain.order_state import COST_FILLED, NO_REMAINDER
 from persistence.proof.notes import Look, NoteCheck, Oddity, Slice, Suspect
 

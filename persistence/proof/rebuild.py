@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.facts import Fill, Void
 from persistence.books import events, facts, orders
 from persistence.books.posting import Posting
-from persistence.domain.errors import Damaged, Unavailable
-from persistence.domain.facts import Fill, Void
+from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
 from persistence.engine.contract import Connection, Database

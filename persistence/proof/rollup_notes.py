@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from persistence.domain.money import EXACT, SHOWN, canonical
+from jarvis_client.contract.decimals import EXACT, SHOWN, canonical
 from persistence.proof.notes import Look, NoteCheck, Oddity
 
 #: A day's closing snapshot may be so far off what the books are worth at that moment.

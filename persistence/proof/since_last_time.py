@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
 from persistence.books import events, facts, orders
 from persistence.books.movements import LEGS, REVERSAL
 from persistence.domain.finding import Finding
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.order_state import derive_orders
 from persistence.engine.contract import Connection, Database
 from persistence.proof import chain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.books import strays
-from persistence.domain.instants import to_instant, to_text
 from persistence.domain.strays import StrayKind
 from persistence.proof.notes import Look, NoteCheck, Oddity
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jarvis_client.contract.instants import is_ahead, to_text
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.instants import is_ahead, to_text
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from jarvis_client.contract.instants import to_text
 from persistence.books import derived, events, verdicts
 from persistence.domain.finding import Finding
-from persistence.domain.instants import to_text
 from persistence.engine.contract import Connection
 
 _DAY = 86_400_000_000

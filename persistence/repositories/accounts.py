@@ -7,17 +7,18 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from jarvis_client.contract.conventions import storable_text
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical, within_limits
+from jarvis_client.contract.instants import to_datetime, to_instant
+from jarvis_client.contract.showing import first_few
 from persistence.books import events, facts
 from persistence.books.accounts import lift_tombstone
 from persistence.books.ledger import Ledger
 from persistence.books.movements import CONTRACT, CURRENCY
 from persistence.domain.account import Account, AccountRepository, Unsaved
-from persistence.domain.conventions import storable_text
+from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.errors import Conflict
-from persistence.domain.facts import Adjustment, AnyFact, ManualTransaction
-from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, Balance, Currency, Figures, canonical, changes_between, within_limits
-from persistence.domain.showing import first_few
+from persistence.domain.money import Balance, Currency, Figures, changes_between
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.engine.contract import Connection, Database
 from persistence.proof.chain import seal_within

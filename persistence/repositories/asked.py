@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 from persistence.engine.contract import NO_LIMIT
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_datetime
 from persistence.books import events, gaps
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_datetime
 from persistence.engine.contract import Database
 
 

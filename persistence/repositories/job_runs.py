@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jarvis_client.contract.instants import MOST_AHEAD, is_ahead, is_recent
+from jarvis_client.contract.jobs import JobRequest
 from persistence.books import verdicts
 from persistence.books.job_requests import file_request
-from persistence.domain.instants import MOST_AHEAD, is_ahead, is_recent
-from persistence.domain.jobs import JobRequest
 from persistence.engine.contract import Database
 from persistence.repositories.asked import limit_of
 

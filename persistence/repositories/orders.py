@@ -9,19 +9,21 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions, identifier, storable_text
+from jarvis_client.contract.decimals import ONE
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import EventStatus, Fill, OrderEvent, Void
+from jarvis_client.contract.instants import to_datetime, to_instant
+from jarvis_client.contract.showing import first_few
+from jarvis_client.contract.symbols import Instrument, notations
 from persistence import exports
 from persistence.books import facts
 from persistence.books.ledger import Ledger
 from persistence.books.order_of_facts import period
 from persistence.books.orders import OLDEST_FIRST
-from persistence.domain.conventions import DEFAULT_CONVENTIONS, Conventions, identifier, storable_text
-from persistence.domain.errors import Conflict, Immutable, Invalid
-from persistence.domain.facts import AnyFact, EventStatus, Fill, OrderEvent, Void
-from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import ONE
+from persistence.domain.entries import AnyFact
+from persistence.domain.errors import Conflict, Immutable
 from persistence.domain.order import Execution, Order, OrderRepository, OrderSide, OrderStatistics, OrderStatus
-from persistence.domain.showing import first_few
-from persistence.domain.symbols import Instrument, notations
 from persistence.engine.contract import Connection, Database
 from persistence.repositories.asked import limit_of
 

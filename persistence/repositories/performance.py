@@ -9,12 +9,12 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.decimals import EXACT, SHOWN, ZERO, canonical
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import day_of, to_datetime
 from persistence import exports
 from persistence.books import accounts, events
 from persistence.books.performance import DERIVED, row_digest
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import day_of, to_datetime
-from persistence.domain.money import EXACT, SHOWN, ZERO, canonical
 from persistence.domain.performance import FIGURES, PerformanceMetrics, PerformanceRepository
 from persistence.engine.contract import Connection, Database
 from persistence.repositories.asked import limit_of

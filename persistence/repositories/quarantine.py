@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jarvis_client.contract.choice import Choice
+from jarvis_client.contract.instants import to_datetime, to_instant
 from persistence.books import events, facts
 from persistence.books.quarantine import storable
-from persistence.domain.choice import Choice
-from persistence.domain.facts import AnyFact
-from persistence.domain.instants import to_datetime, to_instant
+from persistence.domain.entries import AnyFact
 from persistence.engine.contract import Database
 from persistence.repositories.asked import limit_of
 

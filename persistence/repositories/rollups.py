@@ -10,9 +10,9 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from jarvis_client.contract.decimals import canonical
 from persistence.books import derived
 from persistence.books.account_history import _ROW, AccountBooks, ContractValue, DayClose
-from persistence.domain.money import canonical
 from persistence.domain.rollup import (
     FIGURE_COLUMNS,
     ClosedTrade,

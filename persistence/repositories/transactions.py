@@ -8,15 +8,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.conventions import identifier, storable_text
+from jarvis_client.contract.decimals import EXACT, ZERO, within_limits
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_datetime, to_instant
 from persistence import exports
 from persistence.books.ledger import Ledger
 from persistence.books.movements import CONTRACT, CURRENCY, LEGS, REVERSAL, parse_transaction_id, transaction_id
 from persistence.books.order_of_facts import newest_first, oldest_first, period
-from persistence.domain.conventions import identifier, storable_text
-from persistence.domain.errors import Immutable, Invalid
-from persistence.domain.facts import ManualTransaction
-from persistence.domain.instants import to_datetime, to_instant
-from persistence.domain.money import EXACT, ZERO, ContractCode, Currency, Money, within_limits
+from persistence.domain.entries import ManualTransaction
+from persistence.domain.errors import Immutable
+from persistence.domain.money import ContractCode, Currency, Money
 from persistence.domain.transaction import DEBITS, Transaction, TransactionRepository, TransactionType
 from persistence.engine.contract import Connection, Database
 from persistence.repositories.asked import limit_of

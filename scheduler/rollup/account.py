@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
 
+from jarvis_client.contract.instants import MOST_AHEAD, start_of_day
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import MOST_AHEAD, start_of_day
 from persistence.domain.rollup import FIGURE_COLUMNS, DirtyMark, Figures, NewFact, Progress, Revision
 from persistence.engine.contract import Database
 from persistence.repositories.rollups import Changes, SQLiteRollupRepository

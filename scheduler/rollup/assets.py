@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from datetime import date as Date
 from decimal import Decimal
 
-from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO, canonical
 from persistence.domain.rollup import Lot, name_and_kind
 from scheduler.rollup.lots import Lots, Origin, Pool, Queue, Taken, share_of
 from scheduler.rollup.options import RollupOptions

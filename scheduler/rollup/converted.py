@@ -15,9 +15,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO
+from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, QUOTIENT, ZERO
 from persistence.domain.rollup import ClosedTrade, KnownRate, RollupRow, UsdRate, name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import ONE_DAY, day_of

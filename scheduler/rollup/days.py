@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date as Date
 from datetime import timedelta
 
-from persistence.domain.instants import DaysEndingAt, DayZone, start_of_day, to_datetime
+from jarvis_client.contract.instants import DaysEndingAt, DayZone, start_of_day, to_datetime
 
 ONE_DAY = timedelta(days=1)
 

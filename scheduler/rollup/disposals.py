@@ -7,9 +7,9 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.instants import start_of_day
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import start_of_day
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import ONE_DAY, day_of

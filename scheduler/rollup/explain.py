@@ -8,9 +8,9 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any
 
+from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import AccountBooks, FlowShown
 from persistence.database import DatabaseManager
-from persistence.domain.instants import end_of_day, start_of_day
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, RollupRow, Withheld
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.disposals import realised_by_fact

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO, canonical
 from persistence.books.account_facts import FlowRow
-from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
 from persistence.domain.rollup import FlowValue, UsdRate
 from scheduler.rollup.assets import Asset
 from scheduler.rollup.lots import Origin

@@ -14,7 +14,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO, canonical
 from persistence.domain.rollup import Lot
 
 _add, _subtract = EXACT.add, EXACT.subtract

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date as Date
 from decimal import Decimal
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.instants import end_of_day
 from persistence.books.account_history import AccountBooks, ContractValue, DayClose
-from persistence.domain.instants import end_of_day
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import KnownRate
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.flows import FlowReplay

@@ -8,10 +8,10 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT
+from jarvis_client.contract.facts import Charge
 from persistence.books.account_facts import FlowRow
 from persistence.books.account_history import AccountBooks, ContractValue, DayClose
-from persistence.domain.facts import Charge
-from persistence.domain.money import EXACT
 from persistence.domain.rollup import PAR, ClosedTrade, FlowValue, KnownRate, Oddity, name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.assets import Asset, lots_of

@@ -10,9 +10,9 @@ from datetime import date as Date
 from decimal import Decimal
 from functools import cached_property
 
-from persistence.domain.conventions import USD_LIKE
-from persistence.domain.instants import DayZone, day_zone, day_zone_name
-from persistence.domain.money import ONE, canonical
+from jarvis_client.contract.conventions import USD_LIKE
+from jarvis_client.contract.decimals import ONE, canonical
+from jarvis_client.contract.instants import DayZone, day_zone, day_zone_name
 
 
 @dataclass(frozen=True)

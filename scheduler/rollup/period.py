@@ -19,7 +19,7 @@ from decimal import Decimal
 from statistics import median
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, QUOTIENT, ZERO
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import NO_DISPERSION, Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate
 

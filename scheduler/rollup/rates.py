@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from decimal import Decimal
 
-from persistence.domain.money import EXACT
+from jarvis_client.contract.decimals import EXACT
 from persistence.domain.rollup import PAR, KnownRate, UsdRate
 
 #: Currencies whose stretch between two rate records is remembered.

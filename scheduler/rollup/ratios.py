@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, QUOTIENT, ZERO
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO
 from scheduler.rollup.options import RollupOptions
 
 #: Dispersion below this, in units of a daily return, is rounding: thousands of float epsilons, far below any real variation.

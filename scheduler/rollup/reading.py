@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from jarvis_client.contract.decimals import EXACT, ONE
+from jarvis_client.contract.facts import Charge
+from jarvis_client.contract.facts.fill import more_charges
 from persistence.books.account_facts import EntryRow, FeeRow, FillRow, FlowRow
 from persistence.books.account_history import ContractValue
-from persistence.domain.facts import Charge
-from persistence.domain.facts.fill import more_charges
-from persistence.domain.money import EXACT, ONE
 from persistence.domain.rollup import PAR, UsdRate
 from scheduler.rollup.trades import TradeFill
 

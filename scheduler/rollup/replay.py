@@ -15,11 +15,11 @@ from decimal import Decimal
 from heapq import merge
 from typing import TypeGuard
 
+from jarvis_client.contract.decimals import EXACT, ONE, ZERO
+from jarvis_client.contract.facts import Charge
+from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_facts import EntryRow, FeeRow, FillRow, FlowRow
 from persistence.books.account_history import AccountBooks, DayClose
-from persistence.domain.facts import Charge
-from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, ONE, ZERO
 from persistence.domain.rollup import PAR, ClosedTrade, FlowValue, KnownRate, UsdRate, name_and_kind
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.assets import Asset

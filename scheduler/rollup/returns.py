@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import NamedTuple
 
-from persistence.domain.money import EXACT, ZERO
+from jarvis_client.contract.decimals import EXACT, ZERO
 from scheduler.rollup.options import RollupOptions
 
 #: Wide enough that rounding to a float is the only rounding that shows.

@@ -10,11 +10,11 @@ from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO, canonical
+from jarvis_client.contract.instants import end_of_day, start_of_day
+from jarvis_client.contract.showing import first_few
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, ZERO, canonical
 from persistence.domain.rollup import Figures, FlowValue, RollupRow
-from persistence.domain.showing import first_few
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions

@@ -6,8 +6,8 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, QUOTIENT
 from persistence.books.account_history import AccountBooks
-from persistence.domain.money import EXACT, QUOTIENT
 from persistence.domain.rollup import UsdRate, name_and_kind
 from scheduler.rollup.days import ONE_DAY
 from scheduler.rollup.disposals import first_to_read, read_again

@@ -10,9 +10,9 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO
+from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import end_of_day, start_of_day
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import name_and_kind
 from persistence.domain.transaction import TransactionType
 from scheduler.rollup.days import ONE_DAY, day_of

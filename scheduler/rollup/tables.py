@@ -7,9 +7,9 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO, canonical
+from jarvis_client.contract.instants import to_text
 from persistence.books.account_history import AccountBooks
-from persistence.domain.instants import to_text
-from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
 from scheduler.rollup.days import day_of
 from scheduler.rollup.disposals import Disposal, disposals
 from scheduler.rollup.options import RollupOptions

@@ -27,8 +27,8 @@ from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple
 
-from persistence.domain.facts import Charge
-from persistence.domain.money import EXACT, QUOTIENT, ZERO, canonical
+from jarvis_client.contract.decimals import EXACT, QUOTIENT, ZERO, canonical
+from jarvis_client.contract.facts import Charge
 from persistence.domain.rollup import ClosedTrade, UsdRate
 from scheduler.rollup.lots import share_of
 from scheduler.rollup.options import RollupOptions

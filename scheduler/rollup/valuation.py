@@ -7,8 +7,8 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import NamedTuple
 
+from jarvis_client.contract.decimals import EXACT, ZERO
 from persistence.books.account_history import AccountBooks, ContractValue, DayClose
-from persistence.domain.money import EXACT, ZERO
 from persistence.domain.rollup import KnownRate, UsdRate, name_and_kind
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions

@@ -8,10 +8,9 @@ import pytest
 from books import unexplained
 from parts import wait_until
 
+from jarvis_client.contract.routes import ROUTES, encode
 from persistence.repositories import SQLiteAccountRepository, SQLiteQuarantineRepository
 from workers.app import create_worker
-from workers.messages import ROUTES
-from workers.publisher import encode
 
 AT = "2026-01-01T00:00:00Z"
 SQL = "'; DROP TABLE facts; --"

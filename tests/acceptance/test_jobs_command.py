@@ -14,8 +14,8 @@ from parts import closing
 
 from jarvis.cli import jobs
 from jarvis.cli.times import ago, length, short
+from jarvis_client.contract import instants
 from persistence.database import DatabaseManager
-from persistence.domain import instants
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 
 SECOND = 1_000_000

@@ -21,10 +21,10 @@ from parts import a_further_migration
 
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
+from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain import instants
 from persistence.domain.errors import WrongDatabase
 from workers.messages import item_of_line
 

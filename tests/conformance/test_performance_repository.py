@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from jarvis_client.contract.decimals import SHOWN
 from persistence.domain import Invalid, PerformanceMetrics
-from persistence.domain.money import SHOWN
 
 DAY = date(2026, 3, 1)
 

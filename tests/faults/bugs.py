@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from faults import machine
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.outcome import APPLIED
 from persistence import files
 from persistence.books import facts
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Unavailable
-from persistence.domain.outcome import APPLIED
 from persistence.engine.sqlite import copying
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase

@@ -103,9 +103,9 @@ class Ingestion(Case):
         with_.close()
 
     def work(self, folder: Path, acknowledge: Callable[[int], None]) -> None:
+        from jarvis_client.contract.errors import Unavailable
         from persistence.books.ledger import Ledger
         from persistence.database import DatabaseManager
-        from persistence.domain.errors import Unavailable
 
         database = DatabaseManager(folder / "b.db", checkpoint_pages=40)
         database.initialize()
@@ -239,8 +239,8 @@ class Restore(Backup):
 
         from jarvis.restoring import restore_books
         from jarvis.settings import Settings
+        from jarvis_client.contract.instants import to_instant
         from persistence.copies.choosing import choose
-        from persistence.domain.instants import to_instant
 
         now = datetime(2026, 2, 1, tzinfo=UTC)
         settings = Settings(database={"path": folder / "b.db", "backup": {"path": folder / "backups"}})  # type: ignore[arg-type]

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import pytest
 from books import NEW_YEAR, deposit, fill
 
+from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.outcome import Refusal
 from persistence.books import movements, quarantine
 from persistence.books.ledger import Ledger
 from persistence.copies import backups, retention
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, Damaged, LostCommits
-from persistence.domain.outcome import Refusal
+from persistence.domain.errors import Damaged, LostCommits
 from persistence.engine.sqlite import database as engine
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof.books_checks import check_books

@@ -27,10 +27,10 @@ from jarvis.monitoring.worker_series import WorkerSeries
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS
 from jarvis.status.model import Status
+from jarvis_client.contract import instants
+from jarvis_client.contract.facts import Deposit
+from jarvis_client.contract.outcome import APPLIED
 from persistence.database import DatabaseManager
-from persistence.domain import instants
-from persistence.domain.facts import Deposit
-from persistence.domain.outcome import APPLIED
 from persistence.domain.strays import StrayKind
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker

@@ -17,15 +17,16 @@ from books import NEW_YEAR, books, deposit, fill, snapshot
 
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import BooksError, HeldElsewhere, Invalid, Unavailable
+from jarvis_client.contract.outcome import Refusal
 from persistence.books.ledger import Ledger
 from persistence.copies import backups, manifest
 from persistence.copies.backup_checks import chain_holds
 from persistence.copies.choosing import choose
 from persistence.copies.restoring import restore_copy
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError, HeldElsewhere, Invalid, Unavailable, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 from persistence.domain.finding import Finding
-from persistence.domain.outcome import Refusal
 from persistence.files import locked_file, locked_folder
 from persistence.proof.books_checks import check_books
 from scheduler.drill import DrillFailed, restore_drill

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from books import NEW_YEAR, deposit
 
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksGone, DatabaseDeleted, Invalid, OtherBooks, Unavailable
+from persistence.domain.errors import BooksGone, DatabaseDeleted, OtherBooks
 from persistence.engine.sqlite import rescue
 from persistence.engine.sqlite.host import disk_not_mounted
 

@@ -17,9 +17,9 @@ from command import run
 from parts import wait_until
 
 from jarvis.embedded_broker import EmbeddedBroker, running_broker, server_binary
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.address import unix_url
+from jarvis_client.contract.errors import Invalid
 from workers import broker_server
-from workers.address import unix_url
 from workers.app import RecorderWorker, create_worker
 from workers.publisher import Publisher
 

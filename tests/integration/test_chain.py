@@ -12,10 +12,10 @@ from books import NEW_YEAR, deposit, fill, placed, snapshot, statuses, void
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_client.contract.outcome import Refusal
 from persistence.books import events
 from persistence.database import DatabaseManager
 from persistence.domain import PerformanceMetrics, texts
-from persistence.domain.outcome import Refusal
 from persistence.proof import chain
 from persistence.proof.chain_checks import Anchor, check_chain, first_difference
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository

@@ -15,6 +15,8 @@ from command import run
 
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_datetime, to_instant
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
@@ -25,8 +27,7 @@ from persistence.copies.restoring import restore_copy
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, Money
-from persistence.domain.errors import Invalid, WrongDatabase
-from persistence.domain.instants import to_datetime, to_instant
+from persistence.domain.errors import WrongDatabase
 from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository
 from scheduler.jobs import back_up, drill

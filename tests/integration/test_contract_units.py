@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, SECOND, deposit, fill, placed
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 from persistence.repositories import SQLiteAccountRepository
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupOptions, RollupPlan

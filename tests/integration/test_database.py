@@ -10,12 +10,12 @@ import pytest
 from books import deposit, fill, statuses
 from parts import a_further_migration
 
+from jarvis_client.contract.errors import BooksError, HeldElsewhere
 from persistence.books import housekeeping
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import Invalid, Unavailable, WrongDatabase
-from persistence.domain.errors import BooksError, HeldElsewhere
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.engine.sqlite.pages import damaged_pages

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis.settings import Settings
+from jarvis_client.contract.instants import DaysEndingAt, day_zone, day_zone_name, end_of_day, start_of_day, to_datetime, to_instant
 from persistence.books.ledger import Ledger
-from persistence.domain.instants import DaysEndingAt, day_zone, day_zone_name, end_of_day, start_of_day, to_datetime, to_instant
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import roll_up_accounts, roll_up_zone
 from scheduler.rollup.days import Calendar, day_of, last_closed_day

@@ -9,7 +9,7 @@ import pytest
 from books import deposit
 from structlog.testing import capture_logs
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.jobs import checkpoint

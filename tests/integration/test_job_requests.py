@@ -14,9 +14,10 @@ import pytest
 from books import deposit, snapshot
 from parts import wait_until
 
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.jobs import JobRequest
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.jobs import JobRequest
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.jobs import roll_up_zone
@@ -26,7 +27,6 @@ from workers.app import create_worker
 from workers.messages import job_of
 from workers.publisher import Publisher
 from workers.replay import replay
-from workers.wire import MalformedRecord
 
 pytestmark = pytest.mark.every_engine
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, SECOND, books, deposit, ended, exported, fill, placed, snapshot, statuses, unexplained, void, withdrawal
 
+from jarvis_client.contract.instants import to_text
 from persistence.domain import Refusal
-from persistence.domain.instants import to_text
 from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLiteQuarantineRepository, SQLiteTransactionRepository
 

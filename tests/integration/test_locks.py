@@ -19,7 +19,7 @@ from parts import wait_until
 from jarvis.embedded_broker import EmbeddedBroker, server_binary
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.restoring import stop_holders
-from persistence.domain.errors import HeldElsewhere
+from jarvis_client.contract.errors import HeldElsewhere
 from persistence.files import is_locked, locked_file, scratch_folder
 from persistence.holders import Process, holder_of, holders_of, note_going
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from books import NEW_YEAR, SECOND, balance_report, deposit, ended, fee, fill, placed, rate, snapshot, void, withdrawal
 
-from persistence.domain import instants
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import BalanceReport
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import BalanceReport
 from persistence.domain.strays import StrayKind
 from persistence.proof import notes as notes_of_books
 from persistence.proof.notes import accept, count_open

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from books import deposit
 
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.domain.strays import StrayKind
 from persistence.proof.notes import accept
 from persistence.proof.stray_notes import STRAY_NOTES

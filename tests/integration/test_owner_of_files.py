@@ -13,11 +13,11 @@ import pytest
 from books import deposit
 from command import run
 
+from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
-from persistence.domain import instants
 from persistence.files import locked_file, make_last_folder, replaced, scratch_folder
 
 UID = 1234

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import rollup_vectors as vectors
 
+from jarvis_client.contract.instants import to_instant
 from persistence.database import DatabaseManager
-from persistence.domain.instants import to_instant
 from persistence.repositories.rollups import SQLiteRollupRepository
 
 R = "scheduler.rollup."

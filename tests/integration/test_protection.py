@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from books import deposit, fill, statuses
 
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.outcome import Refusal
 from persistence.books.ledger import Ledger
 from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
-from persistence.domain.errors import Damaged, LostCommits, Unavailable
-from persistence.domain.outcome import Refusal
+from persistence.domain.errors import Damaged, LostCommits
 from persistence.engine.sqlite.pages import damaged_pages
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES
 from persistence.proof.books_checks import check_books

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import rollup_vectors as vectors
 
-from persistence.domain.instants import start_of_day, to_instant
+from jarvis_client.contract.instants import start_of_day, to_instant
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import ONE_DAY, Calendar, day_of
 

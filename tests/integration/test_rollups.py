@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, deposit, fill, rate, snapshot, void, withdrawal
 
-from persistence.domain.errors import Invalid
-from persistence.domain.facts import EquitySnapshot
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.facts import EquitySnapshot
 from persistence.domain.performance import PerformanceMetrics
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository

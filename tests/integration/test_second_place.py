@@ -14,11 +14,12 @@ from books import NEW_YEAR, deposit
 from command import run
 from parts import wait_until
 
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.copies import backups, manifest
 from persistence.copies.command import run_for
 from persistence.copies.proving import is_encrypted
 from persistence.copies.second_place import SecondPlace, carry, decrypt
-from persistence.domain.errors import Invalid, Unavailable, WrongDatabase
+from persistence.domain.errors import WrongDatabase
 from scheduler.jobs import back_up
 
 pytestmark = pytest.mark.on_disk

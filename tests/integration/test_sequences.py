@@ -10,11 +10,12 @@ import pytest
 import redis
 from parts import wait_until
 
+from jarvis_client.contract.errors import MalformedRecord
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
 from workers.publisher import SEQUENCES, Publisher
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import decode_json
 
 
 def deposit(name: object) -> dict[str, str]:

@@ -11,9 +11,9 @@ from itertools import pairwise
 import pytest
 from properties.test_rollup_order import derived
 
+from jarvis_client.contract.facts import Deposit, EquitySnapshot, Fill
+from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
-from persistence.domain.facts import Deposit, EquitySnapshot, Fill
-from persistence.domain.instants import to_instant
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.jobs import roll_up_accounts, roll_up_zone

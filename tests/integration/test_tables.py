@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from books import NEW_YEAR, deposit, fill, rate, snapshot, void, withdrawal
 
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_datetime
 from persistence import exports
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_datetime
 from persistence.repositories import SQLiteRateRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up

@@ -7,11 +7,11 @@ from datetime import date
 import pytest
 from books import NEW_YEAR, deposit, fill, placed, rate, snapshot, void, withdrawal
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.outcome import Refusal
 from persistence.books import derived
-from persistence.domain import instants
 from persistence.domain.account import Account
-from persistence.domain.errors import Invalid
-from persistence.domain.outcome import Refusal
 from persistence.domain.performance import PerformanceMetrics
 from persistence.proof import chain
 from persistence.proof.told_checks import gaps_follow_from_numbers

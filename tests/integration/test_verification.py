@@ -10,12 +10,14 @@ from books import deposit, ended, fill, placed, snapshot, statuses, void
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Unavailable
 from persistence.books.ledger import Ledger
 from persistence.copies import backups, manifest
 from persistence.copies.second_place import SecondPlace, carry
 from persistence.database import DatabaseManager
-from persistence.domain import Currency, Money, instants
-from persistence.domain.errors import Damaged, Unavailable
+from persistence.domain import Currency, Money
+from persistence.domain.errors import Damaged
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof import chain
 from persistence.proof.books_checks import check_books

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from books import NEW_YEAR, deposit, fill, rate, snapshot, withdrawal
 
-from persistence.domain.facts import Fill
+from jarvis_client.contract.facts import Fill
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.options import RollupOptions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from books import NEW_YEAR, deposit
 
+from jarvis_client.contract import instants
 from persistence.books.account_history import AccountBooks
-from persistence.domain import instants
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
 from scheduler.verification import verify

@@ -14,10 +14,10 @@ import pytest
 from reference import Options, reckon
 from reference.histories import ACCOUNT, KINDS, arrived, history
 
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.conventions import Conventions
-from persistence.domain.instants import to_instant
 from persistence.domain.rollup import name_and_kind
 from persistence.repositories import SQLiteAccountRepository, SQLitePerformanceRepository
 from persistence.repositories.rollups import SQLiteRollupRepository

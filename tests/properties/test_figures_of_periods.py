@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.domain.money import EXACT
+from jarvis_client.contract.decimals import EXACT
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import DatedReturn, DayFigures, TradeFigures, drawdowns, figures_of_period, summary_of, worst
 

@@ -19,14 +19,14 @@ from books import deposit, fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jarvis_client.contract.errors import BooksError, MalformedRecord
+from jarvis_client.contract.facts import Fact
+from jarvis_client.contract.outcome import Refusal
 from persistence import exports
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.errors import BooksError
-from persistence.domain.facts import Fact
 from persistence.domain.money import Currency
 from persistence.domain.order import OrderStatus
-from persistence.domain.outcome import Refusal
 from persistence.domain.transaction import TransactionType
 from persistence.proof.books_checks import check_books
 from persistence.repositories import (
@@ -37,7 +37,7 @@ from persistence.repositories import (
     SQLiteTransactionRepository,
 )  # fmt: skip
 from workers.messages import RECORDS, fact_of, item_of_line
-from workers.wire import MalformedRecord, decode_json, record_slices
+from workers.wire import decode_json, record_slices
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 import pytest
 from reference.histories import ACCOUNT, KINDS, history
 
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
-from persistence.domain.conventions import Conventions
-from persistence.domain.instants import to_instant
 from persistence.domain.rollup import name_and_kind
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up

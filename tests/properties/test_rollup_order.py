@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import pytest
 
+from jarvis_client.contract.facts import Deposit, EquitySnapshot, Fee, Fill, Rate, Void, Withdrawal
+from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.facts import Deposit, EquitySnapshot, Fee, Fill, Rate, Void, Withdrawal
-from persistence.domain.instants import to_instant
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.options import RollupOptions, RollupPlan

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jarvis.settings import SettingsError, load_settings
-from persistence.domain.errors import Invalid
-from workers.address import OPTIONS, TLS_OPTIONS, client_url, read_address
+from jarvis_client.contract.address import OPTIONS, TLS_OPTIONS, client_url, read_address
+from jarvis_client.contract.errors import Invalid
 
 PIECES = st.one_of(
     st.text(max_size=12), st.sampled_from([":", "@", "/", "?", "#", "%", "&", "=", "[", "]", "%2F", "%00", "localhost", "6379", "0", *OPTIONS, *TLS_OPTIONS])

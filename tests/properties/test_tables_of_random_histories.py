@@ -11,10 +11,10 @@ from decimal import Decimal
 import pytest
 from reference.histories import ACCOUNT, KINDS, arrived, history
 
+from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
-from persistence.domain.conventions import Conventions
-from persistence.domain.instants import to_instant
 from persistence.repositories import SQLiteAccountRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import roll_up

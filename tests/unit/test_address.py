@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from persistence.domain.errors import Invalid
-from persistence.domain.showing import first_few, hide_passwords
-from workers.address import OPTIONS, TLS_OPTIONS, client_url, read_address, socket_of, unix_url, without_password
+from jarvis_client.contract.address import OPTIONS, TLS_OPTIONS, client_url, read_address, socket_of, unix_url, without_password
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.showing import first_few, hide_passwords
 from workers.publisher import Publisher
 
 ENCODED = "in a user's name and a password write / as %2F, ? as %3F, # as %23, @ as %40"
@@ -73,7 +73,7 @@ def test_no_path_is_put_into_a_url_as_it_is():
     house = Path(__file__).parents[2]
     for path in (p for package in ("jarvis", "workers", "scheduler", "persistence") for p in (house / package).rglob("*.py")):
         if path != house / "workers" / "address.py":
-            assert "unix://{" not in path.read_text(), f"{path} puts a path into a URL; workers.address.unix_url quotes it"
+            assert "unix://{" not in path.read_text(), f"{path} puts a path into a URL; jarvis_client.contract.address.unix_url quotes it"
 
 
 @pytest.mark.parametrize("name", ["50%25 off", "50% off", "a#b", "a?b=c", "a%41b", "new\nline", "[bold]x", "ünï 'q\" &+;"])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from parts import wait_until
 
+from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome
 from persistence.domain import Unavailable
-from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome
 from workers.batching import BatchWriter, Submission
 
 

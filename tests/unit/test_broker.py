@@ -8,14 +8,14 @@ import fakeredis
 import pytest
 import redis
 
-from persistence.domain.errors import Unavailable
-from workers.address import without_password
+from jarvis_client.contract.address import without_password
+from jarvis_client.contract.errors import MalformedRecord, Unavailable
+from jarvis_client.contract.routes import MAX_MESSAGE_BYTES, ROUTES, encode
 from workers.broker import LedgerBroker
 from workers.consumer import LedgerConsumer
-from workers.messages import MAX_MESSAGE_BYTES, ROUTES
-from workers.publisher import Publisher, encode
+from workers.publisher import Publisher
 from workers.reclaim import return_what_the_dead_hold
-from workers.wire import MalformedRecord, decode_json
+from workers.wire import decode_json
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
 

@@ -13,7 +13,7 @@ from redis import exceptions
 
 from jarvis.cli.common import sentence_of
 from jarvis.systemd import StatusLine
-from workers.broker_faults import CATALOGUE, CLOSED_SOCKET, FAILOVER_SECONDS, NOT_REACHABLE, REFUSED, UNREADABLE_FILE, fault_of
+from jarvis_client.contract.broker_faults import CATALOGUE, CLOSED_SOCKET, FAILOVER_SECONDS, NOT_REACHABLE, REFUSED, UNREADABLE_FILE, fault_of
 from workers.reachability import Reachability
 
 REFUSED_CONNECTION = redis.ConnectionError("Error 111 connecting to localhost:6379. Connection refused.")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_client.contract.instants import MOST_AHEAD, is_ahead, is_recent, to_instant
 from persistence.books import housekeeping
 from persistence.database import DatabaseManager
-from persistence.domain.instants import MOST_AHEAD, is_ahead, is_recent, to_instant
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.timetable import Entry

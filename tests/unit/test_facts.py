@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from books import NEW_YEAR, deposit, fill, placed, snapshot, void
 
+from jarvis_client.contract.instants import end_of_day, start_of_day, to_text
 from persistence.domain import Conventions, EquitySnapshot, Invalid
-from persistence.domain.instants import end_of_day, start_of_day, to_text
 from persistence.domain.order import Order
 from persistence.domain.order_state import derive_orders
 from workers.messages import fact_of

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from persistence.domain.facts import Fill
-from persistence.domain.instants import to_datetime
-from persistence.domain.jobs import JobRequest
-from persistence.domain.outcome import APPLIED, DUPLICATE, Outcome, Refusal
+from jarvis_client.contract.facts import Fill
+from jarvis_client.contract.instants import to_datetime
+from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Refusal
 from workers.delivery import Delivery, message_of
 from workers.figures import Figures, Histogram
 

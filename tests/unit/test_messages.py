@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.domain.facts import Fact
-from persistence.domain.outcome import Refusal
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.facts import Fact
+from jarvis_client.contract.json_values import canonical_json
+from jarvis_client.contract.outcome import Refusal
 from workers.messages import fact_of, item_of_line
 from workers.schemas import json_schemas, schema_texts
-from workers.wire import MalformedRecord, canonical_json, decode_json, record_slices
+from workers.wire import decode_json, record_slices
 
 AT = "2026-11-22T10:15:30.123456Z"
 GOOD = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarvis_client.contract.decimals import canonical, exact
 from persistence.domain import Balance, Currency, CurrencyMismatch, InsufficientFunds, Invalid, Money
-from persistence.domain.money import canonical, exact
 
 amounts = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**18), max_value=10**18, places=18)
 

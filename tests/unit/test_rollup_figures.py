@@ -14,8 +14,8 @@ import rollup_vectors as vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.domain.instants import to_instant
-from persistence.domain.money import EXACT, QUOTIENT
+from jarvis_client.contract.decimals import EXACT, QUOTIENT
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.rollup import UsdRate
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.ratios import Series, TradeSums, profit_factor, series_of, sharpe_ratio, sortino_ratio, win_rate

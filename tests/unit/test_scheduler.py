@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from parts import wait_until
 
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import start_of_day, to_datetime, to_instant
-from persistence.domain.jobs import JOB_NAMES
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import start_of_day, to_datetime, to_instant
+from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS, SQLiteJobRunRepository
 from scheduler.daemon import Scheduler
 from scheduler.rollup.days import day_of

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema.validators import extend
 
+from jarvis_client.contract.errors import MalformedRecord
 from workers.job_records import JobRecord
 from workers.messages import fact_of, job_of
 from workers.records import RECORDS
 from workers.schemas import json_schemas
-from workers.wire import MalformedRecord
 
 SCHEMAS = json_schemas()
 FIELDS = {**{kind: model.names() for kind, model in RECORDS.items()}, "job": tuple(f.alias or n for n, f in JobRecord.model_fields.items())}

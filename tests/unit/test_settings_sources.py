@@ -11,7 +11,7 @@ from jarvis.broker import broker_for_senders, broker_url
 from jarvis.errors import SettingsError
 from jarvis.settings import exposed_secrets, load_settings, load_settings_with_places
 from jarvis.settings_sources import read_yaml
-from persistence.domain.errors import Unavailable
+from jarvis_client.contract.errors import Unavailable
 
 
 def problems(folder: Path, **options: bool) -> list[str]:

@@ -17,17 +17,17 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.encoder import PickleEncoder
 
-from persistence.domain.conventions import DEFAULT_CONVENTIONS
-from persistence.domain.errors import Invalid, Unavailable
-from persistence.domain.outcome import Reason, Refusal
+from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS
+from jarvis_client.contract.errors import Invalid, MalformedRecord, Unavailable
+from jarvis_client.contract.outcome import Reason, Refusal
+from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from workers import actors
 from workers.actors import RecordActor, record_deposit, record_fill, request_job
 from workers.broker import LedgerBroker
 from workers.envelope import content_of, refused
 from workers.intake import Intake, declare_actors
-from workers.messages import JOBS_ROUTE, ROUTES
 from workers.replay import facts_of
-from workers.wire import MalformedRecord, decode_json, record_slices
+from workers.wire import decode_json, record_slices
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
 FORMS = [

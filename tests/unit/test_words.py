@@ -7,8 +7,8 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
+from jarvis_client.contract.instants import to_datetime
 from persistence.books.gaps import Opened
-from persistence.domain.instants import to_datetime
 from persistence.repositories.gaps import Gap
 from workers.envelope import published_at
 from workers.gap_lines import PATIENCE_SECONDS, GapLines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,9 +15,9 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
-from persistence.domain.errors import Invalid
-from persistence.domain.instants import to_instant
-from persistence.domain.money import canonical
+from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant
 from persistence.engine.dialect import Dialect
 from persistence.engine.sqlite.errors import reachable, translated
 
@@ -149,6 +149,22 @@ def free_bytes_of(path: str) -> int:
         return 0
     page_bytes = int.from_bytes(header[16:18], "big")
     return int.from_bytes(header[36:40], "big") * (65_536 if page_bytes == 1 else page_bytes)
+
+
+#: What the books need of the driver's extensions.
+EXTENSIONS = ("cksumvfs", "decimal")
+
+
+def missing_extensions() -> list[str]:
+    """Those of `EXTENSIONS` that this installation of the driver lacks or cannot load."""
+    missing = []
+    with closing(apsw.Connection(":memory:")) as connection:
+        for name in EXTENSIONS:
+            try:
+                apsw.sqlite_extra.load(connection, name)
+            except (apsw.Error, apsw.sqlite_extra.NotAvailable, LookupError, OSError):
+                missing.append(name)
+    return missing
 
 
 def header_of(path: str) -> tuple[int, int]:

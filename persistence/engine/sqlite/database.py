@@ -11,8 +11,9 @@ from typing import Self, TypeVar
 
 import apsw
 
-from persistence.domain import instants
-from persistence.domain.errors import BooksError, CommitUnknown, Invalid, OtherBooks, Unavailable
+from jarvis_client.contract import instants
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from persistence.domain.errors import CommitUnknown, OtherBooks
 from persistence.engine.contract import Bindings, Storage
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import apsw.sqlite_extra
 
-from persistence.domain.errors import LostCommits, Unavailable
-from persistence.domain.instants import to_text
+from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_text
+from persistence.domain.errors import LostCommits
 from persistence.files import open_or_make
 
 #: Enough for every process that writes. If two processes share a slot, the mark only lags. One more slot holds the last emptying of the WAL.

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import apsw.sqlite_extra
 
-from persistence.domain.errors import BooksError, Damaged, Invalid, RuleBroken, Unavailable, WrongDatabase
+from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from persistence.domain.errors import Damaged, RuleBroken, WrongDatabase
 
 #: Wrong for now: the same commit may succeed once the disk, the lock or the folder is there again.
 PASSING = (

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import apsw
 import apsw.sqlite_extra
 
-from persistence.domain.errors import DatabaseDeleted, Unavailable
+from jarvis_client.contract.errors import Unavailable
+from persistence.domain.errors import DatabaseDeleted
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.errors import translated
 from persistence.engine.sqlite.rescue import links_of, standing_at, standing_of

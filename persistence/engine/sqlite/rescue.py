@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import apsw
 
-from persistence.domain.errors import BooksError, Unavailable
-from persistence.domain.instants import to_datetime
+from jarvis_client.contract.errors import BooksError, Unavailable
+from jarvis_client.contract.instants import to_datetime
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 from persistence.engine.sqlite.copying import copy_to
 from persistence.files import nearest_folder, open_or_make, remove

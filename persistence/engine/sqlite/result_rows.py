@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import apsw
 
-from persistence.domain.errors import Invalid
+from jarvis_client.contract.errors import Invalid
 
 Bindings = Sequence[Any] | dict[str, Any]
 

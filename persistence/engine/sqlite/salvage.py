@@ -11,7 +11,8 @@ from typing import Any
 
 import apsw
 
-from persistence.domain.errors import Invalid, WrongDatabase
+from jarvis_client.contract.errors import Invalid
+from persistence.domain.errors import WrongDatabase
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect
 from persistence.engine.sqlite.database import SQLiteDatabase
