@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import structlog
 
+from jarvis.alerts.wiring import create_notifier
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
 from jarvis.locks import scheduler_lock, worker_lock
@@ -219,8 +220,11 @@ def run_scheduler(settings: Settings, config: Path) -> None:
     if not wait_for_predecessor([lock], stop.wait):
         return
     database = open_database(settings)
-    watcher = Watcher(settings, database)
-    figures = [StatusSeries(lambda: watcher.look(instants.now()), settings.monitoring.thresholds)]
+    # Without the database of the jobs: whoever holds a file that was deleted holds its last copy, and a watcher should not. One each,
+    # because a look that takes long for one of them must not hold up the other.
+    watcher, for_figures = Watcher(settings), Watcher(settings)
+    notifier = create_notifier(settings, lambda: watcher.look(instants.now()))
+    figures = [StatusSeries(lambda: for_figures.look(instants.now()), settings.monitoring.thresholds)]
     with ExitStack() as held:
         held.enter_context(locked_file(lock, "scheduler"))
         # Figures come after it: what is not there yet would be told as unreadable.
@@ -231,7 +235,7 @@ def run_scheduler(settings: Settings, config: Path) -> None:
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            with BooksWatch(database) as books:
+            with BooksWatch(database) as books, notifier or nullcontext():
                 while not stop.wait(LOOK_SECONDS):
                     books.look()
                     if (still := daemon.look()) > daemon.patience_seconds:
