@@ -66,6 +66,8 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     # Tests that run side by side have COLUMNS set, which piped listings follow.
     for name in [n for n in os.environ if n.startswith("JARVIS_") or n in ("COLUMNS", "LINES")]:
         monkeypatch.delenv(name)
+    # Daemons of several tests run side by side; one that is about figures names a port of its own.
+    monkeypatch.setenv("JARVIS_MONITORING__LISTEN", "")
 
 
 @pytest.fixture(autouse=True)
