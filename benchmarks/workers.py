@@ -68,9 +68,9 @@ def consume_stock(url: str, path: str, count: int, *, commit: bool) -> float:
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
 
+    from jarvis_client.contract.forms import fact_of
     from persistence.books.ledger import Ledger
     from persistence.database import DatabaseManager
-    from workers.messages import fact_of
 
     broker = RedisBroker(url=url)
     database = DatabaseManager(path, max_connections=8)

@@ -15,6 +15,8 @@ from dramatiq.middleware import CurrentMessage
 
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.forms import FORMS, fact_of
+from jarvis_client.contract.jobs import JOB_SAYS, job_of
 from jarvis_client.contract.outcome import Refusal
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES
 from persistence.books.posting import Item
@@ -23,9 +25,7 @@ from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery, message_of
 from workers.envelope import KIND_OF_ACTOR, refused
-from workers.job_records import JobRecord
-from workers.messages import fact_of, job_of, refusal
-from workers.records import RECORDS
+from workers.messages import refusal
 from workers.wire import decode_json, record_slices
 
 
@@ -121,7 +121,7 @@ def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[
             assert isinstance(delivery, Delivery)
             intake.take(kind, content, delivery)
 
-        record.__doc__ = RECORDS[kind].__doc__
+        record.__doc__ = FORMS[kind].says
         declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
         return declared
 
@@ -130,6 +130,6 @@ def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[
         assert isinstance(delivery, Delivery)
         intake.take_job(content, delivery)
 
-    request.__doc__ = JobRecord.__doc__
+    request.__doc__ = JOB_SAYS
     jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
     return [*(declare(kind) for kind in ROUTES), jobs]

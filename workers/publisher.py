@@ -26,9 +26,10 @@ from jarvis_client.contract.address import read_address
 from jarvis_client.contract.broker_faults import fault_of
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid, MalformedRecord
+from jarvis_client.contract.forms import fact_of
+from jarvis_client.contract.jobs import job_of
 from jarvis_client.contract.json_values import json_value
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES, ROUTES, encode
-from workers.messages import fact_of, job_of
 
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from books import books
 from parts import closing
 
 from jarvis_client.contract import instants
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -30,7 +31,6 @@ from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
 from soak.faults import FAULTS
 from soak.stage import Fault, Stage
-from workers.messages import fact_of
 from workers.publisher import Publisher
 
 AT = 1_767_225_600_000_000
