@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from jarvis.embedded_broker import server_binary
-from workers.publisher import Publisher
+from jarvis_client import Publisher
 
 from .common import fill_records
 

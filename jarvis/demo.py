@@ -23,6 +23,7 @@ from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.decimals import canonical
@@ -31,7 +32,6 @@ from jarvis_client.contract.instants import to_instant, to_text
 from persistence.database import DatabaseManager
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
-from workers.publisher import Publisher
 
 ACCOUNT = "demo"
 #: Symbol, first price, price step, quantity step, hourly volatility.

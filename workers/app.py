@@ -265,7 +265,7 @@ def create_worker(
     broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     writer = BatchWriter(
         Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
-        expecting=broker.expecting,
+        tell=broker.answering.tell, expecting=broker.expecting,
     )  # fmt: skip
     intake = Intake(broker, writer, conventions)
     broker.on_malformed = intake.refuse

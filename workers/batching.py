@@ -43,6 +43,7 @@ class Submission:
     items: Sequence[Item]
     delivery: object
     raw_of: Callable[[int], bytes]
+    asks: bool = False
 
 
 @dataclass(slots=True)
@@ -62,7 +63,8 @@ class BatchWriter:
     """Writes submissions in batches from a thread of its own.
 
     `settle` is called with the deliveries of each committed batch, and only then; `give_back` with those that a stop found
-    uncommitted. `expecting` tells whether further messages are on their way.
+    uncommitted. `tell` is called before that with what became of a submission that asks, or of which a record is refused.
+    `expecting` tells whether further messages are on their way.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class BatchWriter:
         *,
         max_records: int = 1_000,
         linger_ms: float = 20.0,
+        tell: Callable[[Submission, Sequence[Outcome]], None] = lambda submission, outcomes: None,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._poster = poster
         self._settle = settle
         self._give_back = give_back
+        self._tell = tell
         self._max_records = max_records
         self._linger_seconds = linger_ms / 1000
         self._expecting = expecting
@@ -223,11 +227,12 @@ class BatchWriter:
         counts = self.counts
         for outcome in outcomes:
             setattr(counts, outcome.status, getattr(counts, outcome.status) + 1)
-            if outcome.reason:
+            if outcome.status == "quarantined":
                 counts.quarantine_reasons[outcome.reason] = counts.quarantine_reasons.get(outcome.reason, 0) + 1
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()
+        self._tell_who_waits(batch, outcomes)
         quarantined = [o for o in outcomes if o.status == "quarantined"]
         if self.failing_since is not None:
             log.info("commits succeed again", after_seconds=round(time.monotonic() - self.failing_since, 1))
@@ -236,3 +241,16 @@ class BatchWriter:
             log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
         else:
             log.debug("committed", records=len(outcomes), ms=round(seconds * 1000, 1))
+
+    def _tell_who_waits(self, batch: list[Submission], outcomes: list[Outcome]) -> None:
+        if not any(submission.asks for submission in batch) and not any(outcome.reason for outcome in outcomes):
+            return
+        at = 0
+        for submission in batch:
+            found = outcomes[at : at + len(submission.items)]
+            at += len(submission.items)
+            if submission.asks or any(outcome.reason for outcome in found):
+                try:
+                    self._tell(submission, found)
+                except Exception:  # what is durable has to be acknowledged, whoever cannot be told of it
+                    log.exception("could not say what became of a message")

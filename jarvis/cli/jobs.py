@@ -16,12 +16,12 @@ from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
 from jarvis.cli.times import ago, short
 from jarvis.scheduling import changed_since, create_scheduler
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
 from scheduler.timetable import Entry
-from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
 

@@ -18,11 +18,11 @@ import redis
 from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
+from jarvis_client import Publisher
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.database import DatabaseManager
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}

@@ -14,6 +14,7 @@ import pytest
 from books import deposit, snapshot
 from parts import wait_until
 
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.jobs import JobRequest, job_of
 from persistence.books.ledger import Ledger
@@ -24,7 +25,6 @@ from scheduler.jobs import roll_up_zone
 from scheduler.rollup.options import RollupPlan
 from scheduler.timetable import TIMETABLE
 from workers.app import create_worker
-from workers.publisher import Publisher
 from workers.replay import replay
 
 pytestmark = pytest.mark.every_engine

@@ -7,10 +7,10 @@ import redis
 import structlog
 from parts import wait_until
 
+from jarvis_client import Publisher
 from persistence.domain.errors import OtherBooks
 from workers.app import create_worker
 from workers.ownership import NamespaceBooks
-from workers.publisher import Publisher
 
 
 @pytest.fixture

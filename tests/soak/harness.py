@@ -21,6 +21,7 @@ import redis
 from books import books
 from parts import closing
 
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.routes import ROUTES, encode
@@ -31,7 +32,6 @@ from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
 from soak.faults import FAULTS
 from soak.stage import Fault, Stage
-from workers.publisher import Publisher
 
 AT = 1_767_225_600_000_000
 PATIENCE_SECONDS = 90.0
