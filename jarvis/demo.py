@@ -260,7 +260,8 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
         empty = Path(scratch) / "no-config"
         empty.mkdir()
         with open(Path(scratch) / "daemon.log", "wb") as log:
-            daemon = subprocess.Popen([sys.executable, "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
+            # -P: the working directory may hold packages named as ours are.
+            daemon = subprocess.Popen([sys.executable, "-P", "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + 30
             while running_broker(folder) is None or not (folder / "worker-worker.lock").exists():

@@ -63,19 +63,26 @@ class Answering:
                 answered.setdefault(delivery.queue, []).append(delivery)
         with self._client.pipeline(transaction=False) as pipeline:
             entries = sum(self._tell_of_refusals(pipeline, delivery) for delivery in refused)
-            queues = []
+            queues: list[tuple[str, list[Delivery]]] = []
             for queue, ids in by_queue.items():
                 self._settle(keys=keys_of(queue)[1:], args=ids, client=pipeline)
-                queues.append(queue)
+                queues.append((queue, []))
             for queue, found in answered.items():
                 for group in _slices(found):
                     keys = [*keys_of(queue)[1:], *(answer_key(self._namespace, "").encode() + d.redis_id for d in group)]
                     arguments = [part for d in group for part in (d.redis_id, d.answer)]
                     self._settle_and_answer(keys=keys, args=[ANSWER_SECONDS * 1000, *arguments], client=pipeline)
-                    queues.append(queue)
+                    queues.append((queue, group))
             replies = pipeline.execute(raise_on_error=False)
         self._look_at(replies[:entries], refused)
-        return {queue: reply for queue, reply in zip(queues, replies[entries:], strict=True) if isinstance(reply, Exception)}
+        failed = {}
+        for (queue, group), reply in zip(queues, replies[entries:], strict=True):
+            if isinstance(reply, Exception):
+                failed[queue] = reply
+                # What cannot be answered is acknowledged all the same, the next time.
+                for delivery in group:
+                    delivery.answer = None
+        return failed
 
     def _tell_of_refusals(self, pipeline: Any, delivery: Delivery) -> int:
         """Returns the number of commands."""

@@ -1,7 +1,5 @@
 """The fields of each kind of record, as types: for a record that is a dictionary. What each means says `records`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
