@@ -102,8 +102,9 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
     async def request_job(self, job: str, **arguments: Any) -> AsyncReceipt:
         """As `Publisher.request_job`."""
         message = self._outbox.job(job, arguments)
-        async with self._sending:
-            await self._run(self._outbox.send_as_it_is(message))
+        if not await asyncio.to_thread(self._outbox.keep_as_it_is, message):
+            async with self._sending:
+                await self._run(self._outbox.send_as_it_is(message))
         self._drain_later()
         return AsyncReceipt.of(message, self._answer if self._answers else None)
 
@@ -143,7 +144,7 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
                 while await self._drain_some():
                     pass
             except (RedisError, OSError, Unavailable):
-                log.warning("%d bytes are left in the spool %s for the next run", self.spooled_bytes, self._spool.path)
+                log.warning("the spool %s keeps %s bytes for the next run: the broker is still away", self._spool.path, f"{self.spooled_bytes:,}")
             self._spool.close()
         if self._owns_client:
             await self._client.aclose()
@@ -218,7 +219,8 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
             try:
                 await self._drain_some()
                 pause = FIRST_LOOK_SECONDS
-            except (RedisError, OSError, Unavailable) as error:
-                log.debug("the spool waits: %s", error)
+            except Exception as error:
+                if not isinstance(error, RedisError | OSError | Unavailable):
+                    log.exception("what waits in the spool %s could not be sent", self._spool.path)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_LOOK_SECONDS)

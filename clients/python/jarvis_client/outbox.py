@@ -139,10 +139,18 @@ class Outbox:
             self.numbering.sent(numbers, highest, changed=changed)
         return messages
 
+    def keep_as_it_is(self, message: Message) -> bool:
+        """Put one message behind those that wait in the spool; False where none do. Raises `SpoolFull`, `Unavailable`."""
+        if self.spool is None or not self.spool.waiting:
+            return False
+        with self.spool.lock:
+            if self.spool.waiting:
+                self._append([message])
+                return True
+            return False
+
     def send_as_it_is(self, message: Message) -> Steps[None]:
         """Send one message that has no number; with a spool, keep it where it cannot be sent."""
-        if self.spool is not None and (yield lambda: self._append([message], only_behind_others=True)):
-            return
         try:
             yield from self._exchange([message], None)
         except (RedisError, OSError) as error:
@@ -213,13 +221,9 @@ class Outbox:
         self._append(messages)
         return messages
 
-    def _append(self, messages: list[Message], *, only_behind_others: bool = False) -> bool:
+    def _append(self, messages: list[Message]) -> None:
         assert self.spool is not None
-        with self.spool.lock:
-            if only_behind_others and not self.spool.waiting:
-                return False
-            self.spool.append([message.payload for message in messages])
-            return True
+        self.spool.append([message.payload for message in messages])
 
     def _numbered(self, numbering: Numbering, payloads: list[bytes]) -> tuple[list[bytes], int | None]:
         """Messages of the spool with numbers for the records that have none. Returns them and the highest number of this producer."""

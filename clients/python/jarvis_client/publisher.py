@@ -134,8 +134,9 @@ class Publisher(RecordMethods[Receipt, Sent]):
         Raises `MalformedRecord`.
         """
         message = self._outbox.job(job, arguments)
-        with self._sending:
-            self._run(self._outbox.send_as_it_is(message))
+        if not self._outbox.keep_as_it_is(message):
+            with self._sending:
+                self._run(self._outbox.send_as_it_is(message))
         self._drain_later()
         return Receipt.of(message, self._answer if self._answers else None)
 
@@ -178,7 +179,7 @@ class Publisher(RecordMethods[Receipt, Sent]):
                 while self._drain_some():
                     pass
             except (RedisError, OSError, Unavailable):
-                log.warning("%d bytes are left in the spool %s for the next run", self.spooled_bytes, self._spool.path)
+                log.warning("the spool %s keeps %s bytes for the next run: the broker is still away", self._spool.path, f"{self.spooled_bytes:,}")
             self._spool.close()
         if self._owns_client:
             self._client.close()
@@ -260,8 +261,9 @@ class Publisher(RecordMethods[Receipt, Sent]):
                     if self._closing.is_set():
                         return
                 pause = FIRST_LOOK_SECONDS
-            except (RedisError, OSError, Unavailable) as error:
-                log.debug("the spool waits: %s", error)
+            except Exception as error:
+                if not isinstance(error, RedisError | OSError | Unavailable):
+                    log.exception("what waits in the spool %s could not be sent", spool.path)
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_LOOK_SECONDS)
             with spool.lock:
