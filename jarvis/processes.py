@@ -120,7 +120,7 @@ def run_broker(settings: Settings) -> None:
         while not stop.wait(LOOK_SECONDS):
             say_alive()
         return
-    broker = EmbeddedBroker(settings.data_folder)
+    broker = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
     lock = broker.folder / LAUNCHER_LOCK
     if not wait_for_predecessor([lock], stop.wait):
         return
@@ -243,7 +243,7 @@ def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
         try:
             return broker_url(settings)
         except Unavailable:
-            if loads(settings.data_folder):
+            if loads(settings.data_folder, settings.broker.socket_folder):
                 deadline = time.monotonic() + BROKER_SILENCE_SECONDS
             if time.monotonic() > deadline:
                 raise

@@ -1,6 +1,6 @@
-"""Settings: three YAML files and the environment, checked as a whole, every problem reported at once.
+"""Settings: four YAML files and the environment, checked as a whole, every problem reported at once.
 
-`database.yaml`, `workers.yaml` and `scheduler.yaml` lie in one folder; each may be missing, and so may every key. An environment
+`database.yaml`, `workers.yaml`, `scheduler.yaml` and `monitoring.yaml` lie in one folder; each may be missing, and so may every key. An environment
 variable overrides its key: `JARVIS_DATABASE__PATH`, `JARVIS_WORKER__BATCH__LINGER_MS`.
 """
 
@@ -16,8 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
-from jarvis.settings_sources import FILES, Places, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
+from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
@@ -30,16 +32,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _as_path(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if (rule := path_rule(value)) is not None:
-        raise ValueError(rule)
-    return os.path.expanduser(value)
-
-
 #: A path as settings name it: `~` is expanded, what no path can be is refused.
-Where = Annotated[Path, BeforeValidator(_as_path)]
+Where = Annotated[Path, BeforeValidator(as_path)]
 
 
 class SecondSettings(_Section):
@@ -96,6 +90,15 @@ class BrokerSettings(_Section):
     #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
     url_file: Where | None = None
     namespace: str = Field("dramatiq", min_length=1, max_length=64)
+    #: Where the embedded broker's socket lies, for the folder's group to open. None: below the data folder, for this user alone.
+    socket_folder: Where | None = None
+
+    @field_validator("socket_folder")
+    @classmethod
+    def _short_enough(cls, folder: Path | None) -> Path | None:
+        if folder is not None and (length := len(os.fsencode(folder.absolute() / SOCKET_NAME))) > LONGEST_SOCKET_PATH:
+            raise ValueError(f"is too long: the path of the socket in it would have {length} bytes, the system takes {LONGEST_SOCKET_PATH}")
+        return folder
 
     @field_validator("url")
     @classmethod
@@ -229,6 +232,8 @@ class Settings(_Section):
     scheduler: SchedulerSettings = SchedulerSettings()
     rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    alerts: AlertsSettings = AlertsSettings()
 
     @property
     def data_folder(self) -> Path:

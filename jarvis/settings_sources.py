@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
-FILES = ("database.yaml", "workers.yaml", "scheduler.yaml")
+FILES = ("database.yaml", "workers.yaml", "scheduler.yaml", "monitoring.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
 #: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
 CREDENTIAL = "broker-url"
@@ -77,14 +77,18 @@ def _no_folder(folder: Path, named: bool) -> list[str]:
 def _misnamed(folder: Path, named: bool) -> list[str]:
     """Files that look like settings and are none of ours. In a ./config that nobody named, the files of others may lie, too."""
     problems = []
-    for name in sorted(os.listdir(folder)):
-        if name in FILES or name.startswith(".") or not name.lower().endswith(LOOKS_LIKE_SETTINGS):
-            continue
+    for name in unread_files(folder):
         close = difflib.get_close_matches(name.lower().partition(".")[0] + ".yaml", FILES, n=1, cutoff=0.85)
         if close or named:
             said = f"did you mean {close[0]}?" if close else f"there are {', '.join(FILES)}:"
             problems.append(f"{folder / name}: nobody reads a file of this name; {said} Rename it, or move it out of {folder}")
     return problems
+
+
+def unread_files(folder: Path) -> list[str]:
+    """The names in a folder that look like settings and that nobody reads; none where there is no such folder."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [name for name in names if name not in FILES and not name.startswith(".") and name.lower().endswith(LOOKS_LIKE_SETTINGS)]
 
 
 class Unreadable(Exception):
@@ -299,6 +303,15 @@ def path_rule(text: str) -> str | None:
     if text.startswith("~") and os.path.expanduser(text).startswith("~"):
         return "begins with ~, and nobody of that name has a home here; write the path out"
     return None
+
+
+def as_path(value: Any) -> Any:
+    """A text as the path that settings mean by it; raises `ValueError` where it can be none."""
+    if not isinstance(value, str):
+        return value
+    if (rule := path_rule(value)) is not None:
+        raise ValueError(rule)
+    return os.path.expanduser(value)
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -52,12 +52,23 @@ def make_last_folder(folder: str | Path) -> None:
     try:
         _make(path.absolute())
     except FileNotFoundError:
-        above = nearest_folder(path)
-        missing = above / path.absolute().relative_to(above).parts[0]
-        raise WrongFolder(
-            f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
-            f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
-        ) from None
+        raise _cannot_be_made(path) from None
+
+
+def refuse_to_make(folder: str | Path) -> None:
+    """Raises `WrongFolder` where `make_last_folder` would; makes nothing."""
+    path = Path(folder)
+    if path.parent != OWN_FOLDER and not path.absolute().parent.is_dir():
+        raise _cannot_be_made(path)
+
+
+def _cannot_be_made(path: Path) -> WrongFolder:
+    above = nearest_folder(path)
+    missing = above / path.absolute().relative_to(above).parts[0]
+    return WrongFolder(
+        f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
+        f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
+    )
 
 
 def _make(path: Path) -> None:

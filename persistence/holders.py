@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from persistence.program import program_version
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -64,6 +66,8 @@ class Holder:
     says: str
     process: Process | None = None
     going: bool = False
+    #: The version of the program that took it, as it noted; None where it did not.
+    version: str | None = None
 
     def __str__(self) -> str:
         return self.says
@@ -87,7 +91,8 @@ def holder_of(path: str | Path) -> Holder:
         says = f"{name}, by its own word process {pid}"
     else:
         says = f"{name}, process {pid} on host {noted.get('host')}, in another container or pid namespace"
-    return Holder(says, process, bool(noted.get("going")))
+    version = noted.get("version")
+    return Holder(says, process, bool(noted.get("going")), version if isinstance(version, str) else None)
 
 
 def holders_of(path: str | Path) -> list[Process]:
@@ -100,6 +105,7 @@ def note_holder(descriptor: int, holder: str, *, pid: int | None = None, going: 
     pid = pid or os.getpid()
     process = Process.of(pid)
     noted = {"holder": holder, "pid": pid, "started": process.started if process else None, "namespace": _namespace(), "host": platform.node()}
+    noted["version"] = program_version()
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({**noted, "going": True} if going else noted).encode(), 0)

@@ -72,7 +72,7 @@ class RecordActor(dramatiq.Actor[..., None]):
         elif not isinstance(broker, RedisBroker):
             raise Invalid(
                 f"{self.actor_name} cannot be sent through a {type(broker).__name__}: the worker reads from Redis; "
-                "publish with workers.publisher.Publisher(url), which leaves Dramatiq's broker alone"
+                "publish with jarvis_client.Publisher(url), which leaves Dramatiq's broker alone"
             )
         return broker
 

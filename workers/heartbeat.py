@@ -30,6 +30,8 @@ log = structlog.get_logger("broker")
 #: A peer whose heartbeat is older than this is dead. Kept by Redis's own clock, so that no client's clock matters.
 HEARTBEAT_SECONDS = 3
 DEAD_AFTER_MS = 10_000
+#: What names who lives in a folder.
+HOME = "worker.home"
 
 
 class Heartbeat:
@@ -80,10 +82,7 @@ class Heartbeat:
         name = self._broker_id.removeprefix("jarvis-")
         if self.refused is None:
             log.error("a worker of this name is at work on this broker from elsewhere; nothing is fetched", worker=name, home=home)
-        self.refused = HeldElsewhere(
-            f"a worker named {name!r} is at work on this broker from {home.partition(' ')[2] or home}; "
-            "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
-        )
+        self.refused = _namesake(name, home)
 
     def _compare(self, token: str, beats: int, before: tuple[str | None, int]) -> None:
         if self.token not in (None, token):
@@ -102,15 +101,35 @@ class Heartbeat:
 def home_of(folder: Path) -> str:
     """Who lives in a folder: the same one whenever a worker comes back over it, whatever its host is called by then. A copy of the
     folder is another home, as its file is another file."""
-    path = folder / "worker.home"
+    if (name := _name_in(folder)) is None:
+        with replaced(folder / HOME) as file:
+            name = str(uuid.uuid4())
+            file.write(f"{os.fstat(file.fileno()).st_ino} {name}\n".encode())
+    return f"{name} {_place(folder)}"
+
+
+def look_for_namesake(client: Any, namespace: str, worker_name: str, folder: Path) -> None:
+    """Raises `HeldElsewhere` where a worker of this name is at work on this broker and does not live in this folder; nothing is changed."""
+    found = client.get(f"{namespace}:__alive__.jarvis-{worker_name}")
+    home = (found or b"").decode(errors="replace")
+    if home and home.partition(" ")[0] != _name_in(folder):
+        raise _namesake(worker_name, home)
+
+
+def _namesake(name: str, home: str) -> HeldElsewhere:
+    return HeldElsewhere(
+        f"a worker named {name!r} is at work on this broker from {home.partition(' ')[2] or home}; "
+        "give this one another worker.name (JARVIS_WORKER__NAME), or another broker.namespace"
+    )
+
+
+def _name_in(folder: Path) -> str | None:
+    path = folder / HOME
     with suppress(FileNotFoundError):
         number, _, name = path.read_text(errors="replace").strip().partition(" ")
         if number == str(path.stat().st_ino) and name:
-            return f"{name} {_place(folder)}"
-    with replaced(path) as file:
-        name = str(uuid.uuid4())
-        file.write(f"{os.fstat(file.fileno()).st_ino} {name}\n".encode())
-    return f"{name} {_place(folder)}"
+            return name
+    return None
 
 
 def _place(folder: Path) -> str:

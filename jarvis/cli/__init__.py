@@ -82,6 +82,10 @@ COMMANDS = {
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),
         Listed(
+            "doctor", "doctor", "Look after",
+            "Look at everything around the books, and change nothing: system, settings, folders, limits, clock, broker, secrets, units.",
+        ),
+        Listed(
             "verify", "verify", "Look after",
             "Check everything: the file and its pages, the books, the hash chain, what rollups derived, gaps, quarantine, backups.",
         ),
@@ -95,6 +99,7 @@ COMMANDS = {
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
         Listed("db", "database", "Look after", "The database file."),
+        Listed("deploy", "deploy", "Look after", "Write the files that a deployment needs, made to fit, and say which steps remain."),
         Listed("config", "config", "Look after", "The settings."),
         Listed("quarantine", "quarantine", "Look after", "Records that could not be applied: look, mend, try again."),
     )
@@ -158,7 +163,11 @@ def _options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", envvar="JARVIS_CONFIG", metavar="DIR", help="Folder with database.yaml, workers.yaml and scheduler.yaml.", show_default="config"
+            "--config",
+            envvar="JARVIS_CONFIG",
+            metavar="DIR",
+            help="Folder with the settings: database.yaml, workers.yaml, scheduler.yaml, monitoring.yaml.",
+            show_default="config",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,

@@ -42,7 +42,7 @@ def broker_repair() -> None:
     settings = CONTEXT.settings
     if settings.broker.url is not None:
         raise SettingsError(["broker.url names a Redis of yours, this repairs the embedded broker's file: use that Redis's own valkey-check-aof"])
-    broker = EmbeddedBroker(settings.data_folder)
+    broker = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
     now = datetime.now(UTC)
     done = repair(broker, now)
     for cut in done.cuts:

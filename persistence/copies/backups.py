@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_digest
 from persistence.files import fsync_folder, locked_folder, make_file, scratch_folder
+from persistence.program import program_version
 from persistence.proof import chain
 
 #: zstandard's own default: a third of the size at some hundred MB a second.
@@ -132,7 +132,7 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         manifest = {
             "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
             "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": sqlite_version(),
-            "program": _program_version(), **content,
+            "program": program_version(), **content,
         }  # fmt: skip
         copy.unlink()
         try:
@@ -313,10 +313,3 @@ def _clear_partials(folder: Path) -> None:
     """What a killed backup left."""
     for left in folder.glob(".jarvis-*.partial"):
         left.unlink()
-
-
-def _program_version() -> str:
-    try:
-        return version("jarvis-trading")
-    except PackageNotFoundError:
-        return "unknown"

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
+from deployed import a_redis, url_in
 from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
+from jarvis.recipes.redis import URL_FILES
 from jarvis_client import AsyncPublisher, Invalid, NoAnswer, Outcome, Publisher
 from jarvis_client.contract.answers import answer_key, refusals_key
 from jarvis_client.contract.routes import ROUTES, encode
@@ -218,21 +220,22 @@ def test_asyncio_is_answered_as_well(worker, broker_server):
 
 
 def test_worker_and_engine_need_no_more_for_this_than_the_rights_they_are_given(short_folder, tmp_path):
-    users = (Path(__file__).parents[2] / "deploy" / "redis" / "users.acl").read_text()
-    for n, secret in enumerate("wpo", 1):
-        users = users.replace(f"CHANGE-ME-{n}", secret)
-    (short_folder / "users.acl").write_text(f"{users}user other on >x ~* +@all\n")
-    arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", "", "--aclfile", f"{short_folder}/users.acl"]
-    server = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    a_redis(short_folder)
+    arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", ""]
+    server = subprocess.Popen([server_binary(), *arguments, "--aclfile", f"{short_folder}/etc/redis/users-jarvis.acl"], stdout=subprocess.DEVNULL)
+
+    def url_of(user):
+        return f"unix://{user}:{urlsplit(url_in(short_folder, URL_FILES[user])).password}@{short_folder}/s"
+
     try:
         wait_until(lambda: os.path.exists(f"{short_folder}/s"), "the server listens")
-        with create_worker(tmp_path / "b.db", f"unix://worker:w@{short_folder}/s"):
-            with Publisher(f"unix://publisher:p@{short_folder}/s", producer="engine-1", answers=True) as publisher:
+        with create_worker(tmp_path / "b.db", url_of("worker")):
+            with Publisher(url_of("publisher"), producer="engine-1", answers=True) as publisher:
                 assert publisher.publish_deposit(**deposit(1)).wait().status == "applied"
                 assert publisher.publish_deposit(**deposit(1, amount="2")).wait().status == "quarantined"
                 assert len(list(publisher.refusals(timeout=0.1))) == 1
-            anybody = redis.Redis(unix_socket_path=f"{short_folder}/s", username="other", password="x")
-            assert [e["object"] for e in anybody.acl_log() if "client|setinfo" not in e["object"]] == []
+            with redis.Redis.from_url(url_of("admin")) as admin:
+                assert [e["object"] for e in admin.acl_log() if "client|setinfo" not in e["object"]] == []
     finally:
         server.kill()
         server.wait()

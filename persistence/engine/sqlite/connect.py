@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -138,6 +138,22 @@ def _bound(_cursor: apsw.Cursor, number: int, value: Any) -> Any:
 
 def sqlite_version() -> str:
     return apsw.sqlite_lib_version()
+
+
+#: What the books need of the driver's extensions.
+EXTENSIONS = ("cksumvfs", "decimal")
+
+
+def missing_extensions() -> list[str]:
+    """Those of `EXTENSIONS` that this installation of the driver lacks or cannot load."""
+    missing = []
+    with closing(apsw.Connection(":memory:")) as connection:
+        for name in EXTENSIONS:
+            try:
+                apsw.sqlite_extra.load(connection, name)
+            except (apsw.Error, apsw.sqlite_extra.NotAvailable, LookupError, OSError):
+                missing.append(name)
+    return missing
 
 
 def header_of(path: str) -> tuple[int, int]:

@@ -1,0 +1,8 @@
+"""How the daemon stands: what `jarvis status`, `/metrics`, the alarms and the pages say alike.
+
+    model.py        what there is to say, as values; every instant is an integer of microseconds UTC
+    alarms.py       what is wrong by it: one catalogue for the screen, the messages, Prometheus' rules and the runbook
+
+Everything is read and nothing written. Where a source does not answer, its part is None and `unread` says why: a status that waits
+for what is down would be of no use.
+"""
