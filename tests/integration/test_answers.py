@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from deployed import a_redis, url_in
+from dramatiq.brokers.redis import RedisBroker
 from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
@@ -22,6 +23,7 @@ from jarvis_client import AsyncPublisher, Invalid, NoAnswer, Outcome, Publisher
 from jarvis_client.contract.answers import answer_key, refusals_key
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.database import DatabaseManager
+from workers.actors import record_deposit
 from workers.app import create_worker
 
 CONFLICT = "deposit 1 of account a is recorded with other content; a mistake is corrected by a void and a new record under a new id"
@@ -133,6 +135,7 @@ def test_an_answer_that_cannot_be_given_keeps_no_acknowledgement(worker, broker_
 
 WORKER = """
 import os, sys, threading
+from workers.actors import record_deposit
 from workers.app import create_worker
 from workers import answering
 
@@ -217,6 +220,14 @@ def test_asyncio_is_answered_as_well(worker, broker_server):
             return publisher.sequence
 
     assert asyncio.run(engine()) == 31
+
+
+def test_a_program_that_sends_with_dramatiq_is_answered_as_well(worker, broker_server, monkeypatch):
+    monkeypatch.setattr("dramatiq.broker.global_broker", RedisBroker(url=broker_server.url))
+    message = record_deposit.send_with_options(args=(deposit(1),), answer=True)
+    with broker_server.client() as client:
+        _, answer = client.blpop([answer_key("dramatiq", message.options["redis_message_id"])], timeout=20)
+    assert json.loads(answer) == [{"status": "applied"}]
 
 
 def test_worker_and_engine_need_no_more_for_this_than_the_rights_they_are_given(short_folder, tmp_path):

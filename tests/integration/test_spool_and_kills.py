@@ -193,3 +193,15 @@ def test_kills_of_redis_and_of_the_engine_lose_nothing_and_book_nothing_twice(br
         [balance] = books.execute_query("SELECT available FROM v_balances WHERE account_id = 'a'")
         assert int(balance["available"]) == len(found), "nothing is booked twice"
         assert SQLiteGapRepository(books).find_open() == []
+
+
+def test_a_record_that_was_neither_sent_nor_kept_takes_no_number_with_it(broker_server, tmp_path):
+    with Publisher(broker_server.url, producer="engine-1", spool=tmp_path / "s", spool_bytes=100) as publisher:
+        publisher.publish_deposit(deposit(1))
+        broker_server.kill()
+        with pytest.raises(SpoolFull):
+            publisher.publish_deposit(deposit(2))
+        broker_server.start()
+        publisher.publish_deposit(deposit(3))
+        publisher.publish_deposit(deposit(2))
+    assert sent(broker_server) == [("1", 1), ("3", 2), ("2", 3)]

@@ -33,7 +33,7 @@ from jarvis_client.numbering import Numbering
 from jarvis_client.outbox import Exchange, Outbox, Result, Steps
 from jarvis_client.packing import Message
 from jarvis_client.publisher import FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS, REFUSALS_SLICE
-from jarvis_client.receipts import WAIT_SLICE_SECONDS, AsyncReceipt, AsyncSent, Places, Refusal, no_answer, refusals_in
+from jarvis_client.receipts import WAIT_SLICE_SECONDS, AsyncReceipt, AsyncSent, Places, Refusal, no_answer, refusals_in, wait_slice
 from jarvis_client.spool import SPOOL_BYTES, Spool
 
 log = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
         until = time.monotonic() + timeout
         while (rest := until - time.monotonic()) > 0:
             try:
-                found = await self._client.blpop([answer_key(self._namespace, message_id)], timeout=min(rest, WAIT_SLICE_SECONDS))
+                found = await self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
             except (Disconnected, TookTooLong):
                 await asyncio.sleep(min(FIRST_LOOK_SECONDS, rest))
                 continue

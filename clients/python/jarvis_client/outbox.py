@@ -125,13 +125,14 @@ class Outbox:
         try:
             changed = yield from self._exchange(messages, highest)
         except BaseException as error:
-            if self.spool is None or not _may_pass(error):
+            try:
+                self._raise_unless_kept(error)
+                # They may have arrived: the same messages, with the same ids and numbers.
+                yield lambda: self._append(messages)
+            except BaseException:
                 if self.numbering is not None:
                     self.numbering.failed(numbers)
                 raise
-            self._raise_unless_kept(error)
-            # They may have arrived: the same messages, with the same ids and numbers.
-            yield lambda: self._append(messages)
             if self.numbering is not None:
                 self.numbering.kept(highest)
             return messages

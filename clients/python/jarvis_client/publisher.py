@@ -32,7 +32,7 @@ from jarvis_client.methods import RecordMethods
 from jarvis_client.numbering import Numbering
 from jarvis_client.outbox import Exchange, Outbox, Result, Steps
 from jarvis_client.packing import Message
-from jarvis_client.receipts import WAIT_SLICE_SECONDS, Places, Receipt, Refusal, Sent, no_answer, refusals_in
+from jarvis_client.receipts import WAIT_SLICE_SECONDS, Places, Receipt, Refusal, Sent, no_answer, refusals_in, wait_slice
 from jarvis_client.spool import SPOOL_BYTES, Spool
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ class Publisher(RecordMethods[Receipt, Sent]):
         until = time.monotonic() + timeout
         while (rest := until - time.monotonic()) > 0:
             try:
-                found = self._client.blpop([answer_key(self._namespace, message_id)], timeout=min(rest, WAIT_SLICE_SECONDS))
+                found = self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
             except (redis.ConnectionError, redis.TimeoutError):
                 # The record may be in the spool, and the answer comes once Redis is back.
                 time.sleep(min(FIRST_LOOK_SECONDS, rest))

@@ -172,6 +172,11 @@ def outcome_at(outcomes: Sequence[Outcome], place: int) -> Outcome:
     return outcomes[place] if place < len(outcomes) else outcomes[0]
 
 
+def wait_slice(rest: float) -> float:
+    """Seconds of one wait for an answer: never so few that Redis takes them for none, which would be for ever."""
+    return min(max(rest, 0.01), WAIT_SLICE_SECONDS)
+
+
 def no_answer(message_id: str, seconds: float) -> NoAnswer:
     return NoAnswer(f"no answer to message {message_id} within {seconds:g} s; is a worker running? The record stays in its queue until one is")
 
