@@ -95,6 +95,7 @@ COMMANDS = {
         ),
         Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
         Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
+        Listed("alerts", "alerts", "Look after", "Alarms, and who is told of them: list them, try the ways out."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
