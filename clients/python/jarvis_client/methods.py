@@ -36,6 +36,12 @@ class PublishingOne(Generic[Given, Fields, One]):
     def __init__(self, make: Callable[Given, Record[Fields]], publish: Callable[[str, Mapping[str, Any]], One]) -> None:
         self._make: Callable[..., Record[Any]] = make
         self._publish = publish
+        self.__doc__ = make.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `help` and editors show: the fields."""
+        return inspect.signature(self._make)
 
     @overload
     def __call__(self, record: Fields, /) -> One: ...

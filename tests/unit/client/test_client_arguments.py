@@ -37,6 +37,8 @@ def test_arguments_types_schemas_and_checks_name_the_same_fields(kind):
     assert set(parameters) == set(TYPES[kind].__annotations__) == set(schema["properties"]) == set(form.names)
     assert {name for name, p in parameters.items() if p.default is p.empty} == set(TYPES[kind].__required_keys__) == set(schema["required"]) == required
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters.values())
+    shown = getattr(MemoryPublisher(), f"publish_{kind}")
+    assert (inspect.signature(shown), shown.__doc__) == (inspect.signature(getattr(records, kind)), getattr(records, kind).__doc__)
     assert [*inspect.signature(getattr(Publisher, f"publish_{kind}")).parameters] == ["self", *inspect.signature(getattr(records, kind)).parameters]
 
 
