@@ -155,12 +155,15 @@ def test_a_worker_that_dies_between_commit_and_answer_leaves_the_answer_to_its_s
     with Publisher(broker_server.url, producer="engine-1", answers=True) as publisher:
         with create_worker(tmp_path / "b.db", broker_server.url):
             publisher.publish_deposit(**deposit(1)).wait(20)
-        dying = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "b.db"), broker_server.url], stdout=subprocess.PIPE, text=True)
-        assert dying.stdout is not None
-        assert "started\n" in dying.stdout
-        sent = publisher.publish_deposits([deposit(2), deposit(1, amount="9")], records_per_message=2)
-        assert "committed\n" in dying.stdout
-        assert dying.wait(20) == -signal.SIGKILL
+        with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "b.db"), broker_server.url], stdout=subprocess.PIPE, text=True) as dying:
+            try:
+                assert dying.stdout is not None
+                assert "started\n" in dying.stdout
+                sent = publisher.publish_deposits([deposit(2), deposit(1, amount="9")], records_per_message=2)
+                assert "committed\n" in dying.stdout
+            finally:
+                dying.kill()
+        assert dying.returncode == -signal.SIGKILL
         with closing(DatabaseManager(tmp_path / "b.db")) as books:
             assert books.execute_query("SELECT count(*) AS n FROM facts")[0]["n"] == 2, "it is in the books, and nobody knows"
         with create_worker(tmp_path / "b.db", broker_server.url):
