@@ -78,6 +78,10 @@ COMMANDS = {
         Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
         Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),
         Listed(
+            "status", "status", "Look after",
+            "Show how it stands: what is wrong and what to do, processes, queues, records, jobs, backups, disks. Works while everything is stopped, too.",
+        ),
+        Listed(
             "restore", "restore", "Look after",
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),

@@ -36,8 +36,8 @@ def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
     settings = CONTEXT.settings.database.backup
     database = CONTEXT.database()
-    with doing("copying the books and proving the copy"):
-        made = backups.create(database, settings.path, instants.now(), compress=settings.compress)
+    with doing("copying the books") as progress:
+        made = backups.create(database, settings.path, instants.now(), compress=settings.compress, progress=progress)
     assert made.manifest is not None
     say(f"backed up and proved: {made.path} ({made.size:,} bytes of {made.manifest['content_bytes']:,})")
     say(f"head of the chain: {chain_of(made)}")
@@ -103,8 +103,8 @@ def verify(
     bad = 0
     for backup in chosen:
         try:
-            with doing(f"reading {backup.path.name} back"):
-                backups.verify(backup)
+            with doing(f"reading {backup.path.name} back") as progress:
+                backups.verify(backup, progress=progress)
             say(f"sound: {backup.path}")
         except BooksError as error:
             bad += 1

@@ -45,9 +45,9 @@ def doctor(
     # What is looked at would warn by itself, too.
     configure_logging("error")
     found = []
-    with doing("looking") as step:
+    with doing("looking") as progress:
         for diagnosis in examine(case_of(CHOSEN.config, instants.now(), named=CHOSEN.named)):
-            step(f"looking: {diagnosis.section.lower()}")
+            progress(f"looking: {diagnosis.section.lower()}", 0, 0)
             found.append(diagnosis)
     if as_json:
         print_json([{"section": diagnosis.section, **asdict(diagnosis)} for diagnosis in found])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from decimal import Decimal
@@ -19,6 +19,7 @@ from rich.text import Text
 
 from jarvis.cli.common import Exit, say
 from persistence.domain.finding import SHOWN, Finding, Note
+from persistence.domain.progress import Progress, silent
 
 #: Columns of output that is piped.
 _PIPED = 240
@@ -141,13 +142,13 @@ def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Se
 
 
 @contextmanager
-def doing(what: str) -> Iterator[Callable[[str], None]]:
+def doing(what: str) -> Iterator[Progress]:
     """Show on a terminal what takes its time, for the length of a block, which may say what it is at. Silent elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield silent
         return
     with Console(stderr=True).status(f"{what} …") as status:
-        yield lambda step: status.update(f"{step} …")
+        yield lambda stage, _done, _of: status.update(f"{stage} …")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, notes: Sequence[Note] = (), strict: bool = False) -> None:

@@ -39,9 +39,12 @@ def rebuild(
     if stop:
         stop_holders(settings.data_folder, beside=settings.database.path)
     with nobody_else(settings.data_folder, beside=settings.database.path):
-        kept = backups.keep_as_is(database, settings.database.backup.path, now)
-        say(f"the books as they were are kept as {kept}")
-        findings = rebuilding.replace(database, settings.rollup_plan, now)
+
+        def keep() -> None:
+            kept = backups.keep_as_is(database, settings.database.backup.path, now)
+            say(f"the books as they were are kept as {kept}")
+
+        findings = rebuilding.replace(database, settings.rollup_plan, now, keep)
         database.close()
     if as_json:
         print_json([asdict(f) for f in findings])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from persistence.copies.choosing import choose, present_books
 from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
+from persistence.domain.progress import Progress
 from persistence.files import make_last_folder, scratch_folder
 
 
@@ -85,9 +85,9 @@ def _chosen(now: int, at: datetime | None, books: str | None) -> Backup:
 
 def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
     settings = CONTEXT.settings
-    with doing(f"restoring {backup.path.name}") as tell:
-        done = _to_new_file(backup, asked, asked.to, tell) if asked.to is not None else restore_books(
-            settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, tell=tell
+    with doing(f"restoring {backup.path.name}") as progress:
+        done = _to_new_file(backup, asked, asked.to, progress) if asked.to is not None else restore_books(
+            settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, progress=progress
         )  # fmt: skip
     say(f"restored {backup.path.name} to {asked.to or settings.database.path}")
     if asked.until is not None:
@@ -106,11 +106,11 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
     say("go on with `jarvis rollup`, then start the workers and the scheduler")
 
 
-def _to_new_file(backup: Backup, asked: _Asked, to: Path, tell: Callable[[str], None]) -> Restored:
-    tell(f"reading {backup.path.name} back")
+def _to_new_file(backup: Backup, asked: _Asked, to: Path, progress: Progress) -> Restored:
     with closing(open_database(CONTEXT.settings)) as database:
         until = None if asked.until is None else to_instant(asked.until)
-        return restore_copy(backup, to, unproved=asked.unproved, until=until, present=database if Path(database.path).exists() else None)
+        present = database if Path(database.path).exists() else None
+        return restore_copy(backup, to, unproved=asked.unproved, until=until, present=present, progress=progress)
 
 
 def _landed(backup: Backup, done: Restored, until: datetime) -> str:

@@ -51,7 +51,7 @@ def clock_is_sane(connection: Connection, now: int) -> Iterator[Finding]:
 
 def no_commit_is_missing(database: SQLiteDatabase) -> Iterator[Finding]:
     """The books reach as far as what was made durable, and their log is not held back."""
-    look = 'jarvis db accept-loss, or jarvis restore --latest: docs/operating.md, "Commits are missing"'
+    look = 'jarvis db accept-loss, or jarvis restore --latest: docs/runbook.md, "Commits are missing"'
     found, noted, damaged = database.durability()
     if noted is not None and noted.is_beyond(found):
         expected, said = (f"commit {m.commit_no:,}, record {m.fact_no:,}" for m in (noted, found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -163,7 +162,6 @@ def test_a_worker_that_dies_between_commit_and_answer_leaves_the_answer_to_its_s
                 assert "committed\n" in dying.stdout
             finally:
                 dying.kill()
-        assert dying.returncode == -signal.SIGKILL
         with closing(DatabaseManager(tmp_path / "b.db")) as books:
             assert books.execute_query("SELECT count(*) AS n FROM facts")[0]["n"] == 2, "it is in the books, and nobody knows"
         with create_worker(tmp_path / "b.db", broker_server.url):
