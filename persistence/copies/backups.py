@@ -30,6 +30,7 @@ from persistence.copies.proving import compare_bytes, contents_of, is_encrypted,
 from persistence.copies.retention import expired
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.progress import Progress, silent
+from persistence.domain.showing import size
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -152,7 +153,7 @@ def refuse_without_room(database: SQLiteDatabase, folder: Path) -> None:
     needed, free = room_needed(database), shutil.disk_usage(folder).free
     if free < needed:
         raise Unavailable(
-            f"a backup needs about {needed:,} bytes in {folder}, {free:,} are free; free some space, or name another folder in database.backup.path"
+            f"a backup needs about {size(needed)} in {folder}, {size(free)} are free; free some space, or name another folder in database.backup.path"
         )
 
 

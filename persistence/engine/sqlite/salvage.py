@@ -90,7 +90,7 @@ def _tables() -> list[str]:
 def _walk_all(source: apsw.Connection, target: apsw.Connection | None, progress: Progress) -> list[SalvagedTable]:
     found = []
     for number, name in enumerate(names := _tables()):
-        progress("reading the tables", number, len(names))
+        progress(f"reading table {name}", number, len(names))
         found.append(_walk(source, name, target))
     return found
 
