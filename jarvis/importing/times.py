@@ -79,6 +79,14 @@ class Clock:
             raise Invalid("it says no offset; say --zone (a profile: zone), such as --zone Europe/London")
         return self._local(moment, self._zone)
 
+    def on_the_wall(self, text: str) -> str:
+        """A time in one form, without regard to zones: told another zone, a row is the same row at another instant. Any other text as it is."""
+        try:
+            moment = self._moment(text)
+        except Invalid:
+            return text
+        return str(moment) if isinstance(moment, int) else moment.isoformat()
+
     def _moment(self, text: str) -> datetime | int:
         plain, offset = text, None
         if " " in text and (word := text.rpartition(" "))[2] in self._offsets:

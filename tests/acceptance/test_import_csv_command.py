@@ -185,3 +185,11 @@ def test_the_profile_of_the_guide_takes_the_file_of_the_guide(run):
 def test_the_guide_names_every_shipped_profile():
     page = (HOUSE / "docs" / "importing.md").read_text()
     assert [name for name in shipped_names() if f"`{name}`" not in page] == []
+
+
+def test_a_file_of_records_has_a_dry_run_as_well(run):
+    record = {"type": "deposit", "deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "100.50", "occurred_at": "2026-01-01T00:00:00Z"}
+    shown = run("import", "-", "--dry-run", code=1, stdin=f"{json.dumps(record)}\nnonsense\n")
+    assert "would record: 1 deposit" in shown.stdout
+    assert "would be quarantined: line 2: not JSON" in shown.stderr
+    assert not (run.folder / "data").exists()

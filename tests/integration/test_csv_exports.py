@@ -133,6 +133,20 @@ def test_a_file_that_excel_saved_again_has_the_same_rows(database):
     assert taken(database, again, shipped("binance-spot-trades-old"), decimal=",") == (0, 1, 0)
 
 
+def test_a_venue_that_writes_times_otherwise_writes_the_same_rows(database):
+    old = sample("binance-spot-trades")
+    new = old.replace(b"Date(UTC)", b"Time").replace(b"2024-03", b"24-03")
+    taken(database, old, shipped("binance-spot-trades"))
+    assert taken(database, new, shipped("binance-spot-trades"), zone="UTC") == (0, 4, 0)
+
+
+def test_the_same_rows_under_another_zone_are_conflicts_and_not_counted_twice(database):
+    content = sample("binance-deposits")
+    assert taken(database, content, shipped("binance-deposits"), zone="UTC") == (1, 0, 0)
+    assert taken(database, content, shipped("binance-deposits"), zone="+01:00") == (0, 0, 1)
+    assert held(database) == {"USDT": "100"}
+
+
 TRADES = Profile.model_validate({
     "zone": "UTC",
     "rows": [{"kind": "fill", "fields": {"executed_at": "Time", "symbol": "Pair", "side": "Side", "price": "Price", "quantity": "Size"}}],
