@@ -60,7 +60,7 @@ def import_(
     account: csv.AccountId = None,
     zone: csv.Zone = None,
     fold: csv.Folded = None,
-    comma: csv.Comma = None,
+    decimal: csv.DecimalMark = None,
     time_format: csv.TimeFormat = None,
     profiles: Annotated[
         bool, typer.Option("--profiles", callback=_list_profiles, is_eager=True, help="List the profiles and exit.", rich_help_panel="CSV files")
@@ -75,7 +75,7 @@ def import_(
     Exit code 2: the file was not taken, and nothing was recorded.
     """
     tune_interpreter()
-    told = [profile, kind, mapped, constants, account, zone, fold, comma, time_format]
+    told = [profile, kind, mapped, constants, account, zone, fold, decimal, time_format]
     if form is None and (profile is not None or mapped):
         form = Format.CSV
     if form is not Format.CSV:
@@ -93,7 +93,7 @@ def import_(
         chosen = csv.mapped_profile(kind, mapped, time_format or [])
     else:
         _refuse_unmapped(source, known)
-    said = csv.told_of(constants or [], account, zone, fold, comma, chosen)
+    said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
     with opened(source) as file, ExitStack() as stack:
         with doing("reading the rows"):
             found = stack.enter_context(checked(file, chosen, said, known))

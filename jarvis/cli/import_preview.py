@@ -24,11 +24,17 @@ def print_preview(found: Preview) -> None:
         print_rows("First records", ["line", "record", "time (UTC)", "what"], rows, right=["line"], whole=["record", "time (UTC)"])
         print()
     if found.totals:
-        accounts = {account for account, _ in found.totals}
+        accounts = {account for account, _, _ in found.totals}
         title = f"Totals of account {printable(next(iter(accounts)))}" if len(accounts) == 1 else "Totals"
-        columns = ["account", "currency", "in", "out", "fees", "net"][len(accounts) == 1 :]
-        figures = [(account, code, *map(_exact, (total.came, total.went, total.fees, total.net))) for (account, code), total in sorted(found.totals.items())]
-        print_rows(title, columns, [row[len(accounts) == 1 :] for row in figures], right=["in", "out", "fees", "net"], whole=["currency"])
+        rows = [
+            (account, code, kind, *map(_exact, (total.came, total.went, total.fees, total.net)))
+            for (account, code, kind), total in sorted(found.totals.items(), key=lambda pair: pair[0])
+        ]
+        columns = ["account", "currency", "kind", "in", "out", "fees", "net"]
+        # One account is in the title, and where there is money alone, nobody asks for its kind.
+        kept = [n for n, name in enumerate(columns) if name not in ("account", "kind") or len({row[n] for row in rows}) > 1]
+        shown = [[row[n] for n in kept] for row in rows]
+        print_rows(title, [columns[n] for n in kept], shown, right=["in", "out", "fees", "net"], whole=["currency"])
         print()
     print("would record: " + (", ".join(f"{_many(count, kind)}" for kind, count in sorted(found.kinds.items())) or "nothing"))
     if found.repeated:

@@ -93,7 +93,9 @@ def test_the_preview_says_what_the_books_will_say(name):
         shown = preview(found.lines, item_of_line)
     records, balances = BOOKS[name]
     assert (sum(shown.kinds.values()), shown.refused, shown.repeated) == (records, [], 0)
-    assert {code: f"{total.net.normalize():f}" for (_, code), total in shown.totals.items()} == {c: b.removesuffix(" contracts") for c, b in balances.items()}
+    assert {code: f"{total.net.normalize():f}" for (_, code, _), total in shown.totals.items()} == {
+        c: b.removesuffix(" contracts") for c, b in balances.items()
+    }
 
 
 def test_fills_of_one_order_make_its_order(database):
