@@ -14,12 +14,19 @@ FILES_WANTED = 10_240
 
 def raise_file_limit() -> None:
     """Take as many open files as the hard limit grants; children inherit it. Raises `Unavailable` where that is too few."""
+    granted = refuse_few_files()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < granted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+
+
+def refuse_few_files() -> int:
+    """How many open files a process of ours may have, at most as many as are wanted. Raises `Unavailable` where those are too few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     granted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
     if granted < FILES_NEEDED:
         raise Unavailable(f"the limit of open files is {granted}, {FILES_NEEDED} are needed; raise it with `ulimit -n`, or LimitNOFILE= in a unit")
-    if soft != resource.RLIM_INFINITY and soft < granted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return granted
 
 
 def remedy_of(error: BaseException) -> str | None:

@@ -17,12 +17,14 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
+from persistence.domain.showing import size
+
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml", "monitoring.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
 #: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
 CREDENTIAL = "broker-url"
 #: Names of our environment that are no settings.
-OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
+OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_TIME_ZONE", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
 #: Endings of files that somebody meant to be read as settings.
 LOOKS_LIKE_SETTINGS = (".yaml", ".yml", ".json", ".toml")
 #: Settings fit into a fraction of it; a device or a disk image does not.
@@ -77,14 +79,18 @@ def _no_folder(folder: Path, named: bool) -> list[str]:
 def _misnamed(folder: Path, named: bool) -> list[str]:
     """Files that look like settings and are none of ours. In a ./config that nobody named, the files of others may lie, too."""
     problems = []
-    for name in sorted(os.listdir(folder)):
-        if name in FILES or name.startswith(".") or not name.lower().endswith(LOOKS_LIKE_SETTINGS):
-            continue
+    for name in unread_files(folder):
         close = difflib.get_close_matches(name.lower().partition(".")[0] + ".yaml", FILES, n=1, cutoff=0.85)
         if close or named:
             said = f"did you mean {close[0]}?" if close else f"there are {', '.join(FILES)}:"
             problems.append(f"{folder / name}: nobody reads a file of this name; {said} Rename it, or move it out of {folder}")
     return problems
+
+
+def unread_files(folder: Path) -> list[str]:
+    """The names in a folder that look like settings and that nobody reads; none where there is no such folder."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [name for name in names if name not in FILES and not name.startswith(".") and name.lower().endswith(LOOKS_LIKE_SETTINGS)]
 
 
 class Unreadable(Exception):
@@ -97,7 +103,7 @@ def read_text(path: Path) -> str:
         with open(path, "rb") as file:
             raw = file.read(LONGEST_FILE_BYTES + 1)
         if len(raw) > LONGEST_FILE_BYTES:
-            raise Unreadable(f": is longer than {LONGEST_FILE_BYTES:,} bytes; name the right file")
+            raise Unreadable(f": is longer than {size(LONGEST_FILE_BYTES)}; name the right file")
         return raw.decode("utf-8-sig")
     except FileNotFoundError:
         if path.is_symlink():

@@ -13,7 +13,7 @@ from typing import IO
 
 from jarvis_client.contract.errors import HeldElsewhere
 from persistence.domain.errors import WrongFolder
-from persistence.holders import holder_of, note_holder
+from persistence.holders import holder_of, in_lock_table, note_holder, noted_holder
 
 
 def fsync_folder(folder: str | Path) -> None:
@@ -52,12 +52,23 @@ def make_last_folder(folder: str | Path) -> None:
     try:
         _make(path.absolute())
     except FileNotFoundError:
-        above = nearest_folder(path)
-        missing = above / path.absolute().relative_to(above).parts[0]
-        raise WrongFolder(
-            f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
-            f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
-        ) from None
+        raise _cannot_be_made(path) from None
+
+
+def refuse_to_make(folder: str | Path) -> None:
+    """Raises `WrongFolder` where `make_last_folder` would; makes nothing."""
+    path = Path(folder)
+    if path.parent != OWN_FOLDER and not path.absolute().parent.is_dir():
+        raise _cannot_be_made(path)
+
+
+def _cannot_be_made(path: Path) -> WrongFolder:
+    above = nearest_folder(path)
+    missing = above / path.absolute().relative_to(above).parts[0]
+    return WrongFolder(
+        f"{path} cannot be made: {missing} does not exist. Is its disk mounted, and is the path right? Only the last folder of a path is ever made; "
+        f"if it is right, make those above it yourself: mkdir -p {path.absolute().parent}"
+    )
 
 
 def _make(path: Path) -> None:
@@ -137,6 +148,17 @@ def is_locked(path: str | Path) -> bool:
         return not try_lock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_seen_locked(path: str | Path) -> bool:
+    """The same, told without taking the lock, so that who looks every few seconds is in nobody's way. It is tried only where who noted itself
+    in its file is in another pid namespace, which cannot be seen from here."""
+    if in_lock_table(path):
+        return True
+    noted = noted_holder(path)
+    if noted is None:
+        return False
+    return noted.process is not None if noted.here else is_locked(path)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ class NamespaceBooks:
     """The books that a namespace's messages go to: `{namespace}:__jarvis__.books` holds their id, a blank, and where they are kept."""
 
     def __init__(self, client: Any, namespace: str, home: str) -> None:
+        self._client = client
         self._claim = client.register_script(redis_scripts.CLAIM)
         self._namespace = namespace
         self._home = home
@@ -32,6 +33,18 @@ class NamespaceBooks:
         """Take a namespace that is nobody's yet. Raises `OtherBooks` where it belongs to others, `redis.RedisError` where Redis does not tell."""
         # In one step: of two workers that come at once, one is the first.
         theirs, _, home = self._claim(keys=[self.key], args=[book_id, self._home, 0]).decode(errors="replace").partition(" ")
+        self._refuse_others(theirs, home, book_id)
+
+    def look(self, book_id: str) -> bool:
+        """Whether the namespace is taken by these books already; nothing is changed. Raises as `claim` does."""
+        found = self._client.get(self.key)
+        if found is None:
+            return False
+        theirs, _, home = found.decode(errors="replace").partition(" ")
+        self._refuse_others(theirs, home, book_id)
+        return True
+
+    def _refuse_others(self, theirs: str, home: str, book_id: str) -> None:
         if theirs != book_id:
             raise OtherBooks(
                 f"the messages of namespace {self._namespace!r} on this broker go to the books {theirs} (at {home or 'an unknown place'}), these are "

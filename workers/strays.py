@@ -21,12 +21,13 @@ from typing import Any, Protocol
 import redis
 import structlog
 
-from jarvis_client.contract.errors import BooksError, HeldElsewhere
+from jarvis_client.contract.errors import BooksError
 from persistence.domain.strays import Stray, StrayKind
 from workers import redis_scripts
 from workers.broker import LedgerBroker
 from workers.missing import SLICE
 from workers.namespace import Namespace
+from workers.other_makes import beats_and_queues, holders, holdings_of, of_other_makes, refuse_other_programs, shown_name
 
 log = structlog.get_logger("strays")
 
@@ -48,8 +49,6 @@ MOST_LOST = 10_000
 PAUSE_SECONDS = 0.005
 #: How often workers of another make are looked at.
 OTHERS_SECONDS = 30.0
-#: Workers of any make whose holdings are counted: the last that beat.
-MOST_HOLDERS = 500
 
 
 class Keeper(Protocol):
@@ -187,12 +186,10 @@ class Strays:
     # -- payloads without an id --------------------------------------------------------------------------------------
 
     def _holders(self) -> list[bytes]:
-        """Every worker that has beaten, of whatever make."""
-        names: list[bytes] = self._client.zrange(f"{self._broker.namespace}:__heartbeats__", -MOST_HOLDERS, -1)
-        return names
+        return holders(self._client, self._broker.namespace)
 
     def _held_by(self, names: Iterable[bytes], queue: str) -> list[bytes]:
-        return [f"{self._broker.namespace}:__acks__.".encode() + name + f".{queue}".encode() for name in names]
+        return [holdings_of(self._broker.namespace, name, queue) for name in names]
 
     def _look_at(self, queue: str, names: list[bytes]) -> None:
         entries, payloads, _ = self._broker.keys(queue)
@@ -267,35 +264,17 @@ class Strays:
 
     def refuse_other_programs(self) -> None:
         """Raises `HeldElsewhere` where a Dramatiq worker of another program is at work on a queue of ours: each would take what is the other's."""
-        seconds, _ = self._client.time()
-        for name, (score, queues) in self._beats_and_queues(self._other_makes(self._holders())).items():
-            if queues and abs(seconds - score / 1000) < SILENT_SECONDS:
-                raise HeldElsewhere(
-                    f"a Dramatiq worker of another program ({_text(name)}) is at work on {', '.join(queues)} in the namespace "
-                    f"{self._broker.namespace!r} of this broker; give this one another broker.namespace (JARVIS_BROKER__NAMESPACE), and the engines "
-                    f"that publish to it the same; where that worker was to be replaced, stop it and start again after {SILENT_SECONDS:g} s"
-                )
-
-    def _other_makes(self, names: Iterable[bytes]) -> list[bytes]:
-        return [name for name in names if not name.startswith(b"jarvis-")]
+        refuse_other_programs(self._client, self._broker.namespace, [*self._broker.queues, *self._broker.delay_queues], SILENT_SECONDS)
 
     def _beats_and_queues(self, names: Iterable[bytes]) -> dict[bytes, tuple[float, list[str]]]:
-        """When each of these last beat, by its own clock, and of which of our queues it holds something."""
-        names, queues = list(names), [*self._broker.queues, *self._broker.delay_queues]
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.zscore(f"{self._broker.namespace}:__heartbeats__", name)
-                for queue in queues:
-                    pipeline.exists(self._held_by([name], queue)[0])
-            found = iter(pipeline.execute())
-        return {name: (next(found) or 0.0, [queue for queue in queues if next(found)]) for name in names}
+        return beats_and_queues(self._client, self._broker.namespace, [*self._broker.queues, *self._broker.delay_queues], names)
 
     def _look_at_other_workers(self, names: list[bytes]) -> None:
-        others = self._beats_and_queues({*self._other_makes(names), *self.namespace.forgotten})
+        others = self._beats_and_queues({*of_other_makes(names), *self.namespace.forgotten})
         self._beats = {name: beat for name, beat in self._beats.items() if name in others}
         for name, (score, queues) in others.items():
             last, since = self._beats.setdefault(name, (score, time.monotonic()))
-            subject = _text(name)
+            subject = shown_name(name)
             if score != last:
                 self._beats[name] = (score, time.monotonic())
                 if queues:
@@ -314,7 +293,3 @@ class Strays:
         for key in self._broker.keys(queue):
             if (StrayKind.WRONG_TYPE, key) in self._open:
                 self.gone(StrayKind.WRONG_TYPE, key)
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")

@@ -15,12 +15,13 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.import_preview import print_passed_over, print_preview, tell_refusals
 from jarvis.cli.lines import lines_of, opened
-from jarvis.cli.output import doing, print_rows
+from jarvis.cli.output import print_rows
 from jarvis.importing.preview import preview
 from jarvis.importing.profile import Profile
 from jarvis.importing.reading import Checked, checked, that_fit_file
 from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
+from persistence.domain.showing import count_of
 from persistence.imports import ImportCounts, import_lines
 from persistence.proof.chain import seal
 from workers.app import tune_interpreter
@@ -94,13 +95,13 @@ def import_(
     else:
         _refuse_unmapped(source, known)
     said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
-    with opened(source) as file, ExitStack() as stack:
-        with doing("reading the rows"):
-            found = stack.enter_context(checked(file, chosen, said, known))
+    with ExitStack() as stack:
+        with opened(source) as (file, reading):
+            found = stack.enter_context(checked(file, chosen, said, known, reading))
         if found.problems and not dry_run:
             _tell_problems(found)
             raise typer.Exit(Exit.USAGE)
-        quarantined = _take(found.lines, lambda _: None, dry_run=dry_run)
+        quarantined = _take(found.lines, lambda: None, dry_run=dry_run)
         print_passed_over(found.passed_over, doing="would pass over" if dry_run else "passed over")
         if found.problems:
             _tell_problems(found)
@@ -109,7 +110,7 @@ def import_(
 
 
 def _refuse_unmapped(source: str, known: Mapping[str, Profile]) -> NoReturn:
-    with opened(source) as file:
+    with opened(source) as (file, _):
         fitting = that_fit_file(known, file)
     hint = f"--profile {' or '.join(fitting)} fits this file" if fitting else "--profile NAME (--profiles lists them), or --kind and --map FIELD=COLUMN"
     raise typer.BadParameter(f"a CSV file needs to be told what its columns mean: {hint}")
@@ -119,10 +120,10 @@ def _tell_problems(found: Checked) -> None:
     for sentence in found.told(TOLD_PROBLEMS):
         say(sentence)
     so_far = f" up to line {found.gave_up_at}, where reading was given up" if found.gave_up_at else ""
-    say(f"{found.refused:,} of {found.rows:,} rows cannot be read{so_far}; nothing was recorded")
+    say(f"{found.refused:,} of {count_of('row', found.rows)} cannot be read{so_far}; nothing was recorded")
 
 
-def _take(lines: Iterable[bytes], progress: Callable[[int], None], *, dry_run: bool) -> int:
+def _take(lines: Iterable[bytes], progress: Callable[[], None], *, dry_run: bool) -> int:
     """Record lines, or show what they would do. Returns how many were, or would be, quarantined."""
     item_of = partial(item_of_line, conventions=CONTEXT.settings.conventions)
     if dry_run:
@@ -143,5 +144,6 @@ def _tell(counts: ImportCounts) -> None:
     for problem in counts.problems:
         say(f"quarantined: {problem}")
     if counts.quarantined > len(counts.problems):
-        say(f"… and {counts.quarantined - len(counts.problems):,} more: jarvis quarantine list")
-    say(f"imported {counts.lines:,} records: {counts.applied:,} applied, {counts.duplicate:,} duplicates, {counts.quarantined:,} quarantined")
+        say(f"and {counts.quarantined - len(counts.problems):,} more: `jarvis quarantine list`")
+    taken = f"{counts.applied:,} applied, {count_of('duplicate', counts.duplicate)}, {counts.quarantined:,} quarantined"
+    say(f"imported {count_of('record', counts.lines)}: {taken}")

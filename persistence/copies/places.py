@@ -15,6 +15,7 @@ from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
 from persistence.copies.manifest import read_manifest
 from persistence.domain.errors import WrongFolder
+from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.host import disk_not_mounted
 from persistence.files import make_last_folder, replaced
@@ -29,7 +30,8 @@ def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, rememb
 
     Raises `WrongFolder` as `enter` does.
     """
-    ours, known = _known(database, folder)
+    with database.get_connection() as connection:
+        ours, known = _known(connection, folder)
     if adopt:
         make_last_folder(folder)
     else:
@@ -44,10 +46,17 @@ def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, rememb
 def enter(database: SQLiteDatabase, folder: Path) -> None:
     """Make a folder for the backups of these books where it is missing, before anything is looked at or written there.
 
-    Raises `WrongFolder` where they have used it and it carries neither their mark nor any backup of them, where its disk is not mounted,
-    or where the folder above it is missing.
+    Raises `WrongFolder` as `refuse_strange` does, and where the folder above it is missing.
     """
-    ours, known = _known(database, folder)
+    with database.get_connection() as connection:
+        refuse_strange(connection, folder)
+    make_last_folder(folder)
+
+
+def refuse_strange(connection: Connection, folder: Path) -> None:
+    """Raises `WrongFolder` where these books have used the folder and it carries neither their mark nor any backup of them, or where its
+    disk is not mounted."""
+    ours, known = _known(connection, folder)
     if known and ours not in marked(folder) and not _keeps_backups_of(folder, ours):
         raise WrongFolder(
             f"{folder} is not the folder that keeps the backups of these books: its mark ({folder / MARKER}) is "
@@ -59,14 +68,12 @@ def enter(database: SQLiteDatabase, folder: Path) -> None:
             f"{folder}: /etc/fstab says that a disk belongs at {point}, where none is mounted. Mount it; or, to keep backups there without it, "
             f"`jarvis backup adopt {folder}`"
         )
-    make_last_folder(folder)
 
 
-def _known(database: SQLiteDatabase, folder: Path) -> tuple[str, bool]:
+def _known(connection: Connection, folder: Path) -> tuple[str, bool]:
     """The id of the books, and whether they have used a folder."""
-    with database.get_connection() as connection:
-        used = connection.execute("SELECT 1 FROM backup_folders WHERE path = ?", (str(folder.absolute()),)).get
-        return book_id(connection), used is not None
+    used = connection.execute("SELECT 1 FROM backup_folders WHERE path = ?", (str(folder.absolute()),)).get
+    return book_id(connection), used is not None
 
 
 def marked(folder: Path) -> list[str]:
@@ -94,4 +101,4 @@ def books_of(manifest: Mapping[str, Any] | None) -> str | None:
     return str(head["book"]) if isinstance(head, dict) and "book" in head else None
 
 
-__all__ = ["MARKER", "books_of", "claim", "enter", "marked"]
+__all__ = ["MARKER", "books_of", "claim", "enter", "marked", "refuse_strange"]

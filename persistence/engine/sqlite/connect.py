@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -138,6 +138,33 @@ def _bound(_cursor: apsw.Cursor, number: int, value: Any) -> Any:
 
 def sqlite_version() -> str:
     return apsw.sqlite_lib_version()
+
+
+def free_bytes_of(path: str) -> int:
+    """Bytes that are free inside a database file, from its header alone, as of its last checkpoint; 0 where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(100)
+    except OSError:
+        return 0
+    page_bytes = int.from_bytes(header[16:18], "big")
+    return int.from_bytes(header[36:40], "big") * (65_536 if page_bytes == 1 else page_bytes)
+
+
+#: What the books need of the driver's extensions.
+EXTENSIONS = ("cksumvfs", "decimal")
+
+
+def missing_extensions() -> list[str]:
+    """Those of `EXTENSIONS` that this installation of the driver lacks or cannot load."""
+    missing = []
+    with closing(apsw.Connection(":memory:")) as connection:
+        for name in EXTENSIONS:
+            try:
+                apsw.sqlite_extra.load(connection, name)
+            except (apsw.Error, apsw.sqlite_extra.NotAvailable, LookupError, OSError):
+                missing.append(name)
+    return missing
 
 
 def header_of(path: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from persistence.domain.errors import WrongDatabase
 
@@ -26,6 +27,12 @@ NETWORK_FILE_SYSTEMS = frozenset({
 #: Programs that hand through to a disk of this machine; what other programs do behind FUSE nobody knows.
 LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs", "fuse.bindfs", "fuse.gocryptfs", "fuse.encfs", "fuse.ntfs-3g", "fuse.lxcfs"})
 
+#: What is said of a folder, its file system and where that is mounted.
+DEPENDS_ON_A_PROGRAM = (
+    "%s lies on %s (mounted at %s): whether its locks and its shared memory keep a database whole depends on that program; "
+    "name a folder on a local disk in database.path if it leads to another machine"
+)
+
 log = logging.getLogger("books")
 _warned: set[str] = set()
 
@@ -38,29 +45,44 @@ def refuse_unsafe_sqlite(version: str) -> None:
         raise WrongDatabase(f"SQLite {version} can lose committed rows (WAL-reset bug, fixed in 3.51.3); install a current `apsw`")
 
 
-def refuse_network_file_system(folder: Path, mounts: str | None = None) -> None:
-    """Raises `WrongDatabase` where a folder lies on another machine's disk, and warns where that depends on a program.
+class FileSystem(NamedTuple):
+    """What a folder lies on: the kind of the file system, empty where the system does not tell, and where that is mounted."""
 
-    `mounts` is what Linux says in /proc/self/mountinfo; other systems are not asked.
-    """
+    kind: str = ""
+    point: str = ""
+
+    @property
+    def is_of_another_machine(self) -> bool:
+        return self.kind in NETWORK_FILE_SYSTEMS
+
+    @property
+    def depends_on_a_program(self) -> bool:
+        return self.kind.startswith("fuse.") and self.kind not in LOCAL_FUSE
+
+
+def file_system_of(folder: Path, mounts: str | None = None) -> FileSystem:
+    """`mounts` is what Linux says in /proc/self/mountinfo; other systems are not asked."""
     where = folder.absolute().resolve()
-    best: tuple[int, str, str] = (-1, "", "")
+    found, depth = FileSystem(), -1
     for point, kind in _mounted(mounts):
         # Of two mounts over one place the later one is seen.
-        if where.is_relative_to(point) and len(point.parts) >= best[0]:
-            best = len(point.parts), str(point), kind
-    if best[2] in NETWORK_FILE_SYSTEMS:
+        if where.is_relative_to(point) and len(point.parts) >= depth:
+            found, depth = FileSystem(kind, str(point)), len(point.parts)
+    return found
+
+
+def refuse_network_file_system(folder: Path, mounts: str | None = None) -> None:
+    """Raises `WrongDatabase` where a folder lies on another machine's disk, and warns where that depends on a program. `mounts` as above."""
+    found = file_system_of(folder, mounts)
+    if found.is_of_another_machine:
         raise WrongDatabase(
-            f"{folder} lies on {best[2]}, a network file system or a share of another machine (mounted at {best[1]}): its locks and its shared memory "
+            f"{folder} lies on {found.kind}, a network file system or a share of another machine (mounted at {found.point}): its locks and its shared memory "
             "cannot keep a database whole; name a folder on a local disk in database.path, and copy backups to the other machine instead "
             "(database.backup.second)"
         )
-    if best[2].startswith("fuse.") and best[2] not in LOCAL_FUSE and best[1] not in _warned:
-        _warned.add(best[1])
-        log.warning(
-            "%s lies on %s (mounted at %s): whether its locks and its shared memory keep a database whole depends on that program; "
-            "name a folder on a local disk in database.path if it leads to another machine", folder, best[2], best[1],
-        )  # fmt: skip
+    if found.depends_on_a_program and found.point not in _warned:
+        _warned.add(found.point)
+        log.warning(DEPENDS_ON_A_PROGRAM, folder, found.kind, found.point)
 
 
 def disk_not_mounted(folder: Path, table: str | None = None, mounts: str | None = None) -> Path | None:

@@ -44,13 +44,14 @@ REFUSED = Fault("refuses", "its documentation says what this answer means", math
 UNREADABLE_FILE = Fault("needs a file that cannot be read", "")
 CLOSED_SOCKET = Fault("has a socket that this user may not open", "put the user into the socket's group, or set unixsocketperm to 770 for it")
 WRONG_TYPE = Fault("holds a key of the wrong type", "find it (redis-cli TYPE of the keys of the queues below broker.namespace), rename or delete it")
+REPLICA = Fault("is a replica, which takes no writes", "a failover passes; otherwise name the primary in broker.url", FAILOVER_SECONDS)
+NO_DISK = Fault("cannot write to its disk", "free space or mend the disk under its folder; its own log says what failed")
 TOO_OLD = Fault("is too old", "install Redis 6.2 or newer, or any Valkey")
 
 #: (part of the class's name or of the text, in lower case; what it means). The first that fits counts.
 CATALOGUE: tuple[tuple[tuple[str, ...], Fault], ...] = (
     (("busyloadingerror", "loading redis is", "loading valkey is"), Fault("is loading its file", "nothing: it answers once its records are read", math.inf)),
-    (("readonlyerror", "read only replica"), Fault(
-        "is a replica, which takes no writes", "a failover passes; otherwise name the primary in broker.url", FAILOVER_SECONDS)),
+    (("readonlyerror", "read only replica"), REPLICA),
     (("masterdownerror", "masterdown"), Fault("has lost its primary", "start the primary again, or finish the failover", math.inf)),
     (("noreplicas",), Fault("has too few replicas", "start the replicas that its min-replicas-to-write asks for", math.inf)),
     (("clusterdownerror", "clusterdown", "tryagainerror"), Fault(
@@ -67,7 +68,7 @@ CATALOGUE: tuple[tuple[tuple[str, ...], Fault], ...] = (
     (("denied redis", "denied valkey", "protected mode"), Fault(
         "is in protected mode", "set a password (requirepass) or a user there, and name it in broker.url")),
     (("outofmemoryerror", "oom command", "> 'maxmemory'"), Fault("is full", "let the workers catch up, or raise its maxmemory")),
-    (("misconf",), Fault("cannot write to its disk", "free space or mend the disk under its folder; its own log says what failed")),
+    (("misconf",), NO_DISK),
     (("wrongtype",), WRONG_TYPE),
     (("busy redis is", "busy valkey is", "busy running a script"), Fault("is busy with a script", "wait, or end the script (SCRIPT KILL)", math.inf)),
     (("max number of clients", "too many connections", "maxconnectionserror"), Fault(
