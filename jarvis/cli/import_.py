@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
@@ -15,10 +16,11 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.import_preview import print_passed_over, print_preview, tell_refusals
 from jarvis.cli.lines import lines_of, opened
-from jarvis.cli.output import print_rows
-from jarvis.importing.preview import preview
+from jarvis.cli.output import doing, print_rows
+from jarvis.importing.preview import Preview, preview
 from jarvis.importing.profile import Profile
 from jarvis.importing.reading import Checked, checked, that_fit_file
+from jarvis.importing.rows import Told
 from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
 from persistence.domain.showing import count_of
@@ -83,30 +85,40 @@ def import_(
         if any(option is not None and option != [] for option in told):
             raise typer.BadParameter("--profile, --kind, --map, --set and the like say what the columns of a CSV file mean; add --format csv")
         with lines_of(source) as (lines, progress):
-            quarantined = _take(lines, progress, dry_run=dry_run)
-        if quarantined and not keep_going:
-            raise typer.Exit(Exit.FINDINGS)
-        return
-    known = csv.all_profiles(CONTEXT.settings.imports.profiles)
-    if profile is not None:
-        chosen = csv.named_profile(profile, known, mapped=bool(mapped or kind or time_format))
-    elif mapped:
-        chosen = csv.mapped_profile(kind, mapped, time_format or [])
+            taken = _take(lines, progress, dry_run=dry_run)
+        is_whole = not _tell(taken)
     else:
-        _refuse_unmapped(source, known)
-    said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
+        known = csv.all_profiles(CONTEXT.settings.imports.profiles)
+        if profile is not None:
+            chosen = csv.named_profile(profile, known, mapped=bool(mapped or kind or time_format))
+        elif mapped:
+            chosen = csv.mapped_profile(kind, mapped, time_format or [])
+        else:
+            _refuse_unmapped(source, known)
+        said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
+        is_whole = _take_table(source, chosen, said, known, dry_run=dry_run)
+    if not is_whole and not keep_going:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _take_table(source: str, profile: Profile, told: Told, known: Mapping[str, Profile], *, dry_run: bool) -> bool:
+    """Record the rows of a file, or show what they would do. Returns whether none is for quarantine; one that cannot be read ends
+    the command."""
     with ExitStack() as stack:
         with opened(source) as (file, reading):
-            found = stack.enter_context(checked(file, chosen, said, known, reading))
+            found = stack.enter_context(checked(file, profile, told, known, reading))
         if found.problems and not dry_run:
             _tell_problems(found)
             raise typer.Exit(Exit.USAGE)
-        quarantined = _take(found.lines, lambda: None, dry_run=dry_run)
+        with doing("recording", wanted=not dry_run, in_bytes=True) as recording:
+            size = os.fstat(found.lines.fileno()).st_size
+            taken = _take(found.lines, lambda: recording("recording", found.lines.tell(), size), dry_run=dry_run)
+        quarantined = _tell(taken)
         print_passed_over(found.passed_over, doing="would pass over" if dry_run else "passed over")
         if found.problems:
             _tell_problems(found)
-        if found.problems or (quarantined and not keep_going):
             raise typer.Exit(Exit.FINDINGS)
+        return not quarantined
 
 
 def _refuse_unmapped(source: str, known: Mapping[str, Profile]) -> NoReturn:
@@ -123,27 +135,29 @@ def _tell_problems(found: Checked) -> None:
     say(f"{found.refused:,} of {count_of('row', found.rows)} cannot be read{so_far}; nothing was recorded")
 
 
-def _take(lines: Iterable[bytes], progress: Callable[[], None], *, dry_run: bool) -> int:
-    """Record lines, or show what they would do. Returns how many were, or would be, quarantined."""
+def _take(lines: Iterable[bytes], progress: Callable[[], None], *, dry_run: bool) -> ImportCounts | Preview:
+    """Record lines, or look at what they would do."""
     item_of = partial(item_of_line, conventions=CONTEXT.settings.conventions)
     if dry_run:
-        found = preview(lines, item_of)
-        print_preview(found)
-        tell_refusals(found)
-        return len(found.refused)
+        return preview(lines, item_of)
     database = CONTEXT.database()
     database.initialize()
     counts = import_lines(Ledger(database), lines, item_of, progress)
     seal(database, instants.now())
     database.close()
-    _tell(counts)
-    return counts.quarantined
+    return counts
 
 
-def _tell(counts: ImportCounts) -> None:
-    for problem in counts.problems:
+def _tell(taken: ImportCounts | Preview) -> int:
+    """Say what became of the lines, or would. Returns how many are for quarantine."""
+    if isinstance(taken, Preview):
+        print_preview(taken)
+        tell_refusals(taken)
+        return len(taken.refused)
+    for problem in taken.problems:
         say(f"quarantined: {problem}")
-    if counts.quarantined > len(counts.problems):
-        say(f"and {counts.quarantined - len(counts.problems):,} more: `jarvis quarantine list`")
-    taken = f"{counts.applied:,} applied, {count_of('duplicate', counts.duplicate)}, {counts.quarantined:,} quarantined"
-    say(f"imported {count_of('record', counts.lines)}: {taken}")
+    if taken.quarantined > len(taken.problems):
+        say(f"and {taken.quarantined - len(taken.problems):,} more: `jarvis quarantine list`")
+    became = f"{taken.applied:,} applied, {count_of('duplicate', taken.duplicate)}, {taken.quarantined:,} quarantined"
+    say(f"imported {count_of('record', taken.lines)}: {became}")
+    return taken.quarantined
