@@ -153,7 +153,7 @@ def test_wrong_usage_is_exit_code_2_with_what_helps(run, arguments, told):
 
 
 def test_a_csv_that_nobody_called_one_is_refused_and_called_csv(run):
-    """The shared case file-csv: every venue's export button."""
+    """Every venue has a button for it; as lines of records each would be quarantined."""
     (run.folder / "trades.csv").write_bytes(
         base64.b64decode("RGF0ZShVVEMpLFBhaXIsU2lkZSxQcmljZSxFeGVjdXRlZAoyMDI0LTAzLTAxIDEwOjAwOjAwLEVUSFVTRFQsQlVZLDIwMDAsMC4xRVRICg==")
     )
