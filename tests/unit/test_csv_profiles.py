@@ -2,12 +2,12 @@
 
 import pytest
 from pydantic import ValidationError
+from workers.records import RECORDS
 
 from jarvis.importing.fields import CODE_OF, CODES, FLAGS, FLOW, ID, ID_FIELDS, KINDS, NUMBERS, SECOND_FEE, SECOND_FEE_CURRENCY, TIMES, WORDS, fields_of
 from jarvis.importing.profile import Profile
 from jarvis.importing.shipped import shipped, shipped_names
 from jarvis.settings import SettingsError, load_settings
-from workers.records import RECORDS
 
 #: What a publisher gives, or no cell holds.
 NOT_FROM_ROWS = {"producer", "sequence", "fees", "trades_count"}
