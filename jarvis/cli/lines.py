@@ -33,22 +33,29 @@ def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[int], Non
 
     Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
     """
+    with opened(source) as file:
+        lines = _records(file, source)
+        if source == "-" or not sys.stderr.isatty():
+            yield lines, lambda _: None
+            return
+        path = Path(source).expanduser()
+        columns = (SpinnerColumn(), TextColumn(path.name), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("reading", total=None if isinstance(file, gzip.GzipFile) else path.stat().st_size)
+            yield lines, lambda size: bar.advance(task, size)
+
+
+@contextmanager
+def opened(source: str) -> Iterator[BinaryIO]:
+    """The content of a file, unpacked where it is gzipped, or of standard input. Raises `BadParameter` where there is no such file."""
     if source == "-":
-        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda _: None
+        yield _unpacked(cast(BinaryIO, sys.stdin.buffer))
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        raise typer.BadParameter(f"{source} is no file; name an NDJSON file, or - for standard input", param_hint="FILE")
+        raise typer.BadParameter(f"{source} is no file; name one, or - for standard input", param_hint="FILE")
     with open(path, "rb") as file:
-        unpacked = _unpacked(file)
-        lines = _records(unpacked, source)
-        if not sys.stderr.isatty():
-            yield lines, lambda _: None
-            return
-        columns = (SpinnerColumn(), TextColumn(path.name), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("reading", total=path.stat().st_size if unpacked is file else None)
-            yield lines, lambda size: bar.advance(task, size)
+        yield _unpacked(file)
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
@@ -105,5 +112,5 @@ def _no_json(text: str, name: str) -> str:
     if text.startswith("<"):
         return "the file looks like HTML or XML; name an NDJSON file"
     if any(text.count(separator) >= 2 for separator in ",;\t"):
-        return 'the file looks like CSV; make each row a JSON object with a "type", one a line; docs/publishing.md shows some'
+        return "the file looks like CSV; `jarvis import --format csv` takes it, with --profile or --map for what its columns mean"
     return f'it begins with {text[:40]!r}; name an NDJSON file: one record a line, such as {{"type": "deposit", …}}'
