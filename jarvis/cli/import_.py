@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, NoReturn
@@ -93,7 +94,9 @@ def import_(
     else:
         _refuse_unmapped(source, known)
     said = csv.told_of(constants or [], account, zone, fold, comma, chosen)
-    with opened(source) as file, doing("reading the rows"), checked(file, chosen, said, known) as found:
+    with opened(source) as file, ExitStack() as stack:
+        with doing("reading the rows"):
+            found = stack.enter_context(checked(file, chosen, said, known))
         if found.problems and not dry_run:
             _tell_problems(found)
             raise typer.Exit(Exit.USAGE)

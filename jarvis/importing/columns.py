@@ -53,7 +53,7 @@ class Columns:
 
     def are_headings(self, cells: Sequence[str]) -> bool:
         """Whether a row is the headings once more, as where files were put together."""
-        return [fold(cell) for cell in cells] == self._headings
+        return fold(cells[0]) == self._headings[0] and [fold(cell) for cell in cells] == self._headings
 
 
 def has_columns(profile: Profile, headings: Sequence[str]) -> bool:

@@ -11,13 +11,15 @@ from collections.abc import Collection
 FLOW = "flow"
 #: The id of a record, whatever its kind calls it.
 ID = "id"
+#: What a fill cost besides its fee, such as a tax: in the record, both stand in `fees`.
+SECOND_FEE, SECOND_FEE_CURRENCY = "second_fee", "second_fee_currency"
 
 _CONTRACT = ("base", "quote", "settle", "contract", "inverse", "multiplier")
 _OF_A_FLOW = ("currency", "amount", "occurred_at", "category", "usd_rate", "fee", "fee_currency", "description", "reference", "symbol")
 _FIELDS: dict[str, tuple[str, ...]] = {
     "fill": (
         "fill_id", "account_id", "order_id", "symbol", "side", "quantity", "price", "executed_at", "fee", "fee_currency", "quote_quantity", *_CONTRACT,
-        "quote_usd_rate", "fee_usd_rate", "liquidity", "order_type", "order_quantity", "order_price",
+        "quote_usd_rate", "fee_usd_rate", "liquidity", "order_type", "order_quantity", "order_price", SECOND_FEE, SECOND_FEE_CURRENCY,
     ),
     "fee": ("fee_id", "account_id", "fill_id", "currency", "amount", "occurred_at", "usd_rate"),
     "deposit": ("deposit_id", "account_id", *_OF_A_FLOW),
@@ -52,8 +54,9 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
 NUMBERS = frozenset((
     "quantity", "price", "quote_quantity", "multiplier", "fee", "quote_usd_rate", "fee_usd_rate", "usd_rate", "order_quantity", "order_price", "amount",
     "cost", "total", "total_value_usd", "pnl_daily", "pnl_total", "sharpe_ratio", "sortino_ratio", "max_drawdown", "win_rate", "profit_factor",
+    SECOND_FEE,
 ))  # fmt: skip
-CODES = frozenset(("currency", "fee_currency", "base", "quote", "settle"))
+CODES = frozenset(("currency", "fee_currency", "base", "quote", "settle", SECOND_FEE_CURRENCY))
 TIMES = frozenset(("executed_at", "occurred_at", "observed_at"))
 FLAGS = frozenset(("contract", "inverse", "closes_position", "reserve"))
 #: Fields that take a few words only, in any case.
@@ -67,7 +70,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 #: The field that says what a number is counted in, where the code stands with the number.
 CODE_OF = {
     "quantity": "base", "order_quantity": "base", "price": "quote", "order_price": "quote", "quote_quantity": "quote", "cost": "quote",
-    "fee": "fee_currency", "amount": "currency", "total": "currency",
+    "fee": "fee_currency", SECOND_FEE: SECOND_FEE_CURRENCY, "amount": "currency", "total": "currency",
 }  # fmt: skip
 
 

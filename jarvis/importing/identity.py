@@ -2,7 +2,7 @@
 
 A longer export of the same months has the same rows, and so the same ids: they are duplicates. Two rows that are equal in every cell
 are twins, `-1` and `-2`. Neither the order of rows or columns, nor how the file is written (byte-order mark, line ends, quotes,
-delimiter, 1.50 or 1.5), makes a difference. What it cannot tell: of an export that begins between two twins, the second is `-1` again.
+delimiter, 1.50 or 1.5, the form of a time), makes a difference. What it cannot tell: of an export that begins between two twins, the second is `-1` again.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from jarvis.importing.codes import Codes
 from jarvis.importing.columns import Columns
-from jarvis.importing.fields import ID, ID_FIELDS, fields_of, missing, needs_id
+from jarvis.importing.fields import ID, ID_FIELDS, TIMES, fields_of, missing, needs_id
 from jarvis.importing.identity import Identities
 from jarvis.importing.matching import matches
 from jarvis.importing.profile import Cell, Fields, Profile, RowRule
@@ -45,6 +45,8 @@ class Rows:
         self._identities = Identities(self.decimal)
         self._rules = [(rule, self._fields(rule)) for rule in profile.rows]
         self._clocks: dict[str | None, Clock] = {}
+        of_times = [cell.column for _, fields in self._rules for name, cell in fields.items() if name in TIMES and cell.column is not None]
+        self._time_columns = {place: column for column in of_times if (place := columns.place(column)) is not None}
 
     def record(self, cells: Sequence[str]) -> Record | PassedOver:
         """What a row states, as a record with its `type`. Raises `Invalid` for one that cannot be read, or that no rule fits."""
@@ -90,21 +92,26 @@ class Rows:
             if cell.of is not None and cell.of in values:
                 values[name] = values[cell.of]
         if needs_id(rule.kind):
-            self._give_id(kind, values, fields, cells, named=self._profile.names_rows(rule))
+            self._give_id(rule, kind, values, cells)
         return {"type": kind, **{name: canonical(v) if isinstance(v, Decimal) else v for name, v in values.items()}}
 
-    def _give_id(self, kind: str, values: Record, fields: Fields, cells: Sequence[str], *, named: bool) -> None:
+    def _give_id(self, rule: RowRule, kind: str, values: Record, cells: Sequence[str]) -> None:
         name = ID_FIELDS[kind]
         if ID in values:
             values[name] = values.pop(ID)
         if name in values:
             return
-        if named or not {ID, name}.isdisjoint(fields):
-            column = next((c.column for n, c in fields.items() if n in (ID, name) and c.column), name)
+        if self._profile.names_rows(rule):
+            column = next(c.column for n, c in self._profile.fields_for(rule).items() if n in (ID, name)) or name
             raise Invalid(f"{self._columns.heading(column)}: it is empty, and it is the id of the record; a row without one needs a rule of its own")
         wanted = {*map(fold, self._profile.identity)}
-        told = zip(self._columns.names, cells, strict=True)
+        told = ((column, self._written(place, text)) for place, (column, text) in enumerate(zip(self._columns.names, cells, strict=True)))
         values[name] = self._identities.id_of((column, text) for column, text in told if not wanted or column in wanted)
+
+    def _written(self, place: int, text: str) -> str:
+        """A cell as the identity knows it: a time by what the clock on the wall showed, whatever form it is written in."""
+        column = self._time_columns.get(place)
+        return text if column is None else self._clock(column).on_the_wall(text)
 
     def _text(self, name: str, cell: Cell, cells: Sequence[str]) -> str:
         text = cell.value if cell.column is None else self._cell(cells, cell.column)
@@ -126,10 +133,12 @@ class Rows:
         return name if cell.column is None else self._columns.heading(cell.column)
 
     def _instant(self, text: str, column: str | None) -> int:
-        """The instant that a time in this column names. Raises `Invalid`."""
+        return self._clock(column).instant(text)
+
+    def _clock(self, column: str | None) -> Clock:
         clock = self._clocks.get(column)
         if clock is None:
             in_heading = None if column is None else zone_in_heading(self._columns.heading(column))
             zone = self._told.zone or in_heading or self._profile.zone
             clock = self._clocks[column] = Clock(self._profile.times, zone, self._told.fold, self._profile.offsets)
-        return clock.instant(text)
+        return clock

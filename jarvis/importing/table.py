@@ -96,8 +96,8 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
         raise Invalid("the file is an Excel workbook or a ZIP archive; save the sheet as CSV (UTF-8), or unpack it: `unzip -p FILE | jarvis import - …`")
     if head.startswith(_UTF_16):
         encoding = "utf-16"
-    elif b"\0" in head:
-        # Without a mark, the zeros of ASCII text tell which byte comes first.
+    elif head.count(0) > len(head) // 4:
+        # Without a mark, the zeros of ASCII text tell which byte comes first; there are as many of them as letters.
         encoding = "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
     else:
         encoding = "utf-8-sig"

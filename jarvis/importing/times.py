@@ -21,6 +21,8 @@ ISO, SECONDS, MILLISECONDS, MICROSECONDS = "iso", "epoch_s", "epoch_ms", "epoch_
 _UNITS = {SECONDS: 1_000_000, MILLISECONDS: 1_000, MICROSECONDS: 1}
 #: What every file means by these.
 OFFSETS = {"UTC": "+00:00", "GMT": "+00:00", "Z": "+00:00"}
+#: Between these: an offset of a day moves no instant out of the years that records may have, 1970 to 2099.
+FIRST_YEAR, LAST_YEAR = 1970, 2099
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d\d))?", re.ASCII)
 _IN_HEADING = re.compile(r"\b(?:UTC|GMT)(?:\s*([+-]\d{1,2}(?::?\d\d)?))?(?![A-Za-z])", re.ASCII)
@@ -69,11 +71,21 @@ class Clock:
         moment = self._moment(text)
         if isinstance(moment, int):
             return moment
+        if not FIRST_YEAR < moment.year < LAST_YEAR:
+            raise Invalid(f"it is {shown(text)}; times from {FIRST_YEAR + 1} to {LAST_YEAR - 1} are taken")
         if moment.tzinfo is not None:
             return to_instant(moment)
         if self._zone is None:
             raise Invalid("it says no offset; say --zone (a profile: zone), such as --zone Europe/London")
         return self._local(moment, self._zone)
+
+    def on_the_wall(self, text: str) -> str:
+        """A time in one form, without regard to zones: told another zone, a row is the same row at another instant. Any other text as it is."""
+        try:
+            moment = self._moment(text)
+        except Invalid:
+            return text
+        return str(moment) if isinstance(moment, int) else moment.isoformat()
 
     def _moment(self, text: str) -> datetime | int:
         plain, offset = text, None

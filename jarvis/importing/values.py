@@ -9,7 +9,7 @@ from typing import Any
 
 from jarvis.importing.cells import Amount, amount_of, flag_of
 from jarvis.importing.codes import Codes, joined
-from jarvis.importing.fields import CODE_OF, CODES, FLAGS, FLOW, NUMBERS, TIMES, WORDS
+from jarvis.importing.fields import CODE_OF, CODES, FLAGS, FLOW, NUMBERS, SECOND_FEE, SECOND_FEE_CURRENCY, TIMES, WORDS
 from jarvis.importing.profile import Cell
 from jarvis_client.contract.decimals import SHOWN, ZERO, canonical
 from jarvis_client.contract.errors import Invalid
@@ -66,8 +66,7 @@ class Values:
     def _take(self, name: str, text: str, cell: Cell, traded: str) -> None:
         if name in NUMBERS:
             amount = amount_of(text, self._decimal, traded)
-            number = -amount.number if cell.sign == "opposite" else abs(amount.number) if cell.sign == "absolute" else amount.number
-            self.fields[name] = number
+            self.fields[name] = _signed(amount.number, cell.sign)
             self._counted_in(name, amount)
         elif name in CODES:
             self.fields[name] = self._agreed(name, self._codes.code(text))
@@ -101,13 +100,24 @@ class Values:
         for name, code in zip(("base", "quote"), cut or (), strict=False):
             if self.fields.setdefault(name, code) != code:
                 raise Invalid(f"the pair {self._symbol} trades {'/'.join(cut or ())}, and an amount of the row says {self.fields[name]}; which is right?")
+        if cut is None and self._symbol:
+            self._cut_by_amounts()
         base, quote = self.fields.get("base"), self.fields.get("quote")
-        if self.fields.get("contract") or base is None or quote is None:
-            return
-        written = [self._written[name] for name in ("base", "quote") if name in self._written]
-        if cut is None and self._symbol and len(written) == 2 and joined(self._symbol) != "".join(written):
+        if base is not None and quote is not None and not self.fields.get("contract"):
+            self.fields["symbol"] = f"{base}/{quote}"
+
+    def _cut_by_amounts(self) -> None:
+        """What the amounts are in cuts the pair: of ETHUSDT and 0.1ETH the rest is what it is traded for. Raises `Invalid` where it does not fit."""
+        pair = joined(self._symbol)
+        base, quote = self._written.get("base"), self._written.get("quote")
+        written = [code for code in (base, quote) if code is not None]
+        # A contract's symbol goes on behind its pair.
+        fits = pair.startswith(base or "") and (":" in pair or pair.endswith(quote or "")) and (len(written) < 2 or ":" in pair or pair == "".join(written))
+        if not fits:
             raise Invalid(f"the pair is {self._symbol}, and the amounts are in {' and '.join(written)}; which is right?")
-        self.fields["symbol"] = f"{base}/{quote}"
+        if len(written) == 1 and ":" not in pair and pair not in written:
+            rest = pair[len(base) :] if base is not None else pair[: -len(written[0])]
+            self.fields.setdefault("quote" if base is not None else "base", self._codes.code(rest))
 
     def _settle_fill(self) -> None:
         quantity: Decimal | None = self.fields.get("quantity")
@@ -116,14 +126,25 @@ class Values:
                 self.fields["side"] = "buy" if quantity > ZERO else "sell"
             elif quantity < ZERO and self.fields.get("side") == "buy":
                 raise Invalid(f"the quantity is {canonical(quantity)}, and the side is buy; which is right?")
-            self.fields["quantity"] = abs(quantity)
+            self.fields["quantity"] = quantity.copy_abs()
         cash: Decimal | None = self.fields.get("quote_quantity")
         if cash is not None:
             if "price" not in self.fields and quantity:
                 # The cash is exact and is what is booked; the price only describes it.
-                self.fields["price"] = SHOWN.divide(abs(cash), abs(quantity))
+                self.fields["price"] = SHOWN.divide(cash.copy_abs(), quantity.copy_abs())
             # The side says which way the cash goes; the contract has it with the sign of the price.
-            self.fields["quote_quantity"] = -abs(cash) if self.fields.get("price", ZERO) < ZERO else abs(cash)
+            self.fields["quote_quantity"] = cash.copy_abs() if self.fields.get("price", ZERO) >= ZERO else cash.copy_abs().copy_negate()
+        self._settle_fees()
+
+    def _settle_fees(self) -> None:
+        """A second fee stands in a list with the first."""
+        second, its_currency = self.fields.pop(SECOND_FEE, ZERO), self.fields.pop(SECOND_FEE_CURRENCY, None)
+        if not second:
+            return
+        first, currency = self.fields.pop("fee", ZERO), self.fields.pop("fee_currency", None)
+        cash = self.fields.get("settle") or self.fields.get("quote")
+        fees = [(first, currency or cash), (second, its_currency or cash)]
+        self.fields["fees"] = [{"currency": code, "amount": canonical(amount)} for amount, code in fees if amount]
 
     def _flow(self, kind: str) -> Made:
         if self._symbol and (named := self._codes.pair(self._symbol)) is not None:
@@ -137,7 +158,7 @@ class Values:
             raise Invalid("the amount is empty, and its sign says which way the money goes")
         if not amount:
             return self._fee_alone()
-        self.fields["amount"] = abs(amount)
+        self.fields["amount"] = amount.copy_abs()
         return ("deposit" if amount > ZERO else "withdrawal"), self.fields
 
     def _fee_alone(self) -> Made:
@@ -147,8 +168,13 @@ class Values:
             return PassedOver(MOVES_NOTHING)
         currency = self.fields.pop("fee_currency", self.fields.get("currency"))
         self.fields.pop("symbol", None)
-        self.fields |= {"amount": abs(fee), "category": "fee", "currency": currency}
+        self.fields |= {"amount": fee.copy_abs(), "category": "fee", "currency": currency}
         return ("withdrawal" if fee > ZERO else "deposit"), self.fields
+
+
+def _signed(number: Decimal, sign: str) -> Decimal:
+    # Operators would round to the digits of the context.
+    return number.copy_negate() if sign == "opposite" else number.copy_abs() if sign == "absolute" else number
 
 
 def _word(text: str, known: Collection[str]) -> str:
