@@ -45,9 +45,9 @@ def tell_refusals(found: Preview) -> None:
         say(f"… and {more:,} more")
 
 
-def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over") -> None:
+def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over", things: str = "rows") -> None:
     for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        say(f"{doing} {count:,} row{'s' * (count != 1)}: {reason}")
+        say(f"{doing} {count:,} {things if count != 1 else things.removesuffix('s')}: {reason}")
 
 
 def what(fact: AnyFact) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 
 from jarvis_client.ccxt.markets import Traded, traded
 from jarvis_client.ccxt.structures import Record, Structure, moment, needed, needed_instant, needed_text, number, text, written
@@ -11,6 +11,11 @@ from jarvis_client.contract.errors import Invalid
 
 #: How far ccxt's cost may be from what amount, price and size make. Rounding at the exchange stays far below, a wrong unit far above.
 _MOST_OFF = Decimal("0.05")
+#: What ccxt's own quotients are off by: it takes 1/price to 18 places, and hands out floats. What an exchange rounds is off by more.
+_OWN_ROUNDING = Decimal("1e-11")
+#: Digits of a quotient that is exact, as that of 600 USD of contracts at 60,000.
+_SHORT = Context(prec=24, traps=[Inexact])
+_SHOWN = Context(prec=12, traps=[])
 
 
 def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account_id: str, exchange: str) -> Record:
@@ -108,7 +113,7 @@ def _cash(trade: Structure, instrument: Traded, quantity: Decimal, price: Decima
     if instrument.inverse:
         if not price:
             raise Invalid(f"the price of {what} is 0, and {instrument.symbol} is inverse: nothing tells its cash")
-        return _agreeing(trade, instrument, QUOTIENT.divide(contracts, price), what)
+        return _unrounded(_agreeing(trade, instrument, QUOTIENT.divide(contracts, price), what), contracts, price)
     if instrument.is_quanto:
         if cost is None or _is(trade, product):
             raise Invalid(
@@ -142,7 +147,7 @@ def _agreeing(trade: Structure, instrument: Traded, expected: Decimal, what: str
     )
     raise Invalid(
         f"the cost of {what} is {written(cost)}, but amount and price ({trade.get('amount')} at {trade.get('price')}{size}) make "
-        f"{expected:.12g} {currency}{hint}"
+        f"{written(_SHOWN.plus(expected))} {currency}{hint}"
     )
 
 
@@ -152,11 +157,20 @@ def _is(trade: Structure, product: Decimal) -> bool:
     return given == float(product) if isinstance(given, float) else number(trade, "cost") == product
 
 
-def _close(cost: Decimal, expected: Decimal) -> bool:
+def _unrounded(cost: Decimal, contracts: Decimal, price: Decimal) -> Decimal:
+    """The cash of an inverse contract without what ccxt's arithmetic took from it: 0.0099999999999996 is 600 / 60,000."""
+    try:
+        quotient = _SHORT.divide(contracts, price)
+    except Inexact:
+        return cost
+    return quotient if _close(cost, quotient, _OWN_ROUNDING) else cost
+
+
+def _close(cost: Decimal, expected: Decimal, most_off: Decimal = _MOST_OFF) -> bool:
     # Ratios are compared, not amounts: a premium may be 0, and a cost of any size.
     if cost == ZERO or expected == ZERO:
         return cost == expected
-    return abs(QUOTIENT.subtract(QUOTIENT.divide(cost, expected), ONE)) <= _MOST_OFF
+    return QUOTIENT.subtract(QUOTIENT.divide(cost, expected), ONE).copy_abs() <= most_off
 
 
 def _what(trade: Structure) -> str:

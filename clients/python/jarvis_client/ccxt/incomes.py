@@ -56,7 +56,7 @@ def funding_from_ccxt(payment: Structure, *, account_id: str, exchange: str, pos
     own = text(payment, "id")
     flow_id = f"{exchange}:{symbol}:funding:{at // 1_000}" + (f":{own}" if own else "")
     return _either_way(
-        (amount > ZERO) == (positive == "received"), flow_id, abs(amount), account_id,
+        (amount > ZERO) == (positive == "received"), flow_id, amount.copy_abs(), account_id,
         {"currency": settle, "category": "funding", "symbol": symbol, "occurred_at": moment(at)},
     )  # fmt: skip
 
@@ -79,7 +79,7 @@ def ledger_from_ccxt(entry: Structure, *, account_id: str, exchange: str, catego
     direction = text(entry, "direction")
     if direction not in ("in", "out"):
         raise Invalid(f"the direction of {what} is {direction!r:.40}; put in or out there")
-    amount, currency = abs(needed(entry, "amount", what)), needed_text(entry, "currency", what)
+    amount, currency = needed(entry, "amount", what).copy_abs(), needed_text(entry, "currency", what)
     if not amount:
         raise NothingToRecord("entries of 0 in the ledger")
     flow: Record = {"currency": currency, "category": category, "occurred_at": moment(needed_instant(entry, what))}
@@ -102,7 +102,7 @@ def _fee(entry: Structure, amount: Decimal, direction: str, currency: str, what:
     paid_in = text(fee, "currency") or currency
     before, after = number(entry, "before"), number(entry, "after")
     moved = None if before is None or after is None else EXACT.subtract(after, before)
-    signed = amount if direction == "in" else EXACT.minus(amount)
+    signed = amount if direction == "in" else amount.copy_negate()
     if paid_in == currency and moved == signed:
         return {}
     if paid_in != currency or moved == EXACT.subtract(signed, cost):
