@@ -96,7 +96,9 @@ def import_(
         raise typer.BadParameter("--exchange, --markets and the like say what ccxt's structures mean; add --format ccxt")
     if form not in (Format.CSV, Format.CCXT):
         if account is not None:
-            raise typer.BadParameter("records name their accounts themselves; --account is for --format csv and ccxt", param_hint="--account")
+            raise typer.BadParameter(
+                "records name their accounts themselves; add --format csv or --format ccxt if FILE holds rows or structures", param_hint="--account"
+            )
         with lines_of(source) as (lines, progress):
             quarantined = _take(lines, progress, dry_run=dry_run)
         if quarantined and not keep_going:

@@ -11,13 +11,24 @@ from typing import Any, BinaryIO
 
 from jarvis.importing.reading import MOST_PROBLEMS, Checked
 from jarvis_client.ccxt import NothingToRecord, Told, records_from_ccxt
-from jarvis_client.ccxt.structures import Structure
+from jarvis_client.ccxt.structures import Structure, Unsaid
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.outcome import Refusal
 from persistence.domain.entries import AnyFact
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FORMS = "one JSON object a line, or one JSON array, such as json.dump(exchange.fetch_my_trades(), file) writes"
+
+#: What a file cannot say, and the command can, or a record written by hand.
+_OPTIONS = {
+    "market": "add --markets FILE",
+    "fee_included": "add --fee-included or --fee-apart",
+    "positive": "add --positive-funding received or paid",
+    "category": "leave it out, or write a deposit or withdrawal of that category",
+    "cost": "put the quantity into amount, or write the order record yourself",
+    "quote_usd_rate": "leave it out, or write a rate record",
+    "observed_at": "put its milliseconds since 1970 into timestamp",
+}
 
 
 def markets_of(file: BinaryIO) -> dict[str, Structure]:
@@ -54,7 +65,7 @@ def checked_structures(file: BinaryIO, told: Told, markets: Mapping[str, Structu
                 found.passed_over[str(error)] += 1
                 continue
             except Invalid as error:
-                found.problems[str(error)].append(number)
+                found.problems[_sentence(error)].append(number)
                 if len(found.problems) >= MOST_PROBLEMS:
                     found.gave_up_at = number
                     break
@@ -68,6 +79,13 @@ def checked_structures(file: BinaryIO, told: Told, markets: Mapping[str, Structu
         lines.write(b"\n")
         lines.seek(0)
         yield found
+
+
+def _sentence(error: Invalid) -> str:
+    """What is wrong, with the option of the command where the function has an argument."""
+    if not isinstance(error, Unsaid) or error.argument not in _OPTIONS:
+        return str(error)
+    return error.with_remedy(_OPTIONS[error.argument])
 
 
 def _lines(structure: Structure, told: Told, markets: Mapping[str, Structure], item_of: Callable[[bytes, int], AnyFact | Refusal]) -> list[bytes]:
@@ -93,7 +111,7 @@ def _structures(file: BinaryIO) -> tuple[str, Iterator[tuple[int, Any]]]:
         if opening.startswith(b"{"):
             return "line", ((at, line) for at, line in chain(((number, opening),), numbered) if line.strip())
         if opening:
-            raise Invalid(f"the file begins with {opening[:40]!r}; ccxt's structures are taken as {_FORMS}")
+            raise Invalid(f"the file begins with {opening[:40].decode(errors='replace').rstrip()!r}; ccxt's structures are taken as {_FORMS}")
     return "line", iter(())
 
 

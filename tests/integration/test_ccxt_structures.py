@@ -51,7 +51,7 @@ BOOKS = {
     # 0.5 - 0.2 - 0.1 - 0.0002; 50,000 - 30,000 + 12,200.02 - 12.20002
     "binance-spot": (10, {"BTC": "0.1998", "USDT": "32187.81998", "BNB": "-0.04"}),
     # 2 × 100 - 2.4 - 2.48 - 0.375 of funding
-    "binance-linear": (3, {"USDT": "194.745", "ETH/USDT:USDT": "0 contracts"}),
+    "binance-linear": (5, {"USDT": "194.745", "ETH/USDT:USDT": "0 contracts"}),
     # 10,000 USD at 50,000 and at 62,500: 0.2 - 0.16 - 0.0001 - 0.00008
     "binance-inverse": (2, {"BTC": "0.03982", "BTC/USD:BTC": "0 contracts"}),
     # 0.1 × -1,000 - 3.3 - 3.245, and 0.25 of funding that was paid

@@ -10,6 +10,7 @@ from jarvis_client.ccxt.structures import (
     NothingToRecord,
     Record,
     Structure,
+    Unsaid,
     moment,
     needed,
     needed_instant,
@@ -50,7 +51,8 @@ def funding_from_ccxt(payment: Structure, *, account_id: str, exchange: str, pos
         raise Invalid(f"funding of {symbol} is in {code}, but the contract is settled in {settle}; put the one that was paid into code, or into the symbol")
     positive = positive or POSITIVE_FUNDING.get(exchange)
     if positive is None:
-        raise Invalid(f'funding of {symbol} is {written(amount)}; was that received or paid? of {exchange} it is not known: say positive="received" or "paid"')
+        question = f"funding of {symbol} is {written(amount)}: was that received or paid? Of {exchange} it is not known"
+        raise Unsaid(question, "positive", 'say positive="received" or "paid"')
     if not amount:
         raise NothingToRecord("funding of 0")
     own = text(payment, "id")
@@ -75,7 +77,7 @@ def ledger_from_ccxt(entry: Structure, *, account_id: str, exchange: str, catego
         raise NothingToRecord(f"entries of the ledger that are {status}: only those that are ok have moved money")
     category = category or _CATEGORIES.get(kind or "")
     if category is None:
-        raise Invalid(f"{what} has the type {kind!r:.40}; say what it is: category=… (funding, interest, bonus, other …)")
+        raise Unsaid(f"{what} has the type {kind!r:.40}: what is it?", "category", "say category=… (funding, interest, bonus, other …)")
     direction = text(entry, "direction")
     if direction not in ("in", "out"):
         raise Invalid(f"the direction of {what} is {direction!r:.40}; put in or out there")

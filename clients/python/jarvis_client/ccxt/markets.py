@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from jarvis_client.ccxt.structures import Record, Structure, needed_text, number, text, written
+from jarvis_client.ccxt.structures import Record, Structure, Unsaid, needed_text, number, text, written
 from jarvis_client.ccxt.venues import COUNTS_IN_UNITS, SIZE_HAS_A_FACTOR
 from jarvis_client.contract.decimals import EXACT, ONE, ZERO, exact
 from jarvis_client.contract.errors import Invalid
@@ -53,7 +53,7 @@ def traded(structure: Structure, market: Structure | None, exchange: str, what: 
     if form["settle"] is None:
         return Traded(symbol, form["base"], form["quote"])
     if market is None:
-        raise Invalid(f"{symbol} is a contract, whose size stands in its market; give exchange.market({symbol!r})")
+        raise Unsaid(f"{symbol} is a contract, whose size stands in its market", "market", f"give exchange.market({symbol!r})")
     return Traded(symbol, form["base"], form["quote"], form["settle"], form["option"] is not None, _size(market, symbol, exchange))
 
 

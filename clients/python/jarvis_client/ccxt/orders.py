@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from jarvis_client.ccxt.markets import Traded, traded
-from jarvis_client.ccxt.structures import Record, Structure, instant, moment, needed_instant, needed_text, number, text, written
+from jarvis_client.ccxt.structures import Record, Structure, Unsaid, instant, moment, needed_instant, needed_text, number, text, written
 from jarvis_client.contract.decimals import EXACT, Number, exact
 from jarvis_client.contract.errors import Invalid
 
@@ -70,8 +70,8 @@ def _terms(order: Structure, what: str, *, cost: Number | None, closes_position:
     elif quantity:
         terms["quantity"] = written(quantity)
     else:
-        raise Invalid(
-            f"{what} has no amount; fetch the order again, or give what it was placed by: cost=… for a market order by its cost, closes_position=True"
+        raise Unsaid(
+            f"{what} has no amount", "cost", "fetch it again, or say what it was placed by: cost=… for a market order by its cost, closes_position=True"
         )
     if "limit" in kind:
         # Of another order ccxt's price is what it was filled at.

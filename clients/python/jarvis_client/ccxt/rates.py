@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jarvis_client.ccxt.structures import Record, Structure, instant, moment, needed, needed_instant, needed_text, text, written
+from jarvis_client.ccxt.structures import Record, Structure, Unsaid, instant, moment, needed, needed_instant, needed_text, text, written
 from jarvis_client.contract.conventions import Moment, instant_of
 from jarvis_client.contract.decimals import EXACT, ONE, Number, exact
 from jarvis_client.contract.errors import Invalid
@@ -19,13 +19,13 @@ def rate_from_ccxt(ticker: Structure, *, exchange: str, quote_usd_rate: Number |
     if not slash or ":" in quote:
         raise Invalid(f"the ticker is of {symbol!r:.80}; a rate comes from a spot market, such as BTC/USDT: no contract's price tells a coin's rate")
     if quote != "USD" and quote_usd_rate is None:
-        raise Invalid(f"the ticker of {symbol} says {base} in {quote}; say what one {quote} is worth in USD: quote_usd_rate=…")
+        raise Unsaid(f"the ticker of {symbol} says {base} in {quote}", "quote_usd_rate", f"say what one {quote} is worth in USD: quote_usd_rate=…")
     rate = ONE if quote_usd_rate is None else exact(quote_usd_rate, "quote_usd_rate")
     last = needed(ticker, "last", f"the ticker of {symbol}")
     if observed_at is not None:
         at = instant_of(observed_at)
     elif instant(ticker, "timestamp") is None and text(ticker, "datetime") is None:
-        raise Invalid(f"the ticker of {symbol} has no time; say observed_at=…")
+        raise Unsaid(f"the ticker of {symbol} has no time", "observed_at", "say observed_at=…")
     else:
         at = needed_instant(ticker, f"the ticker of {symbol}")
     return {"currency": base, "usd_rate": written(EXACT.multiply(last, rate)), "observed_at": moment(at), "source": exchange}

@@ -25,6 +25,19 @@ class NothingToRecord(Invalid):
     """A structure that is as it should be, and of which there is nothing to record: a transaction that is still pending, say."""
 
 
+class Unsaid(Invalid):
+    """What only the caller can say, as an argument of that name; `problem` is the sentence without the remedy."""
+
+    def __init__(self, problem: str, argument: str, remedy: str) -> None:
+        self.problem = problem
+        self.argument = argument
+        super().__init__(self.with_remedy(remedy))
+
+    def with_remedy(self, remedy: str) -> str:
+        """The sentence for a caller who says it in another way than by an argument."""
+        return f"{self.problem}{'' if self.problem.endswith('?') else ';'} {remedy}"
+
+
 def number(structure: Structure, name: str) -> Decimal | None:
     """The exact number of a field; a float means its shortest text. Raises `Invalid` for what is no number."""
     value = structure.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from jarvis_client.ccxt.structures import NothingToRecord, Record, Structure, moment, needed, needed_instant, needed_text, number, text, written
+from jarvis_client.ccxt.structures import NothingToRecord, Record, Structure, Unsaid, moment, needed, needed_instant, needed_text, number, text, written
 from jarvis_client.ccxt.venues import WITHDRAWAL_FEE_IS_APART
 from jarvis_client.contract.decimals import EXACT
 from jarvis_client.contract.errors import Invalid
@@ -20,10 +20,8 @@ def deposit_from_ccxt(transaction: Structure, *, account_id: str, exchange: str,
     record, amount = _flow(transaction, "deposit", account_id, exchange, category, what), needed(transaction, "amount", what)
     fee, currency = _fee(transaction, record["currency"], what)
     if fee and currency == record["currency"] and fee_included is None:
-        raise Invalid(
-            f"{what} is {written(amount)} with a fee of {written(fee)} {currency}: is the fee still in the amount, or is the amount what was left? "
-            "say fee_included=True or fee_included=False"
-        )
+        question = "is the fee still in the amount, or is the amount what was left?"
+        raise _unsaid(f"{what} is {written(amount)} with a fee of {written(fee)} {currency}: {question}")
     if fee and (fee_included or currency != record["currency"]):
         record |= {"fee": written(fee), "fee_currency": currency}
     return record | {"amount": written(amount)}
@@ -41,10 +39,8 @@ def withdrawal_from_ccxt(transaction: Structure, *, account_id: str, exchange: s
     if fee and currency == record["currency"]:
         included = False if fee_included is None and exchange in WITHDRAWAL_FEE_IS_APART else fee_included
         if included is None:
-            raise Invalid(
-                f"{what} is {written(amount)} with a fee of {written(fee)} {currency}: did {written(amount)} leave the account, or "
-                f"{written(EXACT.add(amount, fee))}? say fee_included=True or fee_included=False"
-            )
+            question = f"did {written(amount)} leave the account, or {written(EXACT.add(amount, fee))}?"
+            raise _unsaid(f"{what} is {written(amount)} with a fee of {written(fee)} {currency}: {question}")
         if included:
             amount = EXACT.subtract(amount, fee)
     if fee:
@@ -82,6 +78,10 @@ def _fee(transaction: Structure, currency: str, what: str) -> tuple[Decimal | No
     if cost and paid_in is None:
         raise Invalid(f"the fee of {what} is {written(cost)} of an unknown currency; put it into the fee's currency")
     return cost or None, paid_in or currency
+
+
+def _unsaid(question: str) -> Unsaid:
+    return Unsaid(question, "fee_included", "say fee_included=True or fee_included=False")
 
 
 def _what(transaction: Structure, kind: str) -> str:
