@@ -97,7 +97,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"commands", "files", "holders", "program"}
+TOOLS = {"beside", "commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -147,6 +147,7 @@ MAY_SIGNAL = {
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
     "persistence/commands.py": "the command it started",
+    "persistence/beside.py": "the process it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {

@@ -43,6 +43,7 @@ from workers.missing import MissingPayloads
 from workers.misused_keys import MisusedKeys
 from workers.reachability import Reachability
 from workers.reclaim import return_what_the_dead_hold
+from workers.traffic import Traffic
 from workers.wire import decode_json
 
 log = structlog.get_logger("broker")
@@ -99,13 +100,14 @@ class LedgerBroker(RedisBroker):
         #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
         self._look_at_server = True
         self._room = threading.Condition()
-        # Ids are bytes throughout: whoever pushed them may have chosen any.
-        self._held: dict[str, dict[bytes, int]] = {}
+        #: By queue, what was fetched and is not settled yet, with its size. Ids are bytes throughout: whoever pushed them may have chosen any.
+        self.held: dict[str, dict[bytes, int]] = {}
         self._held_bytes = 0
         self._reserved = 0
         self._unsubmitted = 0
         #: Messages given back to their queues so far.
         self.returned = 0
+        self.traffic = Traffic()
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
         self.misused = MisusedKeys(client, self.keys)
@@ -143,7 +145,7 @@ class LedgerBroker(RedisBroker):
     @property
     def in_flight(self) -> int:
         """Messages fetched and not yet settled."""
-        return sum(len(ids) for ids in self._held.values())
+        return sum(len(ids) for ids in self.held.values())
 
     @property
     def has_room(self) -> bool:
@@ -251,6 +253,7 @@ class LedgerBroker(RedisBroker):
         finally:
             with self._room:
                 self._reserved -= room
+        self.traffic.fetched(queue, len(pairs))
         more = bool(found) and (found[0] > 0 or len(pairs) == room)
         (self.backlogged.add if more else self.backlogged.discard)(queue)
         self.misused.mended(queue)
@@ -263,7 +266,7 @@ class LedgerBroker(RedisBroker):
     def count_as_held(self, queue: str, sizes: dict[bytes, int], messages: int | None = None) -> None:
         """From here on these ids are answered for. An id may be listed twice: a client that lost the reply sends it again."""
         with self._room:
-            held = self._held.setdefault(queue, {})
+            held = self.held.setdefault(queue, {})
             for redis_id, size in sizes.items():
                 self._held_bytes += size - held.get(redis_id, 0)
                 held[redis_id] = size
@@ -273,7 +276,7 @@ class LedgerBroker(RedisBroker):
         """Those of these ids that this worker is not at work on."""
         missing = set(self.missing.of(queue))
         with self._room:
-            held = self._held.get(queue, {})
+            held = self.held.get(queue, {})
             return [redis_id for redis_id in ids if redis_id not in held and redis_id not in missing]
 
     def quarantine(self, delivery: Delivery, refused: MalformedRecord) -> None:
@@ -336,7 +339,7 @@ class LedgerBroker(RedisBroker):
 
     def _forget(self, queue: str, ids: Iterable[bytes]) -> None:
         with self._room:
-            held = self._held.get(queue, {})
+            held = self.held.get(queue, {})
             for redis_id in ids:
                 self._held_bytes -= held.pop(redis_id, 0)
             self._room.notify_all()

@@ -45,7 +45,7 @@ class Intake:
             self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message"))
             return
         items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
-        self._submit(Submission(items, delivery, raw_of))
+        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms))
 
     def take_job(self, content: Any, delivery: Delivery) -> None:
         """File what a message asks the scheduler to run."""
@@ -61,11 +61,12 @@ class Intake:
                 items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
             except MalformedRecord as error:
                 items.append(refusal(raw_of(index), "job", record, str(error)))
-        self._submit(Submission(items, delivery, raw_of))
+        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms))
 
     def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
         """Put a whole message that cannot be read into quarantine."""
-        self._submit(Submission([refused(delivery.payload, error, delivery.queue)], delivery, lambda _: delivery.payload))
+        items = [refused(delivery.payload, error, delivery.queue)]
+        self._submit(Submission(items, delivery, lambda _: delivery.payload, delivery.route, delivery.published_ms))
 
     def recordable(self, payload: bytes) -> str | None:
         """The queue of a message whose records can all be recorded as they are; None for any other."""

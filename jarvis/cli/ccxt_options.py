@@ -39,5 +39,5 @@ def markets_in(source: str | None) -> Mapping[str, Structure]:
     """The markets of a file by their symbols; none without a file. Raises `BadParameter` where there is no such file, `Invalid` for another one."""
     if source is None:
         return {}
-    with opened(source) as file:
+    with opened(source) as (file, _):
         return markets_of(file)

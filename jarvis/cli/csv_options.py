@@ -30,8 +30,8 @@ Folded = Annotated[
     Literal["first", "second"] | None,
     typer.Option("--fold", help="What a local time means that clocks showed twice or never: by the clock before its change, or after.", rich_help_panel=_PANEL),
 ]
-Comma = Annotated[
-    bool | None, typer.Option("--decimal-comma/--decimal-point", help="Whether 1,234 is 1.234 or 1234.", show_default=False, rich_help_panel=_PANEL)
+DecimalMark = Annotated[
+    Literal["comma", "point"] | None, typer.Option("--decimal", help="What stands before decimals: whether 1,234 is 1.234 or 1234.", rich_help_panel=_PANEL)
 ]
 TimeFormat = Annotated[
     list[str] | None,
@@ -78,7 +78,7 @@ def told_of(
     account: str | None,
     zone: str | None,
     fold: Literal["first", "second"] | None,
-    comma: bool | None,
+    decimal: Literal["comma", "point"] | None,
     profile: Profile,
 ) -> Told:
     """What the options say besides the profile. Raises `BadParameter`."""
@@ -93,7 +93,7 @@ def told_of(
             raise typer.BadParameter(f"{name} is another one in every row; map it to a column, or leave it out: rows without one get ids", param_hint="--set")
     if zone is not None:
         zone_of(zone)
-    return Told(values, zone, fold, None if comma is None else "," if comma else ".")
+    return Told(values, zone, fold, None if decimal is None else {"comma": ",", "point": "."}[decimal])
 
 
 def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:

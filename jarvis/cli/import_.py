@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
@@ -18,15 +19,21 @@ from jarvis.cli.import_preview import print_passed_over, print_preview, tell_ref
 from jarvis.cli.lines import lines_of, opened
 from jarvis.cli.output import doing, print_rows
 from jarvis.importing.ccxt import checked_structures
-from jarvis.importing.preview import preview
+from jarvis.importing.preview import Preview, preview
 from jarvis.importing.profile import Profile
 from jarvis.importing.reading import Checked, checked, that_fit_file
 from jarvis_client.contract import instants
+from jarvis_client.contract.outcome import Refusal
 from persistence.books.ledger import Ledger
+from persistence.domain.entries import AnyFact
+from persistence.domain.showing import count_of
 from persistence.imports import ImportCounts, import_lines
 from persistence.proof.chain import seal
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
+
+#: Reads a file whole, and calls its second argument now and then, for progress.
+Read = Callable[[BinaryIO, Callable[[], None]], AbstractContextManager[Checked]]
 
 #: Problems of a file that are told; there is no use in reading more of them before the first ones are mended.
 TOLD_PROBLEMS = 20
@@ -65,7 +72,7 @@ def import_(
     account: csv.AccountId = None,
     zone: csv.Zone = None,
     fold: csv.Folded = None,
-    comma: csv.Comma = None,
+    decimal: csv.DecimalMark = None,
     time_format: csv.TimeFormat = None,
     exchange: ccxt.Exchange = None,
     markets: ccxt.Markets = None,
@@ -86,7 +93,7 @@ def import_(
     Exit code 2: the file was not taken, and nothing was recorded.
     """
     tune_interpreter()
-    told = [profile, kind, mapped, constants, zone, fold, comma, time_format]
+    told = [profile, kind, mapped, constants, zone, fold, decimal, time_format]
     asked = [exchange, markets, fee_included, funding]
     if form is None and (profile is not None or mapped):
         form = Format.CSV
@@ -94,21 +101,16 @@ def import_(
         raise typer.BadParameter("--profile, --kind, --map, --set and the like say what the columns of a CSV file mean; add --format csv")
     if form is not Format.CCXT and any(option is not None for option in asked):
         raise typer.BadParameter("--exchange, --markets and the like say what ccxt's structures mean; add --format ccxt")
-    if form not in (Format.CSV, Format.CCXT):
-        if account is not None:
-            raise typer.BadParameter(
-                "records name their accounts themselves; add --format csv or --format ccxt if FILE holds rows or structures", param_hint="--account"
-            )
-        with lines_of(source) as (lines, progress):
-            quarantined = _take(lines, progress, dry_run=dry_run)
-        if quarantined and not keep_going:
-            raise typer.Exit(Exit.FINDINGS)
-        return
-    read: Callable[[BinaryIO], AbstractContextManager[Checked]]
     if form is Format.CCXT:
-        item_of = partial(item_of_line, conventions=CONTEXT.settings.conventions)
-        whose = ccxt.told_of(account, exchange, fee_included, funding)
-        read = partial(checked_structures, told=whose, markets=ccxt.markets_in(markets), item_of=item_of)
+        structures = partial(checked_structures, ccxt.told_of(account, exchange, fee_included, funding), ccxt.markets_in(markets), _item_of())
+        is_whole = _take_whole(source, structures, dry_run=dry_run)
+    elif form is not Format.CSV:
+        if account is not None:
+            problem = "records name their accounts themselves; add --format csv or --format ccxt if FILE holds rows or structures"
+            raise typer.BadParameter(problem, param_hint="--account")
+        with lines_of(source) as (lines, progress):
+            taken = _take(lines, progress, dry_run=dry_run)
+        is_whole = not _tell(taken)
     else:
         known = csv.all_profiles(CONTEXT.settings.imports.profiles)
         if profile is not None:
@@ -117,23 +119,34 @@ def import_(
             chosen = csv.mapped_profile(kind, mapped, time_format or [])
         else:
             _refuse_unmapped(source, known)
-        read = partial(checked, profile=chosen, told=csv.told_of(constants or [], account, zone, fold, comma, chosen), others=known)
-    with opened(source) as file, ExitStack() as stack:
-        with doing("reading the file"):
-            found = stack.enter_context(read(file))
+        said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
+        is_whole = _take_whole(source, lambda file, progress: checked(file, chosen, said, known, progress), dry_run=dry_run)
+    if not is_whole and not keep_going:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _take_whole(source: str, read: Read, *, dry_run: bool) -> bool:
+    """Record the rows or structures of a file, or show what they would do. Returns whether none is for quarantine; one that cannot be
+    read ends the command."""
+    with ExitStack() as stack:
+        with opened(source) as (file, reading):
+            found = stack.enter_context(read(file, reading))
         if found.problems and not dry_run:
             _tell_problems(found)
             raise typer.Exit(Exit.USAGE)
-        quarantined = _take(found.lines, lambda _: None, dry_run=dry_run)
-        print_passed_over(found.passed_over, doing="would pass over" if dry_run else "passed over", things=found.things)
+        with doing("recording", wanted=not dry_run, in_bytes=True) as recording:
+            size = os.fstat(found.lines.fileno()).st_size
+            taken = _take(found.lines, lambda: recording("recording", found.lines.tell(), size), dry_run=dry_run)
+        quarantined = _tell(taken)
+        print_passed_over(found.passed_over, doing="would pass over" if dry_run else "passed over", thing=found.thing)
         if found.problems:
             _tell_problems(found)
-        if found.problems or (quarantined and not keep_going):
             raise typer.Exit(Exit.FINDINGS)
+        return not quarantined
 
 
 def _refuse_unmapped(source: str, known: Mapping[str, Profile]) -> NoReturn:
-    with opened(source) as file:
+    with opened(source) as (file, _):
         fitting = that_fit_file(known, file)
     hint = f"--profile {' or '.join(fitting)} fits this file" if fitting else "--profile NAME (--profiles lists them), or --kind and --map FIELD=COLUMN"
     raise typer.BadParameter(f"a CSV file needs to be told what its columns mean: {hint}")
@@ -143,29 +156,36 @@ def _tell_problems(found: Checked) -> None:
     for sentence in found.told(TOLD_PROBLEMS):
         say(sentence)
     so_far = f" up to {found.unit} {found.gave_up_at}, where reading was given up" if found.gave_up_at else ""
-    say(f"{found.refused:,} of {found.rows:,} {found.things} cannot be read{so_far}; nothing was recorded")
+    say(f"{found.refused:,} of {count_of(found.thing, found.rows)} cannot be read{so_far}; nothing was recorded")
 
 
-def _take(lines: Iterable[bytes], progress: Callable[[int], None], *, dry_run: bool) -> int:
-    """Record lines, or show what they would do. Returns how many were, or would be, quarantined."""
-    item_of = partial(item_of_line, conventions=CONTEXT.settings.conventions)
+def _item_of() -> Callable[[bytes, int], AnyFact | Refusal]:
+    return partial(item_of_line, conventions=CONTEXT.settings.conventions)
+
+
+def _take(lines: Iterable[bytes], progress: Callable[[], None], *, dry_run: bool) -> ImportCounts | Preview:
+    """Record lines, or look at what they would do."""
+    item_of = _item_of()
     if dry_run:
-        found = preview(lines, item_of)
-        print_preview(found)
-        tell_refusals(found)
-        return len(found.refused)
+        return preview(lines, item_of)
     database = CONTEXT.database()
     database.initialize()
     counts = import_lines(Ledger(database), lines, item_of, progress)
     seal(database, instants.now())
     database.close()
-    _tell(counts)
-    return counts.quarantined
+    return counts
 
 
-def _tell(counts: ImportCounts) -> None:
-    for problem in counts.problems:
+def _tell(taken: ImportCounts | Preview) -> int:
+    """Say what became of the lines, or would. Returns how many are for quarantine."""
+    if isinstance(taken, Preview):
+        print_preview(taken)
+        tell_refusals(taken)
+        return len(taken.refused)
+    for problem in taken.problems:
         say(f"quarantined: {problem}")
-    if counts.quarantined > len(counts.problems):
-        say(f"… and {counts.quarantined - len(counts.problems):,} more: jarvis quarantine list")
-    say(f"imported {counts.lines:,} records: {counts.applied:,} applied, {counts.duplicate:,} duplicates, {counts.quarantined:,} quarantined")
+    if taken.quarantined > len(taken.problems):
+        say(f"and {taken.quarantined - len(taken.problems):,} more: `jarvis quarantine list`")
+    became = f"{taken.applied:,} applied, {count_of('duplicate', taken.duplicate)}, {taken.quarantined:,} quarantined"
+    say(f"imported {count_of('record', taken.lines)}: {became}")
+    return taken.quarantined

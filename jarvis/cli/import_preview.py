@@ -12,9 +12,12 @@ from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.facts import Deposit, Fill, Withdrawal
 from jarvis_client.contract.instants import to_text
 from persistence.domain.entries import AnyFact
+from persistence.domain.showing import count_of
 
 #: Refusals that are shown, each with its line.
 SHOWN_REFUSALS = 20
+#: Kinds of records that people count by another name.
+_COUNTED = {"order": "order event"}
 
 
 def print_preview(found: Preview) -> None:
@@ -24,13 +27,25 @@ def print_preview(found: Preview) -> None:
         print_rows("First records", ["line", "record", "time (UTC)", "what"], rows, right=["line"], whole=["record", "time (UTC)"])
         print()
     if found.totals:
-        accounts = {account for account, _ in found.totals}
+        accounts = {account for account, _, _ in found.totals}
         title = f"Totals of account {printable(next(iter(accounts)))}" if len(accounts) == 1 else "Totals"
-        columns = ["account", "currency", "in", "out", "fees", "net"][len(accounts) == 1 :]
-        figures = [(account, code, *map(_exact, (total.came, total.went, total.fees, total.net))) for (account, code), total in sorted(found.totals.items())]
-        print_rows(title, columns, [row[len(accounts) == 1 :] for row in figures], right=["in", "out", "fees", "net"], whole=["currency"])
+        sums: list[tuple[str, ...]] = [
+            (account, code, kind, *map(_exact, (total.came, total.went, total.fees, total.net)))
+            for (account, code, kind), total in sorted(found.totals.items(), key=lambda pair: pair[0])
+        ]
+        columns = ["account", "currency", "kind", "in", "out", "fees", "net"]
+        # One account is in the title, and where there is money alone, nobody asks for its kind.
+        kept = [n for n, name in enumerate(columns) if name not in ("account", "kind") or len({row[n] for row in sums}) > 1]
+        shown = [[row[n] for n in kept] for row in sums]
+        print_rows(title, [columns[n] for n in kept], shown, right=["in", "out", "fees", "net"], whole=["currency"])
         print()
-    print("would record: " + (", ".join(f"{_many(count, kind)}" for kind, count in sorted(found.kinds.items())) or "nothing"))
+    print(
+        "would record: "
+        + (
+            ", ".join(count_of(_COUNTED.get(kind, kind), count, "metrics" if kind == "metrics" else "") for kind, count in sorted(found.kinds.items()))
+            or "nothing"
+        )
+    )
     if found.repeated:
         print(f"would count as duplicates: {found.repeated:,} that repeat another line")
     if found.refused:
@@ -42,12 +57,12 @@ def tell_refusals(found: Preview) -> None:
     for refusal in found.refused[:SHOWN_REFUSALS]:
         say(f"would be quarantined: {refusal}")
     if (more := len(found.refused) - SHOWN_REFUSALS) > 0:
-        say(f"… and {more:,} more")
+        say(f"and {more:,} more")
 
 
-def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over", things: str = "rows") -> None:
+def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over", thing: str = "row") -> None:
     for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        say(f"{doing} {count:,} {things if count != 1 else things.removesuffix('s')}: {reason}")
+        say(f"{doing} {count_of(thing, count)}: {reason}")
 
 
 def what(fact: AnyFact) -> str:
@@ -70,8 +85,3 @@ def _exact(number: Decimal) -> str:
 
 def _when(instant: int) -> str:
     return to_text(instant)[:19].replace("T", " ")
-
-
-def _many(count: int, kind: str) -> str:
-    named = {"metrics": "metrics", "order": "order event"}.get(kind, kind)
-    return f"{count:,} {named}{'s' * (count != 1 and named != 'metrics')}"

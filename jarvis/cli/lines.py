@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from jarvis.cli.progress import doing
 
 Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line, gzipped or plain; - reads standard input.")]
 
@@ -30,37 +30,37 @@ _DATABASE = b"SQLite format 3"
 
 
 @contextmanager
-def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[int], None]]]:
-    """The lines of a file, plain or gzipped, or of standard input, and where to report progress.
+def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[], None]]]:
+    """The lines of a file, plain or gzipped, or of standard input, and what to call now and then to show how much of them is read.
 
     Raises `BadParameter` before the first line where the first that is not blank can be no record.
     """
-    with opened(source) as file:
-        lines = _records(file, source)
-        if source == "-" or not sys.stderr.isatty():
-            yield lines, lambda _: None
-            return
-        path = Path(source).expanduser()
-        columns = (SpinnerColumn(), TextColumn(path.name), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("reading", total=None if isinstance(file, gzip.GzipFile) else path.stat().st_size)
-            yield lines, lambda size: bar.advance(task, size)
+    with opened(source) as (file, progress):
+        yield _records(file, source), progress
 
 
 @contextmanager
-def opened(source: str) -> Iterator[BinaryIO]:
-    """The content of a file, unpacked where it is gzipped, or of standard input. Raises `BadParameter` where there is no such file."""
+def opened(source: str) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
+    """The content of a file, unpacked where it is gzipped, or of standard input, and what to call now and then to show how much of it
+    is read. Raises `BadParameter` where there is no such file."""
     if source == "-":
-        yield _unpacked(cast(BinaryIO, sys.stdin.buffer))
+        yield _unpacked(cast(BinaryIO, sys.stdin.buffer)), lambda: None
         return
     path = Path(source).expanduser()
     if not path.is_file():
         raise typer.BadParameter(f"{source} is no file; name one, or - for standard input", param_hint="FILE")
     with open(path, "rb") as file:
-        try:
-            yield _unpacked(file)
-        except _DAMAGED as error:  # of who reads it
-            raise OSError(f"{source} is damaged: {error}; nothing was recorded") from error
+        content = _unpacked(file)
+        with doing(path.name, in_bytes=True) as progress:
+
+            def told() -> None:
+                progress(path.name, file.tell(), path.stat().st_size)
+
+            told()
+            try:
+                yield content, told
+            except _DAMAGED as error:  # of who reads it
+                raise OSError(f"{source} is damaged: {error}; nothing was recorded") from error
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:

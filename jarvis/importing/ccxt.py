@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, BinaryIO
 
-from jarvis.importing.reading import MOST_PROBLEMS, Checked
+from jarvis.importing.reading import MOST_PROBLEMS, ROWS_BETWEEN_LOOKS, Checked
 from jarvis_client.ccxt import NothingToRecord, Told, records_from_ccxt
 from jarvis_client.ccxt.structures import Structure, Unsaid
 from jarvis_client.contract.errors import Invalid
@@ -46,18 +46,27 @@ def markets_of(file: BinaryIO) -> dict[str, Structure]:
 
 
 @contextmanager
-def checked_structures(file: BinaryIO, told: Told, markets: Mapping[str, Structure], item_of: Callable[[bytes, int], AnyFact | Refusal]) -> Iterator[Checked]:
-    """Read a file whole, for the length of a block; `item_of(line, number)` checks a record by the rules of the books.
+def checked_structures(
+    told: Told,
+    markets: Mapping[str, Structure],
+    item_of: Callable[[bytes, int], AnyFact | Refusal],
+    file: BinaryIO,
+    progress: Callable[[], None] = lambda: None,
+) -> Iterator[Checked]:
+    """Read a file whole, for the length of a block; `item_of(line, number)` checks a record by the rules of the books. `progress` is
+    called now and then.
 
     Raises `Invalid` where it holds no JSON; what single structures say wrong is in `problems`. The first record of each structure
     stands on the line (or at the place in the array) of its structure, so that line numbers stay true; further ones stand behind all.
     """
     with tempfile.TemporaryFile(prefix="jarvis-import-") as lines, tempfile.TemporaryFile(prefix="jarvis-import-") as further:
         unit, structures = _structures(file)
-        found = Checked(lines, unit=unit, things="structures")
+        found = Checked(lines, unit=unit, thing="structure")
         at = 1
         for number, given in structures:
             found.rows += 1
+            if found.rows % ROWS_BETWEEN_LOOKS == 0:
+                progress()
             try:
                 structure = given if isinstance(given, dict) else _object(given)
                 first, *others = _lines(structure, told, markets, item_of)

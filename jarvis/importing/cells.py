@@ -101,10 +101,10 @@ def _number(text: str, decimal: str | None, cell: str) -> Decimal:
             sign = "-"
     if decimal is None and _EITHER.fullmatch(plain) and "," in plain:
         either = plain.replace(",", "")
-        raise Invalid(f"it is {shown(cell)}: {either} or {plain.replace(',', '.')}? say --decimal-point or --decimal-comma (a profile: decimal)")
+        raise Invalid(f"it is {shown(cell)}: {either} or {plain.replace(',', '.')}? say --decimal point or --decimal comma (a profile: decimal)")
     number = _ungrouped(plain, decimal)
     if number is None:
-        comma = "; say --decimal-comma, if the comma stands before the decimals" if decimal is None and _ungrouped(plain, ",") is not None else ""
+        comma = "; say --decimal comma, if the comma stands before the decimals" if decimal is None and _ungrouped(plain, ",") is not None else ""
         raise Invalid(f"it is {shown(cell)}; it must be a number{comma}")
     if negative and sign:
         raise Invalid(f"it is {shown(cell)}: parentheses and a sign; one of them says that it is negative")

@@ -36,8 +36,8 @@ class Preview:
 
     first: list[tuple[int, AnyFact]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
-    #: By account and code.
-    totals: dict[tuple[str, str], Total] = field(default_factory=dict)
+    #: By account, code, and what it counts: a contract may have the name of a coin.
+    totals: dict[tuple[str, str, str], Total] = field(default_factory=dict)
     #: Records that say once more what another line has said.
     repeated: int = 0
     refused: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ def _count(found: Preview, number: int, fact: AnyFact) -> None:
     if len(found.first) < SHOWN_RECORDS:
         found.first.append((number, fact))
     for row in transactions_of(0, fact):
-        total = found.totals.setdefault((row.account_id, row.currency), Total())
+        total = found.totals.setdefault((row.account_id, row.currency, row.kind), Total())
         amount = Decimal(row.amount)
         if row.type in _FEES:
             total.fees = EXACT.subtract(total.fees, amount)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
 from typing import BinaryIO
 
 from jarvis.importing.columns import Columns, has_columns, missing_columns
@@ -17,9 +18,12 @@ from jarvis.importing.rows import Rows, Told
 from jarvis.importing.table import Unheaded, read_table
 from jarvis.importing.values import PassedOver
 from jarvis_client.contract.errors import Invalid
+from persistence.domain.showing import count_of
 
 #: Sentences that are kept; a file with more of them was mapped wrongly from the start.
 MOST_PROBLEMS = 1_000
+#: How far a file has been read is shown after so many rows.
+ROWS_BETWEEN_LOOKS = 500
 #: Ranges of lines that a sentence names.
 MOST_RANGES = 40
 
@@ -39,7 +43,7 @@ class Checked:
     gave_up_at: int | None = None
     #: What the numbers count, and what is counted: in a JSON array there are no lines, and no rows.
     unit: str = "line"
-    things: str = "rows"
+    thing: str = "row"
 
     @property
     def refused(self) -> int:
@@ -51,7 +55,7 @@ class Checked:
         for problem, lines in list(self.problems.items())[:most]:
             yield f"{_places(lines, self.unit)}: {problem}"
         if (more := sum(len(lines) for lines in list(self.problems.values())[most:])) > 0:
-            yield f"… and {more:,} {self.things} more with other problems"
+            yield f"and {count_of(self.thing, more)} more with other problems"
 
 
 def that_fit(profiles: Mapping[str, Profile], headings: Sequence[str]) -> list[str]:
@@ -68,8 +72,10 @@ def that_fit_file(profiles: Mapping[str, Profile], file: BinaryIO) -> list[str]:
 
 
 @contextmanager
-def checked(file: BinaryIO, profile: Profile, told: Told, others: Mapping[str, Profile]) -> Iterator[Checked]:
-    """Read a file whole, for the length of a block. `others`: profiles that may fit where this one does not.
+def checked(
+    file: BinaryIO, profile: Profile, told: Told, others: Mapping[str, Profile] = MappingProxyType({}), progress: Callable[[], None] = lambda: None
+) -> Iterator[Checked]:
+    """Read a file whole, for the length of a block. `others`: profiles that may fit where this one does not. `progress` is called now and then.
 
     Raises `Invalid` where it is no table, lacks a column, or the profile cannot be meant; what single rows say wrong is in `problems`.
     """
@@ -86,6 +92,8 @@ def checked(file: BinaryIO, profile: Profile, told: Told, others: Mapping[str, P
         at = 1
         for row in table.rows:
             found.rows += 1
+            if found.rows % ROWS_BETWEEN_LOOKS == 0:
+                progress()
             try:
                 stated = rows.record(columns.cells(row))
             except Invalid as error:

@@ -107,7 +107,7 @@ def test_a_profile_of_the_settings_takes_a_file_of_ones_own(run):
 
 
 def test_columns_are_mapped_on_the_command_line(run):
-    done = run("import", "own.csv", "--format", "csv", *MAPPED, "--zone", "Europe/Berlin", "--decimal-comma", "--set", "category=transfer")
+    done = run("import", "own.csv", "--format", "csv", *MAPPED, "--zone", "Europe/Berlin", "--decimal", "comma", "--set", "category=transfer")
     assert "imported 2 records: 2 applied" in done.stderr
     rows = json.loads(run("transactions", "-a", "main", "--json").stdout)
     assert [(row["type"], row["amount"], row["occurred_at"][:19]) for row in rows] == [
@@ -117,7 +117,7 @@ def test_columns_are_mapped_on_the_command_line(run):
 
 def test_a_file_with_a_row_that_cannot_be_read_records_nothing(run):
     done = run("import", "own.csv", "--format", "csv", *MAPPED, "--zone", "Europe/Berlin", code=2)
-    assert "line 2: Menge: it is '0,5'; it must be a number; say --decimal-comma" in done.stderr
+    assert "line 2: Menge: it is '0,5'; it must be a number; say --decimal comma" in done.stderr
     assert "2 of 2 rows cannot be read; nothing was recorded" in done.stderr
     assert not (run.folder / "data").exists()
 
@@ -153,7 +153,7 @@ def test_wrong_usage_is_exit_code_2_with_what_helps(run, arguments, told):
 
 
 def test_a_csv_that_nobody_called_one_is_refused_and_called_csv(run):
-    """The shared case file-csv: every venue's export button."""
+    """Every venue has a button for it; as lines of records each would be quarantined."""
     (run.folder / "trades.csv").write_bytes(
         base64.b64decode("RGF0ZShVVEMpLFBhaXIsU2lkZSxQcmljZSxFeGVjdXRlZAoyMDI0LTAzLTAxIDEwOjAwOjAwLEVUSFVTRFQsQlVZLDIwMDAsMC4xRVRICg==")
     )

@@ -39,7 +39,7 @@ TOLD = Told({"account_id": "acc"})
 
 
 def look_at(content: bytes, profile: Profile) -> None:
-    with suppress(Invalid), checked(io.BytesIO(content), profile, TOLD, {}) as found:
+    with suppress(Invalid), checked(io.BytesIO(content), profile, TOLD) as found:
         shown = preview(found.lines, item_of_line)
         assert found.rows == found.records + found.refused + found.passed_over.total()
         assert found.records == sum(shown.kinds.values()) + len(shown.refused) + shown.repeated
@@ -61,7 +61,7 @@ def written(rows, delimiter: str, ends: str, order: list[int]) -> bytes:
 @given(ROWS, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.permutations(range(7)), st.randoms())
 def test_rows_of_anything_are_counted_and_keep_their_ids_however_they_are_written(rows, delimiter, ends, order, random):
     def ids(content: bytes):
-        with checked(io.BytesIO(content), ANY, TOLD, {}) as found:
+        with checked(io.BytesIO(content), ANY, TOLD) as found:
             facts = [item for number, line in enumerate(found.lines, 1) if line.strip() and hasattr(item := item_of_line(line, number), "identity")]
         return sorted((fact.identity, fact.content()) for fact in facts)
 

@@ -42,7 +42,7 @@ def test_a_code_that_begins_with_a_digit_is_told_by_the_pair(text, within, numbe
 
 @pytest.mark.parametrize(
     ("text", "decimal", "said"),
-    [("1,234", None, "1234 or 1.234"), ("0,5", None, "--decimal-comma"), ("1.234,5", None, "--decimal-comma"), ("1,23.4", ".", "must be a number"),
+    [("1,234", None, "1234 or 1.234"), ("0,5", None, "--decimal comma"), ("1.234,5", None, "--decimal comma"), ("1,23.4", ".", "must be a number"),
      ("12,34,567", ".", "must be a number"), ("(-5)", None, "parentheses and a sign"), ("n/a", None, "must be a number"), ("1.2.3", ".", "must be a number"),
      ("½", None, "must be a number"), ("", None, "must be a number"), ("٣", None, "must be a number"), ("NaN", None, "must be a number")],
 )  # fmt: skip
