@@ -22,11 +22,11 @@ from pathlib import Path
 import apsw
 import structlog
 
+from jarvis_client import Publisher
 from persistence.books.ledger import Ledger
 from persistence.imports import import_lines
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
-from workers.publisher import Publisher
 
 from . import driver, history, latency, protection, rollup, waiting
 from .common import fill_records, fresh_books, seconds

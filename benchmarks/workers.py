@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 import redis
 
 from jarvis.embedded_broker import server_binary
-from workers.publisher import Publisher
+from jarvis_client import Publisher
 
 from .common import fill_records
 
@@ -37,6 +38,7 @@ class Server:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def consume_ours(url: str, path: str, count: int, name: str) -> float:
@@ -68,9 +70,9 @@ def consume_stock(url: str, path: str, count: int, *, commit: bool) -> float:
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
 
+    from jarvis_client.contract.forms import fact_of
     from persistence.books.ledger import Ledger
     from persistence.database import DatabaseManager
-    from workers.messages import fact_of
 
     broker = RedisBroker(url=url)
     database = DatabaseManager(path, max_connections=8)

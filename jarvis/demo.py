@@ -22,13 +22,13 @@ from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
+from jarvis_client import Publisher
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.instants import to_instant, to_text
 from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
-from workers.publisher import Publisher
 
 ACCOUNT = "demo"
 #: Symbol, first price, price step, quantity step, hourly volatility.
@@ -187,7 +187,8 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
         empty = Path(scratch) / "no-config"
         empty.mkdir()
         with open(Path(scratch) / "daemon.log", "wb") as log:
-            daemon = subprocess.Popen([sys.executable, "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
+            # -P: the working directory may hold packages named as ours are.
+            daemon = subprocess.Popen([sys.executable, "-P", "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + 30
             while running_broker(folder) is None or not (folder / "worker-worker.lock").exists():

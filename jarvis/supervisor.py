@@ -250,7 +250,8 @@ class Supervisor:
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
         group = "worker" if environment_of_its_own else name
         chosen = [] if self._config is None else ["--config", str(self._config)]
-        command = [sys.executable, "-m", "jarvis", *chosen, group, "run"]
+        # -P: `-m` would look into the working directory first, where an engine may have a workers/ or a scheduler/ of its own.
+        command = [sys.executable, "-P", "-m", "jarvis", *chosen, group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 

@@ -49,6 +49,7 @@ class Submission:
     raw_of: Callable[[int], bytes]
     route: tuple[str, str] = ("unknown", "unknown")
     published_ms: int = 0
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class BatchWriter:
     """Writes submissions in batches from a thread of its own.
 
     `settle` is called with the deliveries of each committed batch, and only then; `give_back` with those that a stop found
-    uncommitted. `expecting` tells whether further messages are on their way.
+    uncommitted. `tell` is called before that with what became of a submission that asks, or of which a record is refused.
+    `expecting` tells whether further messages are on their way.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class BatchWriter:
         *,
         max_records: int = 1_000,
         linger_ms: float = 20.0,
+        tell: Callable[[Submission, Sequence[Outcome]], None] = lambda submission, outcomes: None,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = instants.now,
@@ -94,6 +97,7 @@ class BatchWriter:
         self._poster = poster
         self._settle = settle
         self._give_back = give_back
+        self._tell = tell
         self._max_records = max_records
         self._linger_seconds = linger_ms / 1000
         self._expecting = expecting
@@ -250,6 +254,7 @@ class BatchWriter:
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()
+        self._tell_who_waits(batch, outcomes)
         self.newest = batch[-1].delivery, self._now()
         self.pace.note(len(outcomes))
         quarantined = [o for o in outcomes if o.status == "quarantined"]
@@ -262,3 +267,16 @@ class BatchWriter:
             log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
         else:
             log.debug("committed", records=len(outcomes), ms=round(seconds * 1000, 1))
+
+    def _tell_who_waits(self, batch: list[Submission], outcomes: list[Outcome]) -> None:
+        if not any(submission.asks for submission in batch) and not any(outcome.reason for outcome in outcomes):
+            return
+        at = 0
+        for submission in batch:
+            found = outcomes[at : at + len(submission.items)]
+            at += len(submission.items)
+            if submission.asks or any(outcome.reason for outcome in found):
+                try:
+                    self._tell(submission, found)
+                except Exception:  # what is durable has to be acknowledged, whoever cannot be told of it
+                    log.exception("could not say what became of a message")

@@ -32,9 +32,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jarvis_client.contract.address import client_url
+from jarvis_client.contract.answers import asks
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
 from workers import redis_scripts
+from workers.answering import Answering
 from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of, unread
@@ -114,7 +116,7 @@ class LedgerBroker(RedisBroker):
         self.heartbeat = Heartbeat(client, namespace, self.broker_id, home)
         self.missing = MissingPayloads(self)
         self._fetch = client.register_script(redis_scripts.FETCH)
-        self._settle = client.register_script(redis_scripts.SETTLE)
+        self.answering = Answering(client, namespace)
         #: A script that puts held ids at the head of their queue.
         self.put_back = client.register_script(redis_scripts.RETURN)
         self._answers: deque[Delivery] = deque()
@@ -302,13 +304,19 @@ class LedgerBroker(RedisBroker):
 
     def _decode(self, queue: str, redis_id: bytes, payload: bytes) -> Delivery | None:
         """The delivery of a payload; None where it went to quarantine instead. Never raises: its neighbours must go on."""
+        envelope = None
         try:
             if len(payload) > MAX_MESSAGE_BYTES:
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
-            return Delivery(message_of(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
+            envelope = decode_json(payload)
+            delivery = Delivery(message_of(queue, redis_id, envelope, self.actors), queue, redis_id, payload)
+            delivery.asks = asks(envelope)
+            return delivery
         except Exception as error:
             refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
-            self.quarantine(unread(queue, redis_id, payload), refused)
+            unreadable = unread(queue, redis_id, payload)
+            unreadable.asks = asks(envelope)
+            self.quarantine(unreadable, refused)
             return None
 
     # -- details -----------------------------------------------------------------------------------------------------
@@ -357,11 +365,7 @@ class LedgerBroker(RedisBroker):
             for delivery in batch:
                 by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
             try:
-                with self.client.pipeline(transaction=False) as pipeline:
-                    for queue, ids in by_queue.items():
-                        self._settle(keys=self.keys(queue)[1:], args=ids, client=pipeline)
-                    replies = dict(zip(by_queue, pipeline.execute(raise_on_error=False), strict=True))
-                failed = {queue: reply for queue, reply in replies.items() if isinstance(reply, Exception)}
+                failed = self.answering.acknowledge(batch, self.keys)
             except redis.RedisError as error:
                 failed = dict.fromkeys(by_queue, error)
             with self._answering:

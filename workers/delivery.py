@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dramatiq import Message
@@ -25,6 +26,11 @@ class Delivery(MessageProxy):
         self.redis_id = redis_id
         self.payload = payload
         self.submitted = False
+        #: Whether its publisher waits for an answer, and, once its records are committed, that answer.
+        self.asks = False
+        self.answer: bytes | None = None
+        #: What its producers are told of refused records: the stream of each, and the fields of the entry.
+        self.refusals: list[tuple[str, Sequence[str | bytes]]] = []
         #: Its queue and its actor.
         self.route = queue, message.actor_name or "unknown"
         #: When it was published, by its publisher's clock; 0 where it does not say.

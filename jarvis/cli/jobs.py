@@ -19,11 +19,11 @@ from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
 from jarvis.status.jobs import read_jobs
 from jarvis.status.model import Job
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
-from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
 

@@ -11,10 +11,10 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
 from persistence.domain.showing import count_of
 from workers.messages import kind_and_record
-from workers.publisher import Publisher
 
 #: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.
 LONG_LINE_BYTES = 100_000

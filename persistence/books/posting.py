@@ -87,7 +87,8 @@ class Posting:
             if self._by_hand:
                 raise _by_hand_error(refusal)
             new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
-            outcomes[index] = Outcome("quarantined", refusal.reason, refusal.detail) if new else DUPLICATE
+            # What is held already came again: it is not recorded either, so it says why, too.
+            outcomes[index] = Outcome("quarantined" if new else "duplicate", refusal.reason, refusal.detail)
         return outcomes
 
     # -- for a rebuild: the parts of `run`, each over all facts ------------------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 from command import run
 from parts import wait_until
 
+from jarvis_client import Publisher
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 HOUSE = Path(__file__).parents[2]
 OF_MINE = ("--format", "ccxt", "--account", "main", "--exchange")

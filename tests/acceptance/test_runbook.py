@@ -21,14 +21,19 @@ HOUSE = Path(__file__).parents[2]
 PAGE = (HOUSE / "docs" / "runbook.md").read_text()
 GOOD = {"type": "deposit", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
 #: What may end with a finding while the fault lasts; every other command has to succeed.
-MAY_FIND = {"status", "doctor", "verify", "gaps", "db"}
+MAY_FIND = {"status", "doctor", "verify", "gaps", "db", "quarantine"}
+
+
+def blocks_of(entry: str) -> list[list[list[str]]]:
+    """The commands of each block of an entry."""
+    text = re.split(r"^##", PAGE.partition(f"### {entry}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    blocks = [[line.partition(" #")[0].strip() for line in block.splitlines()] for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+    return [[shlex.split(line)[1:] for line in block if line.startswith("jarvis ")] for block in blocks]
 
 
 def commands_of(entry: str) -> list[list[str]]:
-    """The commands of an entry, in their order."""
-    text = re.split(r"^##", PAGE.partition(f"### {entry}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-    lines = [line.partition(" #")[0].strip() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("jarvis ")]
+    """All commands of an entry, in their order."""
+    return [command for block in blocks_of(entry) for command in block]
 
 
 @dataclass
@@ -111,10 +116,10 @@ def threshold(name: str, value: str) -> Callable[[Stage], None]:
 
 #: By alarm: how the fault comes about, and what the entry says in words beside its commands.
 STAGED: dict[str, Staged] = {
-    "JarvisQuarantineHeld": (lambda stage: stage.record(3, amount="-1"), settled("quarantine", "discard", "--reason", "typed by hand")),
+    "JarvisQuarantineHeld": (lambda stage: stage.record(3, amount="-1"), settled("quarantine", "discard", "--reason", "typed by hand", "1")),
     "JarvisGaps": (lambda stage: stage.record(4, 6, producer="engine"), lambda stage: stage.record(5, producer="engine")),
     "JarvisVerificationFindings": (tampered, settled("rebuild", "--stop")),
-    "JarvisBackupStale": (lambda stage: shutil.rmtree(stage.folder / "data" / "backups"), lambda stage: None),
+    "JarvisBackupStale": (lambda stage: shutil.rmtree(stage.folder / "data" / "backups"), settled("backup", "adopt", "data/backups")),
     "JarvisCopyStale": (second_place, settled("jobs", "run", "backup", "--here")),
     "JarvisJobFailed": (failed_backup, retried_backup),
     "JarvisDiskLow": (threshold("DISK_FREE_PERCENT", "99.9"), back_to_normal("JARVIS_MONITORING__THRESHOLDS__DISK_FREE_PERCENT")),
@@ -132,12 +137,12 @@ def test_who_follows_the_entry_of_an_alarm_is_rid_of_it(name, stage):
     assert name not in stage.alarms()
     begins(stage)
     assert name in stage.alarms(), "the fault is seen"
-    *first, last = commands_of(name) or [[]]
-    for command in first:
+    look, *mend = blocks_of(name)
+    for command in look:
         stage.run(*command)
     in_words(stage)
-    if last:
-        stage.run(*last)
+    for command in (command for block in mend for command in block):
+        stage.run(*command)
     assert name not in stage.alarms(), "it is over"
 
 

@@ -27,6 +27,7 @@ from jarvis.monitoring.worker_series import WorkerSeries
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS
 from jarvis.status.model import Status
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.facts import Deposit
 from jarvis_client.contract.outcome import APPLIED
@@ -34,7 +35,6 @@ from persistence.database import DatabaseManager
 from persistence.domain.strays import StrayKind
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 HOUSE = Path(__file__).parents[2]
 NAMES = sorted(alarm.name for alarm in ALARMS)

@@ -10,8 +10,8 @@ import pytest
 from command import run
 
 from jarvis.embedded_broker import EmbeddedBroker
+from jarvis_client import Publisher
 from persistence.domain.errors import Damaged
-from workers.publisher import Publisher
 
 MESSAGES = 20
 

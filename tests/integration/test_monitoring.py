@@ -14,7 +14,7 @@ from watched import figure, free_port, get, scrape, wait_for_figure
 
 from jarvis.embedded_broker import running_broker
 from jarvis.monitoring.pipe import SupervisorPipe
-from workers.publisher import Publisher
+from jarvis_client import Publisher
 
 DEPOSIT = {"account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
 

@@ -101,6 +101,7 @@ def test_a_file_that_the_settings_refuse_is_told_once(tmp_path):
 
 
 def test_variables_that_override_the_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("JARVIS_MONITORING__LISTEN")
     assert of("environment", [*settings_read.look(case_of(tmp_path, NOW))]).value == "overrides nothing"
     monkeypatch.setenv("JARVIS_WORKER__THREADS", "2")
     monkeypatch.setenv("JARVIS_DATABASE__PATH", "x.db")

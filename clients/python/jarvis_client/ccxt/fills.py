@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact
+from typing import cast
 
 from jarvis_client.ccxt.markets import Traded, traded
 from jarvis_client.ccxt.structures import Record, Structure, moment, needed, needed_instant, needed_text, number, text, written
 from jarvis_client.contract.decimals import EXACT, ONE, QUOTIENT, ZERO
 from jarvis_client.contract.errors import Invalid
+from jarvis_client.fields import FeeFields, FillFields
 
 #: How far ccxt's cost may be from what amount, price and size make. Rounding at the exchange stays far below, a wrong unit far above.
 _MOST_OFF = Decimal("0.05")
@@ -18,7 +20,7 @@ _SHORT = Context(prec=24, traps=[Inexact])
 _SHOWN = Context(prec=12, traps=[])
 
 
-def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account_id: str, exchange: str) -> Record:
+def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account_id: str, exchange: str) -> FillFields:
     """The fill that a trade of one's own states. `market` is `exchange.market(trade["symbol"])`, required for contracts; `exchange` is
     `exchange.id`. The fill's id is exchange:symbol:id, so that it is unique over all symbols of the account.
 
@@ -43,10 +45,10 @@ def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account
         record["quote_quantity"] = written(cash)
     if (liquidity := text(trade, "takerOrMaker")) is not None:
         record["liquidity"] = liquidity
-    return record | _fees(trade, what)
+    return cast(FillFields, record | _fees(trade, what))
 
 
-def fees_from_ccxt(trade: Structure, *, account_id: str, exchange: str) -> list[Record]:
+def fees_from_ccxt(trade: Structure, *, account_id: str, exchange: str) -> list[FeeFields]:
     """The fee records of a trade whose fill was published before its fee was known; none while it still is not.
 
     Only for such a fill: fee records add to what the fill says.

@@ -22,6 +22,7 @@ from jarvis_client.ccxt.structures import (
 from jarvis_client.ccxt.venues import FUNDING_CODE_IS_QUOTE, POSITIVE_FUNDING, Positive
 from jarvis_client.contract.decimals import EXACT, ZERO
 from jarvis_client.contract.errors import Invalid
+from jarvis_client.fields import Category
 
 #: Entries whose money other structures state, with what belongs to it.
 _ELSEWHERE = {
@@ -32,7 +33,7 @@ _ELSEWHERE = {
     "withdrawal": "they are in fetch_withdrawals",
     "funding": "they are in fetch_funding_history",
 }
-_CATEGORIES = {"transfer": "transfer", "rebate": "bonus", "cashback": "bonus", "referral": "bonus", "airdrop": "bonus"}
+_CATEGORIES: dict[str, Category] = {"transfer": "transfer", "rebate": "bonus", "cashback": "bonus", "referral": "bonus", "airdrop": "bonus"}
 
 
 def funding_from_ccxt(payment: Structure, *, account_id: str, exchange: str, positive: Positive | None = None) -> KindAndRecord:
@@ -63,7 +64,7 @@ def funding_from_ccxt(payment: Structure, *, account_id: str, exchange: str, pos
     )  # fmt: skip
 
 
-def ledger_from_ccxt(entry: Structure, *, account_id: str, exchange: str, category: str | None = None) -> KindAndRecord:
+def ledger_from_ccxt(entry: Structure, *, account_id: str, exchange: str, category: Category | None = None) -> KindAndRecord:
     """An entry of the ledger that no other structure states: ("deposit", record) or ("withdrawal", record), for `publisher.publish(*pair)`.
 
     Transfers, rebates, cashback, referrals and airdrops have a category; of other types (`margin`, say) it has to be said. Raises

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 from jarvis_client.ccxt.markets import Traded, traded
 from jarvis_client.ccxt.structures import Record, Structure, Unsaid, instant, moment, needed_instant, needed_text, number, text, written
 from jarvis_client.contract.decimals import EXACT, Number, exact
 from jarvis_client.contract.errors import Invalid
+from jarvis_client.fields import OrderFields
 
 _ENDS = {"closed": "filled", "canceled": "cancelled", "cancelled": "cancelled", "expired": "expired", "rejected": "rejected"}
 _OPEN = frozenset({None, "open", "pending", "canceling"})
@@ -24,7 +26,7 @@ def order_from_ccxt(
     before: Structure | None = None,
     cost: Number | None = None,
     closes_position: bool = False,
-) -> list[Record]:
+) -> list[OrderFields]:
     """The order records that an order states: that it was placed, and how it ended. What was filled, its fills say.
 
     `before` is the same order as it was last seen: then only what happened since is returned, an amendment included. `cost` is what a
@@ -51,7 +53,7 @@ def order_from_ccxt(
         names = ("lastTradeTimestamp", "lastUpdateTimestamp") if ended == "filled" else ("lastUpdateTimestamp", "lastTradeTimestamp")
         at = instant(order, *names) or needed_instant(order, what)
         found.append({"event_id": f"{name}:{ended}", **common, "status": ended, **_named(instrument, side), "occurred_at": moment(at)})
-    return found
+    return cast(list[OrderFields], found)
 
 
 def _named(instrument: Traded, side: str) -> Record:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from jarvis_client.ccxt.structures import Record, Structure, Unsaid, instant, moment, needed, needed_instant, needed_text, text, written
+from jarvis_client.ccxt.structures import Structure, Unsaid, instant, moment, needed, needed_instant, needed_text, text, written
 from jarvis_client.contract.conventions import Moment, instant_of
 from jarvis_client.contract.decimals import EXACT, ONE, Number, exact
 from jarvis_client.contract.errors import Invalid
+from jarvis_client.fields import RateFields
 
 
-def rate_from_ccxt(ticker: Structure, *, exchange: str, quote_usd_rate: Number | None = None, observed_at: Moment | None = None) -> Record:
+def rate_from_ccxt(ticker: Structure, *, exchange: str, quote_usd_rate: Number | None = None, observed_at: Moment | None = None) -> RateFields:
     """What the base of a spot market was worth in USD, by its last price; the exchange is its source.
 
     `quote_usd_rate` has to be said where the quote is not USD: 1, if you take USDT for a dollar. `observed_at` is for tickers without a

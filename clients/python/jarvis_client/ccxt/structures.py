@@ -16,7 +16,7 @@ from jarvis_client.contract.showing import shown
 Structure = Mapping[str, Any]
 Record = dict[str, Any]
 #: A record and its kind, for `Publisher.publish(*pair)` and `publish_many(pairs)`.
-KindAndRecord = tuple[str, Record]
+KindAndRecord = tuple[str, Mapping[str, Any]]
 
 _MICROSECONDS = Decimal(1_000)
 

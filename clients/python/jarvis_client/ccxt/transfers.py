@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 from jarvis_client.ccxt.structures import NothingToRecord, Record, Structure, Unsaid, moment, needed, needed_instant, needed_text, number, text, written
 from jarvis_client.ccxt.venues import WITHDRAWAL_FEE_IS_APART
 from jarvis_client.contract.decimals import EXACT
 from jarvis_client.contract.errors import Invalid
+from jarvis_client.fields import Category, DepositFields, WithdrawalFields
 
 
-def deposit_from_ccxt(transaction: Structure, *, account_id: str, exchange: str, category: str | None = None, fee_included: bool | None = None) -> Record:
+def deposit_from_ccxt(
+    transaction: Structure, *, account_id: str, exchange: str, category: Category | None = None, fee_included: bool | None = None
+) -> DepositFields:
     """The deposit of a transaction that is `ok`. `category` is `external` where it is left out; of `internal` ones it may be `transfer`.
 
     `fee_included` has to be said where the exchange took a fee: True if `amount` came and the fee was taken from it, False if `amount` is
@@ -24,10 +28,12 @@ def deposit_from_ccxt(transaction: Structure, *, account_id: str, exchange: str,
         raise _unsaid(f"{what} is {written(amount)} with a fee of {written(fee)} {currency}: {question}")
     if fee and (fee_included or currency != record["currency"]):
         record |= {"fee": written(fee), "fee_currency": currency}
-    return record | {"amount": written(amount)}
+    return cast(DepositFields, record | {"amount": written(amount)})
 
 
-def withdrawal_from_ccxt(transaction: Structure, *, account_id: str, exchange: str, category: str | None = None, fee_included: bool | None = None) -> Record:
+def withdrawal_from_ccxt(
+    transaction: Structure, *, account_id: str, exchange: str, category: Category | None = None, fee_included: bool | None = None
+) -> WithdrawalFields:
     """The withdrawal of a transaction that is `ok`, as `deposit_from_ccxt`.
 
     `fee_included`: True if the account lost `amount` in all and the fee is part of it, False if the fee left besides. Exchanges differ, and
@@ -45,10 +51,10 @@ def withdrawal_from_ccxt(transaction: Structure, *, account_id: str, exchange: s
             amount = EXACT.subtract(amount, fee)
     if fee:
         record |= {"fee": written(fee), "fee_currency": currency}
-    return record | {"amount": written(amount)}
+    return cast(WithdrawalFields, record | {"amount": written(amount)})
 
 
-def _flow(transaction: Structure, kind: str, account_id: str, exchange: str, category: str | None, what: str) -> Record:
+def _flow(transaction: Structure, kind: str, account_id: str, exchange: str, category: Category | None, what: str) -> Record:
     if (said := text(transaction, "type")) not in (None, kind):
         raise Invalid(f"{what} has the type {said!r:.40}; give a {kind}")
     status = text(transaction, "status")
