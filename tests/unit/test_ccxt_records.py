@@ -118,6 +118,9 @@ def test_fees_are_what_is_known_of_them(given, fee):
         (linear(), SWAP, {"quantity": "100", "multiplier": "0.01", "settle": "USDT", "inverse": False}),
         # What the exchange booked is another amount than the product, by a hair.
         (trade(amount=0.00123457, price=60000.3, cost=74.07457037), None, {"quote_quantity": "74.07457037"}),
+        # Dust, of which the exchange kept one digit.
+        (trade(amount=0.00000002, price=600.0, cost=0.00001), None, {"quote_quantity": "0.00001"}),
+        (trade(takerOrMaker="makerTaker"), None, {"liquidity": None}),
         # A float has too few digits for the product: the books work it out.
         (trade(amount=0.12345678901, price=60000.123456789, cost=0.12345678901 * 60000.123456789), None, {"quote_quantity": None}),
         (trade(amount="0.1", price="3", cost="0.3"), None, {"quantity": "0.1", "quote_quantity": None}),
@@ -157,6 +160,7 @@ def test_what_moved_is_what_the_exchange_says(given, market, said):
         (trade(fee={"cost": 1.0, "currency": "USDT"}), None, ["fee and fees", "differ"]),
         # Amounts in coins where the market counts contracts: which of the two is 100 times off?
         (linear(cost=6000000.0), SWAP, ["6000000", "60000 USDT", "contractSize of 1"]),
+        (linear(amount=1.0, price=1.0, cost=0.1), SWAP, ["0.1", "0.01 USDT"]),
         (inverse(cost=600.0), INVERSE, ["600", "0.01 BTC"]),
         (inverse(cost=None), INVERSE, ["inverse", "put it into cost"]),
         (inverse(price=0.0), INVERSE, ["inverse"]),

@@ -11,13 +11,15 @@ from jarvis_client.contract.decimals import EXACT, ONE, QUOTIENT, ZERO
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.fields import FeeFields, FillFields
 
-#: How far ccxt's cost may be from what amount, price and size make. Rounding at the exchange stays far below, a wrong unit far above.
+#: How far ccxt's cost may be from what amount, price and size make: an exchange's rounding stays far below, a wrong unit far above. Of dust
+#: it may be half of the cost's last digit, too, which no wrong unit is.
 _MOST_OFF = Decimal("0.05")
 #: What ccxt's own quotients are off by: it takes 1/price to 18 places, and hands out floats. What an exchange rounds is off by more.
 _OWN_ROUNDING = Decimal("1e-11")
 #: Digits of a quotient that is exact, as that of 600 USD of contracts at 60,000.
 _SHORT = Context(prec=24, traps=[Inexact])
 _SHOWN = Context(prec=12, traps=[])
+_HALF = Decimal("0.5")
 
 
 def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account_id: str, exchange: str) -> FillFields:
@@ -43,7 +45,7 @@ def fill_from_ccxt(trade: Structure, market: Structure | None = None, *, account
         record["order_id"] = order_id
     if (cash := _cash(trade, instrument, quantity, price, what)) is not None:
         record["quote_quantity"] = written(cash)
-    if (liquidity := text(trade, "takerOrMaker")) is not None:
+    if (liquidity := text(trade, "takerOrMaker")) in ("maker", "taker"):
         record["liquidity"] = liquidity
     return cast(FillFields, record | _fees(trade, what))
 
@@ -138,7 +140,7 @@ def _agreeing(trade: Structure, instrument: Traded, expected: Decimal, what: str
     cost = number(trade, "cost")
     if cost is None:
         raise Invalid(f"{what} has no cost: {instrument.symbol} is inverse, so its cash is the exchange's own amount in {currency}; put it into cost")
-    if _close(cost, expected):
+    if _close(cost, expected) or _is_rounded(cost, expected):
         return cost
     size = f", contracts of {written(instrument.multiplier)}" if instrument.settle else ""
     counted = EXACT.multiply(cost, instrument.multiplier)
@@ -173,6 +175,12 @@ def _close(cost: Decimal, expected: Decimal, most_off: Decimal = _MOST_OFF) -> b
     if cost == ZERO or expected == ZERO:
         return cost == expected
     return QUOTIENT.subtract(QUOTIENT.divide(cost, expected), ONE).copy_abs() <= most_off
+
+
+def _is_rounded(cost: Decimal, expected: Decimal) -> bool:
+    """Whether the cost is what was expected, rounded to the digits that it has."""
+    half = _HALF.scaleb(int(cost.as_tuple().exponent), QUOTIENT)
+    return bool(cost) and QUOTIENT.subtract(cost, expected).copy_abs() <= half
 
 
 def _what(trade: Structure) -> str:
