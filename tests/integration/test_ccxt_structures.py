@@ -1,4 +1,4 @@
-"""ccxt's structures of eleven exchanges, each ending in real books; balances were worked out by hand.
+"""ccxt's structures of eleven of its exchanges, which are nine venues, each ending in real books; balances were worked out by hand.
 
 `tests/data/ccxt` holds documents in the form that the exchanges' references give, and what ccxt's parsers make of each. That they still
 make that of it, `tests/integration/test_ccxt_parsers.py` says.
@@ -29,7 +29,7 @@ def records_of(name: str):
     given = case(name)
     markets = {market["symbol"]: market for market in given["markets"]}
     for call in given["calls"]:
-        structure = call["structure"]
+        structure = call["structure"] | {"info": call["raw"]}
         try:
             yield from records_from_ccxt(structure, markets.get(structure.get("symbol")), Told("acc", given["exchange"], **given["told"]))
         except NothingToRecord:
