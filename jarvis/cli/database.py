@@ -15,7 +15,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, tell_findings
-from jarvis.cli.times import at, length
+from jarvis.cli.times import at
 from jarvis.restoring import nobody_else
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
@@ -27,7 +27,7 @@ from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
 from persistence.domain.finding import Finding
 from persistence.domain.progress import Progress
-from persistence.domain.showing import count_of, size
+from persistence.domain.showing import count_of, length, size
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
 from persistence.proof.surroundings import no_commit_is_missing

@@ -75,11 +75,13 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     share = f"{choices.prefix[1:]}/share"
     for kind, ending in (("prometheus", ".yml"), ("grafana", ".json")):
         files |= {f"{share}/{kind}/{name}": text for name, text in sources(f"deploy/{kind}", ending).items()}
+    pages = {f"{share}/docs/{name}": text for name, text in sources("docs", ".md").items()}
     programs = {"usr/local/sbin/jarvis-ctl": source("deploy/jarvis-ctl")}
     programs |= {f"{share}/ops/{name}": text for name, text in sources("deploy/ops", ".sh").items()}
     yours = {f"etc/jarvis/{name}": text for name, text in sources("config", ".yaml").items()}
     yours["etc/jarvis/environment"] = source("deploy/systemd/environment")
     planned = [PlannedFile(path, _fit(text, choices).encode()) for path, text in files.items()]
+    planned += [PlannedFile(path, text.encode()) for path, text in pages.items()]
     planned += [PlannedFile(path, _fit(text, choices).encode(), 0o755) for path, text in programs.items()]
     planned += [PlannedFile(path, text.encode(), kept=True) for path, text in yours.items()]
     others = {BROKER_UNIT: "--broker embedded", TMPFILES: "--engine-group"}
