@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jarvis.embedded_broker import running_broker
+from jarvis.embedded_broker import EmbeddedBroker, running_broker
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.settings import Settings, load_settings
 from jarvis_client.contract.address import read_address
@@ -22,7 +22,7 @@ def broker_url(settings: Settings) -> str:
         return url
     running = running_broker(settings.data_folder)
     if running is None and (settings.data_folder / "broker.json").exists():
-        log = settings.data_folder / "broker" / "valkey.log"
+        log = EmbeddedBroker(settings.data_folder).log
         said = f"the embedded broker over {settings.data_folder} does not answer"
         raise Unavailable(f"{said}; if it has just been started, try again in a moment, else its log says why: {log}")
     if running is None:
