@@ -71,7 +71,7 @@ def db_stats(as_json: Json = False) -> None:
         taken = last_taken(CONTEXT.settings.database.backup.path, book_id(connection), now)
     for name, instant in (
         ("last_backup", taken), ("last_verification", runs.last_success("verification", now)),
-        ("last_proved_restore", runs.last_success("restore_drill", now)),
+        ("last_restore_drill", runs.last_success("restore_drill", now)),
     ):  # fmt: skip
         report[f"{name}_age_seconds"] = None if instant is None else max(0, now - instant) // 1_000_000
     if as_json:
@@ -84,7 +84,7 @@ def db_stats(as_json: Json = False) -> None:
 
 def _for_people(name: str, value: Any) -> tuple[str, str]:
     """A line of the statistics: sizes in their unit, ages as such, times to the second."""
-    plain = name.replace("_", " ")
+    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes").replace("sqlite", "SQLite")
     for ending, shown in ((" age seconds", lambda seconds: f"{length(seconds)} ago"), (" bytes", size), (" at", _at)):
         if ending in plain:
             return plain.replace(ending, ""), "never" if value is None else shown(value)
