@@ -10,6 +10,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows
+from jarvis.reading.accounts import account
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Invalid
@@ -34,20 +35,7 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
     repository = SQLiteAccountRepository(CONTEXT.database())
     found = repository.find_all_active() if active else repository.find_all()
     if as_json:
-        print_json([
-            {
-                "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and a.opened_at.isoformat(),
-                "balances": {
-                    str(c): {
-                        "available": canonical(a.balance.available(c).amount), "reserved": canonical(a.balance.reserved(c).amount),
-                        "total": canonical(a.balance.total(c).amount),
-                    }
-                    for c in a.balance.currencies
-                },
-                "contracts": {code: {"total": canonical(held)} for code, held in a.contracts.items()},
-            }
-            for a in found
-        ])  # fmt: skip
+        print_json([{**account(a), "opened_at": a.opened_at and a.opened_at.isoformat()} for a in found])
         return
     rows = []
     for a in found:

@@ -10,6 +10,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Reason
 from jarvis.cli.output import print_rows
+from jarvis.reading.oddities import GAP, gap
 from persistence.repositories import SQLiteGapRepository
 
 
@@ -28,9 +29,8 @@ def gaps(ctx: typer.Context, producer: Annotated[str | None, typer.Option(help="
     if ctx.invoked_subcommand is not None:
         return
     found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
-    columns = ("producer", "first", "last", "missing", "noticed_at")
-    rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]
-    print_rows("Gaps", columns, rows, right=("first", "last", "missing"), as_json=as_json)
+    rows = [(*gap(g)[:-1], g.noticed_at.isoformat(timespec="seconds")) for g in found]
+    print_rows("Gaps", GAP, rows, right=("first", "last", "missing"), as_json=as_json)
     if found:
         raise typer.Exit(Exit.FINDINGS)
 

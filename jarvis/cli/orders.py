@@ -11,9 +11,10 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
+from jarvis.reading.movements import ORDER, order
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
-from jarvis_client.contract.instants import to_instant, to_text
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
 
@@ -52,14 +53,7 @@ def orders(
 
     tell_limit(len(found), limit)
     if as_json:
-        columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", "symbol")
-        print_rows("Orders", columns, [
-            (
-                o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
-                number(o.filled_quantity), number(o.price), number(o.average_price), o.symbol,
-            )
-            for o in found
-        ], as_json=True)  # fmt: skip
+        print_rows("Orders", ORDER, map(order, found), as_json=True)
         return
     now = instants.now()
     rows = [

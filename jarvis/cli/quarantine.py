@@ -16,6 +16,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_time
 from jarvis.cli.output import print_json, print_rows, printable
 from jarvis.cli.times import short
+from jarvis.reading.oddities import QUARANTINED, quarantined
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_instant
 from jarvis_client.contract.outcome import Reason
@@ -56,14 +57,11 @@ def list_(
     repository = _repository()
     found = list(repository.stream(wanted, limit))
     if as_json:
-        columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
-        print_rows("Quarantine", columns, [
-            (q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
-            for q in found
-        ], as_json=True)  # fmt: skip
+        rows = [dict(zip(QUARANTINED, quarantined(q), strict=True)) for q in found]
+        print_json([{**row, "received_at": row["received_at"].isoformat(timespec="seconds")} for row in rows])
     else:
         now = instants.now()
-        rows = [
+        shown = [
             (
                 q.quarantine_no,
                 short(to_instant(q.received_at), now),
@@ -73,7 +71,7 @@ def list_(
             )
             for q in found
         ]
-        print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",))
+        print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), shown, right=("number",), whole=("received",))
     if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
         say(f"and {more:,} more: give a higher --limit")
 

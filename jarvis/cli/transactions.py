@@ -10,8 +10,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Account, Json, Limit
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import short
+from jarvis.reading.movements import TRANSACTION, transaction
 from jarvis_client.contract import instants
-from jarvis_client.contract.decimals import canonical
 from persistence.domain.money import Currency
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.repositories import SQLiteTransactionRepository
@@ -38,15 +38,11 @@ def transactions(
         found = repository.find_by_currency(account, Currency(currency), limit)
     else:
         found = repository.find_by_account(account, limit)
-    now = instants.now()
-
-    def when(t: Transaction) -> str:
-        instant = instants.to_instant(t.occurred_at)
-        return instants.to_text(instant) if as_json else short(instant, now)
-
-    rows = [(when(t), str(t.transaction_type), canonical(t.movement.amount), str(t.currency), t.transaction_id, t.description) for t in found]
-    columns = ("occurred_at", "type", "amount", "currency", "transaction_id", "description")
-    print_rows("Transactions", columns, rows, right=("amount",), whole=("occurred_at",), as_json=as_json)
+    rows = [transaction(t) for t in found]
+    if not as_json:
+        now = instants.now()
+        rows = [(short(instants.to_instant(t.occurred_at), now), *row[1:]) for t, row in zip(found, rows, strict=True)]
+    print_rows("Transactions", TRANSACTION, rows, right=("amount",), whole=("occurred_at",), as_json=as_json)
     tell_limit(len(rows), limit)
 
 
