@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -18,15 +18,19 @@ from typing import NoReturn
 
 import structlog
 
+from jarvis.alerts.wiring import create_notifier
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
+from jarvis.locks import scheduler_lock, worker_lock
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
+from jarvis.status.gathering import Watcher
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
+from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
 from persistence.database import DatabaseManager
 from persistence.domain.stillness import Stillness
@@ -91,15 +95,6 @@ class StopSignal:
         if self._asked.is_set():
             os._exit(128 + number)
         self._asked.set()
-
-
-def worker_lock(settings: Settings, name: str) -> Path:
-    """The lock of the worker of this name."""
-    return settings.data_folder / f"worker-{name}.lock"
-
-
-def scheduler_lock(settings: Settings) -> Path:
-    return settings.data_folder / "scheduler.lock"
 
 
 def say_alive() -> None:
@@ -181,6 +176,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
                 say_alive()
                 line.tell(worker.broker.reachability.says())
                 wal.look()
+                worker.gap_lines.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)
@@ -214,6 +210,9 @@ def run_scheduler(settings: Settings, config: Path) -> None:
     if not wait_for_predecessor([lock], stop.wait):
         return
     database = open_database(settings)
+    # Without the database of the jobs: whoever holds a file that was deleted holds its last copy, and a watcher should not.
+    watcher = Watcher(settings)
+    notifier = create_notifier(settings, lambda: watcher.look(instants.now()))
     with locked_file(lock, "scheduler"):
         database.initialize()
         daemon = create_scheduler(settings, database, config)
@@ -221,7 +220,7 @@ def run_scheduler(settings: Settings, config: Path) -> None:
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            with BooksWatch(database) as books:
+            with BooksWatch(database) as books, notifier or nullcontext():
                 while not stop.wait(LOOK_SECONDS):
                     books.look()
                     if (still := daemon.look()) > daemon.patience_seconds:

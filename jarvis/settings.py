@@ -284,16 +284,19 @@ def load_settings_with_places(folder: Path, *, named: bool = False) -> tuple[Set
 
 def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     """Files with a password that others than their owner may read, each with the remedy."""
-    if settings.broker.url is None:
-        return []
-    secrets = read_address(settings.broker.url.get_secret_value()).secrets
-    paths = [Path(os.path.expanduser(folder)) / name for name in FILES]
+    alerts = settings.alerts
+    secrets = [url.get_secret_value() for url in (*alerts.urls, *([] if alerts.ping is None else [alerts.ping]))]
+    # A file of URLs holds nothing else; of the others it has to be looked up.
+    paths = {alerts.urls_file: [""]} if alerts.urls_file is not None else {}
+    if settings.broker.url is not None:
+        secrets += read_address(settings.broker.url.get_secret_value()).secrets
+    paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
-        paths.append(settings.broker.url_file)
+        paths[settings.broker.url_file] = secrets
     found = []
-    for path in paths:
+    for path, held in paths.items():
         with suppress(OSError, UnicodeDecodeError):
-            if path.stat().st_mode & 0o077 and any(secret in text for text in [path.read_text("utf-8")] for secret in secrets):
+            if path.stat().st_mode & 0o077 and any(secret in text for text in [path.read_text("utf-8")] for secret in held):
                 found.append(f"{path} holds a password and can be read by others: chmod 600 {path}")
     return found
 
@@ -305,7 +308,7 @@ def _problem(error: dict[str, Any], places: Places) -> str:
     at = "" if where is None else f" [{where}]"
     if error["type"] == "extra_forbidden":
         return f"{path}: no such setting{did_you_mean(location[-1], _siblings(error['loc']))}{at}"
-    hidden = isinstance(error.get("input"), dict | list | SecretStr) or {"url", "url_file"} & {*location}
+    hidden = isinstance(error.get("input"), dict | list | SecretStr) or {"url", "url_file", "urls", "ping"} & {*location}
     shown = "" if hidden else f" (it is {error.get('input')!r:.60})"
     return f"{path}: {error['msg'].removeprefix('Value error, ')}{shown}{at}"
 

@@ -28,9 +28,10 @@ from rich.text import Text
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
 from jarvis.errors import Refused
+from jarvis.locks import scheduler_lock, supervisor_lock, worker_lock, worker_names
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
-from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
+from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal
 from jarvis.settings import Settings
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
@@ -173,8 +174,7 @@ class Supervisor:
     def run(self) -> None:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
         stop = StopSignal()
-        folder = self._settings.data_folder
-        lock = folder / "jarvis.lock"
+        lock = supervisor_lock(self._settings)
         if not wait_for_predecessor([lock], stop.wait):
             return
         with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
@@ -341,12 +341,6 @@ class Supervisor:
         if status is not None:
             said = ", ".join(f"{status['counts'][name]:,} {says}" for name, says in _COUNTS.items())
             print(f"stopped: {said}", file=sys.stderr, flush=True)
-
-
-def worker_names(settings: Settings) -> list[str]:
-    """One name per worker process: each holds messages under its own."""
-    name, processes = settings.worker.name, settings.worker.processes
-    return [name] if processes == 1 else [f"{name}-{n}" for n in range(1, processes + 1)]
 
 
 class WorkerPool(Supervisor):

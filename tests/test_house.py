@@ -97,7 +97,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"files", "holders", "program"}
+TOOLS = {"commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -146,12 +146,12 @@ MAY_SIGNAL = {
     "jarvis/supervisor.py": "its own children",
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
-    "persistence/copies/command.py": "the command it started",
+    "persistence/commands.py": "the command it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {
     "persistence/holders.py": "it has looked when the process started",
-    "persistence/copies/command.py": "the group of a child that it has not waited for yet",
+    "persistence/commands.py": "the group of a child that it has not waited for yet",
 }
 SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
 

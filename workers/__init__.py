@@ -11,6 +11,7 @@
     rights.py     what a worker has to be allowed in Redis, and how that is tried
     heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held; other_makes.py,
                   who else is at work
+    word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
     intake.py     what becomes of a message: its records checked and handed to the writer

@@ -17,11 +17,13 @@ from typing import Protocol
 
 import structlog
 
+from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError, Unavailable
 from jarvis_client.contract.outcome import Outcome
 from persistence.books.posting import Item
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import Stillness
+from workers.pace import Pace
 
 log = structlog.get_logger("writer")
 
@@ -43,6 +45,14 @@ class Submission:
     items: Sequence[Item]
     delivery: object
     raw_of: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Commits fail since an instant; `error` is the newest one's."""
+
+    since: int
+    error: str
 
 
 @dataclass(slots=True)
@@ -75,6 +85,7 @@ class BatchWriter:
         linger_ms: float = 20.0,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = instants.now,
     ) -> None:
         self._poster = poster
         self._settle = settle
@@ -91,7 +102,12 @@ class BatchWriter:
         self.counts = Counts()
         self.last_progress = time.monotonic()
         self._stillness = Stillness(clock=clock)
+        self._now = now
         self.failing_since: float | None = None
+        self.failing: Failing | None = None
+        #: The last delivery that became durable, and when.
+        self.newest: tuple[object, int] | None = None
+        self.pace = Pace()
 
     @property
     def ready(self) -> bool:
@@ -216,8 +232,9 @@ class BatchWriter:
         self.counts.retries += 1
         if self.failing_since is None:
             self.failing_since = time.monotonic()
+        self.failing = Failing(self._now() if self.failing is None else self.failing.since, f"{type(error).__name__}: {error}")
         level = log.warning if isinstance(error, Unavailable) else log.error
-        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, BooksError))
+        level("commit failed, kept and tried again", records=records, error=self.failing.error, exc_info=not isinstance(error, BooksError))
 
     def _succeeded(self, batch: list[Submission], outcomes: list[Outcome], seconds: float) -> None:
         counts = self.counts
@@ -228,10 +245,12 @@ class BatchWriter:
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()
+        self.newest = batch[-1].delivery, self._now()
+        self.pace.note(len(outcomes))
         quarantined = [o for o in outcomes if o.status == "quarantined"]
         if self.failing_since is not None:
             log.info("commits succeed again", after_seconds=round(time.monotonic() - self.failing_since, 1))
-            self.failing_since = None
+            self.failing_since = self.failing = None
         if quarantined:
             log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
         else:

@@ -223,6 +223,7 @@ class LedgerBroker(RedisBroker):
                 for queue in (*self.queues, *self.delay_queues):
                     if ids := self.missing.of(queue):
                         self.put_back(keys=[self.keys(queue)[0], self.holdings(queue)], args=ids)
+                self.heartbeat.last_word()
                 if self.heartbeat.refused is None:
                     self.client.delete(self.presence(self.broker_id))
         super().close()
@@ -385,9 +386,13 @@ class LedgerBroker(RedisBroker):
             pause = min(pause * 2, LONGEST_RETRY_SECONDS)
 
     def _beat_forever(self) -> None:
+        tidied = False
         while not self._closing:
             try:
                 if self.heartbeat.beat():
+                    if not tidied:
+                        self.heartbeat.forget_the_long_gone()
+                        tidied = True
                     return_what_the_dead_hold(self)
                 self.seen(True)
                 if self._look_at_server:

@@ -104,3 +104,17 @@ def _told(envelope: dict[str, Any], kind: str) -> dict[str, Any]:
     names = ("account_id", "producer", "sequence", *((RECORDS[kind].id_field,) if kind in RECORDS else ()))
     found = {name: [r[name] for r in records if name in r] for name in names}
     return {name: values[0] for name, values in found.items() if values and all(v == values[0] for v in values)}
+
+
+#: The year 2286: what is beyond is given in another unit.
+_LATEST_MS = 10**13
+
+
+def published_at(payload: bytes) -> int | None:
+    """The instant at which a message was published, by its publisher's clock; None where it does not say so."""
+    try:
+        envelope = decode_json(payload)
+    except MalformedRecord:
+        return None
+    stamp = envelope.get("message_timestamp") if type(envelope) is dict else None
+    return stamp * 1_000 if type(stamp) is int and 0 < stamp < _LATEST_MS else None

@@ -77,21 +77,22 @@ end
 return done
 """
 
-#: KEYS presence, heartbeats, mark, sequences; ARGV home, milliseconds, name, the client's clock, a token. Gives the other home where a worker of this
-#: name is at work from there; else the token of the broker's mark and the number of this beat. Beating mends its own keys:
-#: a worker that does not beat counts as dead.
+#: KEYS presence, heartbeats, mark, sequences, words; ARGV home, milliseconds, name, the client's clock, a token, the worker's word and the field it
+#: goes to (no word: none is told). Gives the other home where a worker of this name is at work from there; else the token of the broker's mark and
+#: the number of this beat. Beating mends its own keys: a worker that does not beat counts as dead.
 BEAT = """
 local found = redis.pcall('GET', KEYS[1])
 local other = type(found) == 'string' and string.match(found, '^%S+') ~= string.match(ARGV[1], '^%S+')
 if other and redis.call('PTTL', KEYS[1]) >= 0 then return {found} end
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-for i, kind in ipairs({'zset', 'hash', 'zset'}) do
+for i, kind in ipairs({'zset', 'hash', 'zset', 'hash'}) do
   local is = redis.call('TYPE', KEYS[i + 1]).ok
   if is ~= kind and is ~= 'none' then redis.call('DEL', KEYS[i + 1]) end
 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 redis.call('HSETNX', KEYS[3], 'token', ARGV[5])
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[5], ARGV[7], ARGV[6]) end
 return {redis.call('HGET', KEYS[3], 'token'), redis.call('HINCRBY', KEYS[3], 'beats', 1)}
 """
 

@@ -78,6 +78,10 @@ COMMANDS = {
         Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
         Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),
         Listed(
+            "status", "status", "Look after",
+            "Show how it stands: what is wrong and what to do, processes, queues, records, jobs, backups, disks. Works while everything is stopped, too.",
+        ),
+        Listed(
             "restore", "restore", "Look after",
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),
@@ -95,6 +99,7 @@ COMMANDS = {
         ),
         Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
         Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
+        Listed("alerts", "alerts", "Look after", "Alarms, and who is told of them: list them, try the ways out."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),

@@ -15,12 +15,14 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, parse_date
 from jarvis.cli.output import print_json, print_rows
 from jarvis.cli.times import ago, short
+from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
+from jarvis.status.jobs import read_jobs, words
+from jarvis.status.model import Job
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
-from scheduler.timetable import Entry
 from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
@@ -42,24 +44,15 @@ def register(app: typer.Typer) -> None:
 
 def list_(as_json: Json = False) -> None:
     """List the jobs: their hours, when each last succeeded, when it is next due, how it stands. Times are UTC; --json has them exactly."""
-    database = CONTEXT.database()
-    runs, scheduler = SQLiteJobRunRepository(database), create_scheduler(CONTEXT.settings, database)
-    now, paused = instants.now(), runs.paused()
+    runs, now, zone = SQLiteJobRunRepository(CONTEXT.database()), instants.now(), CONTEXT.settings.scheduler.time_zone
     exact: list[tuple[Any, ...]] = []
     for_people: list[tuple[Any, ...]] = []
-    for entry in scheduler.entries:
-        success = runs.last_success(entry.name, now)
-        tries = [run.waits_until(now) or now for run in runs.unfinished(entry.name) if run.state == "failed"]
-        next_try = min(tries, default=None)
-        state = _state(entry, runs.newest(entry.name, now), next_try, now)
-        if {entry.name, entry.name.partition("@")[0]} & set(paused):
-            state = f"paused{_last(state)}"
-        upcoming = scheduler.next_slot(entry.name, now) if entry.enabled else None
-        zone = entry.zone or CONTEXT.settings.scheduler.time_zone
-        age = None if success is None else max(0, now - success) // 1_000_000
-        exact.append((entry.name, entry.cron, zone, _exactly(success), age, _exactly(upcoming), _exactly(next_try), state, entry.says))
-        hours = entry.cron if zone == "UTC" or entry.name.endswith(f"@{zone}") else f"{entry.cron} {zone}"
-        for_people.append((entry.name, hours, ago(success, now), short(upcoming, now), state))
+    for job in read_jobs(runs, entries_of(CONTEXT.settings), zone, now):
+        age = None if job.last_success_at is None else max(0, now - job.last_success_at) // 1_000_000
+        said, success, upcoming, next_try = said_of(job, now), _exactly(job.last_success_at), _exactly(job.next_at), _exactly(job.next_try_at)
+        exact.append((job.name, job.cron, job.zone, success, age, upcoming, next_try, said, job.says))
+        hours = job.cron if job.zone == "UTC" or job.name.endswith(f"@{job.zone}") else f"{job.cron} {job.zone}"
+        for_people.append((job.name, hours, ago(job.last_success_at, now), short(job.next_at, now), said))
     if as_json:
         columns = ("job", "cron", "zone", "last_success", "last_success_age_seconds", "next", "next_try", "state", "what")
         print_rows("Jobs", columns, exact, as_json=True)
@@ -72,16 +65,14 @@ def list_(as_json: Json = False) -> None:
         say(changed)
 
 
-def _state(entry: Entry, newest: JobRun | None, next_try: int | None, now: int) -> str:
-    state = "" if newest is None else newest.state
-    if newest is not None and newest.state == "claimed":
-        over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
-        state = "running" + (", beyond its limit" if over else "") if newest.is_alive(now) else "left by a scheduler that died"
-    if next_try is not None and state in ("failed", "succeeded"):
-        state = f"failed, next try {ago(next_try, now) if next_try > now else 'now'}"
-    if not entry.enabled:
+def said_of(job: Job, now: int) -> str:
+    """How a job stands, in a few words."""
+    state = job.state
+    if job.next_try_at is not None and state in ("failed", "succeeded"):
+        state = f"failed, next try {ago(job.next_try_at, now) if job.next_try_at > now else 'now'}"
+    if not job.enabled:
         state = f"off, runs when asked for{_last(state)}"
-    return state
+    return state if job.paused_since is None else f"paused{_last(state)}"
 
 
 def _last(state: str) -> str:
@@ -232,15 +223,6 @@ def resume(name: Name) -> None:
     _known(name)
     done = SQLiteJobRunRepository(CONTEXT.database()).resume(name)
     say(f"{name} is resumed" if done else f"{name} was not paused")
-
-
-def words(value: Any) -> str:
-    """What a job said of itself, for people: `accounts 1, added 3`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {words(inner)}" for name, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return "none" if not value else " ".join(words(inner) for inner in value)
-    return "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _said(run: JobRun) -> str:

@@ -64,6 +64,8 @@ class Posting:
         #: New fills by (order id, account), and the order ids that have to be derived from all of their facts.
         self._orders: dict[OrderId, list[tuple[Fill, tuple[Any, ...]]]] = {}
         self._derive: set[OrderId] = set()
+        #: Gaps that the numbers of this commit show.
+        self.gaps_opened: list[gaps.Opened] = []
 
     def run(self, batch: Sequence[Item]) -> list[Outcome]:
         outcomes: list[Outcome] = [APPLIED] * len(batch)
@@ -426,7 +428,7 @@ class Posting:
                 runs = gaps.runs(number for number in spent if (producer, number) not in kept)
                 if runs:
                     events.record(self._connection, events.NUMBERS_SPENT, self._now, {"producer": producer, "numbers": runs})
-        gaps.note(self._connection, arrived, self._now)
+        self.gaps_opened = gaps.note(self._connection, arrived, self._now)
 
     def _reserve(self, account_id: str, currency: str, amount: Decimal) -> None:
         if amount:
