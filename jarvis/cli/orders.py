@@ -40,13 +40,7 @@ def orders(
     repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
-    if symbol is not None:
-        found = repository.find_by_symbol(account, symbol, limit if status is None else None)
-        found = [o for o in found if status is None or o.status == status][:limit]
-    elif status is not None:
-        found = repository.find_by_status(account, OrderStatus(status), limit)
-    else:
-        found = repository.find_by_account(account, limit)
+    found = repository.page(account, limit, status=status, symbol=symbol)
 
     def number(value: Decimal | None) -> str | None:
         return None if value is None else canonical(value)

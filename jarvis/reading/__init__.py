@@ -5,6 +5,7 @@
     performance.py   daily rows, in USD and converted; the summary of a period
     statement.py     periods by their names, and the statement of one
     oddities.py      quarantine, gaps
+    status.py        how the daemon stands
 
 Amounts are texts of every digit. Instants are texts in UTC, or datetimes where commands and server write them differently.
 """
