@@ -90,8 +90,7 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
     assert process.stderr is not None
 
     def read() -> None:
-        for line in process.stderr:
-            lines.append(line)
+        lines.extend(iter(process.stderr.readline, ""))
 
     threading.Thread(target=read, daemon=True).start()
     try:

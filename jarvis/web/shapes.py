@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from datetime import date as Date
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from jarvis_client.contract.instants import to_instant, to_text
 
@@ -34,9 +34,10 @@ class Page(Shape, Generic[Row]):
     items: list[Row]
     next: str | None = Field(description="`after` of the next page; null where this is the last")
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        return f"{params[0].__name__}Page"
+
+def page_of(row: type[BaseModel]) -> Any:
+    """The model of a page of such rows, under a name of its own."""
+    return create_model(f"{row.__name__}Page", __base__=Page[row], __doc__=Page.__doc__)  # type: ignore[valid-type]
 
 
 class Held(Shape):

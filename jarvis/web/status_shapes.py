@@ -20,7 +20,12 @@ def shape_of(of: type) -> type[Shape]:
     """The model of a dataclass: the same fields, dataclasses below it likewise."""
     hints = get_type_hints(of)
     named: dict[str, Any] = {f.name: (_type(hints[f.name], f.name), ...) for f in fields(of)}
-    return create_model(of.__name__, __base__=Shape, __doc__=of.__doc__, **named)
+    return create_model(of.__name__, __base__=Shape, __doc__=_doc(of), **named)
+
+
+def _doc(of: type) -> str | None:
+    """What the dataclass says; one that says nothing has its signature there."""
+    return None if of.__doc__ is None or of.__doc__.startswith(f"{of.__name__}(") else of.__doc__
 
 
 def _type(hint: Any, name: str) -> Any:
