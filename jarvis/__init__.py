@@ -7,6 +7,7 @@ embedded_broker.py  the Valkey server that comes along when no Redis is named
 processes.py        `jarvis broker|worker|scheduler run`: signals, health, drain
 supervisor.py       `jarvis up`: broker, worker and scheduler as one; stopped.py: who hangs, and who was stopped
 status/             how the daemon stands, and what is wrong by it
+monitoring/         what processes tell machines of themselves: /metrics, /healthz, /readyz
 restoring.py        coming back from a backup while nobody else holds the books
 doctor/             `jarvis doctor`: is everything around the books right?
 demo.py             a simulated engine

@@ -14,6 +14,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+import jarvis
+import jarvis_client
 from jarvis.cli import COMMANDS, app
 
 HOUSE = Path(__file__).parents[1]
@@ -97,7 +99,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"commands", "files", "holders", "program"}
+TOOLS = {"beside", "commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -147,6 +149,7 @@ MAY_SIGNAL = {
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
     "persistence/commands.py": "the command it started",
+    "persistence/beside.py": "the process it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {
@@ -329,6 +332,11 @@ def headings(page: Path) -> set[str]:
     """The headings of a document as links name them: in lower case, blanks as hyphens, no other punctuation."""
     lines = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
+
+
+def test_the_client_has_the_version_of_the_daemon():
+    """Both distributions hold the package of the client; of one version, it is the same whichever was installed last."""
+    assert jarvis.__version__ == jarvis_client.__version__
 
 
 def test_the_makefiles_verbs_say_what_they_do():

@@ -1,8 +1,7 @@
 """What arrives: from a message in Redis to facts in the ledger.
 
-    records.py    the wire contract: a pydantic model per kind, each turned into the fact it states; fields.py, job_records.py
-    messages.py   from a line or a record to a fact, or why there is none
-    schemas.py    the JSON Schemas of the contract, from the same models; schema_words.py, conditions.py
+    messages.py   from a line to a fact, or why there is none; what a record is says `jarvis_client.contract`
+    schemas.py    the JSON Schemas of the contract, from the forms that check it; schema_words.py, conditions.py
     wire.py       JSON as it arrives: one bad value takes no neighbour along
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with

@@ -331,7 +331,7 @@ def create_worker(
     gap_lines = GapLines(SQLiteGapRepository(database))
     writer = BatchWriter(
         Ledger(database, gaps_opened=gap_lines.opened), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
-        expecting=broker.expecting,
+        tell=broker.answering.tell, expecting=broker.expecting,
     )  # fmt: skip
     intake = Intake(broker, writer, conventions)
     broker.on_malformed = intake.refuse

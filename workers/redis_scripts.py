@@ -46,6 +46,25 @@ end
 return count
 """
 
+#: KEYS payloads, holdings, then a key for each answer; ARGV milliseconds, then id and answer in turn. An answer stands in a list, so that one
+#: who waits is woken by it. Whoever an id was given to meanwhile answers for it.
+SETTLE_AND_ANSWER = """
+redis.call('HLEN', KEYS[1])
+local count = 0
+for i = 3, #KEYS do
+  local id = ARGV[2 * i - 4]
+  if redis.call('SISMEMBER', KEYS[2], id) > 0 then
+    redis.call('DEL', KEYS[i])
+    redis.call('RPUSH', KEYS[i], ARGV[2 * i - 3])
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
+    redis.call('SREM', KEYS[2], id)
+    redis.call('HDEL', KEYS[1], id)
+    count = count + 1
+  end
+end
+return count
+"""
+
 #: KEYS list, holdings; ARGV ids. One whose payload is gone goes back, too: it is for whoever fetches it to say so.
 RETURN = """
 redis.call('LLEN', KEYS[1])

@@ -16,14 +16,16 @@ from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.help import Command, Group, dress, use_our_styles
+from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
+from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import hide_passwords
 
 
@@ -119,13 +121,13 @@ COMMANDS = {
 DAEMONS = {"up", "broker", "worker", "scheduler", "serve"}
 
 
-class Front(TyperGroup):
+class Front(Group):
     """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for listed in COMMANDS.values():
-            self.add_command(TyperCommand(listed.name, help=listed.says, rich_help_panel=listed.panel))
+            self.add_command(Command(listed.name, help=listed.says, rich_help_panel=listed.panel))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -135,7 +137,14 @@ class Front(TyperGroup):
         """The command itself, with its parameters and the commands below it."""
         part = typer.Typer(rich_markup_mode=self.rich_markup_mode)
         import_module(f"jarvis.cli.{COMMANDS[name].module}").register(part)
-        return get_group(part).commands[name]
+        return get_group(dress(part)).commands[name]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception:
+            use_our_styles()
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""
@@ -147,6 +156,9 @@ class Front(TyperGroup):
             # What is still buffered has nowhere to go either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
+        except Exception:
+            use_our_styles()
+            raise
 
 
 app = typer.Typer(
@@ -167,6 +179,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _zone(name: str) -> str:
+    try:
+        check_zone(name)
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint="--time-zone") from None
+    return name
+
+
 @app.callback()
 def _options(
     config: Annotated[
@@ -179,10 +199,22 @@ def _options(
             show_default="config",
         ),
     ] = None,
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone",
+            envvar="JARVIS_TIME_ZONE",
+            metavar="ZONE",
+            callback=_zone,
+            help="The zone of the times you are shown, such as Europe/Berlin, or local. JSON and CSV have UTC.",
+        ),
+    ] = "UTC",
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     CHOSEN.named = config is not None
     CHOSEN.config = config or CHOSEN.config
+    # For the processes that this one starts, too.
+    CHOSEN.time_zone = os.environ["JARVIS_TIME_ZONE"] = time_zone
     if os.environ.get("JARVIS_CONFIG") == "" and not CHOSEN.named:
         raise SettingsError([EMPTY_CONFIG])
 

@@ -17,11 +17,11 @@ from jarvis.alerts.message import Kind, Message
 from jarvis.alerts.standing import key_of
 from jarvis.alerts.told import Entry
 from jarvis.alerts.wiring import NOBODY, alarms_file, create_channels, create_ping, origin_of
-from jarvis.alerts.words import moment
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, printable
+from jarvis.cli.times import moment_of
 from jarvis.errors import SettingsError
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.instants import to_text
@@ -50,11 +50,11 @@ def list_alarms(as_json: Json = False) -> None:
         say("no alarm stands")
     for name in names:
         if (failing := memory.channels.get(name, KeptChannel()).failing) is not None:
-            say(printable(f"{name} has not delivered since {moment(failing.since)}: {failing.problem}; tried again at {moment(failing.next_try_at)}"))
+            say(printable(f"{name} has not delivered since {moment_of(failing.since)}: {failing.problem}; tried again at {moment_of(failing.next_try_at)}"))
     if not names:
         say(NOBODY)
     elif not is_locked(settings.data_folder / "scheduler.lock"):
-        known = f"this is how it stood at {moment(memory.saved_at)}" if memory.saved_at else "nobody has looked yet"
+        known = f"this is how it stood at {moment_of(memory.saved_at)}" if memory.saved_at else "nobody has looked yet"
         say(f"no scheduler is running, so nobody looks; {known}")
 
 
@@ -79,11 +79,11 @@ def _exact(kept: KeptAlarm, memory: Memory, names: list[str]) -> dict[str, objec
 def _print_alarm(kept: KeptAlarm, memory: Memory, names: list[str]) -> None:
     alarm, told = kept.alarm, _told(kept, memory, names)
     _print_wrapped(f"{alarm.severity.upper()}: {alarm.says}  ({alarm.name})", "")
-    _print_wrapped(f"since {moment(kept.since)}", "  ")
+    _print_wrapped(f"since {moment_of(kept.since)}", "  ")
     _print_wrapped(f"to do: {alarm.remedy}", "  ")
     for name, entry in told:
         if entry is not None:
-            _print_wrapped(f"{name}: told at {moment(entry.told_at)}, next at {moment(entry.next_at)}", "  ")
+            _print_wrapped(f"{name}: told at {moment_of(entry.told_at)}, next at {moment_of(entry.next_at)}", "  ")
     if waiting := [name for name, entry in told if entry is None]:
         _print_wrapped(f"not told yet: {', '.join(waiting)}", "  ")
     print()

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from jarvis.broker import broker_url
 from jarvis.doctor import certificates
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
 from jarvis.errors import SettingsError
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
@@ -25,6 +25,7 @@ from jarvis_client.contract.instants import MOST_AHEAD
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from jarvis_client.contract.showing import first_few
 from persistence.books.book import book_id
+from persistence.domain.showing import size
 from persistence.engine.sqlite.peek import peeked
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
@@ -115,7 +116,7 @@ def _set_up(client: Any) -> Iterator[Diagnosis]:
     memory = told(client, "memory")
     most, taken = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
     if most and taken > FULL_SHARE * most:
-        value = f"{shown_bytes(taken)} of {shown_bytes(most)} are taken"
+        value = f"{size(taken)} of {size(most)} are taken"
         yield warning("memory", value, "a full broker refuses what engines publish", "let the workers catch up, or raise its maxmemory")
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, problem, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, problem, warning, well
 from jarvis.doctor.limits import ADDRESSES_NEEDED, THREADS_NEEDED, UNIT_MEMORY_NEEDED
 from jarvis.doctor.unit_files import Unit, installed, lines_of, number_of, units
 from jarvis.limits import FILES_NEEDED
 from jarvis.recipes.systemd import SystemdChoices, shipped_units
 from jarvis.settings import Settings
 from jarvis_client.contract.address import read_address
+from persistence.domain.showing import size
 from persistence.program import program_version
 
 #: Differences that are named of one file.
@@ -85,7 +86,7 @@ def _program_and_limits(unit: Unit) -> Iterator[Diagnosis]:
         granted = number_of(unit.last(key))
         if granted is not None and granted < needed:
             value = f"{unit.name} has {key}={unit.last(key)}"
-            yield problem("units", value, f"{shown_bytes(needed) if what == BYTES else f'{needed:,}'} {what} are needed", f"raise it in its drop-in, {RELOAD}")
+            yield problem("units", value, f"{size(needed) if what == BYTES else f'{needed:,}'} {what} are needed", f"raise it in its drop-in, {RELOAD}")
 
 
 def _differences(ours: str, theirs: str) -> list[str]:

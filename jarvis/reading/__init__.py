@@ -7,5 +7,5 @@
     oddities.py      quarantine, gaps
     status.py        how the daemon stands
 
-Amounts are texts of every digit. Instants are texts in UTC, or datetimes where commands and server write them differently.
+Amounts are texts of every digit, instants texts in UTC, days dates.
 """

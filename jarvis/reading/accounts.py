@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from jarvis_client.contract.decimals import canonical
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.domain.account import Account
 
 
 def account(a: Account) -> dict[str, Any]:
-    """An account with all that it holds. `opened_at` is a datetime."""
+    """An account with all that it holds."""
     return {
-        "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at,
+        "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and to_text(to_instant(a.opened_at)),
         "balances": {
             str(c): {
                 "available": canonical(a.balance.available(c).amount), "reserved": canonical(a.balance.reserved(c).amount),

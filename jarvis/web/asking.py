@@ -98,7 +98,7 @@ class OpenOrders(PagedOfAccount):
 
 class Transactions(PagedOfAccount):
     type: Literal[*TRANSACTION_TYPES] | None = Field(None, description="Only this type.")  # type: ignore[valid-type]
-    currency: Code | None = Field(None, description="Only this currency, or contract.")
+    currency: Code | None = Field(None, description="Only this currency.")
 
 
 class Standing(PagedOfAccount):

@@ -13,6 +13,7 @@ from jarvis.web.desk import Reading
 from jarvis.web.paging import named, page
 from jarvis.web.problems import Problem, problem
 from persistence.domain.account import Account
+from persistence.domain.money import Currency
 from persistence.domain.transaction import TransactionType
 from persistence.repositories import (
     SQLiteAccountRepository,
@@ -59,8 +60,9 @@ def transactions(reading: Reading, asked: asking.Transactions) -> Any:
     known(reading, asked.account)
     after = None if asked.after is None else TransactionPlace(*cursor.read(asked.after, int, int, str, bytes, int))
     wanted = None if asked.type is None else TransactionType(asked.type)
+    currency = None if asked.currency is None else Currency(asked.currency)
     repository = SQLiteTransactionRepository(reading.books)
-    found = repository.page(asked.account, asked.limit + 1, after, transaction_type=wanted, currency=asked.currency)
+    found = repository.page(asked.account, asked.limit + 1, after, transaction_type=wanted, currency=currency)
     shown = found[: asked.limit]
     return {"items": [named(TRANSACTION, transaction(t)) for t, _ in shown], "next": cursor.written(*shown[-1][1]) if len(found) > len(shown) else None}
 

@@ -9,6 +9,7 @@ import threading
 import structlog
 import uvicorn
 
+from jarvis.monitoring.pipe import SupervisorPipe
 from jarvis.processes import LOOK_SECONDS, StopSignal, Unhealthy, end_within, say_alive
 from jarvis.settings import Settings
 from jarvis.systemd import notify
@@ -41,7 +42,7 @@ def run(settings: Settings) -> None:
         log.warning("the token can be read by others", remedy=f"chmod 600 {chosen.token_file}")
     # What others send it is no news; ours says when it begins and ends.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    stop = StopSignal()
+    stop, pipe = StopSignal(), SupervisorPipe.of_environment()
     books = open_books(settings)
     with books.get_connection():
         pass  # books that are not there, or not ours, are told of before anybody asks
@@ -62,7 +63,7 @@ def run(settings: Settings) -> None:
         while not stop.wait(LOOK_SECONDS):
             if not thread.is_alive():
                 raise Unhealthy("the server has ended by itself; the lines before say why")
-            say_alive()
+            say_alive(pipe)
         notify("STOPPING=1")
         server.should_exit = True
         thread.join(DRAIN_SECONDS + 2)

@@ -86,10 +86,7 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def find_by_currency(self, account_id: str, currency: Currency, limit: int | None = 1000) -> list[Transaction]:
         code = currency if isinstance(currency, Currency) else Currency(currency)
-        with self._database.get_connection() as connection:
-            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
-            held = connection.execute(sql, (account_id, str(code), kind_of(code))).get
-        if held is None:
+        if not self._ever_had(account_id, code):
             return []
         where = "WHERE t.account_id = ? AND t.currency = ? AND t.kind = ?"
         return self._select(where, (account_id, str(code), kind_of(code)), f"ORDER BY {_NEWEST_FIRST}", limit)
@@ -101,15 +98,17 @@ class SQLiteTransactionRepository(TransactionRepository):
         after: TransactionPlace | None = None,
         *,
         transaction_type: TransactionType | None = None,
-        currency: str | None = None,
+        currency: Currency | None = None,
     ) -> list[tuple[Transaction, TransactionPlace]]:
-        """The newest first, of those that come after a place, each with its own. `currency` may be a contract's code, too."""
+        """The newest first, of those that come after a place, each with its own."""
         terms, params = ["t.account_id = ?"], [account_id]
         if transaction_type is not None:
             rare = [] if transaction_type in _FREQUENT else [f"t.type <> '{name}'" for name in _FREQUENT]
             terms, params = [*terms, "t.type = ?", *rare], [*params, str(transaction_type)]
         if currency is not None:
-            terms, params = [*terms, "t.currency = ?"], [*params, currency]
+            if not self._ever_had(account_id, currency):
+                return []
+            terms, params = [*terms, "t.currency = ?", "t.kind = ?"], [*params, str(currency), kind_of(currency)]
         if after is not None:
             # The index begins at the instant; the rest of the place tells those of one instant apart.
             terms, params = [*terms, "t.occurred_at <= ?", _BEYOND], [*params, after.occurred_at, *after]  # type: ignore[list-item]
@@ -167,6 +166,12 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
         exports.to_file(self._database, "transactions", account_id, "json", path)
+
+    def _ever_had(self, account_id: str, code: Currency) -> bool:
+        """Whether anything moved in it: without, every row of the account would be read in vain."""
+        with self._database.get_connection() as connection:
+            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
+            return connection.execute(sql, (account_id, str(code), kind_of(code))).get is not None
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Transaction]:
         with self._database.get_connection() as connection:

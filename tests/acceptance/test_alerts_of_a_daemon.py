@@ -17,7 +17,7 @@ from alarms import messages_in
 from parts import BrokerServer, wait_until
 
 from jarvis.alerts.memory import NAME
-from workers.publisher import Publisher
+from jarvis_client import Publisher
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ from parts import wait_until
 
 from jarvis.embedded_broker import server_binary
 from jarvis.recipes.redis import URL_FILES
+from jarvis_client import Publisher
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 pytestmark = pytest.mark.slow
 

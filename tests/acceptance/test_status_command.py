@@ -19,7 +19,7 @@ import command
 import pytest
 from parts import wait_until
 
-from workers.publisher import Publisher
+from jarvis_client import Publisher
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
 

@@ -21,11 +21,11 @@ from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
 from jarvis.recipes.redis import URL_FILES
+from jarvis_client import Publisher
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.database import DatabaseManager
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
@@ -156,7 +156,8 @@ def test_a_publisher_reaches_neither_holdings_nor_jobs_nor_who_is_alive(guarded)
 def test_every_queue_that_engines_publish_to_is_among_a_publisher_s_rights():
     [line] = [line for line in (DEPLOY / "redis" / "users.acl").read_text().splitlines() if line.startswith("user publisher")]
     keys = {word for word in line.split() if word.startswith("~")}
-    assert keys == {f"~dramatiq:{route.queue}{end}" for route in ROUTES.values() for end in ("", ".msgs")} | {"~dramatiq:__jarvis__.sequences"}
+    told = {"~dramatiq:__jarvis__.answer.*", "~dramatiq:__jarvis__.refusals.*"}
+    assert keys == {f"~dramatiq:{route.queue}{end}" for route in ROUTES.values() for end in ("", ".msgs")} | {"~dramatiq:__jarvis__.sequences"} | told
 
 
 def test_the_users_are_those_of_redis_6_2_too():

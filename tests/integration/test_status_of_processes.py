@@ -24,6 +24,7 @@ from jarvis.status.alarms import raised
 from jarvis.status.broker import BrokerLook
 from jarvis.status.gathering import Watcher, gather, is_elsewhere
 from jarvis.status.model import State
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.routes import ROUTES, encode
@@ -32,7 +33,6 @@ from persistence.files import locked_file
 from persistence.program import program_version
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 from workers.word import kept_word, path_of_word
 
 SECOND = 1_000_000

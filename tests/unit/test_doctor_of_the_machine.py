@@ -11,7 +11,7 @@ import pytest
 
 from jarvis.doctor import clock, environment, limits, settings_read, units
 from jarvis.doctor.case import Case, case_of
-from jarvis.doctor.diagnosis import Diagnosis, Level, refused, shown_bytes
+from jarvis.doctor.diagnosis import Diagnosis, Level, refused
 from jarvis.doctor.rounds import SECTIONS, examine
 from jarvis.recipes.systemd import SystemdChoices, shipped_units
 from jarvis.settings import Settings
@@ -72,11 +72,6 @@ def test_a_sentence_of_ours_is_told_with_its_remedy_apart(sentence, value, remed
     assert (found.value, found.remedy) == (value, remedy)
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (244e6, "244 MB"), (1.2e9, "1.2 GB"), (25e9, "25 GB")])
-def test_sizes_are_for_people(count, shown):
-    assert shown_bytes(count) == shown
-
-
 # -- settings ----------------------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +101,7 @@ def test_a_file_that_the_settings_refuse_is_told_once(tmp_path):
 
 
 def test_variables_that_override_the_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("JARVIS_MONITORING__LISTEN")
     assert of("environment", [*settings_read.look(case_of(tmp_path, NOW))]).value == "overrides nothing"
     monkeypatch.setenv("JARVIS_WORKER__THREADS", "2")
     monkeypatch.setenv("JARVIS_DATABASE__PATH", "x.db")
@@ -198,9 +194,9 @@ def limited(root: Path, *limits_of_it: object) -> str:
     ("limit", "said"),
     [
         (("NOFILE", 64), "problem|open files|the limit of open files is 64, 256 are needed||raise it with `ulimit -n`"),
-        (("AS", 1 << 30), "problem|memory|`ulimit -v` grants 1.1 GB|"),
+        (("AS", 1 << 30), "problem|memory|`ulimit -v` grants 1.07 GB|"),
         (("FSIZE", 10_000_000), "problem|file size|`ulimit -f` grants 10 MB|"),
-        (("CORE", 5_000_000), "warning|core dumps|of 5.0 MB are written|"),
+        (("CORE", 5_000_000), "warning|core dumps|of 5 MB are written|"),
     ],
 )
 def test_a_limit_of_the_shell_that_is_too_low_is_told(tmp_path, limit, said):
