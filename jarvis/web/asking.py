@@ -196,10 +196,11 @@ def _fault(error: dict[str, Any], known: list[str]) -> Fault:
     if error["type"] == "extra_forbidden":
         return fault(f"there is no such parameter{did_you_mean(str(name), known)}", f"there are {', '.join(known) or 'none'}", name, value)
     if error["type"] in _RULES:
-        return fault(_RULES[error["type"]].format(**error.get("ctx", {})), "give it so", name, None if error["type"] == "missing" else value)
+        rule, is_missing = _RULES[error["type"]].format(**error.get("ctx", {})), error["type"] == "missing"
+        return fault(rule, "give it" if is_missing else "give another value", name, None if is_missing else value)
     said = str(error["msg"]).removeprefix("Value error, ")
     if name is None:  # of several parameters: our sentence begins with the one to change
         name, _, said = said.partition(": ")
         value = None
     rule, _, remedy = said.partition("; ")
-    return fault(rule, remedy or "give it so", name, value)
+    return fault(rule, remedy or "give another value", name, value)
