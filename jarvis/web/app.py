@@ -74,8 +74,8 @@ def _endpoint(desk: Desk, route: Route) -> Callable[[Request], Awaitable[Respons
 
 def _of_an_error(status: int, error: Exception) -> Problem:
     """Errors of ours are sentences: what is wrong, and after the last semicolon what to do."""
-    rule, _, remedy = str(error).rpartition("; ")
-    return problem(status, rule or str(error), remedy if rule else "see the server's log", headers={"Retry-After": "1"} if status == 503 else None)
+    rule, _, remedy = str(error).rstrip(".").rpartition("; ")
+    return problem(status, rule or remedy, remedy if rule else "see the server's log", headers={"Retry-After": "1"} if status == 503 else None)
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

@@ -13,6 +13,8 @@ from jarvis.web.problems import problem
 
 #: For which one connection serves requests, whatever its client does; who goes on asking opens the next.
 CONNECTION_SECONDS = 60.0
+#: After which it is cut off, where its client still reads.
+ENDING_SECONDS = 15.0
 #: Of a request that has begun to arrive, or has not begun at all.
 SILENCE_SECONDS = 10.0
 #: Of one that asks nothing more.
@@ -28,7 +30,7 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._ends = self.loop.call_later(CONNECTION_SECONDS, transport.abort)
+        self._ends = self.loop.call_later(CONNECTION_SECONDS, self._end)
         self._silence = self.loop.call_later(SILENCE_SECONDS, self._end_if_silent)
         self._since = self.loop.time()
         others = [c for c in self.connections if isinstance(c, BoundedConnection)]
@@ -48,6 +50,12 @@ class BoundedConnection(H11Protocol):
         for event in events:
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _end(self) -> None:
+        """Between two requests, what is answered is sent whole; who takes longer than that to read it is cut off."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        self._ends = self.loop.call_later(ENDING_SECONDS, self.transport.abort)
 
     def _end_if_silent(self) -> None:
         if self.cycle is None:

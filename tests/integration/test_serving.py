@@ -213,3 +213,18 @@ def test_the_description_is_one(read_only):
     assert asked["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     assert {route.by.__name__ for route in ROUTES} == {path["get"]["operationId"] for path in told["paths"].values()}
     assert all(issubclass(route.asked, Asked) for route in ROUTES)
+
+
+def test_who_does_not_read_what_was_asked_is_cut_off(monkeypatch, address):
+    monkeypatch.setattr(connections, "CONNECTION_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "ENDING_SECONDS", 0.2)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.settimeout(20)
+        slow.connect(address)
+        # More than the buffers between us take: the description is 80 kB.
+        asked = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
+        with contextlib.suppress(ConnectionError):
+            slow.sendall(asked)
+        with pytest.raises(ConnectionError):
+            wait_until(lambda: slow.send(b"\r\n") < 0, "the server has cut it off")
