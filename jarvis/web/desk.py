@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from jarvis.settings import Settings
 from jarvis.web.problems import problem
 from jarvis_client.contract import instants
+from jarvis_client.contract.errors import Unavailable
 from persistence.reading import ReadOnlyBooks
 
 T = TypeVar("T")
@@ -51,13 +53,12 @@ class Desk:
         if self._waiting >= AT_A_TIME + MOST_WAITING:
             raise problem(503, f"{AT_A_TIME} requests are answered at a time, and {MOST_WAITING} wait already", "ask again in a moment", headers=_AGAIN)
         self._waiting += 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, self._over_a_moment if over_a_moment else self._plainly, of)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, self._run, of, over_a_moment, time.monotonic() + ANSWER_SECONDS)
         # It counts until it has ended, also where nobody waits for it any more.
         running.add_done_callback(self._has_ended)
         try:
             return await asyncio.wait_for(asyncio.shield(running), ANSWER_SECONDS)
         except TimeoutError:
-            running.cancel()
             raise problem(503, f"the answer took longer than {ANSWER_SECONDS:g} seconds", "ask for less at a time, or again later", headers=_AGAIN) from None
 
     def close(self) -> None:
@@ -65,12 +66,12 @@ class Desk:
 
     def _has_ended(self, running: asyncio.Future[T]) -> None:
         self._waiting -= 1
-        if not running.cancelled():
-            running.exception()  # whoever asked has heard of it, or has gone
+        running.exception()  # whoever asked has heard of it, or has gone
 
-    def _over_a_moment(self, of: Callable[[Reading], T]) -> T:
+    def _run(self, of: Callable[[Reading], T], over_a_moment: bool, until: float) -> T:
+        if time.monotonic() > until:
+            raise Unavailable("whoever asked has been answered already; it waited too long for its turn")
+        if not over_a_moment:
+            return of(self._reading)
         with self._reading.books.moment(READING_SECONDS):
             return of(self._reading)
-
-    def _plainly(self, of: Callable[[Reading], T]) -> T:
-        return of(self._reading)

@@ -132,15 +132,20 @@ def test_so_many_wait_and_no_more(read_only, monkeypatch):
     one.close()
 
 
-def test_an_answer_that_comes_too_late_is_told_while_it_still_counts(read_only, monkeypatch):
+def test_an_answer_that_comes_too_late_is_told_and_counts_until_it_has_ended(read_only, monkeypatch):
     monkeypatch.setattr(desk, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(desk, "MOST_WAITING", 1 - desk.AT_A_TIME)
     go_on = threading.Event()
     one = Desk(Reading(read_only, Settings()))
 
     async def asked():
         with pytest.raises(Problem, match="took longer than"):
             await one.answer(lambda _: go_on.wait(20), over_a_moment=False)
+        with pytest.raises(Problem, match="requests are answered at a time"):
+            await one.answer(lambda _: None, over_a_moment=False)
         go_on.set()
+        monkeypatch.setattr(desk, "MOST_WAITING", 1)
+        monkeypatch.setattr(desk, "ANSWER_SECONDS", 20)
         return await one.answer(lambda reading: SQLiteTransactionRepository(reading.books).count("acc"), over_a_moment=True)
 
     assert asyncio.run(asked()) == 61
