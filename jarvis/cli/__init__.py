@@ -55,7 +55,7 @@ COMMANDS = {
         ),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
-            "import", "import_", "Feed", "Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing."
+            "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
         ),
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),

@@ -2,49 +2,162 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from jarvis.cli import csv_options as csv
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.lines import Source, lines_of
+from jarvis.cli.import_preview import print_passed_over, print_preview, tell_refusals
+from jarvis.cli.lines import lines_of, opened
+from jarvis.cli.output import doing, print_rows
+from jarvis.importing.preview import Preview, preview
+from jarvis.importing.profile import Profile
+from jarvis.importing.reading import Checked, checked, that_fit_file
+from jarvis.importing.rows import Told
 from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
 from persistence.domain.showing import count_of
-from persistence.imports import import_lines
+from persistence.imports import ImportCounts, import_lines
 from persistence.proof.chain import seal
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
+
+#: Problems of a file that are told; there is no use in reading more of them before the first ones are mended.
+TOLD_PROBLEMS = 20
+
+
+class Format(StrEnum):
+    NDJSON = "ndjson"
+    CSV = "csv"
 
 
 def register(app: typer.Typer) -> None:
     app.command("import")(import_)
 
 
-def import_(
-    source: Source,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Exit 0 although something was quarantined.")] = False,
-) -> None:
-    """Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing.
+def _list_profiles(wanted: bool) -> None:
+    if not wanted:
+        return
+    own = CONTEXT.settings.imports.profiles
+    rows = [(name, found.title, "settings" if name in own else "shipped") for name, found in csv.all_profiles(own).items()]
+    print_rows("Profiles", ["name", "file", "from"], rows, whole=["name", "from"])
+    raise typer.Exit
 
-    A malformed line goes to quarantine with its number, the rest is recorded, and the exit code is 1. A file that begins with no
-    record at all is not taken: exit code 2, nothing recorded.
+
+def import_(
+    source: Annotated[str, typer.Argument(metavar="FILE|-", help="The file, gzipped or plain; - reads standard input.")],
+    form: Annotated[Format | None, typer.Option("--format", help="What FILE is: a record a line (the default), or rows with headings.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be recorded, and record nothing.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Exit 0 although something was quarantined.")] = False,
+    profile: csv.ProfileName = None,
+    kind: csv.Kind = None,
+    mapped: csv.Map = None,
+    constants: csv.Set = None,
+    account: csv.AccountId = None,
+    zone: csv.Zone = None,
+    fold: csv.Folded = None,
+    decimal: csv.DecimalMark = None,
+    time_format: csv.TimeFormat = None,
+    profiles: Annotated[
+        bool, typer.Option("--profiles", callback=_list_profiles, is_eager=True, help="List the profiles and exit.", rich_help_panel="CSV files")
+    ] = False,
+) -> None:
+    """Record a file straight into the books, without a broker. Importing the same file again changes nothing.
+
+    NDJSON, one record a line: what is malformed or breaks a rule goes to quarantine, the rest is recorded, and the exit code is 1.
+
+    CSV: --profile, or --kind and --map, says what the columns mean. The file is read whole first: if one row cannot be read, nothing is recorded.
+
+    Exit code 2: the file was not taken, and nothing was recorded.
     """
     tune_interpreter()
-    conventions = CONTEXT.settings.conventions
-    with lines_of(source) as (lines, progress):
-        database = CONTEXT.database()
-        database.initialize()
-        counts = import_lines(Ledger(database), lines, partial(item_of_line, conventions=conventions), progress)
+    told = [profile, kind, mapped, constants, account, zone, fold, decimal, time_format]
+    if form is None and (profile is not None or mapped):
+        form = Format.CSV
+    if form is not Format.CSV:
+        if any(option is not None and option != [] for option in told):
+            raise typer.BadParameter("--profile, --kind, --map, --set and the like say what the columns of a CSV file mean; add --format csv")
+        with lines_of(source) as (lines, progress):
+            taken = _take(lines, progress, dry_run=dry_run)
+        is_whole = not _tell(taken)
+    else:
+        known = csv.all_profiles(CONTEXT.settings.imports.profiles)
+        if profile is not None:
+            chosen = csv.named_profile(profile, known, mapped=bool(mapped or kind or time_format))
+        elif mapped:
+            chosen = csv.mapped_profile(kind, mapped, time_format or [])
+        else:
+            _refuse_unmapped(source, known)
+        said = csv.told_of(constants or [], account, zone, fold, decimal, chosen)
+        is_whole = _take_table(source, chosen, said, known, dry_run=dry_run)
+    if not is_whole and not keep_going:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _take_table(source: str, profile: Profile, told: Told, known: Mapping[str, Profile], *, dry_run: bool) -> bool:
+    """Record the rows of a file, or show what they would do. Returns whether none is for quarantine; one that cannot be read ends
+    the command."""
+    with ExitStack() as stack:
+        with opened(source) as (file, reading):
+            found = stack.enter_context(checked(file, profile, told, known, reading))
+        if found.problems and not dry_run:
+            _tell_problems(found)
+            raise typer.Exit(Exit.USAGE)
+        with doing("recording", wanted=not dry_run, in_bytes=True) as recording:
+            size = os.fstat(found.lines.fileno()).st_size
+            taken = _take(found.lines, lambda: recording("recording", found.lines.tell(), size), dry_run=dry_run)
+        quarantined = _tell(taken)
+        print_passed_over(found.passed_over, doing="would pass over" if dry_run else "passed over")
+        if found.problems:
+            _tell_problems(found)
+            raise typer.Exit(Exit.FINDINGS)
+        return not quarantined
+
+
+def _refuse_unmapped(source: str, known: Mapping[str, Profile]) -> NoReturn:
+    with opened(source) as (file, _):
+        fitting = that_fit_file(known, file)
+    hint = f"--profile {' or '.join(fitting)} fits this file" if fitting else "--profile NAME (--profiles lists them), or --kind and --map FIELD=COLUMN"
+    raise typer.BadParameter(f"a CSV file needs to be told what its columns mean: {hint}")
+
+
+def _tell_problems(found: Checked) -> None:
+    for sentence in found.told(TOLD_PROBLEMS):
+        say(sentence)
+    so_far = f" up to line {found.gave_up_at}, where reading was given up" if found.gave_up_at else ""
+    say(f"{found.refused:,} of {count_of('row', found.rows)} cannot be read{so_far}; nothing was recorded")
+
+
+def _take(lines: Iterable[bytes], progress: Callable[[], None], *, dry_run: bool) -> ImportCounts | Preview:
+    """Record lines, or look at what they would do."""
+    item_of = partial(item_of_line, conventions=CONTEXT.settings.conventions)
+    if dry_run:
+        return preview(lines, item_of)
+    database = CONTEXT.database()
+    database.initialize()
+    counts = import_lines(Ledger(database), lines, item_of, progress)
     seal(database, instants.now())
     database.close()
-    for problem in counts.problems:
+    return counts
+
+
+def _tell(taken: ImportCounts | Preview) -> int:
+    """Say what became of the lines, or would. Returns how many are for quarantine."""
+    if isinstance(taken, Preview):
+        print_preview(taken)
+        tell_refusals(taken)
+        return len(taken.refused)
+    for problem in taken.problems:
         say(f"quarantined: {problem}")
-    if counts.quarantined > len(counts.problems):
-        say(f"and {counts.quarantined - len(counts.problems):,} more: `jarvis quarantine list`")
-    taken = f"{counts.applied:,} applied, {count_of('duplicate', counts.duplicate)}, {counts.quarantined:,} quarantined"
-    say(f"imported {count_of('record', counts.lines)}: {taken}")
-    if counts.quarantined and not keep_going:
-        raise typer.Exit(Exit.FINDINGS)
+    if taken.quarantined > len(taken.problems):
+        say(f"and {taken.quarantined - len(taken.problems):,} more: `jarvis quarantine list`")
+    became = f"{taken.applied:,} applied, {count_of('duplicate', taken.duplicate)}, {taken.quarantined:,} quarantined"
+    say(f"imported {count_of('record', taken.lines)}: {became}")
+    return taken.quarantined

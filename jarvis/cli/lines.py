@@ -33,21 +33,29 @@ def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[], None]]
 
     Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
     """
+    with opened(source) as (file, progress):
+        yield _records(file, source), progress
+
+
+@contextmanager
+def opened(source: str) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
+    """The content of a file, unpacked where it is gzipped, or of standard input, and what to call now and then to show how much of it
+    is read. Raises `BadParameter` where there is no such file."""
     if source == "-":
-        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda: None
+        yield _unpacked(cast(BinaryIO, sys.stdin.buffer)), lambda: None
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        raise typer.BadParameter(f"{source} is no file; name an NDJSON file, or - for standard input", param_hint="FILE")
+        raise typer.BadParameter(f"{source} is no file; name one, or - for standard input", param_hint="FILE")
     with open(path, "rb") as file:
-        lines = _records(_unpacked(file), source)
+        content = _unpacked(file)
         with doing(path.name, in_bytes=True) as progress:
 
             def told() -> None:
                 progress(path.name, file.tell(), path.stat().st_size)
 
             told()
-            yield lines, told
+            yield content, told
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
@@ -104,5 +112,5 @@ def _no_json(text: str, name: str) -> str:
     if text.startswith("<"):
         return "the file looks like HTML or XML; name an NDJSON file"
     if any(text.count(separator) >= 2 for separator in ",;\t"):
-        return 'the file looks like CSV; make each row a JSON object with a "type", one a line; docs/publishing.md shows some'
+        return "the file looks like CSV; `jarvis import --format csv` takes it, with --profile or --map for what its columns mean"
     return f'it begins with {text[:40]!r}; name an NDJSON file: one record a line, such as {{"type": "deposit", …}}'

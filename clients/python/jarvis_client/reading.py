@@ -300,8 +300,8 @@ class Books:
             raise kind(f"{self._root} does not answer {path}: {said}") from None
         except (URLError, HTTPException, OSError) as error:
             reason = error.reason if isinstance(error, URLError) else error
-            said = getattr(reason, "strerror", None) or reason or type(error).__name__
-            raise Unavailable(f"{self._root} could not be asked: {said}; does `jarvis serve` run there?") from error
+            why = getattr(reason, "strerror", None) or reason or type(error).__name__
+            raise Unavailable(f"{self._root} could not be asked: {why}; does `jarvis serve` run there?") from error
 
 
 class _NoRedirect(HTTPRedirectHandler):
