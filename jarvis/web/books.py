@@ -86,7 +86,7 @@ def gaps(reading: Reading, asked: asking.Gaps) -> Any:
 
 
 def notes(reading: Reading, asked: asking.Notes) -> Any:
-    found = look_for_notes(reading.books, reading.settings.rollup_plan, reading.now).notes
+    found = look_for_notes(reading.books, reading.settings.rollup_plan, reading.now, known=True).notes
     return page((asdict(n) for n in found if asked.account in (None, n.account_id)), asked)
 
 

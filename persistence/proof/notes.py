@@ -101,11 +101,13 @@ _Key = tuple[str, str, str]  # check, account, subject
 OPEN, ACCEPTED, OVER = "open", "accepted", "over"
 
 
-def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int, *, anew: bool = False) -> Looked:
-    """Look at what came since last time and at all suspects (`anew`: at every fact again). Returns every open note, numbered."""
+def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int, *, anew: bool = False, known: bool = False) -> Looked:
+    """Look at what came since last time and at all suspects (`anew`: at every fact again; `known`: at the suspects of before alone). Returns
+    every open note, numbered."""
     # Books that cannot be written to are told of all the same, by what was found before.
     with suppress(BooksError):
-        _look_for_suspects(database, checks, anew=anew)
+        if not known:
+            _look_for_suspects(database, checks, anew=anew)
     findings: list[Finding] = []
     odd: dict[_Key, list[Oddity]] = {}
     cleared: list[tuple[str, Suspect]] = []

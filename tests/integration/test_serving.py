@@ -11,7 +11,7 @@ import threading
 
 import pytest
 import uvicorn
-from books import deposit, fill
+from books import NEW_YEAR, deposit, fill, withdrawal
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from parts import wait_until
 
@@ -31,6 +31,7 @@ from persistence.domain.errors import TookTooLong
 from persistence.reading import ReadOnlyBooks
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLiteTransactionRepository
 from persistence.repositories.orders import OrderPlace
+from scheduler.notes import look_for_notes
 
 ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
@@ -233,3 +234,14 @@ def test_who_does_not_read_what_was_asked_is_cut_off(monkeypatch, address):
             slow.sendall(asked)
         with pytest.raises(ConnectionError):
             wait_until(lambda: slow.send(b"\r\n") < 0, "the server has cut it off")
+
+
+def test_notes_are_told_without_looking_at_what_is_new(read_only, database):
+    plan = Settings().rollup_plan
+    Ledger(database).record([withdrawal(amount="5000"), deposit(3, account_id="other"), withdrawal(2, account_id="other", amount="9000")])
+    told = look_for_notes(database, plan, NEW_YEAR).notes
+    assert {note.account_id for note in told} == {"acc", "other"}
+    assert look_for_notes(read_only, plan, NEW_YEAR, known=True).notes == told
+    # What nobody has looked at has no number yet.
+    Ledger(database).record([withdrawal(4, account_id="third", amount="7")])
+    assert {note.account_id: note.number is None for note in look_for_notes(read_only, plan, NEW_YEAR, known=True).notes}["third"]
