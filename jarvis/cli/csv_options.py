@@ -24,7 +24,7 @@ Map = Annotated[
     typer.Option("--map", metavar="FIELD=COLUMN", help="Which column fills a field of the record; once for each field.", rich_help_panel=_PANEL),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=TEXT", help="The value of a field, whatever the file says.", rich_help_panel=_PANEL)]
-AccountId = Annotated[str | None, typer.Option("--account", "-a", help="The account of every row, as --set account_id=….", rich_help_panel=_PANEL)]
+AccountId = Annotated[str | None, typer.Option("--account", "-a", help="The account of a CSV file's rows, or of ccxt's structures.")]
 Zone = Annotated[str | None, typer.Option("--zone", help="Of times that say none: Europe/London, +02:00. Goes before the profile's.", rich_help_panel=_PANEL)]
 Folded = Annotated[
     Literal["first", "second"] | None,

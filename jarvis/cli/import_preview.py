@@ -60,9 +60,9 @@ def tell_refusals(found: Preview) -> None:
         say(f"and {more:,} more")
 
 
-def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over") -> None:
+def print_passed_over(counts: Mapping[str, int], *, doing: str = "passed over", thing: str = "row") -> None:
     for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        say(f"{doing} {count_of('row', count)}: {reason}")
+        say(f"{doing} {count_of(thing, count)}: {reason}")
 
 
 def what(fact: AnyFact) -> str:

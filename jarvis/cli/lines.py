@@ -19,6 +19,8 @@ from jarvis.cli.progress import doing
 
 Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line, gzipped or plain; - reads standard input.")]
 
+#: What reading a gzipped file raises that is cut off or altered.
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: Other packed files by their first bytes, and what unpacks them to standard output.
@@ -31,7 +33,7 @@ _DATABASE = b"SQLite format 3"
 def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[], None]]]:
     """The lines of a file, plain or gzipped, or of standard input, and what to call now and then to show how much of them is read.
 
-    Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
+    Raises `BadParameter` before the first line where the first that is not blank can be no record.
     """
     with opened(source) as (file, progress):
         yield _records(file, source), progress
@@ -55,7 +57,10 @@ def opened(source: str) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
                 progress(path.name, file.tell(), path.stat().st_size)
 
             told()
-            yield content, told
+            try:
+                yield content, told
+            except _DAMAGED as error:  # of who reads it
+                raise OSError(f"{source} is damaged: {error}; nothing was recorded") from error
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
@@ -73,14 +78,14 @@ def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
         if opening[-1].strip():
             break
     if opening and (first := opening[-1].strip()) and (problem := _no_record(first, "FILE" if name == "-" else name)):
-        raise typer.BadParameter(f"line {len(opening)} is no JSON object: {problem}. Nothing was taken.", param_hint="FILE")
+        raise typer.BadParameter(f"line {len(opening)} is no record: {problem}. Nothing was taken.", param_hint="FILE")
     return chain(opening, lines)
 
 
 def _readable(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise OSError(f"{name} is damaged: {error}; what came before was taken, and taking it again is harmless") from error
 
 
@@ -98,11 +103,13 @@ def _no_record(line: bytes, name: str) -> str:
     except UnicodeDecodeError:
         return "the file is no UTF-8 text; name an NDJSON file"
     if text.startswith("["):
-        return f"the file looks like a JSON array; try `jq -c '.[]' {name} | jarvis import -`"
+        return f"the file looks like a JSON array; try `jq -c '.[]' {name} | jarvis import -`, or `jarvis import --format ccxt` if ccxt wrote it"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return _no_json(text, name)
+    if isinstance(value, dict) and {"timestamp", "datetime"} <= value.keys() and "account_id" not in value:
+        return "the file looks like ccxt's structures; `jarvis import --format ccxt` takes it"
     return "" if isinstance(value, dict) else f'it is the JSON value {text[:40]}; a line is one record, such as {{"type": "deposit", …}}'
 
 

@@ -1,6 +1,6 @@
 """The fields of records that a row can fill, by what their cells hold.
 
-Tables and not the models themselves: the settings hold profiles, and most commands do not wait for the models. A test holds them equal.
+By what a cell holds, which is not always what a record holds: `flow`, `second_fee`. A test holds them against the contract's forms.
 """
 
 from __future__ import annotations

@@ -41,6 +41,9 @@ class Checked:
     problems: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     #: The line at which reading was given up, since nearly every row had a problem of its own.
     gave_up_at: int | None = None
+    #: What the numbers count, and what is counted: in a JSON array there are no lines, and no rows.
+    unit: str = "line"
+    thing: str = "row"
 
     @property
     def refused(self) -> int:
@@ -50,9 +53,9 @@ class Checked:
     def told(self, most: int) -> Iterator[str]:
         """The problems as sentences, each with its lines."""
         for problem, lines in list(self.problems.items())[:most]:
-            yield f"{_places(lines)}: {problem}"
+            yield f"{_places(lines, self.unit)}: {problem}"
         if (more := sum(len(lines) for lines in list(self.problems.values())[most:])) > 0:
-            yield f"and {count_of('row', more)} more with other problems"
+            yield f"and {count_of(self.thing, more)} more with other problems"
 
 
 def that_fit(profiles: Mapping[str, Profile], headings: Sequence[str]) -> list[str]:
@@ -110,9 +113,10 @@ def checked(
         yield found
 
 
-def _places(lines: list[int]) -> str:
+def _places(lines: list[int], unit: str) -> str:
     """`line 7`, `lines 3, 12–14 and 9 more`."""
     runs = [list(run) for _, run in groupby(enumerate(lines), key=lambda pair: pair[1] - pair[0])]
     named = [f"{run[0][1]}" if len(run) == 1 else f"{run[0][1]}–{run[-1][1]}" for run in runs[:MOST_RANGES]]
     more = sum(map(len, runs[MOST_RANGES:]))
-    return f"line{'s' * (len(lines) != 1)} {', '.join(named)}" + (f" and {more:,} more" if more else "")
+    units = unit if len(lines) == 1 else {"entry": "entries"}.get(unit, f"{unit}s")
+    return f"{units} {', '.join(named)}" + (f" and {more:,} more" if more else "")

@@ -2,12 +2,13 @@
 
 import pytest
 from pydantic import ValidationError
-from workers.records import RECORDS
 
 from jarvis.importing.fields import CODE_OF, CODES, FLAGS, FLOW, ID, ID_FIELDS, KINDS, NUMBERS, SECOND_FEE, SECOND_FEE_CURRENCY, TIMES, WORDS, fields_of
 from jarvis.importing.profile import Profile
 from jarvis.importing.shipped import shipped, shipped_names
 from jarvis.settings import SettingsError, load_settings
+from jarvis_client.contract.forms import FORMS
+from jarvis_client.contract.values import flag, not_negative, number, positive, time
 
 #: What a publisher gives, or no cell holds.
 NOT_FROM_ROWS = {"producer", "sequence", "fees", "trades_count"}
@@ -15,22 +16,24 @@ NOT_FROM_ROWS = {"producer", "sequence", "fees", "trades_count"}
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != FLOW])
 def test_the_fields_of_a_row_are_those_of_the_record(kind):
-    assert {*fields_of(kind)} - {ID} - SECOND == {*RECORDS[kind].names()} - NOT_FROM_ROWS
-    assert ID_FIELDS.get(kind, RECORDS[kind].id_field) in (RECORDS[kind].id_field, "snapshot_id")
+    assert {*fields_of(kind)} - {ID} - SECOND == {*FORMS[kind].names} - NOT_FROM_ROWS
+    assert ID_FIELDS.get(kind, FORMS[kind].id_field) in (FORMS[kind].id_field, "snapshot_id")
 
 
 def test_a_flow_has_what_deposits_and_withdrawals_have():
     both = {*fields_of("deposit")} & {*fields_of("withdrawal")}
     assert {*fields_of(FLOW)} == both
-    assert {*KINDS} == {*RECORDS, FLOW} - {"void"}
+    assert {*KINDS} == {*FORMS, FLOW} - {"void"}
 
 
 def test_every_field_of_money_and_time_is_read_as_such():
-    known = {name: field for model in RECORDS.values() for name, field in model.model_fields.items() if name not in NOT_FROM_ROWS}
-    shown = {name: repr(field.metadata) + str(field.annotation) for name, field in known.items()}
-    assert {name for name, text in shown.items() if "Decimal" in text} == NUMBERS - SECOND
-    assert {name for name, text in shown.items() if "Time" in text} == TIMES
-    assert {name for name, text in shown.items() if "bool" in text} == FLAGS
+    known = {field.name: field.check for form in FORMS.values() for field in form.fields if field.name not in NOT_FROM_ROWS}
+
+    def read_by(*checks: object) -> set[str]:
+        return {name for name, check in known.items() if check in checks}
+
+    assert read_by(number, positive, not_negative) == NUMBERS - SECOND
+    assert (read_by(time), read_by(flag)) == (TIMES, FLAGS)
     assert {*WORDS} | CODES | {*CODE_OF.values()} <= known.keys() | SECOND
 
 
