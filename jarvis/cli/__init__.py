@@ -49,6 +49,10 @@ COMMANDS = {
         Listed("broker", "broker", "Run", "The embedded broker."),
         Listed("worker", "run", "Run", "The worker, which records what arrives."),
         Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
+        Listed(
+            "serve", "serve", "Run",
+            "Answer over HTTP what the books hold: accounts, orders, performance, status … as JSON. It reads, and never writes.",
+        ),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
             "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
@@ -114,7 +118,7 @@ COMMANDS = {
 
 
 #: What runs until it is told to stop, whoever reads what it says.
-DAEMONS = {"up", "broker", "worker", "scheduler"}
+DAEMONS = {"up", "broker", "worker", "scheduler", "serve"}
 
 
 class Front(Group):
