@@ -51,6 +51,9 @@ COMMANDS = {
         Listed(
             "import", "import_", "Feed", "Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing."
         ),
+        Listed(
+            "messages", "messages", "Feed", "Records and their rules: check a file, see an example, print a schema. Needs no broker and no books."
+        ),
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
         Listed(
