@@ -307,3 +307,11 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path):
         assert SQLiteTransactionRepository(books).count("acc_001") == 30_000
         assert SQLiteAccountRepository(books).find_by_id("acc_001").balance.total("USDT").amount == Decimal(30_000)
         assert check_books(books) == []
+
+
+def test_the_guide_shows_what_the_command_prints(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text()
+    command, *shown = page.partition("```console\n$ ")[2].partition("```")[0].splitlines()
+    written(tmp_path, FILES)
+    done = run(*command.split()[1:], folder=tmp_path)
+    assert [line.rstrip() for line in (done.stdout + done.stderr).splitlines()] == shown
