@@ -1,6 +1,7 @@
 """`make bench`: every figure of `benchmarks/README.md`, side by side in one run. Ratios count; absolute speeds are this machine's.
 
 python -m benchmarks [--transactions N] [--backlog N] [--days N] [--quick]
+python -m benchmarks waiting [--facts N] [--rounds N] [--against CHECKOUT]     how long people wait for backup, restore, verify and rebuild
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from pathlib import Path
 import apsw
 import structlog
 
+from jarvis_client import Publisher
 from persistence.books.ledger import Ledger
 from persistence.imports import import_lines
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
-from workers.publisher import Publisher
 
-from . import driver, history, latency, protection, rollup
+from . import driver, history, latency, protection, rollup, waiting
 from .common import fill_records, fresh_books, seconds
 from .workers import Server, rate
 
@@ -72,6 +73,9 @@ def other(mode: str, count: int) -> float:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["waiting"]:
+        waiting.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000, help="size of the large book")
     parser.add_argument("--backlog", type=int, default=200_000, help="messages of the memory test")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jarvis_client.contract.forms import fact_of
 from persistence.database import DatabaseManager
-from workers.messages import fact_of
 
 START = 1_767_225_600_000_000
 COMMIT = 1_000

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jarvis_client import Publisher
 from persistence.database import DatabaseManager
 from workers.app import create_worker, tune_interpreter
-from workers.publisher import Publisher
 
 from .workers import Server
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from jarvis_client.contract.facts import Deposit, EquitySnapshot
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import to_datetime
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.account import roll_up
 from scheduler.rollup.options import RollupOptions, RollupPlan
-from workers.messages import fact_of
 
 from .common import START, fresh_books, median, seconds
 

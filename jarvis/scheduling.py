@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
+from jarvis.hours import entries_of
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
 from scheduler.daemon import Scheduler
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
-from scheduler.timetable import timetable
 
 
 def create_scheduler(settings: Settings, database: DatabaseManager, config: Path | None = None) -> Scheduler:
@@ -28,9 +27,7 @@ def create_scheduler(settings: Settings, database: DatabaseManager, config: Path
     jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan, backup.path if backup.enabled and backup.daily_backup else None)}
     jobs["restore_drill"] = drill(backup.path, plan)
     jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
-    entries = timetable({name: (job.cron, job.enabled) for name, job in chosen.jobs.items()}, plan.zones)
-    if not (backup.enabled and backup.daily_backup):
-        entries |= {name: replace(entries[name], enabled=False) for name in ("backup", "restore_drill")}
+    entries = entries_of(settings)
     started = instants.now()
     return Scheduler(
         database, entries, zone=chosen.time_zone, tick_seconds=chosen.tick_seconds, catchup_days=chosen.catchup_days, jobs=jobs,

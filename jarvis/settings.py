@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
@@ -89,6 +90,15 @@ class BrokerSettings(_Section):
     #: A file that holds the URL alone, such as a secret that is mounted. A systemd credential named broker-url is found without it.
     url_file: Where | None = None
     namespace: str = Field("dramatiq", min_length=1, max_length=64)
+    #: Where the embedded broker's socket lies, for the folder's group to open. None: below the data folder, for this user alone.
+    socket_folder: Where | None = None
+
+    @field_validator("socket_folder")
+    @classmethod
+    def _short_enough(cls, folder: Path | None) -> Path | None:
+        if folder is not None and (length := len(os.fsencode(folder.absolute() / SOCKET_NAME))) > LONGEST_SOCKET_PATH:
+            raise ValueError(f"is too long: the path of the socket in it would have {length} bytes, the system takes {LONGEST_SOCKET_PATH}")
+        return folder
 
     @field_validator("url")
     @classmethod
@@ -274,16 +284,19 @@ def load_settings_with_places(folder: Path, *, named: bool = False) -> tuple[Set
 
 def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     """Files with a password that others than their owner may read, each with the remedy."""
-    if settings.broker.url is None:
-        return []
-    secrets = read_address(settings.broker.url.get_secret_value()).secrets
-    paths = [Path(os.path.expanduser(folder)) / name for name in FILES]
+    alerts = settings.alerts
+    secrets = [url.get_secret_value() for url in (*alerts.urls, *([] if alerts.ping is None else [alerts.ping]))]
+    # A file of URLs holds nothing else; of the others it has to be looked up.
+    paths = {alerts.urls_file: [""]} if alerts.urls_file is not None else {}
+    if settings.broker.url is not None:
+        secrets += read_address(settings.broker.url.get_secret_value()).secrets
+    paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
-        paths.append(settings.broker.url_file)
+        paths[settings.broker.url_file] = secrets
     found = []
-    for path in paths:
+    for path, held in paths.items():
         with suppress(OSError, UnicodeDecodeError):
-            if path.stat().st_mode & 0o077 and any(secret in text for text in [path.read_text("utf-8")] for secret in secrets):
+            if path.stat().st_mode & 0o077 and any(secret in text for text in [path.read_text("utf-8")] for secret in held):
                 found.append(f"{path} holds a password and can be read by others: chmod 600 {path}")
     return found
 
@@ -295,7 +308,7 @@ def _problem(error: dict[str, Any], places: Places) -> str:
     at = "" if where is None else f" [{where}]"
     if error["type"] == "extra_forbidden":
         return f"{path}: no such setting{did_you_mean(location[-1], _siblings(error['loc']))}{at}"
-    hidden = isinstance(error.get("input"), dict | list | SecretStr) or {"url", "url_file"} & {*location}
+    hidden = isinstance(error.get("input"), dict | list | SecretStr) or {"url", "url_file", "urls", "ping"} & {*location}
     shown = "" if hidden else f" (it is {error.get('input')!r:.60})"
     return f"{path}: {error['msg'].removeprefix('Value error, ')}{shown}{at}"
 

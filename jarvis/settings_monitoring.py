@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from jarvis.settings_sources import as_path
+from persistence.commands import words_of
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):(\d{1,5})")
 
 
@@ -55,7 +57,7 @@ class MonitoringSettings(_Section):
 
 
 class AlertsSettings(_Section):
-    """Who is told, without Prometheus. `urls` and `ping` may hold secrets, so neither is ever shown."""
+    """Who is told, without Prometheus. `urls` and `ping` may hold secrets, so only their schemes are ever shown."""
 
     #: Notification URLs of Apprise, such as tgram://TOKEN/CHAT or mailto://….
     urls: tuple[SecretStr, ...] = ()
@@ -73,6 +75,28 @@ class AlertsSettings(_Section):
     #: When the daily summary is sent, as a time of the clock in scheduler.time_zone, such as "08:00". None: never.
     summary_at: str | None = None
 
+    @field_validator("urls")
+    @classmethod
+    def _are_urls(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, url in enumerate(urls, 1):
+            refuse_no_url(url.get_secret_value(), f"number {number}")
+        return urls
+
+    @field_validator("command")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text:
+            words_of(text)
+        return text or None
+
+    @field_validator("ping")
+    @classmethod
+    def _can_be_fetched(cls, url: SecretStr | None) -> SecretStr | None:
+        text = "" if url is None else url.get_secret_value()
+        if text and re.fullmatch(r"https?://[^\s/]\S*", text) is None:
+            raise ValueError("must begin with https:// or http://, with neither blanks nor line breaks; it is the address that your dead man's switch gave you")
+        return url if text else None
+
     @field_validator("summary_at", mode="before")
     @classmethod
     def _time_of_the_clock(cls, text: object) -> object:
@@ -80,3 +104,9 @@ class AlertsSettings(_Section):
         if text is not None and (not isinstance(text, str) or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is None):
             raise ValueError('a time of the clock in quotes is needed, hours and minutes, such as "08:00"')
         return text
+
+
+def refuse_no_url(text: str, called: str) -> None:
+    """Raises `ValueError`, which does not show the text, for what cannot be a notification URL."""
+    if _URL.fullmatch(text) is None:
+        raise ValueError(f"{called} is no URL; write it as Apprise does, such as tgram://TOKEN/CHAT, without blanks")

@@ -17,12 +17,14 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
+from persistence.domain.showing import size
+
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml", "monitoring.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
 #: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
 CREDENTIAL = "broker-url"
 #: Names of our environment that are no settings.
-OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
+OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_TIME_ZONE", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
 #: Endings of files that somebody meant to be read as settings.
 LOOKS_LIKE_SETTINGS = (".yaml", ".yml", ".json", ".toml")
 #: Settings fit into a fraction of it; a device or a disk image does not.
@@ -101,7 +103,7 @@ def read_text(path: Path) -> str:
         with open(path, "rb") as file:
             raw = file.read(LONGEST_FILE_BYTES + 1)
         if len(raw) > LONGEST_FILE_BYTES:
-            raise Unreadable(f": is longer than {LONGEST_FILE_BYTES:,} bytes; name the right file")
+            raise Unreadable(f": is longer than {size(LONGEST_FILE_BYTES)}; name the right file")
         return raw.decode("utf-8-sig")
     except FileNotFoundError:
         if path.is_symlink():

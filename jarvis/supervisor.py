@@ -28,15 +28,20 @@ from rich.text import Text
 from jarvis.broker import broker_url
 from jarvis.embedded_broker import LAUNCHER_LOCK, running_broker
 from jarvis.errors import Refused
+from jarvis.locks import scheduler_lock, supervisor_lock, worker_lock, worker_names
+from jarvis.monitoring.children import ChildrenSeries
+from jarvis.monitoring.monitor import Monitor
+from jarvis.monitoring.pipe import VARIABLE
 from jarvis.opening import open_database
 from jarvis.predecessors import wait_for_predecessor
-from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal, scheduler_lock, worker_lock
+from jarvis.processes import BROKER_SILENCE_SECONDS, DRAIN_SECONDS, StopSignal
 from jarvis.settings import Settings
 from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
+from persistence.domain.showing import count_of
 from persistence.domain.stillness import Stillness
 from persistence.files import locked_file
 from persistence.holders import note_going
@@ -52,10 +57,13 @@ REFUSED = 4
 #: A process that has said nothing for this long hangs: it says something twice a second.
 SILENT_SECONDS = 60.0
 
+#: One that has said nothing for this long, because it was stopped or is starved, is not ready.
+QUIET_SECONDS = 10.0
+
 #: A broker that came up after so many tries would have come up sooner.
 BROKER_STARTS = 4
 
-_COUNTS = {"messages": "messages", "applied": "applied", "duplicate": "duplicates", "quarantined": "quarantined"}
+_COUNTS = ("messages", "applied", "duplicate", "quarantined")
 
 
 class Child:
@@ -71,15 +79,18 @@ class Child:
         self._pause = 0.5
         self._again_at = 0.0
         self.status: dict[str, Any] = {}
+        self.figures = ""
+        #: Why it is not ready; None once it is.
+        self.not_ready: str | None = "it has not said that it is ready yet"
         self.ended = 0
         #: When it was last heard of; None before its first word: a start may take a migration and its backup.
         self._heard: float | None = None
-        self._silence = Stillness()
+        self._silence, self._silent = Stillness(), 0.0
 
     def start(self) -> None:
         reading, writing = os.pipe()
         self._process = subprocess.Popen(
-            self._command, env={**self._environment, "JARVIS_STATUS_FD": str(writing)}, pass_fds=(writing,), stdin=subprocess.DEVNULL,
+            self._command, env={**self._environment, VARIABLE: str(writing)}, pass_fds=(writing,), stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE if self._show else None,
             # A Ctrl-C reaches the supervisor alone; it decides who stops when.
             start_new_session=True,
@@ -87,7 +98,7 @@ class Child:
         os.close(writing)
         self._heard = None
         self._started = time.monotonic()
-        threading.Thread(target=self._follow, args=(reading,), daemon=True).start()
+        threading.Thread(target=self._follow, args=(reading, self._process), daemon=True).start()
         if self._show:
             threading.Thread(target=self._relay, args=(self._process,), daemon=True).start()
 
@@ -103,6 +114,7 @@ class Child:
             self._end_if_hanging(process)
             return
         self._process = None
+        self.figures, self.not_ready = "", f"it ended with exit code {code} and is started again"
         self.ended += 1
         if code == REFUSED:
             raise Refused(f"{self.name} refuses to run; its last lines say why")
@@ -113,6 +125,7 @@ class Child:
 
     def _end_if_hanging(self, process: subprocess.Popen[bytes]) -> None:
         silent = self._silence.seconds(self._heard)
+        self._silent = 0.0 if self._heard is None else silent
         if self._heard is None or silent <= SILENT_SECONDS:
             return
         if is_stopped(process.pid):
@@ -126,6 +139,13 @@ class Child:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not ready, as it says itself or as is seen from here; None while it is."""
+        if self._process is not None and self._silent > QUIET_SECONDS:
+            return f"it has said nothing for {self._silent:.0f} s"
+        return self.not_ready
 
     def ask_to_stop(self) -> None:
         if self._process is not None:
@@ -142,15 +162,18 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def _follow(self, reading: int) -> None:
+    def _follow(self, reading: int, process: subprocess.Popen[bytes]) -> None:
         with open(reading, "rb") as lines:
             for line in lines:
                 with suppress(ValueError):
                     said = json.loads(line)
-                    if said:
-                        self.status = said
-                    else:
+                    if not said:
                         self._heard = time.monotonic()
+                    self.status = said.get("status", self.status)
+                    # What is still read of one that has ended says nothing of the next.
+                    if self._process is process:
+                        self.figures = said.get("figures", self.figures)
+                        self.not_ready = said.get("not_ready", self.not_ready)
 
     def _relay(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
@@ -162,6 +185,8 @@ class Child:
 class Supervisor:
     """Everything of one data folder, from start to drained."""
 
+    monitored_as = "up"
+
     def __init__(self, settings: Settings, config: Path | None, *, take_over: bool = False) -> None:
         """`take_over`: the messages on the broker go to these books from now on, whosever they were."""
         self._take_over = take_over
@@ -169,15 +194,15 @@ class Supervisor:
         self._config = config
         self._console = Console(stderr=True)
         self._children: dict[str, Child] = {}
+        self._monitor = Monitor(settings.monitoring, self.monitored_as, "supervisor", [ChildrenSeries(lambda: self._children)])
 
     def run(self) -> None:
         """Until a signal. Raises `HeldElsewhere` where another supervisor has the data folder."""
         stop = StopSignal()
-        folder = self._settings.data_folder
-        lock = folder / "jarvis.lock"
+        lock = supervisor_lock(self._settings)
         if not wait_for_predecessor([lock], stop.wait):
             return
-        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"):
+        with locked_file(lock, f"`jarvis up`, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"), self._monitor:
             # What a supervisor that was killed has left behind drains first; so does its broker, which would be taken for ours.
             if not wait_for_predecessor(self._locks(), stop.wait):
                 return
@@ -225,7 +250,8 @@ class Supervisor:
         show = (lambda line: self._console.print(Text.from_ansi(line))) if terminal else None
         group = "worker" if environment_of_its_own else name
         chosen = [] if self._config is None else ["--config", str(self._config)]
-        command = [sys.executable, "-m", "jarvis", *chosen, group, "run"]
+        # -P: `-m` would look into the working directory first, where an engine may have a workers/ or a scheduler/ of its own.
+        command = [sys.executable, "-P", "-m", "jarvis", *chosen, group, "run"]
         self._children[name] = Child(name, command, environment, show)
         self._children[name].start()
 
@@ -268,6 +294,7 @@ class Supervisor:
             while not stop.wait(0.25):
                 for child in self._children.values():
                     child.look_after()
+                self._monitor.look_at_all({name: trouble for name, child in self._children.items() if (trouble := child.trouble) is not None})
                 self._reap_strangers()
                 notify("WATCHDOG=1")
                 line.tell(self._in_one_line())
@@ -300,13 +327,13 @@ class Supervisor:
         counts = status["counts"]
         backlog = status["backlog"]
         line = Text.assemble(
-            ("● " if status["ready"] else "○ ", "green" if status["ready"] else "yellow"), f"{counts['messages']:,} in · {counts['applied']:,} applied · ",
-            f"{counts['duplicate']:,} duplicates · ", (f"{counts['quarantined']:,} quarantined", "yellow" if counts["quarantined"] else ""),
+            ("● " if status["ready"] else "○ ", "bold" if status["ready"] else "bold red"), f"{counts['messages']:,} in · {counts['applied']:,} applied · ",
+            f"{count_of('duplicate', counts['duplicate'])} · ", (f"{counts['quarantined']:,} quarantined", "bold" if counts["quarantined"] else ""),
             f" · backlog {'?' if backlog is None else format(backlog + status['in_flight'], ',')}",
         )  # fmt: skip
         if not status["ready"]:
             line.append(
-                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "yellow"
+                " · not ready: " + (status["problem"] or ("commits fail and are tried again" if status["broker"] is None else status["broker"])), "bold red"
             )
         return line
 
@@ -327,6 +354,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Worker and scheduler drain side by side; the broker goes last, when nobody needs it."""
+        self._monitor.look_at_all({self.monitored_as: "draining"})
         self._console.print("draining …", style="dim") if self._console.is_terminal else None
         deadline = time.monotonic() + DRAIN_SECONDS + 10
         draining = [child for name, child in self._children.items() if name != "broker"]
@@ -339,33 +367,31 @@ class Supervisor:
             self._children["broker"].wait(time.monotonic() + 15)
         status = self._workers_status()
         if status is not None:
-            said = ", ".join(f"{status['counts'][name]:,} {says}" for name, says in _COUNTS.items())
+            messages, applied, duplicate, quarantined = (status["counts"][name] for name in _COUNTS)
+            said = f"{count_of('message', messages)}, {applied:,} applied, {count_of('duplicate', duplicate)}, {quarantined:,} quarantined"
             print(f"stopped: {said}", file=sys.stderr, flush=True)
-
-
-def worker_names(settings: Settings) -> list[str]:
-    """One name per worker process: each holds messages under its own."""
-    name, processes = settings.worker.name, settings.worker.processes
-    return [name] if processes == 1 else [f"{name}-{n}" for n in range(1, processes + 1)]
 
 
 class WorkerPool(Supervisor):
     """Several worker processes and nothing else: `jarvis worker run --processes N`."""
+
+    monitored_as = "workers"
 
     def run(self) -> None:
         stop = StopSignal()
         if not wait_for_predecessor(self._locks(), stop.wait):
             return
         books = self._open_books()
-        try:
-            self._take_over_for(books)
-            for name in worker_names(self._settings):
-                self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
-            notify("READY=1")
-            self._watch(stop)
-        finally:
-            notify("STOPPING=1")
-            self._stop()
+        with self._monitor:
+            try:
+                self._take_over_for(books)
+                for name in worker_names(self._settings):
+                    self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
+                notify("READY=1")
+                self._watch(stop)
+            finally:
+                notify("STOPPING=1")
+                self._stop()
 
     def _locks(self) -> list[Path]:
         return [worker_lock(self._settings, name) for name in worker_names(self._settings)]

@@ -34,6 +34,14 @@ class Process:
         return stat is not None and stat[2] == self.started
 
     @property
+    def since(self) -> int | None:
+        """The instant of its start, to the second; None where there is no /proc to tell."""
+        with suppress(OSError, ValueError, StopIteration):
+            booted = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+            return (booted + self.started // os.sysconf("SC_CLK_TCK")) * 1_000_000
+        return None
+
+    @property
     def parent(self) -> int | None:
         stat = _stat(self.pid)
         return stat[1] if stat and stat[2] == self.started else None
@@ -71,6 +79,53 @@ class Holder:
 
     def __str__(self) -> str:
         return self.says
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the holder of a lock wrote into its file, for people."""
+
+    holder: str
+    pid: int | None
+    started: int | None
+    host: str | None
+    version: str | None
+    going: bool
+    here: bool
+    """Whether it numbers processes as we do."""
+
+    @property
+    def process(self) -> Process | None:
+        """The process of that number that started when it says; None where that one has ended, or cannot be seen from here."""
+        process = Process.of(self.pid) if self.here and self.pid is not None else None
+        return process if process is not None and process.started == self.started else None
+
+
+def noted_holder(path: str | Path) -> Noted | None:
+    """What is noted in a lock's file, whether or not somebody holds it: who lets go wipes it, who is killed leaves it. Touches no lock."""
+    noted = _noted(path)
+    if not isinstance(noted.get("holder"), str):
+        return None
+    whole = {name: value if isinstance(value := noted.get(name), int) else None for name in ("pid", "started")}
+    texts = {name: value if isinstance(value := noted.get(name), str) else None for name in ("host", "version")}
+    return Noted(
+        noted["holder"], whole["pid"], whole["started"], texts["host"], texts["version"], bool(noted.get("going")), noted.get("namespace") == _namespace()
+    )
+
+
+def in_lock_table(path: str | Path) -> bool:
+    """Whether the kernel's table has a lock on this file. It shows those of our own pid namespace; False where there is no table."""
+    try:
+        wanted, table = os.stat(path), Path("/proc/locks").read_text()
+    except OSError:
+        return False
+    for line in table.splitlines():
+        fields = line.split()
+        if len(fields) > 5 and fields[1] == "FLOCK":
+            major, minor, inode = fields[5].split(":")
+            if (os.makedev(int(major, 16), int(minor, 16)), int(inode)) == (wanted.st_dev, wanted.st_ino):
+                return True
+    return False
 
 
 def holder_of(path: str | Path) -> Holder:

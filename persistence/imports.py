@@ -33,9 +33,10 @@ def import_lines(
     ledger: Ledger,
     lines: Iterable[bytes],
     item_of: Callable[[bytes, int], AnyFact | Refusal],
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> ImportCounts:
-    """Record every line; `item_of(line, number)` reads one. Blank lines are passed over. Restarting it is harmless.
+    """Record every line; `item_of(line, number)` reads one. Blank lines are passed over. Restarting it is harmless. `progress` is called
+    after each commit.
 
     Another process does the reading of a long input, so `item_of` must be something that can be pickled.
 
@@ -53,7 +54,7 @@ def import_lines(
             if outcome.status == "quarantined" and len(counts.problems) < 10:
                 counts.problems.append(outcome.detail if isinstance(item, Refusal) else f"line {number}: {outcome.detail}")
         counts.lines += len(group)
-        progress(sum(len(line) + 1 for _, line in group))
+        progress()
     return counts
 
 

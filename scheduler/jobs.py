@@ -27,6 +27,7 @@ from persistence.repositories.job_runs import SQLiteJobRunRepository
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler import verification
 from scheduler.drill import restore_drill
+from scheduler.findings import Findings
 from scheduler.notes import look_for_notes
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.days import last_closed_day
@@ -166,12 +167,6 @@ def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[
 def seal(database: DatabaseManager, slot: int) -> Any:
     head = chain.seal(database, slot)
     return {"head": str(head)}
-
-
-class Findings(BooksError):
-    """Verification found something; says how much and what the first finding is. Trying again would find it again."""
-
-    try_again = False
 
 
 def roll_up_accounts(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from persistence.beside import beside, is_worth_it
 from persistence.database import DatabaseManager
 from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
+from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite import pages
+from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import rebuild
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.jobs import roll_up_accounts
@@ -19,29 +23,44 @@ from scheduler.rollup.options import RollupPlan
 SHOWN = 1_000
 
 
-def replace(database: DatabaseManager, plan: RollupPlan, now: int) -> list[Finding]:
+def replace(database: DatabaseManager, plan: RollupPlan, now: int, keep: Callable[[], None] = lambda: None, progress: Progress = silent) -> list[Finding]:
     """Put what the facts make in the place of what is stored. Nobody else may use the books. Returns what was different.
 
+    `keep` takes a backup, say: it is called before anything is changed. A second process derives meanwhile.
     Raises `Damaged` where the tables of the facts cannot be read."""
-    folder = Path(database.path).absolute().parent
-    # What is read through a broken index is not what was recorded.
-    with database.transaction() as connection:
-        mended = pages.mend_indexes(connection)
-    with database.copied(folder) as rebuilt:
-        try:
-            rebuild.rebuild(rebuilt, now)
-        except Damaged as error:
-            said = "nothing was changed. `jarvis db check` says what can be read, `jarvis restore --latest` brings the newest backup back"
-            raise Damaged(f"{error}; {said}") from error
+    progress("copying the books", 0, 0)
+    with database.copied(Path(database.path).absolute().parent) as rebuilt:
         rebuilt.close()
+        with beside(_derive, rebuilt.path, now, worth=is_worth_it(rebuilt.path)) as derived:
+            keep()
+            progress("deriving from the facts", 0, 0)
+            mended = derived()
+        if mended:
+            with database.transaction() as connection:
+                pages.mend_indexes(connection)
+        progress("comparing with what is stored", 0, 0)
         findings = list(islice(rebuild.differences(database, rebuilt.path), SHOWN))
-        rebuild.replace_derived(database, rebuilt.path)
+        progress("putting it in place", 0, 0)
+        rebuild.replace_derived(database, rebuilt.path, differing=bool(findings))
     if pages.damaged_pages(database.path):
         database.renew_checksums()
     with closing(DatabaseManager(database.path, wal_mode=database.wal_mode, checkpoints=database.checkpoints)) as sound:
         rolled = [a for a in SQLiteRollupRepository(sound).account_ids() if _was_rolled_up(sound, a)]
-        roll_up_accounts(sound, plan, now, rolled, rebuild=True)
+        roll_up_accounts(sound, plan, now, rolled, rebuild=True, progress=lambda _account, _day, share: progress("rolling up", int(share * 1_000), 1_000))
     return [*mended, *findings]
+
+
+def _derive(path: str, now: int) -> list[Finding]:
+    """Derive everything anew in a copy. Returns what was wrong with its indexes: what is read through a broken one is not what was recorded."""
+    with closing(SQLiteDatabase(path, 3, wal_mode=False, verify_pages=False, durable=False)) as copy:
+        with copy.transaction() as connection:
+            mended = pages.mend_indexes(connection)
+        try:
+            rebuild.rebuild(copy, now)
+        except Damaged as error:
+            said = "nothing was changed. `jarvis db check` says what can be read, `jarvis restore --latest` brings the newest backup back"
+            raise Damaged(f"{error}; {said}") from error
+    return mended
 
 
 def _was_rolled_up(database: DatabaseManager, account_id: str) -> bool:

@@ -63,8 +63,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in os.environ if n.startswith("JARVIS_")]:
+    # Tests that run side by side have COLUMNS set, which piped listings follow.
+    for name in [n for n in os.environ if n.startswith("JARVIS_") or n in ("COLUMNS", "LINES")]:
         monkeypatch.delenv(name)
+    # Daemons of several tests run side by side; one that is about figures names a port of its own.
+    monkeypatch.setenv("JARVIS_MONITORING__LISTEN", "")
 
 
 @pytest.fixture(autouse=True)

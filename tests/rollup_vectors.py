@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.outcome import Refusal
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -18,7 +19,6 @@ from persistence.domain.rollup import FIGURE_COLUMNS
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.account import Rolled, roll_up
 from scheduler.rollup.options import RollupOptions
-from workers.messages import fact_of
 
 FOLDER = Path(__file__).parent / "data" / "rollup"
 ACCOUNT = "acc_vector"

@@ -14,6 +14,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+import jarvis
+import jarvis_client
 from jarvis.cli import COMMANDS, app
 
 HOUSE = Path(__file__).parents[1]
@@ -97,7 +99,7 @@ ROOMS = {
     "repositories": {"proof.chain", "books", "engine", "domain", "exports"},
 }
 #: Tools and doors at the root of persistence/ that rooms may use.
-TOOLS = {"files", "holders", "program"}
+TOOLS = {"beside", "commands", "files", "holders", "program"}
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
@@ -146,12 +148,13 @@ MAY_SIGNAL = {
     "jarvis/supervisor.py": "its own children",
     "jarvis/embedded_broker.py": "the server it started",
     "jarvis/demo.py": "the daemon it started",
-    "persistence/copies/command.py": "the command it started",
+    "persistence/commands.py": "the command it started",
+    "persistence/beside.py": "the process it started",
 }
 #: Where a number is signalled, and why it can be no other process's by then.
 MAY_SIGNAL_NUMBERS = {
     "persistence/holders.py": "it has looked when the process started",
-    "persistence/copies/command.py": "the group of a child that it has not waited for yet",
+    "persistence/commands.py": "the group of a child that it has not waited for yet",
 }
 SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
 
@@ -314,7 +317,7 @@ def test_every_command_is_documented_and_every_documented_command_exists():
         r"(?<![\w/-])jarvis ((?:[a-z][a-z-]*)(?: [a-z]+)?)", "\n".join(re.findall(r"`[^`\n]+`|^    .*$|```.*?```", text, re.DOTALL | re.MULTILINE))
     ):
         first = line.split()[0]
-        assert line in known or first in known or first in {p.split()[0] for p in known}, f"the documents speak of `jarvis {line}`, which does not exist"
+        assert line in known or first in known or first in {p.split()[0] for p in known if p}, f"the documents speak of `jarvis {line}`, which does not exist"
 
 
 def test_links_between_documents_lead_somewhere():
@@ -329,6 +332,11 @@ def headings(page: Path) -> set[str]:
     """The headings of a document as links name them: in lower case, blanks as hyphens, no other punctuation."""
     lines = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
+
+
+def test_the_client_has_the_version_of_the_daemon():
+    """Both distributions hold the package of the client; of one version, it is the same whichever was installed last."""
+    assert jarvis.__version__ == jarvis_client.__version__
 
 
 def test_the_makefiles_verbs_say_what_they_do():

@@ -1,8 +1,7 @@
 """What arrives: from a message in Redis to facts in the ledger.
 
-    records.py    the wire contract: a pydantic model per kind, each turned into the fact it states; fields.py, job_records.py
-    messages.py   from a line or a record to a fact, or why there is none
-    schemas.py    the JSON Schemas of the contract, from the same models; schema_words.py, conditions.py
+    messages.py   from a line to a fact, or why there is none; what a record is says `jarvis_client.contract`
+    schemas.py    the JSON Schemas of the contract, from the forms that check it; schema_words.py, conditions.py
     wire.py       JSON as it arrives: one bad value takes no neighbour along
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
@@ -11,6 +10,7 @@
     rights.py     what a worker has to be allowed in Redis, and how that is tried
     heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held; other_makes.py,
                   who else is at work
+    word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
     intake.py     what becomes of a message: its records checked and handed to the writer

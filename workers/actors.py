@@ -26,10 +26,10 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.encoder import JSONEncoder
 
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.forms import FORMS
+from jarvis_client.contract.jobs import JOB_SAYS
 from jarvis_client.contract.json_values import json_value
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES, Route
-from workers.job_records import JobRecord
-from workers.records import RECORDS
 
 #: Who knows the settings stands above this package, which may not import it: an entry point of this group gives a function
 #: that returns the URL and the namespace of the broker the settings mean.
@@ -48,7 +48,7 @@ class RecordMessage(Message[None]):
 class RecordActor(dramatiq.Actor[..., None]):
     """An actor to send to. Its broker is the one the program set (`dramatiq.set_broker`), else the one of the settings."""
 
-    def __init__(self, route: Route, says: str | None) -> None:
+    def __init__(self, route: Route, says: str) -> None:
         # Not Dramatiq's own, which wants a broker and registers there.
         self.actor_name = route.actor
         self.queue_name = route.queue
@@ -72,7 +72,7 @@ class RecordActor(dramatiq.Actor[..., None]):
         elif not isinstance(broker, RedisBroker):
             raise Invalid(
                 f"{self.actor_name} cannot be sent through a {type(broker).__name__}: the worker reads from Redis; "
-                "publish with workers.publisher.Publisher(url), which leaves Dramatiq's broker alone"
+                "publish with jarvis_client.Publisher(url), which leaves Dramatiq's broker alone"
             )
         return broker
 
@@ -97,13 +97,13 @@ def _broker_of_the_settings(actor_name: str) -> RedisBroker:
     raise Unavailable(f"{actor_name} has no broker: call dramatiq.set_broker(RedisBroker(url=…)) first, or install jarvis-trading, which reads broker.url")
 
 
-record_fill = RecordActor(ROUTES["fill"], RECORDS["fill"].__doc__)
-record_fee = RecordActor(ROUTES["fee"], RECORDS["fee"].__doc__)
-record_deposit = RecordActor(ROUTES["deposit"], RECORDS["deposit"].__doc__)
-record_withdrawal = RecordActor(ROUTES["withdrawal"], RECORDS["withdrawal"].__doc__)
-record_order = RecordActor(ROUTES["order"], RECORDS["order"].__doc__)
-record_metrics = RecordActor(ROUTES["metrics"], RECORDS["metrics"].__doc__)
-record_balance = RecordActor(ROUTES["balance"], RECORDS["balance"].__doc__)
-record_rate = RecordActor(ROUTES["rate"], RECORDS["rate"].__doc__)
-record_void = RecordActor(ROUTES["void"], RECORDS["void"].__doc__)
-request_job = RecordActor(JOBS_ROUTE, JobRecord.__doc__)
+record_fill = RecordActor(ROUTES["fill"], FORMS["fill"].says)
+record_fee = RecordActor(ROUTES["fee"], FORMS["fee"].says)
+record_deposit = RecordActor(ROUTES["deposit"], FORMS["deposit"].says)
+record_withdrawal = RecordActor(ROUTES["withdrawal"], FORMS["withdrawal"].says)
+record_order = RecordActor(ROUTES["order"], FORMS["order"].says)
+record_metrics = RecordActor(ROUTES["metrics"], FORMS["metrics"].says)
+record_balance = RecordActor(ROUTES["balance"], FORMS["balance"].says)
+record_rate = RecordActor(ROUTES["rate"], FORMS["rate"].says)
+record_void = RecordActor(ROUTES["void"], FORMS["void"].says)
+request_job = RecordActor(JOBS_ROUTE, JOB_SAYS)

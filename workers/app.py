@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import dramatiq
 import redis
 import structlog
 
+from jarvis_client.contract import instants
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address, without_password
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid
@@ -24,19 +26,28 @@ from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.errors import OtherBooks
 from persistence.files import locked_file
+from persistence.program import program_version
+from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
+from workers.delivery import Delivery
+from workers.envelope import published_at
+from workers.gap_lines import GapLines
 from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
 from workers.ownership import NamespaceBooks, place_of
+from workers.pace import HOUR, MINUTE
 from workers.strays import Strays
+from workers.word import Word, keep_word, path_of_word
 
 log = structlog.get_logger("worker")
 
 #: The writer of a busy worker moves every few milliseconds; one that has not for this long while work waits hangs.
 HANGS_AFTER_SECONDS = 60.0
+#: How often a worker's word is written to its file at most: while the broker is away, every thread that asks for it beats.
+WORD_SECONDS = 1.0
 #: A stop waits no longer for a broker that is gone or does not say a word.
 SILENT_BROKER_SECONDS = 2.0
 
@@ -74,6 +85,7 @@ class RecorderWorker:
         broker: LedgerBroker,
         writer: BatchWriter,
         strays: Strays,
+        gap_lines: GapLines,
         threads: int,
         lock: tuple[Path, str],
         *,
@@ -88,10 +100,16 @@ class RecorderWorker:
         self.broker = broker
         self.writer = writer
         self.strays = strays
+        self.gap_lines = gap_lines
         self._lock = lock
         self._held = ExitStack()
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=250)
         self._started = False
+        self._state = "starting"
+        self._started_at = instants.now()
+        self._lag: tuple[object, float | None] | None = None
+        self._word_kept = float("-inf")
+        broker.heartbeat.word = self.word
 
     def start(self) -> None:
         """Open the books and begin to fetch.
@@ -126,7 +144,7 @@ class RecorderWorker:
         self.broker.start()
         self._worker.start()
         self.strays.start()
-        self._started = True
+        self._started, self._state = True, "running"
         log.info("worker started", worker=self.broker.broker_id, database=self.database.path, broker=self.broker.reachability.place)
 
     def _may_fetch(self) -> bool:
@@ -141,7 +159,7 @@ class RecorderWorker:
         """Drain: stop fetching, commit what is held, acknowledge, return the rest to its queue."""
         if not self._started:
             return
-        self._started = False
+        self._started, self._state = False, "draining"
         deadline = time.monotonic() + timeout
         returned = self.broker.returned
         self.broker.stop_fetching()
@@ -158,7 +176,9 @@ class RecorderWorker:
         self._worker.stop(timeout=int(_rest(for_broker, share=0.2) * 1000))
         self.writer.stop(_rest(deadline, share=0.6))
         settled = self.broker.wait_until_settled(_rest(for_broker, share=0.5))
+        self._state = "stopped"
         self.broker.close(_rest(for_broker))
+        keep_word(self._path_of_word, self.word())
         self.database.close()
         self._held.close()
         counts = self.writer.counts
@@ -187,8 +207,53 @@ class RecorderWorker:
         if ask_broker:
             with suppress(redis.RedisError):
                 backlog = sum(self.broker.queue_lengths().values())
-        ready = self.writer.ready and self.broker.reachable and self._started and not self.broker.misused and self.broker.heartbeat.refused is None
+        ready = self._started and self.not_ready() is None
         return WorkerStatus(self.writer.counts, self.broker.in_flight, backlog, ready, self.problem(), self.broker.reachability.says())
+
+    def not_ready(self) -> tuple[str, int | None] | None:
+        """Why this worker records nothing, or not all of what there is, and since when; None where it is as it should be."""
+        if (refused := self.broker.heartbeat.refused) is not None:
+            return str(refused), None
+        if (failing := self.writer.failing) is not None:
+            return f"commits fail and are tried again: {failing.error}", failing.since
+        if not self.broker.reachable:
+            standing = self.broker.reachability.standing()
+            return standing.problem or "the broker is not reachable", standing.since
+        if self.broker.misused:
+            return f"the broker holds a key of the wrong type for {', '.join(self.broker.misused.queues)}; its log line says which", self.broker.misused.since
+        return None
+
+    def word(self) -> Word:
+        """What this worker says of itself. It goes to a file, too, for whoever asks while the broker is away."""
+        found = self.not_ready() if self._state == "running" else ("it is starting", self._started_at) if self._state == "starting" else None
+        problem, since = found or (None, None)
+        counts, newest, pace = self.writer.counts, self.writer.newest, self.writer.pace
+        standing, home = self.broker.reachability.standing(), self.broker.heartbeat.home
+        word = Word(
+            name=self.broker.broker_id.removeprefix("jarvis-"), home=home.partition(" ")[0], place=place_of(self._lock[0].parent), pid=os.getpid(),
+            version=program_version(), state="not ready" if problem is not None else self._state, said_at=instants.now(), started_at=self._started_at,
+            problem=problem, not_ready_since=since, in_flight=self.broker.in_flight, messages=counts.messages, applied=counts.applied,
+            duplicates=counts.duplicate, quarantined=counts.quarantined, last_commit_at=None if newest is None else newest[1], lag_seconds=self._lag_of(newest),
+            last_minute=pace.last(MINUTE), last_hour=pace.last(HOUR), broker_reachable=standing.reachable, broker_since=standing.since,
+        )  # fmt: skip
+        if time.monotonic() - self._word_kept >= WORD_SECONDS:
+            self._word_kept = time.monotonic()
+            keep_word(self._path_of_word, word)
+        return word
+
+    @property
+    def _path_of_word(self) -> Path:
+        return path_of_word(self._lock[0].parent, self.broker.broker_id.removeprefix("jarvis-"))
+
+    def _lag_of(self, newest: tuple[object, int] | None) -> float | None:
+        """Seconds from publishing to durable, read once of each: its message may be long."""
+        if newest is None:
+            return None
+        if self._lag is None or self._lag[0] is not newest:
+            delivery, durable_at = newest
+            published = published_at(delivery.payload) if isinstance(delivery, Delivery) else None
+            self._lag = newest, None if published is None else max(0.0, (durable_at - published) / 1_000_000)
+        return self._lag[1]
 
     def refuse_to_go_on(self) -> None:
         """Raises what this process must end for, and would end for again if it were started anew: `OtherBooks` where the messages go to other
@@ -263,13 +328,14 @@ def create_worker(
     )
     folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
     broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
+    gap_lines = GapLines(SQLiteGapRepository(database))
     writer = BatchWriter(
-        Ledger(database), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
-        expecting=broker.expecting,
+        Ledger(database, gaps_opened=gap_lines.opened), broker.settle, broker.give_back, max_records=batch_max_records, linger_ms=batch_linger_ms,
+        tell=broker.answering.tell, expecting=broker.expecting,
     )  # fmt: skip
     intake = Intake(broker, writer, conventions)
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"
     strays = Strays(broker, SQLiteStrayRepository(database), intake.recordable)
-    return RecorderWorker(database, broker, writer, strays, threads, lock, take_over=take_over)
+    return RecorderWorker(database, broker, writer, strays, gap_lines, threads, lock, take_over=take_over)

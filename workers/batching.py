@@ -17,11 +17,14 @@ from typing import Protocol
 
 import structlog
 
+from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError, Unavailable
 from jarvis_client.contract.outcome import Outcome
 from persistence.books.posting import Item
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import Stillness
+from workers.figures import Figures
+from workers.pace import Pace
 
 log = structlog.get_logger("writer")
 
@@ -38,11 +41,23 @@ class Poster(Protocol):
 
 @dataclass(slots=True)
 class Submission:
-    """What one message carried: its facts and refusals, who gets the answer, and the bytes of each record."""
+    """What one message carried: its facts and refusals, who gets the answer, and the bytes of each record. Its queue and actor, and when
+    it was published (0 where it does not say), are for the figures."""
 
     items: Sequence[Item]
     delivery: object
     raw_of: Callable[[int], bytes]
+    route: tuple[str, str] = ("unknown", "unknown")
+    published_ms: int = 0
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Commits fail since an instant; `error` is the newest one's."""
+
+    since: int
+    error: str
 
 
 @dataclass(slots=True)
@@ -62,7 +77,8 @@ class BatchWriter:
     """Writes submissions in batches from a thread of its own.
 
     `settle` is called with the deliveries of each committed batch, and only then; `give_back` with those that a stop found
-    uncommitted. `expecting` tells whether further messages are on their way.
+    uncommitted. `tell` is called before that with what became of a submission that asks, or of which a record is refused.
+    `expecting` tells whether further messages are on their way.
     """
 
     def __init__(
@@ -73,12 +89,15 @@ class BatchWriter:
         *,
         max_records: int = 1_000,
         linger_ms: float = 20.0,
+        tell: Callable[[Submission, Sequence[Outcome]], None] = lambda submission, outcomes: None,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = instants.now,
     ) -> None:
         self._poster = poster
         self._settle = settle
         self._give_back = give_back
+        self._tell = tell
         self._max_records = max_records
         self._linger_seconds = linger_ms / 1000
         self._expecting = expecting
@@ -89,9 +108,15 @@ class BatchWriter:
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.counts = Counts()
+        self.figures = Figures()
         self.last_progress = time.monotonic()
         self._stillness = Stillness(clock=clock)
+        self._now = now
         self.failing_since: float | None = None
+        self.failing: Failing | None = None
+        #: The last delivery that became durable, and when.
+        self.newest: tuple[object, int] | None = None
+        self.pace = Pace()
 
     @property
     def ready(self) -> bool:
@@ -198,7 +223,7 @@ class BatchWriter:
                 # A defect of ours must not lose or acknowledge anything either: keep the batch, stay loud, stay unready.
                 self._failed(error, len(items))
             else:
-                self._succeeded(batch, outcomes, time.perf_counter() - started)
+                self._succeeded(batch, items, outcomes, time.perf_counter() - started)
                 return True
             if time.monotonic() + pause > self._deadline:
                 return False
@@ -214,25 +239,44 @@ class BatchWriter:
 
     def _failed(self, error: Exception, records: int) -> None:
         self.counts.retries += 1
+        self.figures.retries += 1
         if self.failing_since is None:
             self.failing_since = time.monotonic()
+        self.failing = Failing(self._now() if self.failing is None else self.failing.since, f"{type(error).__name__}: {error}")
         level = log.warning if isinstance(error, Unavailable) else log.error
-        level("commit failed, kept and tried again", records=records, error=f"{type(error).__name__}: {error}", exc_info=not isinstance(error, BooksError))
+        level("commit failed, kept and tried again", records=records, error=self.failing.error, exc_info=not isinstance(error, BooksError))
 
-    def _succeeded(self, batch: list[Submission], outcomes: list[Outcome], seconds: float) -> None:
+    def _succeeded(self, batch: list[Submission], items: list[Item], outcomes: list[Outcome], seconds: float) -> None:
         counts = self.counts
-        for outcome in outcomes:
-            setattr(counts, outcome.status, getattr(counts, outcome.status) + 1)
-            if outcome.reason:
-                counts.quarantine_reasons[outcome.reason] = counts.quarantine_reasons.get(outcome.reason, 0) + 1
+        by_status = self.figures.committed(items, outcomes, seconds, [s.route for s in batch], [s.published_ms for s in batch])
+        for status, count in by_status.items():
+            setattr(counts, status, getattr(counts, status) + count)
         counts.messages += len(batch)
         counts.commits += 1
         self.last_progress = time.monotonic()
+        self._tell_who_waits(batch, outcomes)
+        self.newest = batch[-1].delivery, self._now()
+        self.pace.note(len(outcomes))
         quarantined = [o for o in outcomes if o.status == "quarantined"]
+        for outcome in quarantined:
+            counts.quarantine_reasons[outcome.reason] = counts.quarantine_reasons.get(outcome.reason, 0) + 1
         if self.failing_since is not None:
             log.info("commits succeed again", after_seconds=round(time.monotonic() - self.failing_since, 1))
-            self.failing_since = None
+            self.failing_since = self.failing = None
         if quarantined:
             log.warning("committed", records=len(outcomes), quarantined=len(quarantined), first=quarantined[0].detail[:300], ms=round(seconds * 1000, 1))
         else:
             log.debug("committed", records=len(outcomes), ms=round(seconds * 1000, 1))
+
+    def _tell_who_waits(self, batch: list[Submission], outcomes: list[Outcome]) -> None:
+        if not any(submission.asks for submission in batch) and not any(outcome.reason for outcome in outcomes):
+            return
+        at = 0
+        for submission in batch:
+            found = outcomes[at : at + len(submission.items)]
+            at += len(submission.items)
+            if submission.asks or any(outcome.reason for outcome in found):
+                try:
+                    self._tell(submission, found)
+                except Exception:  # what is durable has to be acknowledged, whoever cannot be told of it
+                    log.exception("could not say what became of a message")

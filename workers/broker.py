@@ -32,9 +32,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jarvis_client.contract.address import client_url
+from jarvis_client.contract.answers import asks
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
 from workers import redis_scripts
+from workers.answering import Answering
 from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
 from workers.delivery import Delivery, message_of, unread
@@ -43,6 +45,7 @@ from workers.missing import MissingPayloads
 from workers.misused_keys import MisusedKeys
 from workers.reachability import Reachability
 from workers.reclaim import return_what_the_dead_hold
+from workers.traffic import Traffic
 from workers.wire import decode_json
 
 log = structlog.get_logger("broker")
@@ -99,20 +102,21 @@ class LedgerBroker(RedisBroker):
         #: Whether the server is to be looked at: at first, and after every outage, for it may be another one.
         self._look_at_server = True
         self._room = threading.Condition()
-        # Ids are bytes throughout: whoever pushed them may have chosen any.
-        self._held: dict[str, dict[bytes, int]] = {}
+        #: By queue, what was fetched and is not settled yet, with its size. Ids are bytes throughout: whoever pushed them may have chosen any.
+        self.held: dict[str, dict[bytes, int]] = {}
         self._held_bytes = 0
         self._reserved = 0
         self._unsubmitted = 0
         #: Messages given back to their queues so far.
         self.returned = 0
+        self.traffic = Traffic()
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
         self.misused = MisusedKeys(client, self.keys)
         self.heartbeat = Heartbeat(client, namespace, self.broker_id, home)
         self.missing = MissingPayloads(self)
         self._fetch = client.register_script(redis_scripts.FETCH)
-        self._settle = client.register_script(redis_scripts.SETTLE)
+        self.answering = Answering(client, namespace)
         #: A script that puts held ids at the head of their queue.
         self.put_back = client.register_script(redis_scripts.RETURN)
         self._answers: deque[Delivery] = deque()
@@ -143,7 +147,7 @@ class LedgerBroker(RedisBroker):
     @property
     def in_flight(self) -> int:
         """Messages fetched and not yet settled."""
-        return sum(len(ids) for ids in self._held.values())
+        return sum(len(ids) for ids in self.held.values())
 
     @property
     def has_room(self) -> bool:
@@ -223,6 +227,7 @@ class LedgerBroker(RedisBroker):
                 for queue in (*self.queues, *self.delay_queues):
                     if ids := self.missing.of(queue):
                         self.put_back(keys=[self.keys(queue)[0], self.holdings(queue)], args=ids)
+                self.heartbeat.last_word()
                 if self.heartbeat.refused is None:
                     self.client.delete(self.presence(self.broker_id))
         super().close()
@@ -250,6 +255,7 @@ class LedgerBroker(RedisBroker):
         finally:
             with self._room:
                 self._reserved -= room
+        self.traffic.fetched(queue, len(pairs))
         more = bool(found) and (found[0] > 0 or len(pairs) == room)
         (self.backlogged.add if more else self.backlogged.discard)(queue)
         self.misused.mended(queue)
@@ -262,7 +268,7 @@ class LedgerBroker(RedisBroker):
     def count_as_held(self, queue: str, sizes: dict[bytes, int], messages: int | None = None) -> None:
         """From here on these ids are answered for. An id may be listed twice: a client that lost the reply sends it again."""
         with self._room:
-            held = self._held.setdefault(queue, {})
+            held = self.held.setdefault(queue, {})
             for redis_id, size in sizes.items():
                 self._held_bytes += size - held.get(redis_id, 0)
                 held[redis_id] = size
@@ -272,7 +278,7 @@ class LedgerBroker(RedisBroker):
         """Those of these ids that this worker is not at work on."""
         missing = set(self.missing.of(queue))
         with self._room:
-            held = self._held.get(queue, {})
+            held = self.held.get(queue, {})
             return [redis_id for redis_id in ids if redis_id not in held and redis_id not in missing]
 
     def quarantine(self, delivery: Delivery, refused: MalformedRecord) -> None:
@@ -298,13 +304,19 @@ class LedgerBroker(RedisBroker):
 
     def _decode(self, queue: str, redis_id: bytes, payload: bytes) -> Delivery | None:
         """The delivery of a payload; None where it went to quarantine instead. Never raises: its neighbours must go on."""
+        envelope = None
         try:
             if len(payload) > MAX_MESSAGE_BYTES:
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
-            return Delivery(message_of(queue, redis_id, decode_json(payload), self.actors), queue, redis_id, payload)
+            envelope = decode_json(payload)
+            delivery = Delivery(message_of(queue, redis_id, envelope, self.actors), queue, redis_id, payload)
+            delivery.asks = asks(envelope)
+            return delivery
         except Exception as error:
             refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
-            self.quarantine(unread(queue, redis_id, payload), refused)
+            unreadable = unread(queue, redis_id, payload)
+            unreadable.asks = asks(envelope)
+            self.quarantine(unreadable, refused)
             return None
 
     # -- details -----------------------------------------------------------------------------------------------------
@@ -335,7 +347,7 @@ class LedgerBroker(RedisBroker):
 
     def _forget(self, queue: str, ids: Iterable[bytes]) -> None:
         with self._room:
-            held = self._held.get(queue, {})
+            held = self.held.get(queue, {})
             for redis_id in ids:
                 self._held_bytes -= held.pop(redis_id, 0)
             self._room.notify_all()
@@ -353,11 +365,7 @@ class LedgerBroker(RedisBroker):
             for delivery in batch:
                 by_queue.setdefault(delivery.queue, []).append(delivery.redis_id)
             try:
-                with self.client.pipeline(transaction=False) as pipeline:
-                    for queue, ids in by_queue.items():
-                        self._settle(keys=self.keys(queue)[1:], args=ids, client=pipeline)
-                    replies = dict(zip(by_queue, pipeline.execute(raise_on_error=False), strict=True))
-                failed = {queue: reply for queue, reply in replies.items() if isinstance(reply, Exception)}
+                failed = self.answering.acknowledge(batch, self.keys)
             except redis.RedisError as error:
                 failed = dict.fromkeys(by_queue, error)
             with self._answering:
@@ -385,9 +393,13 @@ class LedgerBroker(RedisBroker):
             pause = min(pause * 2, LONGEST_RETRY_SECONDS)
 
     def _beat_forever(self) -> None:
+        tidied = False
         while not self._closing:
             try:
                 if self.heartbeat.beat():
+                    if not tidied:
+                        self.heartbeat.forget_the_long_gone()
+                        tidied = True
                     return_what_the_dead_hold(self)
                 self.seen(True)
                 if self._look_at_server:

@@ -7,13 +7,9 @@ only the worker tells: what two fields have in common (`base` and `quote` alike)
 
 from __future__ import annotations
 
-from typing import get_args
-
-from pydantic.config import JsonDict
-
 from jarvis_client.contract.facts.base import EventStatus
 from jarvis_client.contract.facts.flow import OF_A_TRADE
-from workers.fields import StatusName
+from jarvis_client.contract.forms import STATUSES
 from workers.schema_words import (
     FALSE,
     FILLED_LIST,
@@ -22,6 +18,7 @@ from workers.schema_words import (
     POSITIVE,
     TRUE,
     ZERO,
+    Schema,
     a_dollar_is_one,
     any_of,
     both,
@@ -39,68 +36,63 @@ _NO_CONTRACT_SYMBOL = {"properties": {"symbol": {"not": _CONTRACT}}}
 _NO_CONTRACT = both(lacks("settle", inverse=FALSE, multiplier=ONE), _NO_CONTRACT_SYMBOL)
 _NEVER_FALSELY = when("contract: false, and nothing says that it is one", has(contract=FALSE), _NO_CONTRACT)
 
-CHARGE: JsonDict = {"allOf": [a_dollar_is_one("usd_rate", "currency")]}
+CHARGE: list[Schema] = [a_dollar_is_one("usd_rate", "currency")]
 FEE = CHARGE
-FLOW: JsonDict = {
-    "allOf": [
-        a_dollar_is_one("usd_rate", "currency"),
-        when("only funding, interest and other belong to an instrument", has("symbol"), has(category={"enum": sorted(OF_A_TRADE)})),
-    ]
-}
+FLOW: list[Schema] = [
+    a_dollar_is_one("usd_rate", "currency"),
+    when("only funding, interest and other belong to an instrument", has("symbol"), has(category={"enum": sorted(OF_A_TRADE)})),
+]
 
-FILL: JsonDict = {
-    "allOf": [
-        when("fee or fees", has(fees=FILLED_LIST), lacks("fee", "fee_currency", "fee_usd_rate")),
-        when("the cash of an inverse contract is the venue's own amount", has(inverse=TRUE), has("quote_quantity")),
-        when(
-            "so it is for one that is quoted in USD and settled in a coin",
-            both(has(symbol=_COIN_SETTLED), lacks("base", "quote", "settle", inverse=TRUE)),
-            has("quote_quantity"),
-        ),
-        when("quote_quantity has the sign of price", has(price=POSITIVE), lacks(quote_quantity=POSITIVE)),
-        when("quote_quantity has the sign of price", has(price=NEGATIVE), lacks(quote_quantity=NEGATIVE)),
-        when("quote_quantity has the sign of price", has(price=ZERO), lacks(quote_quantity=ZERO)),
-        _NEVER_FALSELY,
-        a_dollar_is_one("quote_usd_rate", "settle"),
-        when("the cash of a spot fill is in quote", both(lacks("settle", inverse=FALSE), _NO_CONTRACT_SYMBOL), a_dollar_is_one("quote_usd_rate", "quote")),
-        a_dollar_is_one("fee_usd_rate", "fee_currency"),
-    ]
-}
+FILL: list[Schema] = [
+    when("fee or fees", has(fees=FILLED_LIST), lacks("fee", "fee_currency", "fee_usd_rate")),
+    when("the cash of an inverse contract is the venue's own amount", has(inverse=TRUE), has("quote_quantity")),
+    when(
+        "so it is for one that is quoted in USD and settled in a coin",
+        both(has(symbol=_COIN_SETTLED), lacks("base", "quote", "settle", inverse=TRUE)),
+        has("quote_quantity"),
+    ),
+    when("quote_quantity has the sign of price", has(price=POSITIVE), lacks(quote_quantity=POSITIVE)),
+    when("quote_quantity has the sign of price", has(price=NEGATIVE), lacks(quote_quantity=NEGATIVE)),
+    when("quote_quantity has the sign of price", has(price=ZERO), lacks(quote_quantity=ZERO)),
+    _NEVER_FALSELY,
+    a_dollar_is_one("quote_usd_rate", "settle"),
+    when("the cash of a spot fill is in quote", both(lacks("settle", inverse=FALSE), _NO_CONTRACT_SYMBOL), a_dollar_is_one("quote_usd_rate", "quote")),
+    a_dollar_is_one("fee_usd_rate", "fee_currency"),
+]
 
-_PLACED = [word for word in get_args(StatusName) if EventStatus(word) == EventStatus.PLACED]
+_PLACED = [word for word in STATUSES.words if EventStatus(word) == EventStatus.PLACED]
 _MARKET = {"type": "string", "pattern": "^[Mm][Aa][Rr][Kk][Ee][Tt]$"}
 _LIMIT = {"type": "string", "pattern": "^[Ll][Ii][Mm][Ii][Tt]$"}
 
-ORDER: JsonDict = {
-    "allOf": [
-        when(
-            "what was asked for",
-            has(status={"enum": _PLACED}),
-            both(
-                has("symbol", "side", "order_type"),
-                any_of(has("quantity"), has("cost"), has(closes_position=TRUE)),
-                when("only a market order is placed by its cost", has("cost"), both(has(order_type=_MARKET), lacks("quantity"))),
-                when("a limit order has a price", has(order_type=_LIMIT), has("price")),
-                _NEVER_FALSELY,
-                when("the margin of a contract is unknown", has(reserve=TRUE), both(lacks(contract=FALSE), _NO_CONTRACT)),
-                when("what a purchase will cost is known", has(reserve=TRUE, side={"const": "buy"}), any_of(has("price"), has("cost"))),
-            ),
+ORDER: list[Schema] = [
+    when(
+        "what was asked for",
+        has(status={"enum": _PLACED}),
+        both(
+            has("symbol", "side", "order_type"),
+            any_of(has("quantity"), has("cost"), has(closes_position=TRUE)),
+            when("only a market order is placed by its cost", has("cost"), both(has(order_type=_MARKET), lacks("quantity"))),
+            when("a limit order has a price", has(order_type=_LIMIT), has("price")),
+            _NEVER_FALSELY,
+            when("the margin of a contract is unknown", has(reserve=TRUE), both(lacks(contract=FALSE), _NO_CONTRACT)),
+            when("what a purchase will cost is known", has(reserve=TRUE, side={"const": "buy"}), any_of(has("price"), has("cost"))),
         ),
-        when("what is amended", has(status={"const": "amended"}), any_of(has("quantity"), has("price"), has("cost"))),
-    ]
-}
+    ),
+    when("what is amended", has(status={"const": "amended"}), any_of(has("quantity"), has("price"), has("cost"))),
+]
 
-METRICS: JsonDict = {"allOf": [one_of(has("observed_at"), has("date"))]}
+METRICS: list[Schema] = [one_of(has("observed_at"), has("date"))]
 
-RATE: JsonDict = {
-    "allOf": [
-        a_dollar_is_one("usd_rate", "currency"),
-        {"$comment": "a rate is of no account", "not": {"properties": {"account_id": True}, "required": ["account_id"]}},
-    ]
-}
+RATE: list[Schema] = [
+    a_dollar_is_one("usd_rate", "currency"),
+    {"$comment": "a rate is of no account", "not": {"properties": {"account_id": True}, "required": ["account_id"]}},
+]
 
-VOID: JsonDict = {"allOf": [when("only a rate is of no account", has(kind={"const": "rate"}), lacks("account_id"), has("account_id"))]}
+VOID: list[Schema] = [when("only a rate is of no account", has(kind={"const": "rate"}), lacks("account_id"), has("account_id"))]
 
-JOB: JsonDict = {
-    "allOf": [when("only a rollup takes arguments", has(job={"not": {"const": "rollup"}}), lacks("account_id", "date", "from", "to", rebuild=FALSE))]
-}
+JOB: list[Schema] = [when("only a rollup takes arguments", has(job={"not": {"const": "rollup"}}), lacks("account_id", "date", "from", "to", rebuild=FALSE))]
+
+#: The rules of each kind of record that has any.
+OF_KIND = {
+    "fill": FILL, "fee": FEE, "deposit": FLOW, "withdrawal": FLOW, "order": ORDER, "metrics": METRICS, "rate": RATE, "void": VOID,
+}  # fmt: skip

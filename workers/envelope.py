@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.forms import FORMS
+from jarvis_client.contract.jobs import JOB_FIELDS
 from jarvis_client.contract.outcome import Refusal
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
-from workers.job_records import JobRecord
 from workers.messages import refusal
-from workers.records import RECORDS
 from workers.wire import RECORD_KEYWORD, decode_json
 
 KIND_OF_ACTOR = {route.actor: kind for kind, route in (*ROUTES.items(), ("job", JOBS_ROUTE))}
 #: By actor, the names that a record gives its fields.
-_FIELDS_OF = {actor: {field.alias or name for name, field in RECORDS.get(kind, JobRecord).model_fields.items()} for actor, kind in KIND_OF_ACTOR.items()}
+_FIELDS_OF = {actor: {field.name for field in (FORMS[kind].fields if kind in FORMS else JOB_FIELDS)} for actor, kind in KIND_OF_ACTOR.items()}
 
 _FIELDS = {"queue_name", "actor_name", "args", "kwargs", "options", "message_id", "message_timestamp"}
 #: Options by which Dramatiq sends something on once an actor has returned, or has failed. Their other options (retries, time
@@ -101,6 +101,20 @@ def _told(envelope: dict[str, Any], kind: str) -> dict[str, Any]:
     if type(kwargs) is dict:
         arguments += [kwargs, kwargs.get(RECORD_KEYWORD)]
     records = [r for argument in arguments for r in (argument if type(argument) is list else [argument]) if type(r) is dict]
-    names = ("account_id", "producer", "sequence", *((RECORDS[kind].id_field,) if kind in RECORDS else ()))
+    names = ("account_id", "producer", "sequence", *((FORMS[kind].id_field,) if kind in FORMS else ()))
     found = {name: [r[name] for r in records if name in r] for name in names}
     return {name: values[0] for name, values in found.items() if values and all(v == values[0] for v in values)}
+
+
+#: The year 2286: what is beyond is given in another unit.
+_LATEST_MS = 10**13
+
+
+def published_at(payload: bytes) -> int | None:
+    """The instant at which a message was published, by its publisher's clock; None where it does not say so."""
+    try:
+        envelope = decode_json(payload)
+    except MalformedRecord:
+        return None
+    stamp = envelope.get("message_timestamp") if type(envelope) is dict else None
+    return stamp * 1_000 if type(stamp) is int and 0 < stamp < _LATEST_MS else None

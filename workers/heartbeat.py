@@ -1,6 +1,6 @@
 """A worker's sign of life in Redis: whose name is at work from where, and whether the broker still is what it was.
 
-One script says that this worker lives, refuses where another of its name lives elsewhere, and counts. What it counts stands in the
+One script says that this worker lives, and how it is, refuses where another of its name lives elsewhere, and counts. What it counts stands in the
 broker's mark, beside a token that the books remember: a broker that has another token was emptied, or is another one; one that
 counts backwards came back without its last writes.
 """
@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from jarvis_client.contract.errors import HeldElsewhere
 from persistence.domain.strays import StrayKind
 from persistence.files import replaced
 from workers import redis_scripts
+from workers.word import REMEMBERED_MICROSECONDS, Word
 
 log = structlog.get_logger("broker")
 
@@ -46,11 +48,16 @@ class Heartbeat:
         self.refused: HeldElsewhere | None = None
         self.token: str | None = None
         self.losses: deque[tuple[StrayKind, str]] = deque()
+        #: What this worker says of itself, asked with every beat; None while there is nobody to ask.
+        self.word: Callable[[], Word | None] = lambda: None
+        self._client = client
+        self._name = broker_id.removeprefix("jarvis-")
         self._beats = 0
         self._broker_id = broker_id
         self._beat = client.register_script(redis_scripts.BEAT)
         self._keys = [
             f"{namespace}:__alive__.{broker_id}", f"{namespace}:__heartbeats__", f"{namespace}:__jarvis__.mark", f"{namespace}:__jarvis__.sequences",
+            words_key(namespace),
         ]  # fmt: skip
         self._lock = threading.Lock()
 
@@ -58,7 +65,9 @@ class Heartbeat:
         """True once Redis knows that this worker lives; False where one of its name lives elsewhere. Raises `redis.RedisError`."""
         before = (self.token, self._beats)
         # The clock is for Dramatiq clients of other makes, whose maintenance looks at it.
-        told = [self.home, DEAD_AFTER_MS, self._broker_id, time.time_ns() // 1_000_000, str(uuid.uuid4())]
+        word = self.word()
+        said = "" if word is None else word.text()
+        told = [self.home, DEAD_AFTER_MS, self._broker_id, time.time_ns() // 1_000_000, str(uuid.uuid4()), said, self._name]
         # Not below the lock: while Redis stalls, every thread that asks would wait for those before it.
         found = self._beat(keys=self._keys, args=told)
         with self._lock:
@@ -78,11 +87,24 @@ class Heartbeat:
             if not self.beat() and self.refused is not None:
                 raise self.refused
 
+    def last_word(self) -> None:
+        """Leave the worker's word behind, for who asks what became of it. Raises `redis.RedisError`."""
+        word = self.word()
+        if word is not None and self.refused is None:
+            self._client.hset(self._keys[-1], self._name, word.text())
+
+    def forget_the_long_gone(self) -> None:
+        """Remove the words of workers that have said nothing for days, and what is no word. Raises `redis.RedisError`."""
+        oldest = time.time_ns() // 1_000 - REMEMBERED_MICROSECONDS
+        for field, text in self._client.hscan_iter(self._keys[-1], count=100):
+            word = Word.read(text)
+            if word is None or word.said_at < oldest:
+                self._client.hdel(self._keys[-1], field)
+
     def _refuse(self, home: str) -> None:
-        name = self._broker_id.removeprefix("jarvis-")
         if self.refused is None:
-            log.error("a worker of this name is at work on this broker from elsewhere; nothing is fetched", worker=name, home=home)
-        self.refused = _namesake(name, home)
+            log.error("a worker of this name is at work on this broker from elsewhere; nothing is fetched", worker=self._name, home=home)
+        self.refused = _namesake(self._name, home)
 
     def _compare(self, token: str, beats: int, before: tuple[str | None, int]) -> None:
         if self.token not in (None, token):
@@ -96,6 +118,11 @@ class Heartbeat:
     def _lost(self, kind: StrayKind, example: str) -> None:
         log.error(f"{kind}: publish again what engines sent lately; what is recorded already counts as a duplicate", found=example)
         self.losses.append((kind, example))
+
+
+def words_key(namespace: str) -> str:
+    """The hash of what the workers of a namespace say of themselves, by name."""
+    return f"{namespace}:__jarvis__.workers"
 
 
 def home_of(folder: Path) -> str:

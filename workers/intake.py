@@ -15,6 +15,8 @@ from dramatiq.middleware import CurrentMessage
 
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.forms import FORMS, fact_of
+from jarvis_client.contract.jobs import JOB_SAYS, job_of
 from jarvis_client.contract.outcome import Refusal
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES
 from persistence.books.posting import Item
@@ -23,9 +25,7 @@ from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery, message_of
 from workers.envelope import KIND_OF_ACTOR, refused
-from workers.job_records import JobRecord
-from workers.messages import fact_of, job_of, refusal
-from workers.records import RECORDS
+from workers.messages import refusal
 from workers.wire import decode_json, record_slices
 
 
@@ -45,7 +45,7 @@ class Intake:
             self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message"))
             return
         items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
-        self._submit(Submission(items, delivery, raw_of))
+        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms, delivery.asks))
 
     def take_job(self, content: Any, delivery: Delivery) -> None:
         """File what a message asks the scheduler to run."""
@@ -61,11 +61,12 @@ class Intake:
                 items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
             except MalformedRecord as error:
                 items.append(refusal(raw_of(index), "job", record, str(error)))
-        self._submit(Submission(items, delivery, raw_of))
+        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms, delivery.asks))
 
     def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
         """Put a whole message that cannot be read into quarantine."""
-        self._submit(Submission([refused(delivery.payload, error, delivery.queue)], delivery, lambda _: delivery.payload))
+        items = [refused(delivery.payload, error, delivery.queue)]
+        self._submit(Submission(items, delivery, lambda _: delivery.payload, delivery.route, delivery.published_ms, delivery.asks))
 
     def recordable(self, payload: bytes) -> str | None:
         """The queue of a message whose records can all be recorded as they are; None for any other."""
@@ -121,7 +122,7 @@ def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[
             assert isinstance(delivery, Delivery)
             intake.take(kind, content, delivery)
 
-        record.__doc__ = RECORDS[kind].__doc__
+        record.__doc__ = FORMS[kind].says
         declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
         return declared
 
@@ -130,6 +131,6 @@ def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[
         assert isinstance(delivery, Delivery)
         intake.take_job(content, delivery)
 
-    request.__doc__ = JobRecord.__doc__
+    request.__doc__ = JOB_SAYS
     jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
     return [*(declare(kind) for kind in ROUTES), jobs]

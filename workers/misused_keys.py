@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import redis
 import structlog
 
+from jarvis_client.contract import instants
 from jarvis_client.contract.broker_faults import WRONG_TYPE, fault_of, words_of
 
 log = structlog.get_logger("broker")
@@ -33,15 +34,22 @@ class MisusedKeys:
         self._client = client
         self._keys = keys
         self._queues: set[str] = set()
+        #: Since when there are any; an instant.
+        self.since: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self._queues)
+
+    @property
+    def queues(self) -> list[str]:
+        return sorted(self._queues)
 
     def tell(self, queue: str, error: Exception) -> bool:
         """Whether this error of a queue is of that kind; nothing of the queue is taken or lost until it is mended."""
         if fault_of(error) is not WRONG_TYPE:
             return False
         if queue not in self._queues:
+            self.since = self.since if self._queues else instants.now()
             self._queues.add(queue)
             try:
                 found = list(self.of(queue))

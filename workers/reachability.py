@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -23,6 +24,14 @@ TOLD_EVERY_SECONDS = 600.0
 MOST_KINDS = 8
 
 
+class Standing(NamedTuple):
+    """How it stands with a broker. `since` is an instant: since when it is reached, or is not; None before the first success or failure."""
+
+    reachable: bool
+    since: int | None
+    problem: str | None = None
+
+
 class Reachability:
     """What the threads of a worker have last seen of its broker. Each reports what it alone does: `of` names it."""
 
@@ -34,6 +43,7 @@ class Reachability:
         self._troubles: dict[str, tuple[Fault, str]] = {}
         self._reached = False
         self._since, self._since_text = 0.0, ""
+        self._changed_at: int | None = None
         self._told: set[tuple[str, str]] = set()
         self._tell_next = 0.0
 
@@ -46,7 +56,10 @@ class Reachability:
         with self._lock:
             first, self._reached = not self._reached, True
             if self._troubles.pop(of, None) is None or self._troubles:
+                if first and not self._troubles:
+                    self._changed_at = self._now()
                 return first
+            self._changed_at = self._now()
             log.info("broker reachable again", broker=self.place, since=self._since_text, after_seconds=round(self._clock() - self._since, 1))
             return True
 
@@ -55,7 +68,8 @@ class Reachability:
         with self._lock:
             now = self._clock()
             if not self._troubles:
-                self._since, self._since_text = now, to_text(self._now())
+                self._changed_at = self._now()
+                self._since, self._since_text = now, to_text(self._changed_at)
                 self._told.clear()
                 self._tell_next = TOLD_AFTER_SECONDS[0]
             said = words_of(error)
@@ -72,13 +86,23 @@ class Reachability:
             told = log.error if grave else log.warning
             told(fault.event(grave), error=said, what_to_do=fault.remedy, broker=self.place, since=self._since_text, for_seconds=round(lasted))
 
+    def standing(self) -> Standing:
+        with self._lock:
+            if not self._troubles:
+                return Standing(self._reached, self._changed_at)
+            fault, error = self._gravest()
+            return Standing(False, self._changed_at, f"the broker {fault.predicate}: {error}")
+
     def says(self) -> str:
         """One line for whoever asks how the worker is, such as `systemctl status`."""
         with self._lock:
             if self._troubles:
-                fault, error = max(self._troubles.values(), key=lambda trouble: -trouble[0].patience)
+                fault, error = self._gravest()
                 return f"broker {fault.predicate} since {self._since_text} ({self.place}): {error}"
             return f"{'reading from' if self._reached else 'connecting to'} {self.place}"
+
+    def _gravest(self) -> tuple[Fault, str]:
+        return max(self._troubles.values(), key=lambda trouble: -trouble[0].patience)
 
 
 def _place(url: str) -> str:

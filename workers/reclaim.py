@@ -61,6 +61,8 @@ def _return_held(broker: LedgerBroker, queue: str, broker_id: str) -> int:
             ids = broker.unknown(queue, ids)
         # A small set comes whole, whatever the count; Lua takes a few thousand arguments.
         for at in range(0, len(ids), SLICE):
-            returned += broker.put_back(keys=[broker.keys(queue)[0], holdings], args=ids[at : at + SLICE])
+            put_back = broker.put_back(keys=[broker.keys(queue)[0], holdings], args=ids[at : at + SLICE])
+            broker.traffic.reclaimed(queue, put_back)
+            returned += put_back
         if not cursor or broker.stopping.is_set():
             return returned

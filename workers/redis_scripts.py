@@ -46,6 +46,25 @@ end
 return count
 """
 
+#: KEYS payloads, holdings, then a key for each answer; ARGV milliseconds, then id and answer in turn. An answer stands in a list, so that one
+#: who waits is woken by it. Whoever an id was given to meanwhile answers for it.
+SETTLE_AND_ANSWER = """
+redis.call('HLEN', KEYS[1])
+local count = 0
+for i = 3, #KEYS do
+  local id = ARGV[2 * i - 4]
+  if redis.call('SISMEMBER', KEYS[2], id) > 0 then
+    redis.call('DEL', KEYS[i])
+    redis.call('RPUSH', KEYS[i], ARGV[2 * i - 3])
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
+    redis.call('SREM', KEYS[2], id)
+    redis.call('HDEL', KEYS[1], id)
+    count = count + 1
+  end
+end
+return count
+"""
+
 #: KEYS list, holdings; ARGV ids. One whose payload is gone goes back, too: it is for whoever fetches it to say so.
 RETURN = """
 redis.call('LLEN', KEYS[1])
@@ -77,21 +96,22 @@ end
 return done
 """
 
-#: KEYS presence, heartbeats, mark, sequences; ARGV home, milliseconds, name, the client's clock, a token. Gives the other home where a worker of this
-#: name is at work from there; else the token of the broker's mark and the number of this beat. Beating mends its own keys:
-#: a worker that does not beat counts as dead.
+#: KEYS presence, heartbeats, mark, sequences, words; ARGV home, milliseconds, name, the client's clock, a token, the worker's word and the field it
+#: goes to (no word: none is told). Gives the other home where a worker of this name is at work from there; else the token of the broker's mark and
+#: the number of this beat. Beating mends its own keys: a worker that does not beat counts as dead.
 BEAT = """
 local found = redis.pcall('GET', KEYS[1])
 local other = type(found) == 'string' and string.match(found, '^%S+') ~= string.match(ARGV[1], '^%S+')
 if other and redis.call('PTTL', KEYS[1]) >= 0 then return {found} end
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-for i, kind in ipairs({'zset', 'hash', 'zset'}) do
+for i, kind in ipairs({'zset', 'hash', 'zset', 'hash'}) do
   local is = redis.call('TYPE', KEYS[i + 1]).ok
   if is ~= kind and is ~= 'none' then redis.call('DEL', KEYS[i + 1]) end
 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 redis.call('HSETNX', KEYS[3], 'token', ARGV[5])
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[5], ARGV[7], ARGV[6]) end
 return {redis.call('HGET', KEYS[3], 'token'), redis.call('HINCRBY', KEYS[3], 'beats', 1)}
 """
 

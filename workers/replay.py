@@ -10,13 +10,15 @@ from typing import Any
 from jarvis_client.contract import instants
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.forms import fact_of
+from jarvis_client.contract.jobs import job_of
 from jarvis_client.contract.outcome import Outcome, Reason
 from persistence.books.ledger import Ledger
 from persistence.books.posting import Item
 from persistence.database import DatabaseManager
 from persistence.repositories.quarantine import Quarantined, SQLiteQuarantineRepository
 from workers.envelope import KIND_OF_ACTOR, content_of
-from workers.messages import fact_of, job_of, kind_and_record
+from workers.messages import kind_and_record
 from workers.wire import decode_json
 
 

@@ -12,7 +12,8 @@ import redis
 
 #: After the name of the command; {} stands for the key.
 _TRIES: dict[str, tuple[Any, ...]] = {
-    "evalsha": ("0" * 40, 0), "script|exists": ("0" * 40,), "client|id": (), "client|unblock": (0,), "time": (), "info": ("server",), "scan": (0, "COUNT", 1),
+    "evalsha": ("0" * 40, 0), "script|exists": ("0" * 40,), "client|id": (), "client|unblock": (0,), "ping": (), "time": (),
+    "info": ("server",), "scan": (0, "COUNT", 1),
     "type": ("{}",), "exists": ("{}",), "get": ("{}",), "pttl": ("{}",), "del": ("{}",),
     # Set only where it is there already.
     "set": ("{}", "x", "XX"), "zadd": ("{}", "XX", 0, "x"),

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import WithJsonSchema
-
 from jarvis_client.contract.conventions import EARLIEST, LATEST
 from jarvis_client.contract.decimals import MAX_DIGITS, MAX_PLACES, MAX_WHOLE_DIGITS
 
@@ -20,13 +18,10 @@ Schema = dict[str, Any]
 # -- what a value is ------------------------------------------------------------------------------------------------------
 
 
-def named(name: str, **more: Any) -> WithJsonSchema:
-    """Says that a type of field is the definition of that name."""
-    return WithJsonSchema({_NAMED: name, **more})
+def named(name: str, **more: Any) -> Schema:
+    """What is the definition of that name, and `more`."""
+    return {"$ref": f"#/$defs/{name}", **more}
 
-
-#: Stands for `$ref` until `completed` puts it there: pydantic refuses references to definitions that it did not make.
-_NAMED = "definition"
 
 _LIMIT = 10**MAX_WHOLE_DIGITS
 #: Numbers above a two-digit limit, without leading zeros: the exponents that are too large whatever the digits before them.
@@ -110,12 +105,12 @@ DEFINITIONS: dict[str, Schema] = {
         "description": "What an unknown field may hold: anything, but numbers within the limits of a number.",
         "anyOf": [
             {"type": "string"}, {"type": "boolean"}, {"type": "null"}, {"type": "number", "exclusiveMinimum": -_LIMIT, "exclusiveMaximum": _LIMIT},
-            {"type": "array", "items": {_NAMED: "kept"}}, {"type": "object", "additionalProperties": {_NAMED: "kept"}},
+            {"type": "array", "items": named("kept")}, {"type": "object", "additionalProperties": named("kept")},
         ],
     },
 }  # fmt: skip
 
-POSITIVE, NEGATIVE, ZERO, ONE = ({_NAMED: name} for name in ("positive", "negative", "zero", "one"))
+POSITIVE, NEGATIVE, ZERO, ONE = (named(name) for name in ("positive", "negative", "zero", "one"))
 NULL = {"type": "null"}
 NOT_NULL = {"not": NULL}
 TRUE = {"const": True}
@@ -176,33 +171,14 @@ def _spellings(names: Sequence[str]) -> str:
 # -- the file -------------------------------------------------------------------------------------------------------------
 
 
-def completed(schema: Schema) -> Schema:
-    """A schema of pydantic's as people read it: with the definitions it refers to, without the titles and empty defaults made up for it."""
-    found: Schema = _resolved(schema)
+def with_definitions(schema: Schema) -> Schema:
+    """A schema with the definitions that it refers to."""
     wanted: set[str] = set()
-    new = _references(found)
+    new = _references(schema)
     while new:
         wanted |= new
         new = {below for name in new for below in _references(DEFINITIONS[name])} - wanted
-    return {**found, "$defs": {name: _resolved(definition) for name, definition in DEFINITIONS.items() if name in wanted}}
-
-
-def _resolved(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_resolved(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found: Schema = {}
-    for key, value in schema.items():
-        if key == _NAMED:
-            found["$ref"] = f"#/$defs/{value}"
-        elif key == "additionalProperties" and value is True:
-            found[key] = {"$ref": "#/$defs/kept"}
-        elif key == "properties":
-            found[key] = {name: _resolved(part) for name, part in value.items()}
-        elif not (key == "title" or (key == "default" and value in (None, []))):
-            found[key] = _resolved(value)
-    return found
+    return {**schema, "$defs": {name: definition for name, definition in DEFINITIONS.items() if name in wanted}}
 
 
 def _references(schema: Any) -> set[str]:
@@ -211,5 +187,5 @@ def _references(schema: Any) -> set[str]:
         return {name for part in schema for name in _references(part)}
     if not isinstance(schema, dict):
         return set()
-    here = {str(schema[key]).rpartition("/")[2] for key in ("$ref", _NAMED) if key in schema}
+    here = {str(schema["$ref"]).rpartition("/")[2]} if "$ref" in schema else set()
     return here.union(*(_references(part) for part in schema.values()))

@@ -16,14 +16,16 @@ from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from jarvis import __version__
 from jarvis.cli.common import CHOSEN, EXIT_CODES_HELP, Exit, exit_code_of, say, sentence_of
+from jarvis.cli.help import Command, Group, dress, use_our_styles
+from jarvis.cli.times import check_zone
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.limits import remedy_of
 from jarvis.streams import open_standard_streams, reader_has_left
+from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import hide_passwords
 
 
@@ -85,6 +87,10 @@ COMMANDS = {
         Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
         Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),
         Listed(
+            "status", "status", "Look after",
+            "Show how it stands: what is wrong and what to do, processes, queues, records, jobs, backups, disks. Works while everything is stopped, too.",
+        ),
+        Listed(
             "restore", "restore", "Look after",
             "Bring the books back from a backup. It is verified before anything is touched, and the present database is kept aside.",
         ),
@@ -102,10 +108,12 @@ COMMANDS = {
         ),
         Listed("notes", "notes", "Look after", "Notes: what was recorded and is odd; accept one."),
         Listed("gaps", "gaps", "Look after", "List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."),
+        Listed("alerts", "alerts", "Look after", "Alarms, and who is told of them: list them, try the ways out."),
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
         Listed("db", "database", "Look after", "The database file."),
+        Listed("deploy", "deploy", "Look after", "Write the files that a deployment needs, made to fit, and say which steps remain."),
         Listed("config", "config", "Look after", "The settings."),
         Listed("quarantine", "quarantine", "Look after", "Records that could not be applied: look, mend, try again."),
     )
@@ -116,13 +124,13 @@ COMMANDS = {
 DAEMONS = {"up", "broker", "worker", "scheduler"}
 
 
-class Front(TyperGroup):
+class Front(Group):
     """The command group. It lists every command without loading one, and loads the one that is invoked or asked for help."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for listed in COMMANDS.values():
-            self.add_command(TyperCommand(listed.name, help=listed.says, rich_help_panel=listed.panel))
+            self.add_command(Command(listed.name, help=listed.says, rich_help_panel=listed.panel))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -132,7 +140,14 @@ class Front(TyperGroup):
         """The command itself, with its parameters and the commands below it."""
         part = typer.Typer(rich_markup_mode=self.rich_markup_mode)
         import_module(f"jarvis.cli.{COMMANDS[name].module}").register(part)
-        return get_group(part).commands[name]
+        return get_group(dress(part)).commands[name]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception:
+            use_our_styles()
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """A reader of our output that has gone (`jarvis export … | head`) is no error, save for what runs on without one."""
@@ -144,6 +159,9 @@ class Front(TyperGroup):
             # What is still buffered has nowhere to go either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
+        except Exception:
+            use_our_styles()
+            raise
 
 
 app = typer.Typer(
@@ -164,6 +182,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _zone(name: str) -> str:
+    try:
+        check_zone(name)
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint="--time-zone") from None
+    return name
+
+
 @app.callback()
 def _options(
     config: Annotated[
@@ -176,10 +202,22 @@ def _options(
             show_default="config",
         ),
     ] = None,
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone",
+            envvar="JARVIS_TIME_ZONE",
+            metavar="ZONE",
+            callback=_zone,
+            help="The zone of the times you are shown, such as Europe/Berlin, or local. JSON and CSV have UTC.",
+        ),
+    ] = "UTC",
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     CHOSEN.named = config is not None
     CHOSEN.config = config or CHOSEN.config
+    # For the processes that this one starts, too.
+    CHOSEN.time_zone = os.environ["JARVIS_TIME_ZONE"] = time_zone
     if os.environ.get("JARVIS_CONFIG") == "" and not CHOSEN.named:
         raise SettingsError([EMPTY_CONFIG])
 

@@ -8,11 +8,12 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.known import known_account
+from jarvis.cli.options import Json, Wide
+from jarvis.cli.output import doing, print_json, print_rows
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
-from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.copies import backups
 from persistence.repositories import SQLiteAccountRepository
 
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="accounts")
 
 
-def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, as_json: Json = False) -> None:
+def accounts(
+    ctx: typer.Context, active: Annotated[bool, typer.Option("--active", help="Only active ones.")] = False, wide: Wide = False, as_json: Json = False
+) -> None:
     """List accounts and what they hold; `close` and `open` say whether more is expected, `delete` removes one."""
     if ctx.invoked_subcommand is not None:
         return
@@ -36,7 +39,7 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
     if as_json:
         print_json([
             {
-                "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and a.opened_at.isoformat(),
+                "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and to_text(to_instant(a.opened_at)),
                 "balances": {
                     str(c): {
                         "available": canonical(a.balance.available(c).amount), "reserved": canonical(a.balance.reserved(c).amount),
@@ -58,7 +61,7 @@ def accounts(ctx: typer.Context, active: Annotated[bool, typer.Option("--active"
         for i, values in enumerate(held or [("",) * 5]):
             rows.append((*((name, "active" if a.is_active else "closed") if i == 0 else ("", "")), *values))
     columns = ("account", "state", "currency", "kind", "available", "reserved", "total")
-    print_rows("Accounts", columns, rows, right=columns[4:])
+    print_rows("Accounts", columns, rows, right=columns[4:], whole=("state", "currency", "kind"), seldom=("kind", "reserved"), wide=wide)
 
 
 def close(account: Named) -> None:
@@ -73,9 +76,9 @@ def open_again(account: Named) -> None:
 
 def _set_active(account: str, state: str) -> None:
     database = CONTEXT.database()
+    known_account(account)
     repository = SQLiteAccountRepository(database)
-    if not (repository.activate if state == "open" else repository.deactivate)(account):
-        raise Invalid(f"account {account} does not exist; `jarvis accounts` lists those that do")
+    (repository.activate if state == "open" else repository.deactivate)(account)
     database.close()
     say(f"account {account} is {state}")
 
@@ -89,15 +92,15 @@ def delete(
     Messages never bring it back: a redelivery counts as a duplicate, a new record goes to quarantine.
     """
     database, chosen = CONTEXT.database(), CONTEXT.settings.database.backup
+    known_account(account)
     repository = SQLiteAccountRepository(database)
-    if not repository.exists(account):
-        raise Invalid(f"account {account} does not exist; `jarvis accounts` lists those that do")
     if not yes:
         typed = typer.prompt(f"This deletes account {account} with its transactions, orders and figures. Type its id to go on", err=True)
         if typed != account:
             say("nothing was deleted")
             raise typer.Exit(Exit.USAGE)
-    made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress)
+    with doing("copying the books") as progress:
+        made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress, progress=progress)
     say(f"backed up and proved: {made.path}")
     repository.delete(account)
     database.close()

@@ -11,17 +11,20 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json
+from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import doing, print_rows
+from jarvis.cli.times import at
 from jarvis.scheduling import elsewhere
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.books.book import short
 from persistence.copies import backups
 from persistence.copies.choosing import choose, present_books
 from persistence.copies.kept_aside import kept_aside, remove_kept
 from persistence.copies.places import claim
 from persistence.copies.second_place import carry
+from persistence.domain.showing import count_of, size
 from scheduler.jobs import chain_of
 
 
@@ -36,10 +39,10 @@ def create() -> None:
     """Take a backup now, while workers write, and prove it: restored apart, checked, compared with what was copied."""
     settings = CONTEXT.settings.database.backup
     database = CONTEXT.database()
-    with doing("copying the books and proving the copy"):
-        made = backups.create(database, settings.path, instants.now(), compress=settings.compress)
+    with doing("copying the books") as progress:
+        made = backups.create(database, settings.path, instants.now(), compress=settings.compress, progress=progress)
     assert made.manifest is not None
-    say(f"backed up and proved: {made.path} ({made.size:,} bytes of {made.manifest['content_bytes']:,})")
+    say(f"backed up and proved: {made.path} ({size(made.size)}, {size(made.manifest['content_bytes'])} unpacked)")
     say(f"head of the chain: {chain_of(made)}")
     if (second := elsewhere(CONTEXT.settings)) is not None:
         if second.folder is not None:
@@ -52,22 +55,24 @@ def create() -> None:
 
 def list_(
     aside: Annotated[bool, typer.Option("--kept-aside", help="What restores, failed proofs and rescues have left, instead.")] = False,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """List the backups, the newest first: whose books, when each was taken, whether it was proved, what it holds."""
     settings = CONTEXT.settings.database
     kept = kept_aside(settings.path, settings.backup.path)
     if aside:
-        print_rows(
-            "Kept aside",
-            ("file", "what", "since", "bytes"),
-            [(str(k.path), k.what, f"{k.since:%Y-%m-%dT%H:%M:%SZ}", k.bytes) for k in kept],
-            right=("bytes",),
-            as_json=as_json,
-        )
+        if as_json:
+            rows = [(str(k.path), k.what, to_text(to_instant(k.since)), k.bytes) for k in kept]
+            print_rows("Kept aside", ("file", "what", "since", "bytes"), rows, as_json=True)
+            return
+        shown = [(at(to_instant(k.since)), size(k.bytes), k.what, str(k.path)) for k in kept]
+        columns = ("since", "size", "what", "file")
+        print_rows("Kept aside", columns, shown, right=("size",), whole=("since",), below=("file",), timed=True, none="nothing is kept aside", wide=wide)
         return
     present, now = _present(), instants.now()
-    rows: list[tuple[Any, ...]] = []
+    exact: list[tuple[Any, ...]] = []
+    shown_rows: list[tuple[Any, ...]] = []
     for backup in backups.present(settings.backup.path):
         held = backup.manifest or {}
         facts = held.get("tables", {}).get("facts", {}).get("rows")
@@ -77,11 +82,20 @@ def list_(
             ("other books", present is not None and backup.proved and backup.book != present), ("from the future", backup.is_ahead(now)),
         ) if so]  # fmt: skip
         proved = "yes" if backup.proved else "no"
-        rows.append((backup.path.name, f"{backup.taken_at:%Y-%m-%dT%H:%M:%SZ}", whose, ", ".join(remarks), proved, backup.size, facts, newest))
-    columns = ("file", "taken_at", "books", "remark", "proved", "bytes", "facts", "newest_transaction")
-    print_rows("Backups", columns, rows, right=("bytes", "facts"), as_json=as_json)
-    if kept and not as_json:
-        say(f"{len(kept):,} files are kept aside besides, {sum(k.bytes for k in kept):,} bytes: `jarvis backup list --kept-aside`")
+        taken, remark = to_instant(backup.taken_at), ", ".join(remarks)
+        exact.append((backup.path.name, to_text(taken), whose, remark, proved, backup.size, facts, newest))
+        last = None if newest is None else to_instant(datetime.fromisoformat(newest))
+        counted = None if facts is None else f"{facts:,}"
+        shown_rows.append((at(taken), proved, size(backup.size), counted, whose, remark, at(last), backup.path.name))
+    if as_json:
+        print_rows("Backups", ("file", "taken_at", "books", "remark", "proved", "bytes", "facts", "newest_transaction"), exact, as_json=True)
+        return
+    print_rows(
+        "Backups", ("taken", "proved", "size", "facts", "books", "remark", "newest_transaction", "file"), shown_rows, right=("size", "facts"),
+        whole=("taken", "newest_transaction"), below=("newest_transaction", "file"), timed=True, none=f"no backup is in {settings.backup.path}", wide=wide,
+    )  # fmt: skip
+    if kept:
+        say(f"kept aside besides: {count_of('file', len(kept))}, {size(sum(k.bytes for k in kept))}: `jarvis backup list --kept-aside`")
 
 
 def _present() -> str | None:
@@ -103,8 +117,8 @@ def verify(
     bad = 0
     for backup in chosen:
         try:
-            with doing(f"reading {backup.path.name} back"):
-                backups.verify(backup)
+            with doing(f"reading {backup.path.name} back") as progress:
+                backups.verify(backup, progress=progress)
             say(f"sound: {backup.path}")
         except BooksError as error:
             bad += 1
@@ -159,11 +173,11 @@ def _prune_kept_aside(days: int, *, dry_run: bool, yes: bool) -> None:
     settings, limit = CONTEXT.settings.database, datetime.now(UTC) - timedelta(days=days)
     old = [kept for kept in kept_aside(settings.path, settings.backup.path) if kept.since < limit]
     for kept in old:
-        say(f"{'would remove' if dry_run or not yes else 'removed'} {kept.path}: {kept.what}, {kept.bytes:,} bytes, since {kept.since:%Y-%m-%d}")
+        say(f"{'would remove' if dry_run or not yes else 'removed'} {kept.path}: {kept.what}, {size(kept.bytes)}, since {kept.since:%Y-%m-%d}")
     if not old:
-        say(f"nothing is kept aside for more than {days} days")
+        say(f"nothing is kept aside for more than {count_of('day', days)}")
     if dry_run or not old:
         return
     if not yes:
-        typer.confirm(f"Remove these {len(old)} for good?", abort=True, err=True)
+        typer.confirm(f"Remove {count_of('file', len(old))} for good?", abort=True, err=True)
     remove_kept(old)

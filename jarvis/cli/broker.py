@@ -15,6 +15,7 @@ from jarvis.limits import raise_file_limit
 from jarvis.processes import leave, run_broker
 from jarvis.streams import heed_no_reader
 from persistence.domain.errors import Damaged
+from persistence.domain.showing import count_of
 
 group = typer.Typer(help="The embedded broker.", no_args_is_help=True)
 
@@ -42,27 +43,27 @@ def broker_repair() -> None:
     settings = CONTEXT.settings
     if settings.broker.url is not None:
         raise SettingsError(["broker.url names a Redis of yours, this repairs the embedded broker's file: use that Redis's own valkey-check-aof"])
-    broker = EmbeddedBroker(settings.data_folder)
+    broker = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
     now = datetime.now(UTC)
     done = repair(broker, now)
     for cut in done.cuts:
         what = "zeros, as a power cut leaves them: nothing was in them" if cut.empty else "what was accepted after that place is lost to the broker"
-        say(f"cut {cut.bytes:,} bytes off {cut.file} at byte {cut.at:,}: {what}")
+        say(f"cut {count_of('byte', cut.bytes)} off {cut.file} at byte {cut.at:,}: {what}")
     if done.aside is None:
         say("every incremental file can be read, nothing was cut")
     else:
         say(f"the original is kept as {done.aside}")
     if done.readable is not None:
-        say(f"{done.records:,} records of the part that was cut can be read, they are in {done.readable}: `jarvis import {done.readable}` brings them back")
+        say(f"{count_of('record', done.records)} of the part that was cut can be read: `jarvis import {done.readable}` brings back what is in that file")
     try:
         with broker.running() as url:
-            say(f"the broker comes up: {messages_in(url, settings.broker.namespace):,} messages are there; start `jarvis up`")
+            say(f"the broker comes up with {count_of('message', messages_in(url, settings.broker.namespace))}; start `jarvis up`")
     except Damaged:
         readable, records = write_out_what_can_be_read(broker, now)
+        brought = f", then `jarvis import {readable}` for the part that can still be read ({count_of('record', records)})" if records else ""
         raise Damaged(
             f"the base file or the manifest in {broker.folder / 'appendonlydir'} is broken, which cannot be repaired ({broker.log}). Move that folder aside and"
-            f" start `jarvis up`{f', then `jarvis import {readable}`, the {records:,} records that can still be read' if records else ''}; publish again what"
-            " the engine sent before the failure: what is known counts as a duplicate"
+            f" start `jarvis up`{brought}; publish again what the engine sent before the failure: what is known counts as a duplicate"
         ) from None
     if not all(cut.empty for cut in done.cuts):
         say("publish again what the engine sent before the failure: what is known counts as a duplicate")

@@ -7,8 +7,9 @@ import json
 import typer
 
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, print_rows
+from jarvis.cli.options import Json, Wide
+from jarvis.cli.output import print_json, print_rows, words
+from jarvis.cli.times import at
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from persistence.books import events
@@ -33,8 +34,13 @@ def chain_head(as_json: Json = False) -> None:
         print(head)
 
 
-def chain_events(as_json: Json = False) -> None:
+def chain_events(wide: Wide = False, as_json: Json = False) -> None:
     """List what happened to recorded rows: deleted accounts, decisions about quarantine, earlier places, going back to a backup."""
     with CONTEXT.database(looking=True).get_connection() as connection:
-        rows = [(number, to_text(at), kind, json.loads(content) if as_json else content) for number, kind, at, content in events.all_events(connection)]
-    print_rows("Events of the chain", ("event", "at", "kind", "content"), rows, right=("event",), as_json=as_json)
+        found = [(number, instant, kind, json.loads(content)) for number, kind, instant, content in events.all_events(connection)]
+    columns = ("event", "at", "kind", "content")
+    if as_json:
+        print_rows("Events of the chain", columns, [(number, to_text(instant), kind, content) for number, instant, kind, content in found], as_json=True)
+        return
+    shown = [(number, at(instant), kind, words(content)) for number, instant, kind, content in found]
+    print_rows("Events of the chain", columns, shown, right=("event",), whole=("at",), below=("content",), timed=True, wide=wide)

@@ -35,6 +35,8 @@ class Chosen:
     config: Path = Path("config")
     #: Whether somebody asked for that folder, by --config or JARVIS_CONFIG.
     named: bool = False
+    #: The zone of the times that people are shown: `local`, or the name of one.
+    time_zone: str = "UTC"
 
 
 CHOSEN = Chosen()

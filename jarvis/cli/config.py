@@ -51,10 +51,18 @@ def _leaves(value: Any, where: tuple[str, ...], is_set: bool) -> Iterator[tuple[
         for name, below in value.items():
             yield from _leaves(below, (*where, name), is_set)
     elif isinstance(value, SecretStr):
-        yield where, without_password(value.get_secret_value()), is_set
+        yield where, _without_secret(where, value), is_set
+    elif isinstance(value, tuple):
+        yield where, [_without_secret(where, one) if isinstance(one, SecretStr) else one for one in value], is_set
     else:
         plain = value is None or isinstance(value, bool | int | float | dict)
-        yield where, [*value] if isinstance(value, tuple) else value if plain else str(value), is_set
+        yield where, value if plain else str(value), is_set
+
+
+def _without_secret(where: tuple[str, ...], secret: SecretStr) -> str:
+    """The broker's URL without its password. Of what a notification URL holds, anything may be the secret."""
+    text = secret.get_secret_value()
+    return without_password(text) if where[0] == "broker" else f"{text.partition('://')[0]}://***"
 
 
 def _key(name: str) -> str:

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from jarvis.cli.common import CHOSEN, say
+from jarvis.cli.times import moment_of
 from jarvis.logging import configure_logging
 from jarvis.opening import open_database
 from jarvis.settings import Settings, exposed_secrets, load_settings_with_places
 from jarvis.settings_sources import Places
+from jarvis_client.contract.instants import to_instant
 from persistence.database import DatabaseManager
 
 
@@ -31,7 +33,7 @@ class Context:
     @cached_property
     def settings(self) -> Settings:
         settings, self.places = load_settings_with_places(self.config, named=CHOSEN.named)
-        configure_logging(settings.logging.level, settings.logging.format)
+        configure_logging(settings.logging.level, settings.logging.format, lambda moment: moment_of(to_instant(moment)))
         for warning in exposed_secrets(self.config, settings):
             say(f"warning: {warning}")
         return settings

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, print_rows, tell_findings
+from jarvis.cli.output import doing, print_json, print_rows, tell_findings
+from jarvis.cli.times import at, length
 from jarvis.restoring import nobody_else
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
+from jarvis_client.contract.instants import to_instant
 from persistence.books.book import book_id
 from persistence.books.housekeeping import statistics
 from persistence.copies.choosing import last_taken
 from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
 from persistence.domain.finding import Finding
+from persistence.domain.progress import Progress
+from persistence.domain.showing import count_of, size
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
 from persistence.proof.surroundings import no_commit_is_missing
@@ -73,22 +78,42 @@ def db_stats(as_json: Json = False) -> None:
         print_json(report)
         return
     rows = report.pop("rows")
-    print_rows("Database", ("what", "value"), [(name.replace("_", " "), value) for name, value in report.items()])
+    print_rows("Database", ("what", "value"), [_for_people(name, value) for name, value in report.items()], timed=True)
     print_rows("Rows", ("table", "rows"), [(name, f"{count:,}") for name, count in rows.items()], right=("rows",))
+
+
+def _for_people(name: str, value: Any) -> tuple[str, str]:
+    """A line of the statistics: sizes in their unit, ages as such, times to the second."""
+    plain = name.replace("_", " ")
+    for ending, shown in ((" age seconds", lambda seconds: f"{length(seconds)} ago"), (" bytes", size), (" at", _at)):
+        if ending in plain:
+            return plain.replace(ending, ""), "never" if value is None else shown(value)
+    return plain, str(value)
+
+
+def _at(text: str) -> str:
+    return at(to_instant(datetime.fromisoformat(text)))
 
 
 def db_check(as_json: Json = False) -> None:
     """Check the file: what of it can be read, whether its pages are what was written, whether the books add up. Exit code 1 with findings."""
     database = CONTEXT.database(looking=True)
+    with doing("reading the pages", wanted=not as_json) as progress:
+        findings = _found(database, progress)
+    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
+
+
+def _found(database: DatabaseManager, progress: Progress) -> list[Finding]:
     findings = [*guarded("pages match their checksums", check_pages(database)), *check_opens(database)]
     if not any(f.check == "the file can be opened" for f in findings):
         findings += guarded("no commit is missing", no_commit_is_missing(database))
-        unread = [t for t in readable(CONTEXT.settings.database.path) if t.lost]
-        findings += [Finding("tables can be read", t.name, "all rows", f"{t.read:,} rows; lost: {'; '.join(t.lost)}", RESTORE) for t in unread]
+        unread = [t for t in readable(CONTEXT.settings.database.path, progress) if t.lost]
+        findings += [Finding("tables can be read", t.name, "all rows", f"{count_of('row', t.read)}; lost: {'; '.join(t.lost)}", RESTORE) for t in unread]
         if not unread:
-            findings += check_books(database)
+            findings += check_books(database, progress)
+            progress("checking the rows of figures", 0, 0)
             findings += guarded("rows follow from what stands behind them", _of_rollups(database))
-    tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
+    return findings
 
 
 def _of_rollups(database: DatabaseManager) -> Iterator[Finding]:
@@ -100,7 +125,8 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
-    found = salvage(CONTEXT.settings.database.path, target)
+    with doing("reading the damaged file") as progress:
+        found = salvage(CONTEXT.settings.database.path, target, progress)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
     print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
     missing = [t for t in found if t.lost or t.refused]
@@ -123,10 +149,10 @@ def db_accept_loss(
         say("no commit is missing")
         return
     if not yes:
-        typer.confirm(f"{noted.commit_no - stands.commit_no:,} commits are missing. Go on without them?", abort=True, err=True)
+        typer.confirm(f"missing: {count_of('commit', noted.commit_no - stands.commit_no)}. Go on without?", abort=True, err=True)
     with nobody_else(settings.data_folder):
         loss = accept_loss(database)
         database.close()
     assert loss is not None
-    say(f"accepted: commits {loss.first_commit:,} to {loss.last_commit:,} are missing, {loss.facts:,} records in them")
+    say(f"accepted: commits {loss.first_commit:,} to {loss.last_commit:,} are missing, {count_of('record', loss.facts)} in them")
     say(f"publish again from the engine everything recorded {'after ' + loss.since if loss.since else 'so far'}; what is known counts as a duplicate")

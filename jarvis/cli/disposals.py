@@ -8,10 +8,12 @@ import typer
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import AccountArgument, Json, parse_date
+from jarvis.cli.known import known_account
+from jarvis.cli.lots import tell_not_over
+from jarvis.cli.options import AccountArgument, Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
-from jarvis.cli.performance import known
 from jarvis_client.contract import instants
+from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of
 from scheduler.rollup.disposals import disposals as found_disposals
@@ -25,14 +27,14 @@ def register(app: typer.Typer) -> None:
     app.command()(disposals)
 
 
-def disposals(account: AccountArgument, start: From = None, end: To = None, as_json: Json = False) -> None:
+def disposals(account: AccountArgument, start: From = None, end: To = None, wide: Wide = False, as_json: Json = False) -> None:
     """List what was taken of an account's assets: as what (sale, spent, fee, withdrawal …), when, from which lots, with proceeds, cost and gain.
 
     A line is what was taken of one lot: `since` is the day on which that came, and is empty where lots are averaged. Dollars, and what is
     like them, are listed where they gained or lost. Sums of each asset stand below.
     """
     database = CONTEXT.database()
-    known(account)
+    known_account(account)
     options = CONTEXT.settings.rollup_plan.of(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
     now = instants.now()
@@ -45,6 +47,7 @@ def disposals(account: AccountArgument, start: From = None, end: To = None, as_j
         found = found_disposals(books, options, first, last)
         rows = disposed(books, found)
     sums = totals(found)
+    tell_not_over(last, options)
     if as_json:
         print_json({
             "account_id": account, "from": first, "to": last, "timezone": options.timezone, "cost_basis": options.cost_basis,
@@ -62,11 +65,13 @@ def disposals(account: AccountArgument, start: From = None, end: To = None, as_j
         columns,
         shown,
         right=("quantity", "proceeds", "cost_usd", "gain_usd", "days"),
-        whole=("date", "asset", "as", "since"),
+        whole=("date", "as", "since"),
+        seldom=("days", "since"),
+        wide=wide,
     )
     if sums:
         heads = ("asset", "disposals", "proceeds", "cost_usd", "gain_usd")
         print_rows("Sums", heads, [(asset, count, *map(shown_usd, usd)) for asset, count, *usd, _ in sums], right=heads[1:])
     for asset, _, *_, untold in sums:
         if untold:
-            say(f"{untold:,} of {asset} without a USD rate, left out of the sums: `jarvis rates {asset}` says what is missing")
+            say(f"{count_of('disposal', untold)} of {asset} without a USD rate, left out of the sums: `jarvis rates {asset}` says what is missing")

@@ -6,23 +6,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from textwrap import wrap
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from jarvis.cli.common import CHOSEN, Exit, say
 from jarvis.cli.options import Json
-from jarvis.cli.output import doing, print_json, printable
+from jarvis.cli.output import BOLD, BOLD_RED, DIM, GREEN, doing, print_json, printable, styled, width_of_output
+from jarvis.cli.tables import wrapped
 from jarvis.doctor.case import case_of
 from jarvis.doctor.diagnosis import Diagnosis, Level
 from jarvis.doctor.rounds import examine
 from jarvis.logging import configure_logging
 from jarvis_client.contract import instants
+from persistence.domain.showing import count_of
 
-STYLES = {Level.OK: "green", Level.WARNING: "bold yellow", Level.PROBLEM: "bold red", Level.NOT_CHECKED: "cyan"}
+STYLES = {Level.OK: GREEN, Level.WARNING: BOLD, Level.PROBLEM: BOLD_RED, Level.NOT_CHECKED: DIM}
 
 #: On a narrower screen lines run over its edge rather than down it.
 LEAST_WIDTH = 24
@@ -45,9 +44,9 @@ def doctor(
     # What is looked at would warn by itself, too.
     configure_logging("error")
     found = []
-    with doing("looking") as step:
+    with doing("looking", wanted=not as_json) as progress:
         for diagnosis in examine(case_of(CHOSEN.config, instants.now(), named=CHOSEN.named)):
-            step(f"looking: {diagnosis.section.lower()}")
+            progress(f"looking: {diagnosis.section.lower()}", 0, 0)
             found.append(diagnosis)
     if as_json:
         print_json([{"section": diagnosis.section, **asdict(diagnosis)} for diagnosis in found])
@@ -60,26 +59,25 @@ def doctor(
 
 
 def _summary(counts: Counter[Level]) -> str:
-    parts = [f"{counts[level]} {name}{'s' * (counts[level] != 1)}" for level, name in ((Level.PROBLEM, "problem"), (Level.WARNING, "warning")) if counts[level]]
+    parts = [count_of(name, counts[level]) for level, name in ((Level.PROBLEM, "problem"), (Level.WARNING, "warning")) if counts[level]]
     parts += [f"{counts[level]} {level}" for level in (Level.OK, Level.NOT_CHECKED) if counts[level]]
     return ", ".join(parts)
 
 
 def _print(found: Sequence[Diagnosis]) -> None:
-    """As wide as the terminal, or as COLUMNS says where there is none."""
-    console = Console(highlight=False, soft_wrap=True)
+    """As wide as the terminal, or as COLUMNS says; on a pipe without it, each text in one line."""
     levels, subjects = max(map(len, Level)), max(len(diagnosis.subject) for diagnosis in found)
-    at = len(f"  {'':{levels}}  {'':{subjects}}  ")
+    width, at = width_of_output(), len(f"  {'':{levels}}  {'':{subjects}}  ")
     for title, of_section in groupby(found, lambda diagnosis: diagnosis.section):
         if title != found[0].section:
-            console.print()
-        console.print(Text(title, "bold"))
+            print()
+        print(styled(title, BOLD))
         for diagnosis in of_section:
-            first, *more = [line for text in _said(diagnosis) for line in wrap(printable(text), max(LEAST_WIDTH, console.width - at), break_on_hyphens=False)]
-            level = Text(f"{diagnosis.level:{levels}}", STYLES[diagnosis.level])
-            console.print(Text.assemble("  ", level, f"  {diagnosis.subject:{subjects}}  {first}"))
+            texts = [printable(text) for text in _said(diagnosis)]
+            first, *more = texts if width is None else [line for text in texts for line in wrapped(text, max(LEAST_WIDTH, width - at))]
+            print(f"  {styled(f'{diagnosis.level:{levels}}', STYLES[diagnosis.level])}  {diagnosis.subject:{subjects}}  {first}")
             for line in more:
-                console.print(Text(f"{'':{at}}{line}"))
+                print(f"{'':{at}}{line}")
 
 
 def _said(diagnosis: Diagnosis) -> Iterator[str]:

@@ -12,10 +12,12 @@ import typer
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_time
-from jarvis.cli.performance import known
+from jarvis.cli.output import doing
 from jarvis_client.contract import instants
 from persistence import exports
+from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.tables import COMPUTED, Period
 
@@ -64,11 +66,13 @@ def export(
     if first is not None and last is not None and last <= first:
         raise typer.BadParameter(f"nothing lies between {start} and {end}", param_hint="--to")
 
+    if account is not None:
+        known_account(account, "--account")
+
     def write(out: TextIO) -> int:
         if computed is None:
             return exports.write(database, table, account, form, out, *bounds, raw=raw)
         assert account is not None
-        known(account)
         since, until = (None if moment is None else instants.to_instant(moment) for moment in bounds)
         period = Period(since, until, instants.now())
         with SQLiteRollupRepository(database).reading(account) as books:
@@ -78,9 +82,11 @@ def export(
     if output is None:
         # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
-            write(spool)
+            with doing(f"exporting {table}"):
+                write(spool)
             spool.seek(0)
             shutil.copyfileobj(spool, sys.stdout)
     else:
-        count = exports.into_file(output, write)
-        say(f"wrote {count:,} rows to {output}")
+        with doing(f"exporting {table}"):
+            count = exports.into_file(output, write)
+        say(f"wrote {count_of('row', count)} to {output}")

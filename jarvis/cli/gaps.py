@@ -8,8 +8,10 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, Reason
+from jarvis.cli.options import Json, Reason, Wide
 from jarvis.cli.output import print_rows
+from jarvis.cli.times import at
+from jarvis_client.contract.instants import to_instant, to_text
 from persistence.repositories import SQLiteGapRepository
 
 
@@ -23,14 +25,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="gaps")
 
 
-def gaps(ctx: typer.Context, producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, as_json: Json = False) -> None:
+def gaps(
+    ctx: typer.Context, producer: Annotated[str | None, typer.Option(help="Only this producer.")] = None, wide: Wide = False, as_json: Json = False
+) -> None:
     """List a producer's sequence numbers that never arrived (exit code 1 where there are any); `accept` settles some."""
     if ctx.invoked_subcommand is not None:
         return
     found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
     columns = ("producer", "first", "last", "missing", "noticed_at")
-    rows = [(g.producer, g.first, g.last, g.missing, g.noticed_at.isoformat(timespec="seconds")) for g in found]
-    print_rows("Gaps", columns, rows, right=("first", "last", "missing"), as_json=as_json)
+    if as_json:
+        print_rows("Gaps", columns, [(g.producer, g.first, g.last, g.missing, to_text(to_instant(g.noticed_at))) for g in found], as_json=True)
+    else:
+        # The numbers stand as `accept` takes them.
+        rows = [(g.producer, g.first, g.last, f"{g.missing:,}", at(to_instant(g.noticed_at))) for g in found]
+        print_rows("Gaps", columns, rows, right=("first", "last", "missing"), whole=("noticed_at",), timed=True, wide=wide)
     if found:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -12,6 +12,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
 from jarvis_client.contract import instants
 from persistence.books.ledger import Ledger
+from persistence.domain.showing import count_of
 from persistence.imports import import_lines
 from persistence.proof.chain import seal
 from workers.app import tune_interpreter
@@ -42,7 +43,8 @@ def import_(
     for problem in counts.problems:
         say(f"quarantined: {problem}")
     if counts.quarantined > len(counts.problems):
-        say(f"… and {counts.quarantined - len(counts.problems):,} more: jarvis quarantine list")
-    say(f"imported {counts.lines:,} records: {counts.applied:,} applied, {counts.duplicate:,} duplicates, {counts.quarantined:,} quarantined")
+        say(f"and {counts.quarantined - len(counts.problems):,} more: `jarvis quarantine list`")
+    taken = f"{counts.applied:,} applied, {count_of('duplicate', counts.duplicate)}, {counts.quarantined:,} quarantined"
+    say(f"imported {count_of('record', counts.lines)}: {taken}")
     if counts.quarantined and not keep_going:
         raise typer.Exit(Exit.FINDINGS)

@@ -12,16 +12,18 @@ import typer
 from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_date
-from jarvis.cli.output import print_json, print_rows
-from jarvis.cli.times import ago, short
+from jarvis.cli.options import Json, Limit, Wide, parse_date
+from jarvis.cli.output import doing, print_json, print_rows, print_values, tell_limit, words
+from jarvis.cli.times import ago, at, moment_of
+from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
+from jarvis.status.jobs import read_jobs
+from jarvis.status.model import Job
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
-from scheduler.timetable import Entry
-from workers.publisher import Publisher
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
 
@@ -40,31 +42,23 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="jobs")
 
 
-def list_(as_json: Json = False) -> None:
-    """List the jobs: their hours, when each last succeeded, when it is next due, how it stands. Times are UTC; --json has them exactly."""
-    database = CONTEXT.database()
-    runs, scheduler = SQLiteJobRunRepository(database), create_scheduler(CONTEXT.settings, database)
-    now, paused = instants.now(), runs.paused()
+def list_(wide: Wide = False, as_json: Json = False) -> None:
+    """List the jobs: their hours (cron, in UTC or the zone named), when each last succeeded, when it is next due, how it stands."""
+    runs, now, zone = SQLiteJobRunRepository(CONTEXT.database()), instants.now(), CONTEXT.settings.scheduler.time_zone
     exact: list[tuple[Any, ...]] = []
     for_people: list[tuple[Any, ...]] = []
-    for entry in scheduler.entries:
-        success = runs.last_success(entry.name, now)
-        tries = [run.waits_until(now) or now for run in runs.unfinished(entry.name) if run.state == "failed"]
-        next_try = min(tries, default=None)
-        state = _state(entry, runs.newest(entry.name, now), next_try, now)
-        if {entry.name, entry.name.partition("@")[0]} & set(paused):
-            state = f"paused{_last(state)}"
-        upcoming = scheduler.next_slot(entry.name, now) if entry.enabled else None
-        zone = entry.zone or CONTEXT.settings.scheduler.time_zone
-        age = None if success is None else max(0, now - success) // 1_000_000
-        exact.append((entry.name, entry.cron, zone, _exactly(success), age, _exactly(upcoming), _exactly(next_try), state, entry.says))
-        hours = entry.cron if zone == "UTC" or entry.name.endswith(f"@{zone}") else f"{entry.cron} {zone}"
-        for_people.append((entry.name, hours, ago(success, now), short(upcoming, now), state))
+    for job in read_jobs(runs, entries_of(CONTEXT.settings), zone, now):
+        age = None if job.last_success_at is None else max(0, now - job.last_success_at) // 1_000_000
+        said, success, upcoming, next_try = said_of(job, now), _exactly(job.last_success_at), _exactly(job.next_at), _exactly(job.next_try_at)
+        exact.append((job.name, job.cron, job.zone, success, age, upcoming, next_try, said, job.says))
+        hours = job.cron if job.zone == "UTC" or job.name.endswith(f"@{job.zone}") else f"{job.cron} {job.zone}"
+        for_people.append((job.name, said, ago(job.last_success_at, now), at(job.next_at), hours))
     if as_json:
         columns = ("job", "cron", "zone", "last_success", "last_success_age_seconds", "next", "next_try", "state", "what")
         print_rows("Jobs", columns, exact, as_json=True)
     else:
-        print_rows("Jobs", ("job", "hours", "last_success", "next", "state"), for_people, whole=("job", "hours", "last_success", "next"))
+        heads = ("job", "state", "last_success", "next", "hours")
+        print_rows("Jobs", heads, for_people, whole=("job", "last_success", "next", "hours"), seldom=("hours",), timed=True, wide=wide)
     started = runs.scheduler_since(now)
     if started is None:
         say(NO_SCHEDULER)
@@ -72,16 +66,14 @@ def list_(as_json: Json = False) -> None:
         say(changed)
 
 
-def _state(entry: Entry, newest: JobRun | None, next_try: int | None, now: int) -> str:
-    state = "" if newest is None else newest.state
-    if newest is not None and newest.state == "claimed":
-        over = now - (newest.claimed_at or now) > entry.limit_seconds * 1_000_000
-        state = "running" + (", beyond its limit" if over else "") if newest.is_alive(now) else "left by a scheduler that died"
-    if next_try is not None and state in ("failed", "succeeded"):
-        state = f"failed, next try {ago(next_try, now) if next_try > now else 'now'}"
-    if not entry.enabled:
+def said_of(job: Job, now: int) -> str:
+    """How a job stands, in a few words."""
+    state = job.state
+    if job.next_try_at is not None and state in ("failed", "succeeded"):
+        state = f"failed, next try {ago(job.next_try_at, now) if job.next_try_at > now else 'now'}"
+    if not job.enabled:
         state = f"off, runs when asked for{_last(state)}"
-    return state
+    return state if job.paused_since is None else f"paused{_last(state)}"
 
 
 def _last(state: str) -> str:
@@ -90,10 +82,11 @@ def _last(state: str) -> str:
 
 def history(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this job.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the newest.", min=1)] = 20,
+    limit: Limit = 20,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed. Times are UTC; --json has them exactly."""
+    """List what ran, the newest first: for which slot, how it ended, what it did or why it failed."""
     if name is not None:
         _known(name)
     found, now = SQLiteJobRunRepository(CONTEXT.database()).history(name, limit), instants.now()
@@ -109,12 +102,16 @@ def history(
         return
     rows = [
         (
-            r.job, short(r.scheduled_for, now), _by(r), ", ".join([r.state, *([f"{r.attempts} tries"] * (r.attempts > 1)), *(["clock ahead"] * r.ahead)]),
+            r.job, at(r.scheduled_for), _by(r), ", ".join([r.state, *([f"{r.attempts} tries"] * (r.attempts > 1)), *(["clock ahead"] * r.ahead)]),
             ago(r.finished_at, now), _said(r),
         )
         for r in found
     ]  # fmt: skip
-    print_rows("Runs", ("job", "due", "by", "state", "ended", "said"), rows, whole=("job", "due", "by", "ended"))
+    print_rows(
+        "Runs", ("job", "due", "by", "state", "ended", "said"), rows, whole=("job", "due", "by", "ended"), below=("said",), timed=True, wide=wide,
+        none="no job has run yet",
+    )  # fmt: skip
+    tell_limit(len(rows), limit)
 
 
 def show(
@@ -135,8 +132,10 @@ def show(
     if as_json:
         print_json(told)
     else:
+        instants_of = {"asked_at": run.scheduled_for, "next_try": run.waits_until(now) if told["next_try"] else None, "finished_at": run.finished_at}
         shown = {**told, "arguments": words(told["arguments"]), "result": words(told["result"])}
-        print_rows("Run", ("what", "value"), [(name.replace("_", " "), value) for name, value in shown.items() if value not in (None, "")], whole=("what",))
+        shown |= {name: instant if instant is None else moment_of(instant) for name, instant in instants_of.items()}
+        print_values([(name, str(value)) for name, value in shown.items() if value not in (None, "")])
     if run.state == "failed":
         raise typer.Exit(Exit.FINDINGS)
 
@@ -178,7 +177,8 @@ def run(
     elif not wait:
         say(f"filed: {name}; `jarvis jobs show {filed.request_id}` tells what became of it")
         return
-    found = _ended(name, filed, runs, timeout)
+    with doing(f"waiting for {name}"):
+        found = _ended(name, filed, runs, timeout)
     if found is None or found.state == "failed":
         say(f"{name} failed: {found.error if found else 'its run is gone'}")
         raise typer.Exit(Exit.FINDINGS)
@@ -232,15 +232,6 @@ def resume(name: Name) -> None:
     _known(name)
     done = SQLiteJobRunRepository(CONTEXT.database()).resume(name)
     say(f"{name} is resumed" if done else f"{name} was not paused")
-
-
-def words(value: Any) -> str:
-    """What a job said of itself, for people: `accounts 1, added 3`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {words(inner)}" for name, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return "none" if not value else " ".join(words(inner) for inner in value)
-    return "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _said(run: JobRun) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from jarvis.cli.progress import doing
 
 Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line, gzipped or plain; - reads standard input.")]
 
@@ -28,27 +28,26 @@ _DATABASE = b"SQLite format 3"
 
 
 @contextmanager
-def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[int], None]]]:
-    """The lines of a file, plain or gzipped, or of standard input, and where to report progress.
+def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[], None]]]:
+    """The lines of a file, plain or gzipped, or of standard input, and what to call now and then to show how much of them is read.
 
     Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
     """
     if source == "-":
-        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda _: None
+        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda: None
         return
     path = Path(source).expanduser()
     if not path.is_file():
         raise typer.BadParameter(f"{source} is no file; name an NDJSON file, or - for standard input", param_hint="FILE")
     with open(path, "rb") as file:
-        unpacked = _unpacked(file)
-        lines = _records(unpacked, source)
-        if not sys.stderr.isatty():
-            yield lines, lambda _: None
-            return
-        columns = (SpinnerColumn(), TextColumn(path.name), BarColumn(), MofNCompleteColumn(), TextColumn("bytes"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("reading", total=path.stat().st_size if unpacked is file else None)
-            yield lines, lambda size: bar.advance(task, size)
+        lines = _records(_unpacked(file), source)
+        with doing(path.name, in_bytes=True) as progress:
+
+            def told() -> None:
+                progress(path.name, file.tell(), path.stat().st_size)
+
+            told()
+            yield lines, told
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:

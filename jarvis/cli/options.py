@@ -21,6 +21,7 @@ def _reason(text: str) -> str:
     return storable_text(text, "reason")
 
 
+Wide = Annotated[bool, typer.Option("--wide", help="Every column whole, however narrow the terminal is.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Account = Annotated[str, typer.Option("--account", "-a", help="The account's id.")]
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]

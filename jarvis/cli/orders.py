@@ -8,17 +8,14 @@ from typing import Annotated
 import typer
 
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Account, Json, Limit
+from jarvis.cli.known import known_account
+from jarvis.cli.options import Account, Json, Limit, Wide
 from jarvis.cli.output import print_rows, tell_limit
-from jarvis.cli.times import short
-from jarvis_client.contract import instants
+from jarvis.cli.times import at
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.instants import to_instant, to_text
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
-
-#: Longer ids break, or nothing else would have room on eighty columns.
-LONGEST_UNBROKEN_ID = 13
 
 
 def register(app: typer.Typer) -> None:
@@ -30,15 +27,17 @@ def orders(
     status: Annotated[str | None, typer.Option(help="Only these: pending, partially_filled, filled, cancelled, rejected, expired.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this instrument, in any notation.")] = None,
     limit: Limit = 20,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """List an account's orders, the newest first.
 
-    Times are UTC; --json has them exactly.
+    --json has every digit, and times exactly.
     """
     repository = SQLiteOrderRepository(CONTEXT.database(), CONTEXT.settings.conventions)
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
+    known_account(account, "--account")
     if symbol is not None:
         found = repository.find_by_symbol(account, symbol, limit if status is None else None)
         found = [o for o in found if status is None or o.status == status][:limit]
@@ -50,7 +49,6 @@ def orders(
     def number(value: Decimal | None) -> str | None:
         return None if value is None else canonical(value)
 
-    tell_limit(len(found), limit)
     if as_json:
         columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", "symbol")
         print_rows("Orders", columns, [
@@ -60,14 +58,18 @@ def orders(
             )
             for o in found
         ], as_json=True)  # fmt: skip
+        tell_limit(len(found), limit)
         return
-    now = instants.now()
     rows = [
         (
-            o.created_at and short(to_instant(o.created_at), now), o.order_id, f"{o.side or ''} {o.instrument}".strip(), str(o.status).replace("_", " "),
+            o.created_at and at(to_instant(o.created_at)), f"{o.side or ''} {o.instrument}".strip(),
             " of ".join(n for n in (number(o.filled_quantity), number(o.quantity)) if n is not None), number(o.price), number(o.average_price),
+            str(o.status).replace("_", " "), o.order_id,
         )
         for o in found
     ]  # fmt: skip
-    whole = ("created", "order_id") if all(len(o.order_id) <= LONGEST_UNBROKEN_ID for o in found) else ("created",)
-    print_rows("Orders", ("created", "order_id", "what", "status", "filled", "price", "average"), rows, right=("price", "average"), whole=whole)
+    heads = ("created", "what", "filled", "price", "average", "status", "order")
+    print_rows(
+        f"Orders of {account}", heads, rows, right=("price", "average"), whole=("created",), below=("status", "order"), timed=True, wide=wide,
+    )  # fmt: skip
+    tell_limit(len(found), limit)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from itertools import groupby
@@ -13,17 +15,13 @@ from typing import Any
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jarvis.cli.common import Exit, say
+from jarvis.cli.progress import doing as doing
+from jarvis.cli.tables import Column, lay, turned, wrapped
+from jarvis.cli.times import moment_of, times_are
 from persistence.domain.finding import SHOWN, Finding, Note
-
-#: Columns of output that is piped.
-_PIPED = 240
-#: A column of words stays readable down to this width.
-_NARROW = 12
+from persistence.domain.showing import count_of
 
 
 def printable(text: str) -> str:
@@ -78,76 +76,111 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+#: On a narrower terminal lines run over its edge.
+LEAST_COLUMNS = 20
+
+
+def width_of_output() -> int | None:
+    """The columns that standard output has: COLUMNS where it is set, else the terminal's; None for a pipe or a file, whose lines may be
+    as long as they like."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return max(LEAST_COLUMNS, int(asked))
+    return max(LEAST_COLUMNS, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
 def print_rows(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), whole: Sequence[str] = (), as_json: bool = False
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    below: Sequence[str] = (),
+    seldom: Sequence[str] = (),
+    timed: bool = False,
+    sideways: bool = False,
+    none: str = "",
+    wide: bool = False,
+    as_json: bool = False,
 ) -> None:
-    """A listing: a table for people, or JSON objects with the same columns. Columns that are `right` or `whole` never break: where a
-    terminal is too narrow for them, headings do and, where that is not enough, each row is a block of lines."""
+    """A listing: a table for people, or JSON objects with the same columns.
+
+    Columns that are `right` (numbers) or `whole` (times) never break. Where the terminal is too narrow, those `below` stand on a line of
+    their own, and those `seldom` read are left out, the last one first; `wide` shows everything however narrow it is. A table that is
+    `timed` names the zone of its times. Rows become columns where a table that may stand `sideways` is too wide. `none` is said where there is
+    no row.
+    """
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
     shown = [[("" if v is None else printable(str(v))) for v in row] for row in rows]
     if not shown:
-        say(f"no {title[:1].lower()}{title[1:]}")
+        say(none or f"no {title[:1].lower()}{title[1:]}")
         return
-    kept = {name for name in columns if name in right or name in whole}
-    heads = [name.replace("_", " ") for name in columns]
-    widths, words = _widths(heads, shown), _widths(heads, shown, at=None)
-    gaps = len(columns) - 1
+    ranks = {name: rank for rank, name in enumerate(seldom, 1)}
+    named = [Column(name.replace("_", " "), right=name in right, whole=name in whole, below=name in below, seldom=ranks.get(name, 0)) for name in columns]
+    width = None if wide else width_of_output()
+    headed = f"{title} ({times_are()})" if timed else title
+    for line in wrapped(headed, width) if width else [headed]:
+        print(styled(line, ITALIC))
+    for number, (part, rows_of_part) in enumerate(turned(named, shown, width) if sideways else [(named, shown)]):
+        laid = lay(part, rows_of_part, width)
+        for line in [*[""] * (number > 0), *(styled(line, BOLD) for line in laid.heading), *laid.lines]:
+            print(line)
+    if laid.left_out:
+        say(f"left out for want of width: {', '.join(laid.left_out)}; --wide shows everything")
+    elif laid.is_cut:
+        say("long words are cut for want of width; --wide shows everything")
 
-    def least() -> int:
-        return sum(w if name in kept else min(word, _NARROW) for name, w, word in zip(columns, widths, words, strict=True)) + gaps
 
-    # Piped output keeps its columns whole instead of folding them at 80.
-    console = Console(width=None if sys.stdout.isatty() else max(_PIPED, least() + gaps))
-    if least() > console.width:
-        heads = [head.replace(" ", "\n") for head in heads]
-        widths = _widths(heads, shown)
-    if least() > console.width:
-        _print_blocks(console, title, columns, shown)
-        return
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.collapse_padding = sum(widths) + 2 * gaps > console.width
-    for name, head in zip(columns, heads, strict=True):
-        table.add_column(head, justify="right" if name in right else "left", overflow="fold", no_wrap=name in kept)
-    for row in shown:
-        table.add_row(*map(Text, row))
-    console.print(table)
+def print_values(values: Iterable[tuple[str, str]]) -> None:
+    """One thing, a line for each name and its value; a value may break anywhere, and nothing of it is left out."""
+    named = [(name.replace("_", " "), printable(value)) for name, value in values]
+    margin, width = max(cell_len(name) for name, _ in named) + 2, width_of_output()
+    for name, value in named:
+        for number, part in enumerate(wrapped(value, max(LEAST_COLUMNS // 2, width - margin)) if width else [value]):
+            print(f"{'' if number else name:<{margin}}{part}")
+
+
+#: Styles that are as legible on white as on black.
+BOLD, DIM, ITALIC, GREEN, BOLD_RED = "1", "2", "3", "32", "1;31"
+
+
+def styled(text: str, style: str) -> str:
+    """A text as a terminal shows it in a style; as it is elsewhere, and a colour is none where NO_COLOR forbids it."""
+    if os.environ.get("NO_COLOR"):
+        style = {GREEN: "", BOLD_RED: BOLD}.get(style, style)
+    return f"\x1b[{style}m{text}\x1b[0m" if style and sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else text
+
+
+def words(value: Any) -> str:
+    """A value of JSON for people: `accounts 1, added 3`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_word(name, inner)}" for name, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "none" if not value else " ".join(words(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else _DIGEST.sub(r"\1…", str(value))
+
+
+#: What an instant is called where it is no text: in the content of events.
+_INSTANTS = ("scheduled_for", "recorded_until", "taken_at")
+#: A digest in hexadecimal is told by its first digits.
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, int) and name in _INSTANTS:
+        return moment_of(value)
+    return words(value)
 
 
 def tell_limit(count: int, limit: int) -> None:
     """Say of a listing that is as long as it may be that there may be more."""
     if count >= limit:
-        say(f"the newest {limit:,} are listed; --limit lists more")
-
-
-def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], at: str | None = "\n") -> list[int]:
-    """How wide each column is by itself, if cells break only there; None for at every blank."""
-    return [max((cell_len(part) for cell in column for part in cell.split(at)), default=0) for column in zip(heads, *rows, strict=True)]
-
-
-def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A row as lines of name and value."""
-    console.print(Text(title, style="italic"))
-    for row in rows:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, cell in zip(columns, row, strict=True):
-            if cell:
-                table.add_row(name.replace("_", " "), Text(cell))
-        console.print(table)
-        console.print()
-
-
-@contextmanager
-def doing(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what takes its time, for the length of a block, which may say what it is at. Silent elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Console(stderr=True).status(f"{what} …") as status:
-        yield lambda step: status.update(f"{step} …")
+        say(f"the newest {'is' if limit == 1 else f'{limit:,} are'} listed; --limit lists more")
 
 
 def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, notes: Sequence[Note] = (), strict: bool = False) -> None:
@@ -156,14 +189,28 @@ def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, not
         print_json([*map(asdict, findings), *map(asdict, notes)])
     else:
         for f in findings:
-            print(printable(f"{f.check}: {f.where}: expected {f.expected}, found {f.found}  ({f.look})"))
+            _print_finding(f"{f.check}: {f.where}", f)
         for check, of_check in groupby(notes, lambda note: note.check):
             told = list(of_check)
             for n in told[:SHOWN]:
-                print(printable(f"note {n.number or '?'}: {n.check}: {n.where}: expected {n.expected}, found {n.found}  ({n.look})"))
+                _print_finding(f"note {n.number or '?'}: {n.check}: {n.where}", n)
             if len(told) > SHOWN:
                 print(f"note: {check}: {len(told) - SHOWN:,} more  (jarvis notes)")
-    said = f"{len(findings):,} finding{'s' * (len(findings) != 1)}" if findings else clean
-    say(said + (f", {len(notes):,} note{'s' * (len(notes) != 1)}: `jarvis notes accept NUMBER --reason TEXT` settles one" if notes else ""))
+    said = count_of("finding", len(findings)) if findings else clean
+    say(said + (f", {count_of('note', len(notes))}: `jarvis notes accept NUMBER --reason TEXT` settles one" if notes else ""))
     if findings or strict:
         raise typer.Exit(Exit.FINDINGS)
+
+
+def _print_finding(what: str, told: Finding | Note) -> None:
+    """In one line; where that is too long for the terminal, in several."""
+    line = printable(f"{what}: expected {told.expected}, found {told.found}  ({told.look})")
+    width = width_of_output()
+    if width is None or len(line) <= width:
+        print(line)
+        return
+    for text, indent in ((what, ""), (f"expected: {told.expected}", "  "), (f"found: {told.found}", "  "), (f"look: {told.look}", "  ")):
+        first, *rest = wrapped(printable(text), width - len(indent) - 2)
+        print(indent + first)
+        for part in rest:
+            print(f"{indent}  {part}")

@@ -8,18 +8,20 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_date
+from jarvis.cli.help import Group
+from jarvis.cli.known import known_account
+from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
-from jarvis.cli.period import tell_rows, tell_summary
+from jarvis.cli.period import SELDOM, tell_rows, tell_summary
+from jarvis.cli.times import at, moment_of
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.showing import first_few
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
-from persistence.repositories import SQLiteAccountRepository
+from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.explain import explain as explained
 
@@ -37,7 +39,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="performance")
 
 
-class _AccountFirst(TyperGroup):
+class _AccountFirst(Group):
     """`jarvis performance ACCOUNT` is short for `jarvis performance list ACCOUNT`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -54,6 +56,7 @@ def list_(
     currency: Annotated[
         str, typer.Option("--in", metavar="CURRENCY", help="Money in this currency, at each day's rate; ratios of the converted values.")
     ] = "USD",
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Show an account's daily rows: `jarvis performance ACCOUNT` does the same.
@@ -62,16 +65,16 @@ def list_(
     peak so far, max drawdown the deepest there was.
     """
     database = CONTEXT.database()
-    known(account)
+    known_account(account)
     first, last = parse_date(start, "--from"), parse_date(end, "--to")
     if first is not None and last is not None and last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     repository = SQLiteRollupRepository(database)
     if summary:
-        tell_summary(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, as_json=as_json)
+        tell_summary(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, wide=wide, as_json=as_json)
         return
     if currency != "USD":
-        tell_rows(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, as_json=as_json)
+        tell_rows(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, wide=wide, as_json=as_json)
         return
     with repository.reading(account) as books:
         figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
@@ -107,15 +110,15 @@ def list_(
     columns = (
         "date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor", "trades",
     )  # fmt: skip
-    print_rows(f"Performance of {account}", columns, shown, right=columns[1:])
+    print_rows(f"Performance of {account}", columns, shown, right=columns[1:], seldom=SELDOM, none=f"{account} has no row in that period", wide=wide)
     for withheld in repository.withheld(account):
         say(f"withheld: {withheld.date}: {withheld.reason}")
 
 
-def explain(account: Account, day: Day, as_json: Json = False) -> None:
+def explain(account: Account, day: Day, wide: Wide = False, as_json: Json = False) -> None:
     """Show what the figures of a day come from: closes, flows, trades, fills, and what the engine reported itself."""
     database = CONTEXT.database()
-    known(account)
+    known_account(account)
     date = parse_date(day, "DATE")
     assert date is not None
     options = CONTEXT.settings.rollup_plan.of(account)
@@ -136,14 +139,14 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
         )
         raise typer.Exit(Exit.FINDINGS)
     title = f"Figures of {account} on {date} ({found.source or 'none stored'})"
-    print_rows(title, ("figure", "ours", "reported", "difference"), _beside(found.figures, found.reported), right=("ours", "reported", "difference"))
+    print_rows(title, ("figure", "ours", "reported", "difference"), _beside(found.figures, found.reported), right=("ours", "reported", "difference"), wide=wide)
     if row is None:
         say("this row was saved by hand; the rollup has none of its own for the day")
         return
     worth = "snapshot" if row.close_fact_no is not None else "books valued at the latest known rates"
-    before = ("", "none: the first row") if previous is None else (canonical(previous.value), f"row of {previous.date}, {to_text(previous.close_at)}")
+    before = ("", "none: the first row") if previous is None else (canonical(previous.value), f"row of {previous.date}, {moment_of(previous.close_at)}")
     profit = [
-        ("close", canonical(row.value), f"{worth} at {to_text(row.close_at)}"),
+        ("close", canonical(row.value), f"{worth} at {moment_of(row.close_at)}"),
         ("previous close", *before),
         ("inflows", canonical(row.inflow), f"{sum(f.amount > 0 for f in found.flows)} since the previous close"),
         ("outflows", canonical(row.outflow), f"{sum(f.amount < 0 for f in found.flows)} since the previous close"),
@@ -151,29 +154,35 @@ def explain(account: Account, day: Day, as_json: Json = False) -> None:
         ("daily return", "" if row.daily_return is None else repr(row.daily_return), f"{options.flow_timing}, of {row.observations} observations so far"),
         ("warnings", row.warnings or "none", ""),
     ]
-    print_rows("Profit", ("what", "usd", "from"), profit, right=("usd",))
-    flows = [(to_text(f.instant), f.record_id, canonical(f.amount), f.currency, _exact(f.usd), "yes" if f.given else "estimated") for f in found.flows]
-    print_rows("Flows", ("instant", "id", "amount", "currency", "usd", "given"), flows, right=("amount", "usd"))
+    print_rows("Profit", ("what", "usd", "from"), profit, right=("usd",), wide=wide)
+    flows = [(at(f.instant), f.record_id, canonical(f.amount), f.currency, shown_usd(f.usd), "yes" if f.given else "estimated") for f in found.flows]
+    print_rows(
+        "Flows", ("instant", "id", "amount", "currency", "usd", "given"), flows, right=("amount", "usd"), whole=("instant", "currency"), timed=True, wide=wide
+    )
     trades = [
-        (day, name_and_kind(t.position)[0], t.direction, to_text(t.opened_at), to_text(t.closed_at), t.fills, canonical(t.peak), _exact(t.pnl), _exact(t.fees))
+        (day, name_and_kind(t.position)[0], t.direction, at(t.opened_at), at(t.closed_at), t.fills, canonical(t.peak), shown_usd(t.pnl), shown_usd(t.fees))
         for day, t in found.trades
     ]
     trade_columns = ("date", "instrument", "direction", "opened", "closed", "fills", "peak", "pnl_usd", "fees_usd")
-    print_rows("Trades closed since the previous row", trade_columns, trades, right=trade_columns[5:])
+    print_rows(
+        "Trades closed since the previous row", trade_columns, trades, right=trade_columns[5:], whole=("opened", "closed"),
+        seldom=("fills", "peak", "fees_usd", "date", "opened"), timed=True, wide=wide,
+    )  # fmt: skip
     fills = [
-        (to_text(f["instant"]), f["fill_id"], f["symbol"], f["side"], f["quantity"], f["price"], f"{f['fee']} {f['fee_currency']}", _exact(f["realised_usd"]))
+        (at(f["instant"]), f["fill_id"], f["symbol"], f["side"], f["quantity"], f["price"], f"{f['fee']} {f['fee_currency']}", shown_usd(f["realised_usd"]))
         for f in found.fills[:FILLS_SHOWN]
     ]
     fill_columns = ("instant", "fill_id", "symbol", "side", "quantity", "price", "fee", "realised_usd")
-    print_rows(f"Fills of the day (realised before fees, by {options.cost_basis})", fill_columns, fills, right=fill_columns[4:])
+    title = f"Fills of the day, realised before fees by {options.cost_basis}"
+    print_rows(title, fill_columns, fills, right=fill_columns[4:], whole=("instant",), below=("fill_id",), seldom=("fee",), timed=True, wide=wide)
     if len(found.fills) > FILLS_SHOWN:
-        say(f"… and {len(found.fills) - FILLS_SHOWN:,} more fills: --json has them all")
+        say(f"and {count_of('more fill', len(found.fills) - FILLS_SHOWN)}: --json has them all")
 
 
-def history(account: Account, day: Day, as_json: Json = False) -> None:
+def history(account: Account, day: Day, wide: Wide = False, as_json: Json = False) -> None:
     """Show how the figures of a day were revised: what they said, what they say, which facts caused it, when."""
     database = CONTEXT.database()
-    known(account)
+    known_account(account)
     date = parse_date(day, "DATE")
     assert date is not None
     found = SQLiteRollupRepository(database).revisions(account, date)
@@ -186,14 +195,12 @@ def history(account: Account, day: Day, as_json: Json = False) -> None:
         before, after = revision.before or {}, revision.after or {}
         changed = [n for n in {**before, **after} if before.get(n) != after.get(n)]
         for i, name in enumerate(changed):
-            head = (to_text(revision.revised_at), revision.cause + (f": {facts}" if facts else "")) if i == 0 else ("", "")
+            head = (at(revision.revised_at), revision.cause + (f": {facts}" if facts else "")) if i == 0 else ("", "")
             rows.append((*head, name, _exact(before.get(name)) or ("no row" if not before else ""), _exact(after.get(name)) or ("no row" if not after else "")))
-    print_rows(f"Revisions of {account} on {date}", ("revised_at", "cause", "figure", "before", "after"), rows, right=("before", "after"))
-
-
-def known(account: str) -> None:
-    if not SQLiteAccountRepository(CONTEXT.database()).exists(account):
-        raise typer.BadParameter(f"account {account} does not exist; `jarvis accounts` lists those that do", param_hint="ACCOUNT")
+    print_rows(
+        f"Revisions of {account} on {date}", ("revised_at", "cause", "figure", "before", "after"), rows, right=("before", "after"), whole=("revised_at",),
+        timed=True, none=f"the figures of {account} on {date} were never revised", wide=wide,
+    )  # fmt: skip
 
 
 def _beside(figures: dict[str, Any], reported: dict[str, Any]) -> list[tuple[Any, ...]]:

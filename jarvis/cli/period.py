@@ -12,10 +12,12 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
+from jarvis.cli.times import lasting
 from jarvis_client.contract.conventions import code
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import first_few
+from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.converted import ConvertedRow, Converter
 from scheduler.rollup.options import RollupOptions
@@ -24,10 +26,11 @@ from scheduler.rollup.summary import Summary, summarise
 
 #: The first day and the last, both included; None where there is no bound.
 Days = tuple[Date | None, Date | None]
-_MINUTE = 60_000_000
+#: Columns of the daily rows that give way on a narrow terminal, the last one first.
+SELDOM = ("return", "drawdown", "trades", "max_drawdown", "sharpe", "win_rate", "profit_factor", "sortino")
 
 
-def tell_summary(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, as_json: bool) -> None:
+def tell_summary(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, wide: bool, as_json: bool) -> None:
     """Print the figures of a period; exits 1 where it has no row, or the currency no rate on any of its days."""
     with repository.reading(account) as books:
         found = summarise(books, options, *days, checked(currency))
@@ -39,7 +42,7 @@ def tell_summary(repository: SQLiteRollupRepository, account: str, options: Roll
     if as_json:
         print_json(_as_json(account, options, found) | {"withheld": [{"date": w.date, "reason": w.reason} for w in withheld]})
     else:
-        _print(account, found)
+        _print(account, found, wide=wide)
     said = {
         "without a row": found.days_without_row, f"without a rate of {currency}": found.days_without_rate,
         "whose row has no return": figures.rows_without_return, "whose row has no profit": figures.rows_without_pnl,
@@ -54,7 +57,7 @@ def tell_summary(repository: SQLiteRollupRepository, account: str, options: Roll
     _any_rate(found.days_without_rate, figures.rows, currency)
 
 
-def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, as_json: bool) -> None:
+def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupOptions, days: Days, currency: str, *, wide: bool, as_json: bool) -> None:
     """Print the rows of a period in another currency than USD; exits 1 where no row has a rate."""
     first, last = days
     with repository.reading(account) as books:
@@ -76,10 +79,10 @@ def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupO
             )
             for r in rows
         ]  # fmt: skip
-        print_rows(f"Performance of {account} in {currency}", columns, shown, right=columns[1:])
+        print_rows(f"Performance of {account} in {currency}", columns, shown, right=columns[1:], seldom=SELDOM, wide=wide)
     without = [r.figures.date for r in rows if r.rate is None]
     if without:
-        say(f"no rate of {currency} is known on {len(without):,} day{'s' * (len(without) != 1)}: {first_few(map(str, without))}")
+        say(f"no rate of {currency} is known on {count_of('day', len(without))}: {first_few(map(str, without))}")
     if manual:
         say(f"rows that were saved by hand, in USD: {len(manual):,}; shown is what the rollup has for these days")
     _any_rate(len(without), len(rows), currency)
@@ -142,10 +145,10 @@ def _exact(value: Any) -> Any:
 # -- for people -------------------------------------------------------------------------------------------------------
 
 
-def _print(account: str, found: Summary) -> None:
+def _print(account: str, found: Summary, *, wide: bool) -> None:
     f, currency = found.figures, found.currency
     what = [
-        ("rows", f"{f.rows:,}", f"in {f.calendar_days:,} day{'s' * (f.calendar_days != 1)}"),
+        ("rows", f"{f.rows:,}", f"in {count_of('day', f.calendar_days)}"),
         ("return", shown_percent(f.total_return), "time-weighted"),
         ("CAGR", shown_percent(f.cagr), f.no_cagr or ""),
         ("volatility", shown_percent(f.volatility, signed=False), "a year" if f.volatility is not None else ""),
@@ -173,11 +176,11 @@ def _print(account: str, found: Summary) -> None:
         falls = [(shown_percent(d.depth, signed=False), d.peak or "the start", d.trough, d.recovery or "open") for d in f.drawdowns]
         print()
         print_rows("Worst drawdowns", ("depth", "peak", "trough", "recovered"), falls, right=("depth",))
-    _print_months(f)
-    _print_trades(f, currency)
+    _print_months(f, wide=wide)
+    _print_trades(f, currency, wide=wide)
 
 
-def _print_months(f: PeriodFigures) -> None:
+def _print_months(f: PeriodFigures, *, wide: bool) -> None:
     names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
     of_year = {r.date.year: r.value for r in f.years}
     table = []
@@ -186,10 +189,10 @@ def _print_months(f: PeriodFigures) -> None:
         table.append((year, *(f"{values[n]:+.2%}" if n in values else "" for n in range(1, 13)), f"{of_year[year]:+.2%}" if year in of_year else ""))
     if table:
         print()
-        print_rows("Returns by month", ("year", *names, "whole"), table, right=(*names, "whole"))
+        print_rows("Returns by month", ("year", *names, "whole"), table, right=(*names, "whole"), sideways=True, wide=wide)
 
 
-def _print_trades(f: PeriodFigures, currency: str) -> None:
+def _print_trades(f: PeriodFigures, currency: str, *, wide: bool) -> None:
     columns = ("instrument", "side", "trades", "win_rate", "profit_factor", "profit", "average_win", "average_loss", "fees", "held", "held_median")
     of_all = [("all", "", f.trades)] if f.trades.trades else []
     rows = [
@@ -200,12 +203,11 @@ def _print_trades(f: PeriodFigures, currency: str) -> None:
         for name, side, t in [*of_all, *f.by_instrument]
     ]  # fmt: skip
     print()
-    print_rows(f"Trades closed, in {currency}", columns, rows, right=columns[2:])
+    seldom = ("average_win", "average_loss", "fees", "profit_factor", "held_median", "held")
+    print_rows(f"Trades closed, in {currency}", columns, rows, right=columns[2:], seldom=seldom, none="no trade was closed", wide=wide)
 
 
 def _duration(microseconds: int | None) -> str:
     if microseconds is None:
         return ""
-    days, minutes = divmod(microseconds // _MINUTE, 1440)
-    hours, minutes = divmod(minutes, 60)
-    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m" if minutes else f"{microseconds / 1_000_000:.0f}s"
+    return lasting(microseconds / 1_000_000)

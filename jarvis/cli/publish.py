@@ -11,12 +11,16 @@ from jarvis.broker import broker_url
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
+from persistence.domain.showing import count_of
 from workers.messages import kind_and_record
-from workers.publisher import Publisher
 
 #: A message is longer than its line by its envelope and by what JSON escapes; shorter lines than this need no look.
 LONG_LINE_BYTES = 100_000
+
+#: How far a file has been read is shown after so many records.
+RECORDS_BETWEEN_LOOKS = 500
 
 
 def register(app: typer.Typer) -> None:
@@ -49,12 +53,14 @@ def publish(
                 publisher.checked(kind, record)
                 checked += 1
                 yield kind, record
+                if checked % RECORDS_BETWEEN_LOOKS == 0:
+                    progress()
             except MalformedRecord as error:
                 bad += 1
                 say(f"line {number}: {error}")
 
-    with lines_of(source) as (lines, _):
+    with lines_of(source) as (lines, progress):
         sent = sum(1 for _ in good_records()) if dry_run else publisher.publish_many(good_records(), records_per_message=records_per_message)
-    say(f"{'would publish' if dry_run else 'published'} {sent:,} records" + (f", refused {bad:,} lines" if bad else ""))
+    say(f"{'would publish' if dry_run else 'published'} {count_of('record', sent)}" + (f", refused {count_of('line', bad)}" if bad else ""))
     if bad:
         raise typer.Exit(Exit.FINDINGS)

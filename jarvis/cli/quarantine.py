@@ -7,19 +7,24 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_time
-from jarvis.cli.output import print_json, print_rows, printable
-from jarvis.cli.times import short
+from jarvis.cli.options import Json, Wide, parse_time
+from jarvis.cli.output import print_json, print_rows, print_values
+from jarvis.cli.times import at, moment_of
 from jarvis_client.contract import instants
-from jarvis_client.contract.instants import to_instant
+from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.instants import to_instant, to_text
 from jarvis_client.contract.outcome import Reason
+from persistence.domain.entries import AnyFact
+from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
+from workers.replay import facts_of
 from workers.replay import replay as try_again
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
@@ -30,6 +35,7 @@ From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="R
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Received up to then.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")]
 
+NOTHING_DIFFERS = "what arrived reads as the recorded version by today's rules: `jarvis quarantine replay` settles it"
 #: Of a detail in a listing; `show` has it whole.
 SHOWN_OF_DETAIL = 120
 
@@ -49,31 +55,34 @@ def list_(
     end: To = None,
     state: Annotated[str, typer.Option(help="held, replayed, discarded or all.")] = "held",
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many, the oldest first.", min=1)] = 50,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """List what is held, with its reason. Times are UTC; --json has everything exactly."""
+    """List what is held, with its reason."""
     wanted = _filter(None, kind, reason, account, start, end, None if state == "all" else state)
     repository = _repository()
     found = list(repository.stream(wanted, limit))
     if as_json:
         columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
         print_rows("Quarantine", columns, [
-            (q.quarantine_no, q.received_at.isoformat(timespec="seconds"), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
+            (q.quarantine_no, to_text(to_instant(q.received_at)), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
             for q in found
         ], as_json=True)  # fmt: skip
     else:
-        now = instants.now()
         rows = [
             (
                 q.quarantine_no,
-                short(to_instant(q.received_at), now),
+                at(to_instant(q.received_at)),
                 q.reason if q.state == "held" else f"{q.reason}, {q.state}",
                 _named(q),
-                _shortened(q.detail),
+                q.detail if wide else _shortened(q.detail),
             )
             for q in found
         ]
-        print_rows("Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",))
+        print_rows(
+            "Quarantine", ("number", "received", "reason", "record", "detail"), rows, right=("number",), whole=("received",), below=("record", "detail"),
+            timed=True, wide=wide, none=_nothing(state, wanted),
+        )  # fmt: skip
     if len(found) == limit and (more := len(repository.numbers(wanted)) - limit) > 0:
         say(f"and {more:,} more: give a higher --limit")
 
@@ -85,16 +94,41 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
     if held is None:
         raise typer.BadParameter(f"there is no record {number}; `jarvis quarantine list --state all` shows the numbers", param_hint="NUMBER")
     recorded = repository.recorded_version(held)
-    version = None if recorded is None else {k: None if v is None else str(v) for k, v in recorded._asdict().items()}
     if as_json:
-        print_json({**_plain(held), "recorded": version})
+        print_json({**_plain(held), "recorded": None if recorded is None else _exactly(recorded)})
         return
-    for name, value in _plain(held).items():
-        if name not in ("raw", "raw_base64") and value is not None:
-            print(f"{name.replace('_', ' '):<14} {printable(str(value))}")
-    print(f"{'arrived':<14} {printable(held.raw.decode('utf-8', 'backslashreplace'))}")
-    if version is not None:
-        print(f"{'recorded':<14} {json.dumps({k: v for k, v in version.items() if v is not None}, ensure_ascii=False)}")
+    told = {**_plain(held), "received_at": moment_of(to_instant(held.received_at)), "resolved_at": held.resolved_at and moment_of(to_instant(held.resolved_at))}
+    print_values([
+        *((name, str(value)) for name, value in told.items() if name not in ("raw", "raw_base64") and value is not None),
+        ("arrived", held.raw.decode("utf-8", "backslashreplace")),
+    ])  # fmt: skip
+    if recorded is not None:
+        print()
+        print_rows("What differs", ("field", "arrived", "recorded"), _differences(held, recorded), none=NOTHING_DIFFERS)
+
+
+def _differences(held: Quarantined, recorded: AnyFact) -> list[tuple[str, str | None, str | None]]:
+    """The fields of a conflict that are not the same in both versions."""
+    try:
+        facts = facts_of(held.raw, held.kind, CONTEXT.settings.conventions)
+    except MalformedRecord:
+        return []
+    arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
+    theirs, ours = _exactly(arrived), _exactly(recorded)
+    return [(name, theirs[name], value) for name, value in ours.items() if name not in ("producer", "sequence") and theirs[name] != value]
+
+
+def _is_of(held: Quarantined, fact: Any) -> bool:
+    """Whether it is the record that is held: a message may carry others, too."""
+    return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
+
+
+def _exactly(fact: Any) -> dict[str, str | None]:
+    """The fields of a fact as texts, instants as records have them."""
+    return {
+        name: None if value is None else to_text(value) if name.endswith("_at") and isinstance(value, int) else str(value)
+        for name, value in fact._asdict().items()
+    }
 
 
 def replay(
@@ -115,7 +149,7 @@ def replay(
         if not result.recorded:
             say(f"{result.quarantine_no}: still {result.outcome.reason}: {result.outcome.detail}")
     say(
-        f"{'would replay' if dry_run else 'replayed'} {len(chosen):,}: {counts['applied']:,} applied, {counts['duplicate']:,} duplicates, "
+        f"{'would replay' if dry_run else 'replayed'} {len(chosen):,}: {counts['applied']:,} applied, {count_of('duplicate', counts['duplicate'])}, "
         f"{counts['quarantined']:,} still held"
     )
     if counts["quarantined"]:
@@ -133,7 +167,7 @@ def discard(
     every: Annotated[bool, typer.Option("--all", help="All that is held, where no number and no filter is given.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Decide that held records will never be applied. They stay readable, with the reason."""
+    """Give held records up for good. They stay readable, with the reason."""
     if not because.strip():
         raise typer.BadParameter("say why: the reason is kept with each record", param_hint="--reason")
     if not (numbers or kind or reason or account or start or end or every):
@@ -142,7 +176,7 @@ def discard(
     chosen = _chosen(repository, _filter(numbers, kind, reason, account, start, end))
     if not dry_run:
         chosen = [n for n in chosen if repository.resolve(n, "discarded", because, instants.now())]
-    say(f"{'would discard' if dry_run else 'discarded'} {len(chosen):,} records")
+    say(f"{'would discard' if dry_run else 'discarded'} {count_of('record', len(chosen))}")
 
 
 def export(
@@ -162,7 +196,13 @@ def export(
             out.write(json.dumps(_plain(held), ensure_ascii=False) + "\n")
             count += 1
     if output:
-        say(f"wrote {count:,} records to {output}")
+        say(f"wrote {count_of('record', count)} to {output}")
+
+
+def _nothing(state: str, wanted: Filter) -> str:
+    """What is said where the list is empty."""
+    said = "nothing is held in quarantine" if state == "held" else "quarantine is empty" if state == "all" else f"nothing in quarantine was {state}"
+    return said + (" that the filters let through" if wanted != Filter(state=wanted.state) else "")
 
 
 def _named(held: Quarantined) -> str:
@@ -172,7 +212,7 @@ def _named(held: Quarantined) -> str:
 
 
 def _shortened(detail: str) -> str:
-    return detail if len(detail) <= SHOWN_OF_DETAIL else f"{detail[: SHOWN_OF_DETAIL - 1]}…"
+    return shorten(detail, SHOWN_OF_DETAIL, placeholder=" …")
 
 
 def _chosen(repository: SQLiteQuarantineRepository, wanted: Filter) -> list[int]:
@@ -211,6 +251,6 @@ def _plain(held: Quarantined) -> dict[str, Any]:
         raw = {"raw_base64": base64.b64encode(held.raw).decode()}
     return {
         "number": held.quarantine_no, "state": held.state, "reason": held.reason, "detail": held.detail, "kind": held.kind,
-        "account_id": held.account_id, "record_id": held.record_id, "received_at": held.received_at.isoformat(), "deliveries": held.deliveries,
-        "resolution": held.resolution, "resolved_at": held.resolved_at and held.resolved_at.isoformat(), **raw,
+        "account_id": held.account_id, "record_id": held.record_id, "received_at": to_text(to_instant(held.received_at)), "deliveries": held.deliveries,
+        "resolution": held.resolution, "resolved_at": held.resolved_at and to_text(to_instant(held.resolved_at)), **raw,
     }  # fmt: skip

@@ -10,10 +10,11 @@ import typer
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, tell_findings
+from jarvis.cli.output import doing, print_json, tell_findings
 from jarvis.restoring import nobody_else, stop_holders
 from jarvis_client.contract import instants
 from persistence.copies import backups
+from persistence.domain.showing import count_of
 from scheduler import rebuild as rebuilding
 from scheduler.verification import check_rebuild
 
@@ -32,19 +33,23 @@ def rebuild(
     now = instants.now()
     database = CONTEXT.database(looking=True)
     if check:
-        with database.copied(settings.data_folder) as copy:
-            findings = list(check_rebuild(copy, settings.rollup_plan, now))
+        with doing("copying the books", wanted=not as_json) as progress, database.copied(settings.data_folder) as copy:
+            findings = list(check_rebuild(copy, settings.rollup_plan, now, progress))
         tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
         return
     if stop:
         stop_holders(settings.data_folder, beside=settings.database.path)
     with nobody_else(settings.data_folder, beside=settings.database.path):
-        kept = backups.keep_as_is(database, settings.database.backup.path, now)
-        say(f"the books as they were are kept as {kept}")
-        findings = rebuilding.replace(database, settings.rollup_plan, now)
+        with doing("deriving from the facts", wanted=not as_json) as progress:
+
+            def keep() -> None:
+                kept = backups.keep_as_is(database, settings.database.backup.path, now, progress)
+                say(f"the books as they were are kept as {kept}")
+
+            findings = rebuilding.replace(database, settings.rollup_plan, now, keep, progress)
         database.close()
     if as_json:
         print_json([asdict(f) for f in findings])
     for f in () if as_json else findings:
         print(f"{f.where}: {f.found} is {f.expected} now")
-    say(f"rebuilt; {len(findings)} difference{'s' * (len(findings) != 1)}" if findings else "rebuilt; nothing was different")
+    say(f"rebuilt; {count_of('difference', len(findings))}" if findings else "rebuilt; nothing was different")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
+from jarvis.cli.times import lasting
 from jarvis.opening import open_database
 from jarvis.restoring import restore_books
 from jarvis_client.contract.instants import to_instant, to_text
@@ -23,6 +23,8 @@ from persistence.copies.choosing import choose, present_books
 from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
+from persistence.domain.progress import Progress
+from persistence.domain.showing import count_of
 from persistence.files import make_last_folder, scratch_folder
 
 
@@ -85,9 +87,9 @@ def _chosen(now: int, at: datetime | None, books: str | None) -> Backup:
 
 def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
     settings = CONTEXT.settings
-    with doing(f"restoring {backup.path.name}") as tell:
-        done = _to_new_file(backup, asked, asked.to, tell) if asked.to is not None else restore_books(
-            settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, tell=tell
+    with doing(f"restoring {backup.path.name}") as progress:
+        done = _to_new_file(backup, asked, asked.to, progress) if asked.to is not None else restore_books(
+            settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, progress=progress
         )  # fmt: skip
     say(f"restored {backup.path.name} to {asked.to or settings.database.path}")
     if asked.until is not None:
@@ -102,15 +104,16 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
         content = f'{{"epoch": "{epoch}", "block_no": {block_no}}}'
         say(f"could not write {note}: without it `jarvis verify` takes the backups of what was left for a contradiction; put there yourself: {content}")
     if done.quarantined:
-        say(f"{done.quarantined:,} records were quarantined after this backup: `JARVIS_DATABASE__PATH={done.aside} jarvis quarantine export` has them")
+        held = count_of("record", done.quarantined)
+        say(f"quarantined after this backup: {held}; `JARVIS_DATABASE__PATH={done.aside} jarvis quarantine export` writes it out")
     say("go on with `jarvis rollup`, then start the workers and the scheduler")
 
 
-def _to_new_file(backup: Backup, asked: _Asked, to: Path, tell: Callable[[str], None]) -> Restored:
-    tell(f"reading {backup.path.name} back")
+def _to_new_file(backup: Backup, asked: _Asked, to: Path, progress: Progress) -> Restored:
     with closing(open_database(CONTEXT.settings)) as database:
         until = None if asked.until is None else to_instant(asked.until)
-        return restore_copy(backup, to, unproved=asked.unproved, until=until, present=database if Path(database.path).exists() else None)
+        present = database if Path(database.path).exists() else None
+        return restore_copy(backup, to, unproved=asked.unproved, until=until, present=present, progress=progress)
 
 
 def _landed(backup: Backup, done: Restored, until: datetime) -> str:
@@ -118,10 +121,10 @@ def _landed(backup: Backup, done: Restored, until: datetime) -> str:
     wanted = to_text(to_instant(until))
     if done.compared:
         but = f", but for {done.left_out:,} saved by hand or refused" if done.left_out else " exactly"
-        return f"the books stand at {wanted}{but}: what was recorded up to then is in them, {done.brought_in:,} records of it from the database that was there"
+        taken = f"{count_of('record', done.brought_in)} of it from the database that was there"
+        return f"the books stand at {wanted}{but}: what was recorded up to then is in them, {taken}"
     why = f"the present database could not be read ({done.problem})" if done.problem else "there is no database that the rest could be taken from"
-    seconds = round((until - backup.taken_at).total_seconds())
-    far = f"{seconds:,} second{'s' * (seconds != 1)}"
+    far = lasting((until - backup.taken_at).total_seconds())
     return f"the books stand {far} before {wanted}, at {backup.taken_at:%Y-%m-%dT%H:%M:%SZ}, because {why}"
 
 
@@ -130,7 +133,7 @@ def _tell_what_came_later(backup: Backup, done: Restored, until: datetime | None
     if done.later is not None:
         one = done.later_count == 1
         say(
-            f"{done.later_count:,} records came after {after}, {'it is' if one else 'they are'} in {done.later}: "
+            f"{count_of('record', done.later_count)} came after {after}, {'it is' if one else 'they are'} in {done.later}: "
             f"`jarvis import {done.later}` brings {'it' if one else 'them'} back"
         )
     elif not done.compared:
@@ -139,7 +142,7 @@ def _tell_what_came_later(backup: Backup, done: Restored, until: datetime | None
     elif not done.by_hand:
         say(f"nothing was recorded after {after}")
     if done.by_hand:
-        say(f"{done.by_hand:,} entries were saved by hand after this backup: only {done.aside} has them, save them again")
+        say(f"saved by hand after this backup: {count_of('entry', done.by_hand, 'entries')}, which only {done.aside} has; save again what you need of it")
 
 
 def _since(backup: Backup, done: Restored) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import date as Date
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_date
-from jarvis.cli.output import print_json
+from jarvis.cli.output import doing, print_json
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Invalid
+from persistence.domain.showing import count_of
 from scheduler.jobs import roll_up_accounts
 
 
@@ -47,12 +45,14 @@ def rollup(
         raise typer.BadParameter(f"{end} is before {start}", param_hint="--to")
     database = CONTEXT.database()
     database.initialize()
+    if account is not None:
+        known_account(account, "--account")
     plan = CONTEXT.settings.rollup_plan
-    with _Shown() as progress:
+    with doing("rolling up", wanted=not as_json) as progress:
         try:
             done = roll_up_accounts(
                 database, plan, instants.now(), [account] if account is not None else None, start=first, until=last, rebuild=rebuild,
-                overwrite_by_hand=overwrite, progress=progress,
+                overwrite_by_hand=overwrite, progress=lambda of, day, share: progress(f"rolling up {of}, {day}", round(share * 1_000), 1_000),
             )  # fmt: skip
         except Invalid as error:
             raise typer.BadParameter(str(error)) from error
@@ -70,29 +70,6 @@ def rollup(
         say(f"withheld: {account_id} {day}: {reason}")
     added, revised, by_hand = (sum(getattr(r, name) for r in done) for name in ("added", "revised", "kept_by_hand"))
     say(
-        f"rolled up {len(done):,} account{'s' if len(done) != 1 else ''}: {added:,} rows added, {revised:,} revised"
+        f"rolled up {count_of('account', len(done))}: {count_of('row', added)} added, {revised:,} revised"
         + (f", {by_hand:,} saved by hand left as they are" if by_hand else "")
     )
-
-
-class _Shown:
-    """Progress on a terminal: the account and the day that is being read."""
-
-    def __init__(self) -> None:
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> _Shown:
-        if sys.stderr.isatty():
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("rolling up", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, account_id: str, day: Date, share: float) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, description=f"{account_id} {day}", total=1.0, completed=share)

@@ -10,9 +10,10 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
-from jarvis.cli.options import Json, parse_date
+from jarvis.cli.known import known_account
+from jarvis.cli.lots import tell_not_over
+from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows
-from jarvis.cli.performance import known
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
 from persistence.repositories.rollups import SQLiteRollupRepository
@@ -38,6 +39,7 @@ def statement(
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day, included; without it, up to yesterday.")] = None,
     month: Annotated[str | None, typer.Option("--month", metavar="MONTH", help="A month, such as 2026-03.")] = None,
     year: Annotated[str | None, typer.Option("--year", metavar="YEAR", help="A calendar year, such as 2026.")] = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Show the statement of a period: per currency what there was, what moved, what there is, and that nothing is unexplained.
@@ -50,7 +52,7 @@ def statement(
     days = _period(date, month, year)
     given = parse_date(start, "--from"), parse_date(end, "--to")
     database = CONTEXT.database()
-    known(account)
+    known_account(account)
     options = CONTEXT.settings.rollup_plan.of(account)
     yesterday = last_closed_day(instants.now(), options.zone)
     with SQLiteRollupRepository(database).reading(account) as books:
@@ -63,6 +65,7 @@ def statement(
         if not FIRST_YEAR <= first.year <= last.year <= LAST_YEAR:
             raise typer.BadParameter(f"{first} to {last} lies outside the years {FIRST_YEAR} to {LAST_YEAR}, of which records can be", param_hint="--from")
         lines = stated(books, options, first, last)
+    tell_not_over(last, options)
     columns = StatementLine._fields
     if as_json:
         rows = [dict(zip(columns, (line.currency, *map(canonical, line[1:])), strict=True)) for line in lines]
@@ -72,7 +75,15 @@ def statement(
         named = [columns[n] for n in shown]
         period = f"{first}" if first == last else f"{first} to {last}"
         table = [[line[n] if n == 0 else canonical(line[n]) for n in shown] for line in lines]  # type: ignore[arg-type]
-        print_rows(f"Statement of {account}, {period} ({options.day_zone})", named, table, right=named[1:])
+        print_rows(
+            f"Statement of {account}, {period} ({options.day_zone})",
+            named,
+            table,
+            right=named[1:],
+            sideways=True,
+            none=f"{account} holds nothing, and nothing moved",
+            wide=wide,
+        )
     if any(line.unexplained for line in lines):
         say("something is unexplained: look further with `jarvis db check`")
         raise typer.Exit(Exit.FINDINGS)

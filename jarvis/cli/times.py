@@ -1,25 +1,82 @@
-"""Times as people read them: short, in UTC, or how long ago. `--json` has the exact ones."""
+"""Times for people: to the second, in the zone they chose, or how long ago. `--json` has the exact ones, in UTC.
+
+One rule for all: a cell of a table is `2026-11-25 03:00:00`, and the table's heading names the zone once; a sentence names it
+with the time.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, available_timezones
+
+from jarvis.cli.common import CHOSEN
+from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.instants import to_datetime
+from persistence.domain.showing import did_you_mean
 
-_STEPS = ((60, "s", 1), (3_600, "min", 60), (2 * 86_400, "h", 3_600), (float("inf"), "days", 86_400))
+#: What --time-zone takes besides the names of zones.
+LOCAL = "local"
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_STEPS = ((_MINUTE, "s", 1), (_HOUR, "min", _MINUTE), (2 * _DAY, "h", _HOUR), (float("inf"), "days", _DAY))
+#: Below this many seconds, tenths are worth a look.
+_SHORT = 10
 
 
-def short(instant: int | None, now: int) -> str:
-    """`25 Nov 03:00Z`, with the year where it is another; "" for None."""
+def check_zone(name: str) -> None:
+    """Raises `Invalid` for what --time-zone cannot be."""
+    if name == LOCAL:
+        return
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        meant = did_you_mean(name.replace(" ", "_"), [*available_timezones(), LOCAL])
+        raise Invalid(f"{name!r:.60} is no time zone; {meant if meant.endswith('?') else f'write it as Europe/Berlin, UTC or {LOCAL}'}") from None
+
+
+def times_are() -> str:
+    """What stands in the heading of a table that shows times."""
+    return "local times" if CHOSEN.time_zone == LOCAL else f"times in {CHOSEN.time_zone}"
+
+
+def at(instant: int | None) -> str:
+    """`2026-11-25 03:00:00`, for a table whose heading names the zone; "" for None. With its offset where clocks showed it twice."""
     if instant is None:
         return ""
-    moment = to_datetime(instant)
-    year = "" if moment.year == to_datetime(now).year else f" {moment.year}"
-    return f"{moment.day} {moment:%b}{year} {moment:%H:%M}Z"
+    moment = _seen(instant)
+    again = moment.replace(fold=1 - moment.fold)
+    twice = moment.utcoffset() != again.utcoffset()
+    return moment.isoformat(" ", "seconds") if twice else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def moment_of(instant: int) -> str:
+    """`2026-11-25 03:00:00 UTC`, for a sentence."""
+    return f"{at(instant)} {_seen(instant).tzname()}"
 
 
 def length(seconds: float) -> str:
-    """`28 s`, `12 min`, `3 h`, `5 days`."""
+    """About how long, in one unit: `28 s`, `12 min`, `3 h`, `5 days`."""
     _, unit, size = next(step for step in _STEPS if seconds < step[0])
     return f"{int(seconds // size)} {unit}"
+
+
+def lasting(seconds: float) -> str:
+    """How long something took, in two units at most: `0.4 s`, `28 s`, `1 min 20 s`, `3 h 5 min`, `2 days 4 h`. An int has no tenths."""
+    if seconds < _SHORT and not isinstance(seconds, int):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return _two(*divmod(whole, _MINUTE), "min", "s")
+    if whole < _DAY:
+        return _two(*divmod(whole // _MINUTE, 60), "h", "min")
+    days, hours = divmod(whole // _HOUR, 24)
+    return _two(days, hours, "day" if days == 1 else "days", "h")
+
+
+def _two(great: int, small: int, great_unit: str, small_unit: str) -> str:
+    return f"{great:,} {great_unit}" + (f" {small} {small_unit}" if small else "")
 
 
 def ago(instant: int | None, now: int) -> str:
@@ -28,3 +85,8 @@ def ago(instant: int | None, now: int) -> str:
         return ""
     seconds = (now - instant) / 1_000_000
     return f"in {length(-seconds)}" if seconds < -1 else f"{length(max(0, seconds))} ago"
+
+
+def _seen(instant: int) -> datetime:
+    zone: tzinfo | None = UTC if CHOSEN.time_zone == "UTC" else None if CHOSEN.time_zone == LOCAL else ZoneInfo(CHOSEN.time_zone)
+    return to_datetime(instant).astimezone(zone)

@@ -11,7 +11,7 @@ import typer
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_json, tell_findings
+from jarvis.cli.output import doing, print_json, tell_findings
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError
 from persistence.books.events import all_events
@@ -57,10 +57,14 @@ def verify(
             with suppress(WrongDatabase):  # findings tell what is wrong with it
                 _tell_events(database)
         if chain:
-            findings = verification.verify_chain(database, settings.rollup_plan, instants.now(), chosen.path, heads)
+            with doing("checking the hash chain", wanted=not as_json) as progress:
+                findings = verification.verify_chain(database, settings.rollup_plan, instants.now(), chosen.path, heads, progress)
         else:
             depth = verification.Depth.QUICK if quick else verification.Depth.FULL if full else verification.Depth.USUAL
-            findings = verification.verify(database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path)
+            with doing("checking the books", wanted=not as_json) as progress:
+                findings = verification.verify(
+                    database, settings.rollup_plan, instants.now(), folder, depth=depth, heads=heads, second_folder=chosen.second.path, progress=progress
+                )
             try:
                 notes, unread = look_for_notes(database, settings.rollup_plan, instants.now(), anew=full)
                 findings += unread

@@ -8,7 +8,7 @@ books_file.py    the database and whose it is                   folders.py      
 limits.py        what the system grants                         clock.py          the machine's clock
 broker.py        the broker, its set-up and its rights          certificates.py   how long its certificates hold
 secrets.py       who can read the passwords                     running.py        the processes that run
-units.py         systemd's units against those of this version  unit_files.py     reading them   shipped.py  where this version's lie
+units.py         systemd's units against those of this version  unit_files.py     reading them
 
 The rules themselves stand where they are enforced: a section asks them, and adds the words. `jarvis status` tells how what runs is doing.
 """

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, refused, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, refused, warning, well
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.books.book import book_id, short
 from persistence.copies.identity import is_missing, refuse_to_replace
 from persistence.copies.places import refuse_strange
+from persistence.domain.showing import size
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.migrations import newest_version, schema_version
 from persistence.engine.sqlite.peek import peeked
@@ -35,7 +36,7 @@ def look(_case: Case, settings: Settings) -> Iterator[Diagnosis]:
                 rule = f"this program keeps schema {newest}"
                 yield warning("database", f"{path} has schema {found}", rule, "stop the daemon, then `jarvis db init`, which takes a proved backup first")
             else:
-                yield well("database", f"{path}, schema {found}, books {short(book_id(connection))}, {shown_bytes(path.stat().st_size)}")
+                yield well("database", f"{path}, schema {found}, books {short(book_id(connection))}, {size(path.stat().st_size)}")
                 yield from _of_their_folders(connection, folders)
     except Unavailable as error:
         yield refused("database", error, Level.NOT_CHECKED)
@@ -58,11 +59,11 @@ def _of_their_folders(connection: Connection, folders: list[Path]) -> Iterator[D
 
 def _log(path: Path) -> Iterator[Diagnosis]:
     try:
-        size = Path(f"{path}-wal").stat().st_size
+        taken = Path(f"{path}-wal").stat().st_size
     except OSError:  # there is none, or what is said above of the file holds for it, too
         return
-    if size >= LONG_WAL_BYTES:
-        rule = f"shorter than {shown_bytes(LONG_WAL_BYTES)}: a reader that stays keeps it from being emptied"
-        yield warning("write-ahead log", shown_bytes(size), rule, f"`lsof {path}` names who reads; end that program")
-    elif size:
-        yield well("write-ahead log", shown_bytes(size))
+    if taken >= LONG_WAL_BYTES:
+        rule = f"shorter than {size(LONG_WAL_BYTES)}: a reader that stays keeps it from being emptied"
+        yield warning("write-ahead log", size(taken), rule, f"`lsof {path}` names who reads; end that program")
+    elif taken:
+        yield well("write-ahead log", size(taken))

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from jarvis.broker import broker_url
 from jarvis.doctor import certificates
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
 from jarvis.errors import SettingsError
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
@@ -25,6 +25,7 @@ from jarvis_client.contract.instants import MOST_AHEAD
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from jarvis_client.contract.showing import first_few
 from persistence.books.book import book_id
+from persistence.domain.showing import size
 from persistence.engine.sqlite.peek import peeked
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
@@ -95,7 +96,7 @@ def _reached(client: Any, place: str) -> Iterator[Diagnosis]:
 def _set_up(client: Any) -> Iterator[Diagnosis]:
     version = version_of(client)
     if version is None:
-        yield not_checked("set-up", "this user may not ask for it", "grant INFO, as deploy/redis/users.acl does for a worker")
+        yield not_checked("set-up", "this user may not ask for it", "grant INFO, as `jarvis deploy redis` does for a worker")
         return
     try:
         refuse_old_server(client)
@@ -115,7 +116,7 @@ def _set_up(client: Any) -> Iterator[Diagnosis]:
     memory = told(client, "memory")
     most, taken = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
     if most and taken > FULL_SHARE * most:
-        value = f"{shown_bytes(taken)} of {shown_bytes(most)} are taken"
+        value = f"{size(taken)} of {size(most)} are taken"
         yield warning("memory", value, "a full broker refuses what engines publish", "let the workers catch up, or raise its maxmemory")
 
 
@@ -130,7 +131,7 @@ def _cannot_write(client: Any) -> Iterator[Diagnosis]:
 def _rights(client: Any, namespace: str) -> Iterator[Diagnosis]:
     missing = refused_rights(client, namespace)
     if missing:
-        remedy = "grant them as in deploy/redis/users.acl, where each key begins with the namespace"
+        remedy = "grant them as `jarvis deploy redis` does, for the keys of this namespace"
         yield problem("rights", f"this user may not use {first_few(missing)} in the namespace {namespace!r}", next(iter(missing.values())), remedy)
     else:
         yield well("rights", f"{len(TRIED)} commands are allowed; not tried, because they add: {', '.join(n.replace('|', ' ') for n in NOT_TRIED)}")

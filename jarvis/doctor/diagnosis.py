@@ -59,13 +59,6 @@ def refused(subject: str, error: Exception, level: Level = Level.PROBLEM) -> Dia
     return Diagnosis(subject, level, text)
 
 
-def shown_bytes(count: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}" if count < 10 * size else f"{count / size:,.0f} {unit}"
-    return f"{count:.0f} bytes"
-
-
 def user_name(number: int) -> str:
     with suppress(KeyError):
         return pwd.getpwuid(number).pw_name

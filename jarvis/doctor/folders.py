@@ -10,12 +10,13 @@ from shutil import disk_usage
 from typing import NamedTuple
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, me, not_checked, problem, refused, shown_bytes, user_name, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, me, not_checked, problem, refused, user_name, warning, well
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.copies import backups
 from persistence.copies.backup_checks import files_are_private, there_is_room
+from persistence.domain.showing import size
 from persistence.engine.sqlite.host import DEPENDS_ON_A_PROGRAM, disk_not_mounted, file_system_of, refuse_network_file_system
 from persistence.files import nearest_folder, refuse_to_make
 
@@ -90,7 +91,7 @@ def _look_at(case: Case, folder: Used) -> Iterator[Diagnosis]:
         remedy = "mount it writable" if read_only else f"run this as {user_name(path.stat().st_uid)}, or `chown` it"
         yield problem(folder.name, f"{path} is {'read-only' if read_only else f'closed to {me()}'}", "we have to write there", remedy)
         return
-    yield well(folder.name, f"{path} on {where.kind or 'an unknown file system'}, {shown_bytes(disk_usage(path).free)} free")
+    yield well(folder.name, f"{path} on {where.kind or 'an unknown file system'}, {size(disk_usage(path).free)} free")
 
 
 def _owners(settings: Settings, folders: list[Used]) -> Iterator[Diagnosis]:
@@ -139,22 +140,22 @@ def _room(settings: Settings) -> Iterator[Diagnosis]:
             yield problem("room for a backup", f"{finding.found} in {folder}", f"a backup and its proof need {finding.expected}", remedy)
             break
         else:
-            yield well("room for a backup", f"{shown_bytes(needed)} needed, {shown_bytes(disk_usage(folder).free)} free")
+            yield well("room for a backup", f"{size(needed)} needed, {size(disk_usage(folder).free)} free")
     newest = next((backup for backup in backups.present(folder) if backup.manifest is not None), None) if folder.is_dir() else None
     if newest is None or newest.manifest is None:
         return
     content, place = int(newest.manifest["content_bytes"]), nearest_folder(settings.data_folder / "x")
     free = disk_usage(place).free
     if free < content:
-        rule = f"the newest backup holds {content:,} bytes, and the present database is kept beside it"
+        rule = f"the newest backup holds {size(content)}, and the present database is kept beside it"
         yield problem(
             "room for a restore",
-            f"{free:,} bytes are free in {place}",
+            f"{size(free)} are free in {place}",
             rule,
             "free some space; `jarvis backup list --kept-aside` lists what restores have left",
         )
     else:
-        yield well("room for a restore", f"{shown_bytes(content)} needed, {shown_bytes(free)} free")
+        yield well("room for a restore", f"{size(content)} needed, {size(free)} free")
 
 
 def _two_places(settings: Settings) -> Iterator[Diagnosis]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, me, problem, refused, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, me, problem, refused, warning, well
 from jarvis.limits import FILES_WANTED, refuse_few_files
 from jarvis_client.contract.errors import Unavailable
+from persistence.domain.showing import size
 
 #: `jarvis up` with one worker runs 37 threads (measured); a backup and an export come on top.
 THREADS_NEEDED = 64
@@ -60,8 +61,8 @@ def _threads(case: Case) -> Iterator[Diagnosis]:
 def _memory(case: Case) -> Iterator[Diagnosis]:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY and soft < ADDRESSES_NEEDED:
-        rule = f"a worker reserves over a gigabyte of addresses; {shown_bytes(ADDRESSES_NEEDED)} leave room for large batches"
-        yield problem("memory", f"`ulimit -v` grants {shown_bytes(soft)}", rule, "ulimit -v unlimited, or no LimitAS= in the unit")
+        rule = f"a worker reserves over a gigabyte of addresses; {size(ADDRESSES_NEEDED)} leave room for large batches"
+        yield problem("memory", f"`ulimit -v` grants {size(soft)}", rule, "ulimit -v unlimited, or no LimitAS= in the unit")
         return
     total = re.search(r"MemTotal:\s+(\d+) kB", case.text_of("proc/meminfo") or "")
     granted = [int(total[1]) * 1024] if total else []
@@ -72,24 +73,24 @@ def _memory(case: Case) -> Iterator[Diagnosis]:
         return
     least = min(granted)
     if least < MEMORY_NEEDED:
-        value = f"{shown_bytes(least)}" + (" for the control group" if least == of_group else "")
-        rule = f"everything together needs about {shown_bytes(MEMORY_NEEDED)}"
+        value = f"{size(least)}" + (" for the control group" if least == of_group else "")
+        rule = f"everything together needs about {size(MEMORY_NEEDED)}"
         yield warning("memory", value, rule, "raise MemoryMax= in the unit or the container's limit" if least == of_group else "run it on a larger machine")
     else:
-        yield well("memory", shown_bytes(least) + (" for the control group" if least == of_group else ""))
+        yield well("memory", size(least) + (" for the control group" if least == of_group else ""))
 
 
 def _file_size() -> Iterator[Diagnosis]:
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft != resource.RLIM_INFINITY:
         rule = "a database that reaches it takes no more commits"
-        yield problem("file size", f"`ulimit -f` grants {shown_bytes(soft)}", rule, "ulimit -f unlimited, or no LimitFSIZE= in the unit")
+        yield problem("file size", f"`ulimit -f` grants {size(soft)}", rule, "ulimit -f unlimited, or no LimitFSIZE= in the unit")
 
 
 def _core_dumps() -> Iterator[Diagnosis]:
     soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
     if soft != 0:
-        granted = "of any size" if soft == resource.RLIM_INFINITY else f"of {shown_bytes(soft)}"
+        granted = "of any size" if soft == resource.RLIM_INFINITY else f"of {size(soft)}"
         rule = "one holds records and the broker's password, and lies where others may read it"
         yield warning("core dumps", f"{granted} are written", rule, "ulimit -c 0, or LimitCORE=0 in the unit")
     else:

@@ -17,7 +17,8 @@ from jarvis_client.contract.address import read_address
 
 def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
     if settings.broker.url is None:
-        yield well("password", "none: the embedded broker's socket is for its owner alone")
+        shared = settings.broker.socket_folder
+        yield well("password", f"none: the embedded broker's socket is for {f'the group of {shared}' if shared else 'its owner alone'}")
         return
     address = read_address(settings.broker.url.get_secret_value())
     found = list(_of_tls_keys(address.options.get("ssl_keyfile")))

@@ -9,18 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis.doctor.case import Case
-from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, shown_bytes, warning, well
+from jarvis.doctor.diagnosis import Diagnosis, problem, warning, well
 from jarvis.doctor.limits import ADDRESSES_NEEDED, THREADS_NEEDED, UNIT_MEMORY_NEEDED
-from jarvis.doctor.shipped import shipped_units
 from jarvis.doctor.unit_files import Unit, installed, lines_of, number_of, units
 from jarvis.limits import FILES_NEEDED
+from jarvis.recipes.systemd import SystemdChoices, shipped_units
 from jarvis.settings import Settings
 from jarvis_client.contract.address import read_address
+from persistence.domain.showing import size
 from persistence.program import program_version
 
 #: Differences that are named of one file.
 MOST_SHOWN = 3
 RELOAD = "then: systemctl daemon-reload, and restart the unit"
+#: What brings a unit into order. Every option of the machine has to be given with it.
+DEPLOY = "jarvis deploy systemd --to /"
 BYTES = "of memory"
 #: What a drop-in may set too low: the key, what is needed, and of what.
 LIMITS = (
@@ -38,21 +41,21 @@ def look(case: Case) -> Iterator[Diagnosis]:
         return
     for unit in found:
         yield from _program_and_limits(unit)
-    shipped = shipped_units()
-    if shipped is None:
-        yield not_checked("units", "this installation has no files for systemd to compare with")
-        return
+    # Whom the units run as, and where the books lie, is the operator's to say.
+    default = SystemdChoices()
+    shipped = shipped_units(SystemdChoices(user=found[0].last("User") or default.user, state=found[0].last("WorkingDirectory") or default.state))
     there = {name: path for name in shipped if (path := installed(case, name)) is not None}
     for name in sorted({"jarvis-.service.d/10-hardening.conf"} - {*there}):
         rule = "it has the user, the folders and the restrictions of every unit"
-        yield problem("units", f"{name} is not installed", rule, f"install it from deploy/systemd, {RELOAD}")
+        yield problem("units", f"{name} is not installed", rule, f"{DEPLOY} with this machine's options, {RELOAD}")
     for name, path in there.items():
         differences = _differences(shipped[name], path.read_text("utf-8", "replace"))
         if differences:
             more = f"; and {len(differences) - MOST_SHOWN} more" if len(differences) > MOST_SHOWN else ""
             rule = "changes of your own belong in a drop-in, which an upgrade leaves alone"
             value = f"{path}: {'; '.join(differences[:MOST_SHOWN])}{more}"
-            yield warning("units", value, f"differs from that of jarvis {program_version()}: {rule}", f"install that of this version, {RELOAD}")
+            remedy = f"{DEPLOY} --force with this machine's options, {RELOAD}"
+            yield warning("units", value, f"differs from that of jarvis {program_version()}: {rule}", remedy)
         else:
             yield well("units", f"{path} is that of jarvis {program_version()}")
 
@@ -69,8 +72,9 @@ def look_at_settings(case: Case, settings: Settings) -> Iterator[Diagnosis]:
             yield problem("units", f"{unit.name} may not write to {settings.data_folder}", "the books lie there (database.path)", remedy)
     if (scheduler := found.get("jarvis-scheduler.service")) is not None:
         yield from _second_place(settings, scheduler)
-    if (worker := found.get("jarvis-worker.service")) is not None:
-        yield from _network(settings, worker)
+    # The worker takes from the broker, the scheduler tells of what waits there.
+    for unit in recording:
+        yield from _network(settings, unit)
 
 
 def _program_and_limits(unit: Unit) -> Iterator[Diagnosis]:
@@ -82,7 +86,7 @@ def _program_and_limits(unit: Unit) -> Iterator[Diagnosis]:
         granted = number_of(unit.last(key))
         if granted is not None and granted < needed:
             value = f"{unit.name} has {key}={unit.last(key)}"
-            yield problem("units", value, f"{shown_bytes(needed) if what == BYTES else f'{needed:,}'} {what} are needed", f"raise it in its drop-in, {RELOAD}")
+            yield problem("units", value, f"{size(needed) if what == BYTES else f'{needed:,}'} {what} are needed", f"raise it in its drop-in, {RELOAD}")
 
 
 def _differences(ours: str, theirs: str) -> list[str]:
@@ -110,10 +114,10 @@ def _same_settings(case: Case, settings: Settings, unit: Unit) -> Iterator[Diagn
 def _second_place(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:
     second = settings.database.backup.second
     if second.path is not None and not unit.may_write(second.path.absolute()):
-        remedy = f"deploy/systemd/second-path.conf as a drop-in of it, with ReadWritePaths={second.path}, {RELOAD}"
+        remedy = f"{DEPLOY} with this machine's options and --second-path {second.path}, {RELOAD}"
         yield problem("units", f"{unit.name} may not write to {second.path}", "database.backup.second.path names it", remedy)
     if second.command is not None and unit.last("PrivateNetwork") == "yes":
-        remedy = f"if the command needs one: deploy/systemd/second-command.conf as a drop-in of it, {RELOAD}"
+        remedy = f"if the command needs one: {DEPLOY} with this machine's options and --network, {RELOAD}"
         yield warning("units", f"{unit.name} has no network", "database.backup.second.command runs in it", remedy)
 
 
@@ -123,11 +127,11 @@ def _network(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:
     address = read_address(settings.broker.url.get_secret_value())
     if address.socket:
         return
-    remedy = f"deploy/systemd/redis-tcp.conf as a drop-in of it, {RELOAD}"
+    remedy = f"{DEPLOY} with this machine's options and --broker {'tls' if address.scheme == 'rediss' else 'tcp'}, {RELOAD}"
     if unit.last("PrivateNetwork") == "yes":
         yield problem("units", f"{unit.name} has no network", f"broker.url leads to {address.host}", remedy)
     elif address.host not in ("localhost", "127.0.0.1", "::1") and unit.words("IPAddressAllow") == ["localhost"]:
         value = f"{unit.name} may reach no address but this machine's"
         yield problem(
-            "units", value, f"broker.url leads to {address.host}", f"name its address, and the resolver's, in IPAddressAllow= of the drop-in, {RELOAD}"
+            "units", value, f"broker.url leads to {address.host}", f"give its address and the resolver's, each with --allow, to {DEPLOY} --force, {RELOAD}"
         )

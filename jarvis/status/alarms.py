@@ -9,14 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import State, Status
-from jarvis_client.contract.instants import to_text
+from jarvis_client.contract.instants import to_datetime
 from jarvis_client.contract.showing import first_few
 from persistence.domain.strays import StrayKind
 
 _MINUTE, _HOUR, _DAY = 60_000_000, 3_600_000_000, 86_400_000_000
+
+
+class Found(NamedTuple):
+    """What holds of one subject. `remedy`: where it is known better than the alarm's own. `quoted`: what an error or a finding has to say,
+    which may hold an account or an amount."""
+
+    subject: str
+    says: str
+    since: int | None = None
+    remedy: str | None = None
+    quoted: str | None = None
 
 
 class Severity(StrEnum):
@@ -28,7 +40,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record."""
+    """An alarm that holds now. `subject` tells two of one name apart: a job, a process, a folder; it never has anything of a record.
+
+    `says` is for who sits at this machine, and may quote an error or a finding. `tells` is the same without what it quotes, for what leaves
+    the machine.
+    """
 
     name: str
     severity: Severity
@@ -36,21 +52,23 @@ class Raised:
     says: str
     remedy: str
     since: int | None = None
+    tells: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One kind of alarm. `find` gives (subject, what is said, since when) for each that holds."""
+    """One kind of alarm. `find` gives each that holds."""
 
     name: str
     severity: Severity
     means: str
     remedy: str
-    find: Callable[[Status, Thresholds], Iterator[tuple[str, str, int | None]]]
+    find: Callable[[Status, Thresholds], Iterator[Found]]
 
     def raised(self, status: Status, thresholds: Thresholds) -> Iterator[Raised]:
-        for subject, says, since in self.find(status, thresholds):
-            yield Raised(self.name, self.severity, subject, says, self.remedy, since)
+        for found in self.find(status, thresholds):
+            says = found.says if found.quoted is None else f"{found.says}: {found.quoted}"
+            yield Raised(self.name, self.severity, found.subject, says, found.remedy or self.remedy, found.since, found.says)
 
 
 def raised(status: Status, thresholds: Thresholds) -> list[Raised]:
@@ -59,125 +77,148 @@ def raised(status: Status, thresholds: Thresholds) -> list[Raised]:
     return sorted(found, key=lambda one: one.severity is not Severity.CRITICAL)
 
 
-_Found = Iterator[tuple[str, str, int | None]]
+def unknown(status: Status) -> set[str]:
+    """The names of the alarms of which this status can say neither that they hold nor that they are over: what they look at was not read."""
+    return {name for name, part in PARTS.items() if getattr(status, part) is None} if status.unread else set()
 
 
-def _broker_away(status: Status, thresholds: Thresholds) -> _Found:
+def _broker_away(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     broker = status.broker
     if broker is not None and not broker.reachable and _lasts(status, broker.since, thresholds.broker_away_seconds):
-        yield broker.place, f"the broker {broker.place} cannot be used: {broker.problem}", broker.since
+        yield Found(broker.place, f"{broker.place} cannot be used: {broker.problem}", broker.since, broker.remedy)
 
 
-def _worker_not_ready(status: Status, thresholds: Thresholds) -> _Found:
+def _worker_not_ready(status: Status, thresholds: Thresholds) -> Iterator[Found]:
+    away = status.broker is not None and not status.broker.reachable
     for process in status.processes or ():
+        if away and (process.problem or "").startswith("the broker"):
+            continue  # the same cause, told once
         if process.kind == "worker" and process.state is State.NOT_READY and _lasts(status, process.not_ready_since, thresholds.not_ready_seconds):
-            yield process.name, f"{process.name} records nothing: {process.problem or 'it does not say why'}", process.not_ready_since
+            yield Found(process.name, f"{process.name} records nothing", process.not_ready_since, quoted=process.problem or "it does not say why")
 
 
-def _no_worker(status: Status, thresholds: Thresholds) -> _Found:
+def _no_worker(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     if status.processes is not None and not any(p.kind == "worker" and p.state is not State.STOPPED for p in status.processes):
-        yield "worker", "no worker is running, so nothing is recorded", None
+        yield Found("worker", "no worker is running, so nothing is recorded", None)
 
 
-def _no_scheduler(status: Status, thresholds: Thresholds) -> _Found:
+def _no_scheduler(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     if status.jobs is not None and status.processes is not None and not any(p.kind == "scheduler" and p.state is not State.STOPPED for p in status.processes):
-        yield "scheduler", "no scheduler is running, so no backup, rollup or verification is", None
+        yield Found("scheduler", "no scheduler is running, so no backup, rollup or verification is", None)
 
 
-def _queue_waits(status: Status, thresholds: Thresholds) -> _Found:
+def _queue_waits(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for queue in status.queues or ():
         if queue.oldest_at is not None and status.taken_at - queue.oldest_at > thresholds.oldest_message_seconds * 1_000_000:
-            yield queue.name, f"{queue.waiting + queue.held:,} messages on {queue.name} wait, the oldest since {to_text(queue.oldest_at)}", queue.oldest_at
+            waiting = _count("message", queue.waiting + queue.held)
+            yield Found(queue.name, f"{waiting} on {queue.name} not recorded yet, the oldest published at {_at(queue.oldest_at)}", queue.oldest_at)
 
 
-def _quarantine(status: Status, thresholds: Thresholds) -> _Found:
+def _quarantine(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     held = status.quarantine
     if held is not None and held.held > thresholds.quarantine_held:
         reasons = first_few([f"{count:,} {reason}" for reason, count in sorted(held.by_reason.items(), key=lambda item: -item[1])])
-        yield "quarantine", f"quarantine holds {held.held:,}: {reasons}", held.oldest_at
+        yield Found("quarantine", f"quarantine holds {held.held:,}: {reasons}", held.oldest_at)
 
 
-def _gaps(status: Status, thresholds: Thresholds) -> _Found:
+def _gaps(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     gaps = status.gaps
     if gaps is not None and gaps.missing > thresholds.gaps:
-        yield "gaps", f"{gaps.missing:,} sequence numbers of {gaps.producers:,} producers never arrived", gaps.first_noticed_at
+        said = f"{_count('sequence number', gaps.missing)} of {_count('producer', gaps.producers)} never arrived"
+        yield Found("gaps", said, gaps.first_noticed_at)
 
 
-def _broker_lost(status: Status, thresholds: Thresholds) -> _Found:
+def _broker_lost(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for stray in status.strays or ():
         if stray.kind in (StrayKind.BROKER_EMPTIED, StrayKind.BROKER_WENT_BACK):
-            yield stray.kind, f"{stray.kind}: publish again what engines sent lately", stray.since
+            yield Found(stray.kind, f"{stray.kind}: publish again what engines sent lately", stray.since)
 
 
-def _unclaimed(status: Status, thresholds: Thresholds) -> _Found:
+def _unclaimed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for stray in status.strays or ():
         if stray.kind not in (StrayKind.BROKER_EMPTIED, StrayKind.BROKER_WENT_BACK):
-            yield f"{stray.kind} {stray.subject}", f"{stray.kind}: {stray.count:,} on {stray.subject}", stray.since
+            yield Found(f"{stray.kind} {stray.subject}", f"{stray.kind}: {stray.count:,} on {stray.subject}", stray.since)
 
 
-def _job_failed(status: Status, thresholds: Thresholds) -> _Found:
+def _job_failed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
+    found = status.proof is not None and bool(status.proof.findings)
     for job in status.jobs or ():
-        if job.failed and job.name != "verification":
-            again = "" if job.next_try_at is None else f"; tried again at {to_text(job.next_try_at)}"
-            yield job.name, f"job {job.name} failed: {job.result}{again}", job.last_ended_at
+        if job.failed and not (found and job.name == "verification"):
+            again = "" if job.next_try_at is None else f"; tried again at {_at(job.next_try_at)}"
+            yield Found(job.name, f"job {job.name} failed{again}", job.last_ended_at, f"`jarvis jobs history {job.name}`", job.result)
 
 
-def _job_missed(status: Status, thresholds: Thresholds) -> _Found:
+def _job_missed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
+    if any(_no_scheduler(status, thresholds)):
+        return  # the same cause, told once
     for job in status.jobs or ():
         if job.late_since is not None and status.taken_at - job.late_since > thresholds.job_late_minutes * _MINUTE:
-            yield job.name, f"job {job.name} was due at {to_text(job.late_since)} and has not begun", job.late_since
+            yield Found(job.name, f"job {job.name} was due at {_at(job.late_since)} and has not begun", job.late_since)
 
 
-def _findings(status: Status, thresholds: Thresholds) -> _Found:
+def _findings(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.findings:
-        yield "verification", f"the last verification has {proof.findings:,} findings: {proof.found}", proof.verified_at
+        yield Found("verification", f"the last verification has {_count('finding', proof.findings)}", proof.verified_at, quoted=proof.found)
 
 
-def _backup_stale(status: Status, thresholds: Thresholds) -> _Found:
+def _backup_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     yield from _stale_copies(status, thresholds.backup_age_hours, second=False)
 
 
-def _copy_stale(status: Status, thresholds: Thresholds) -> _Found:
+def _copy_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     yield from _stale_copies(status, thresholds.copy_age_hours, second=True)
 
 
-def _stale_copies(status: Status, hours: float, *, second: bool) -> _Found:
+def _stale_copies(status: Status, hours: float, *, second: bool) -> Iterator[Found]:
+    records = status.records
     for copies in status.copies or ():
-        if copies.second is second and (copies.newest_at is None or status.taken_at - copies.newest_at > hours * _HOUR):
-            newest = "has no proved backup" if copies.newest_at is None else f"has no proved backup since {to_text(copies.newest_at)}"
-            yield copies.place, f"{copies.place} {newest}{'' if copies.problem is None else f': {copies.problem}'}", copies.newest_at
+        # Books without a backup are as old as their first record; empty ones need none.
+        begun = copies.newest_at if copies.newest_at is not None or records is None else records.begun_at
+        empty = records is not None and begun is None
+        old = not empty and (begun is None or status.taken_at - begun > hours * _HOUR)
+        if copies.second is second and (old or copies.problem is not None):
+            newest = "has no proved backup" if copies.newest_at is None else f"has no proved backup since {_at(copies.newest_at)}"
+            yield Found(copies.place, f"{copies.place} {newest if copies.problem is None else copies.problem}", copies.newest_at)
 
 
-def _verification_stale(status: Status, thresholds: Thresholds) -> _Found:
+def _verification_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.verified_at is not None and status.taken_at - proof.verified_at > thresholds.verification_age_hours * _HOUR:
-        yield "verification", f"nothing was verified since {to_text(proof.verified_at)}", proof.verified_at
+        yield Found("verification", f"nothing was verified since {_at(proof.verified_at)}", proof.verified_at)
 
 
-def _drill_stale(status: Status, thresholds: Thresholds) -> _Found:
+def _drill_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.drilled_at is not None and status.taken_at - proof.drilled_at > thresholds.drill_age_days * _DAY:
-        yield "restore_drill", f"no restore was rehearsed since {to_text(proof.drilled_at)}", proof.drilled_at
+        yield Found("restore_drill", f"no restore was rehearsed since {_at(proof.drilled_at)}", proof.drilled_at)
 
 
-def _disk_low(status: Status, thresholds: Thresholds) -> _Found:
+def _disk_low(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for disk in status.storage.disks if status.storage is not None else ():
         if disk.free_bytes < thresholds.disk_free_bytes or disk.free_bytes < disk.total_bytes * thresholds.disk_free_percent / 100:
             share = 100 * disk.free_bytes / (disk.total_bytes or 1)
-            yield disk.folders[0], f"{disk.free_bytes:,} bytes ({share:.0f} %) are free for {first_few(disk.folders)}", None
+            yield Found(disk.folders[0], f"{disk.free_bytes:,} bytes ({share:.0f} %) are free for {first_few(disk.folders)}", None)
 
 
-def _log_long(status: Status, thresholds: Thresholds) -> _Found:
+def _log_long(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     if status.storage is not None and status.storage.log_bytes > thresholds.log_bytes:
-        yield status.storage.path, f"the write-ahead log has {status.storage.log_bytes:,} bytes: a reader has held its snapshot for long", None
+        yield Found(status.storage.path, f"the write-ahead log has {status.storage.log_bytes:,} bytes: a reader has held its snapshot for long", None)
 
 
-def _unread(status: Status, thresholds: Thresholds) -> _Found:
+def _unread(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for part, why in status.unread.items():
         if part in ("records", "storage", "jobs"):
-            yield "books", f"the books cannot be read: {why}", None
+            yield Found("books", "the books cannot be read", quoted=why)
             return
+
+
+def _count(noun: str, number: int) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _at(instant: int) -> str:
+    return f"{to_datetime(instant):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _lasts(status: Status, since: int | None, seconds: float) -> bool:
@@ -199,7 +240,10 @@ ALARMS = (
         "JarvisBrokerLostMessages", _C, "the broker was emptied, or came back without its last writes",
         "publish again what engines sent lately, then `jarvis notes accept`", _broker_lost,
     ),
-    Alarm("JarvisVerificationFindings", _C, "the last verification found something", "`jarvis verify`", _findings),
+    Alarm(
+        "JarvisVerificationFindings", _C, "the last verification found something",
+        "`jarvis verify`; once it is mended, `jarvis jobs run verification --wait`", _findings,
+    ),
     Alarm("JarvisDiskLow", _C, "a disk that we write to is nearly full", "free space, or move what is there", _disk_low),
     Alarm("JarvisBackupStale", _C, "there is no recent proved backup", "`jarvis jobs history backup`, then `jarvis backup create`", _backup_stale),
     Alarm("JarvisCopyStale", _W, "the second place has no recent copy", "`jarvis jobs history backup`: is its disk mounted?", _copy_stale),
@@ -212,3 +256,25 @@ ALARMS = (
     Alarm("JarvisDrillStale", _W, "no restore was rehearsed lately", "`jarvis jobs run restore_drill --wait`", _drill_stale),
     Alarm("JarvisLogLong", _W, "the write-ahead log does not shrink", "end the reader that holds it: `lsof` on the database names it", _log_long),
 )  # fmt: skip
+
+#: The part of a status that each alarm looks at; that of the books looks at what is unread.
+PARTS = {
+    "JarvisBrokerAway": "broker",
+    "JarvisNoWorker": "processes",
+    "JarvisWorkerNotReady": "processes",
+    "JarvisNoScheduler": "processes",
+    "JarvisQueueWaits": "queues",
+    "JarvisBrokerLostMessages": "strays",
+    "JarvisVerificationFindings": "proof",
+    "JarvisDiskLow": "storage",
+    "JarvisBackupStale": "copies",
+    "JarvisCopyStale": "copies",
+    "JarvisJobFailed": "jobs",
+    "JarvisJobMissed": "jobs",
+    "JarvisQuarantineHeld": "quarantine",
+    "JarvisGaps": "gaps",
+    "JarvisUnclaimedMessages": "strays",
+    "JarvisVerificationStale": "proof",
+    "JarvisDrillStale": "proof",
+    "JarvisLogLong": "storage",
+}

@@ -32,6 +32,14 @@ class Process:
     problem: str | None = None
     """Why it is not ready."""
     not_ready_since: int | None = None
+    in_flight: int | None = None
+    """Of a worker, as it says itself: messages fetched and not settled yet, what became of the records since its start, its newest commit, the
+    records of the last minute and hour."""
+    counts: dict[str, int] | None = None
+    last_commit_at: int | None = None
+    lag_seconds: float | None = None
+    last_minute: int | None = None
+    last_hour: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +68,11 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """What was recorded, from the books."""
+    """What was recorded, from the books; where there are none here, what the workers say."""
 
-    total: int
+    total: int | None
+    begun_at: int | None
+    """When the first record was recorded."""
     last_minute: int
     last_hour: int
     last_commit_at: int | None
@@ -88,14 +98,17 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job of the timetable. `late`: its newest slot is over due and nobody has begun with it."""
+    """A job of the timetable. `late_since`: its slot was due then, or its request filed, and nobody has begun with it."""
 
     name: str
+    says: str
+    """What it does."""
     cron: str
     zone: str
     enabled: bool
     paused_since: int | None
     state: str
+    """How its newest run stands: requested, running, succeeded, failed …; empty where there is none."""
     last_started_at: int | None
     last_ended_at: int | None
     last_success_at: int | None
@@ -103,6 +116,7 @@ class Job:
     result: str | None
     """What the newest finished run said: what it did, or why it failed."""
     failed: bool
+    """Whether the newest run failed, also while it is tried again."""
     next_at: int | None
     next_try_at: int | None
     late_since: int | None

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from heapq import merge
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from jarvis_client.contract.decimals import canonical
@@ -121,19 +123,33 @@ def facts_of_order(connection: Connection, order_id: str, account_id: str) -> li
     return found
 
 
-def facts_by_order(connection: Connection) -> Iterator[tuple[tuple[str, str], list[Fill | OrderEvent]]]:
+class OrderRows(NamedTuple):
+    """The rows of the live facts of an account under an order id."""
+
+    order_id: tuple[str, str]
+    rows: list[Sequence[Any]]
+
+    def read(self) -> list[Fill | OrderEvent]:
+        return [CONTENT_OF[row[0]].read(row) for row in self.rows]  # type: ignore[misc]  # only rows of these two are asked for
+
+    def texts_of_fills(self) -> list[Sequence[Any]] | None:
+        """The texts of its fills (`Fill.texts`) as their rows hold them; None where it has events, too."""
+        return None if any(row[0] != Fill.kind for row in self.rows) else [row[1:-2] for row in self.rows]
+
+
+def rows_by_order(connection: Connection) -> Iterator[OrderRows]:
     """The live facts of every order id, by (order id, account), in one pass over each table's index."""
 
     def of(content: Content) -> Iterator[Any]:
         where = "c.order_id IS NOT NULL AND f.state = 0 ORDER BY c.order_id, c.account_id"
-        return (content.read(row) for row in connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
+        return iter(connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
 
-    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_order_key), _order_key):
-        yield key, list(found)
+    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_ORDER_ID), _ORDER_ID):
+        yield OrderRows(key, list(found))
 
 
-def _order_key(fact: Fill | OrderEvent) -> tuple[str, str]:
-    return str(fact.order_id), fact.account_id
+#: Where rows of both say order id and account.
+_ORDER_ID = itemgetter(*(1 + FILLS.columns.index(name) for name in ("order_id", "account_id")))
 
 
 def order_of_fact(connection: Connection, kind: str, fact_no: int) -> tuple[str, str] | None:
@@ -154,16 +170,36 @@ class Recorded(NamedTuple):
     fact: AnyFact
 
 
-def recorded_by_number(connection: Connection, after: int = 0) -> Iterator[Recorded]:
-    """Every fact that has content, of all kinds, in the order of their numbers."""
+#: What a row of a fact begins with, before its content says its kind.
+_HEAD = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
+#: Where its number and its state stand.
+NUMBER, STATE = 0, 5
 
-    def of(content: Content) -> Iterator[Recorded]:
-        head = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
-        sql = f"SELECT {head}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no"
-        for number, record_id, account_id, kind, digest, state, *values in connection.execute(sql, (after,)):
-            yield Recorded(number, (record_id, account_id, kind), digest, state, _with_account(content, values, account_id))
 
-    return merge(*(of(content) for content in CONTENTS), key=lambda r: r.fact_no)
+def rows_by_number(connection: Connection, after: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The row of every fact that has content, of all kinds, in the order of their numbers; `recorded` and `proved_texts` read them."""
+
+    def of(content: Content) -> Iterator[tuple[Any, ...]]:
+        return iter(connection.execute(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
+
+    return merge(*(of(content) for content in CONTENTS), key=itemgetter(NUMBER))
+
+
+def recorded(row: Sequence[Any]) -> Recorded:
+    """The fact of such a row."""
+    number, record_id, account_id, kind, digest, state, *values = row
+    return Recorded(number, (record_id, account_id, kind), digest, state, _with_account(CONTENT_OF[values[0]], values, account_id))
+
+
+def proved_texts(row: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The texts of a fill (`Fill.texts`) that such a row holds, where they have the digest of its identity: what costs a third of making the
+    fact. None where only the fact itself can tell."""
+    _, record_id, account_id, kind, digest, _, said, *values = row
+    texts = tuple(values[:-2])
+    # An empty text has the digest of none at all, but is no number.
+    if said != Fill.kind or kind != said or "" in texts or texts[:2] != (account_id, record_id):
+        return None
+    return texts if sha256(Fill.content_of(texts).encode("utf-8", "surrogatepass")).digest() == digest else None
 
 
 def _with_account(content: Content, values: Sequence[Any], account_id: str) -> AnyFact:

@@ -7,16 +7,28 @@ numbers that arrived, not on their order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistence.engine.contract import Connection
 
 
-def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> None:
-    """Take the numbers of one commit into account: open the gaps that they show, close those that they fill."""
+class Opened(NamedTuple):
+    """The numbers `first` to `last` of a producer were found missing."""
+
+    producer: str
+    first: int
+    last: int
+
+
+def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> list[Opened]:
+    """Take the numbers of one commit into account: open the gaps that they show, close those that they fill. Returns what was opened."""
+    opened = []
     for producer, numbers in arrived.items():
         for first, last in runs(numbers):
-            _note_run(connection, producer, first, last, now)
+            gap = _note_run(connection, producer, first, last, now)
+            if gap is not None:
+                opened.append(gap)
+    return opened
 
 
 def not_counted(connection: Connection, arrived: dict[str, set[int]]) -> dict[str, set[int]]:
@@ -40,19 +52,23 @@ def accept(connection: Connection, producer: str, first: int, last: int) -> list
     return [(max(first, gap_first), min(last, gap_last)) for gap_first, gap_last in met]
 
 
-def _note_run(connection: Connection, producer: str, first: int, last: int, now: int) -> None:
+def _note_run(connection: Connection, producer: str, first: int, last: int, now: int) -> Opened | None:
     known = connection.execute("SELECT lowest, highest FROM producers WHERE producer = ?", (producer,)).get
     if known is None:
         connection.execute("INSERT INTO producers (producer, lowest, highest, seen_at) VALUES (?, ?, ?, ?)", (producer, first, last, now))
-        return
+        return None
     lowest, highest = known
+    opened = None
     if first > highest + 1:
-        connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, highest + 1, first - 1, now))
+        opened = Opened(producer, highest + 1, first - 1)
     elif last < lowest - 1:
-        connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (producer, last + 1, lowest - 1, now))
+        opened = Opened(producer, last + 1, lowest - 1)
+    if opened is not None:
+        connection.execute("INSERT INTO gaps (producer, first, last, noticed_at) VALUES (?, ?, ?, ?)", (*opened, now))
     else:
         _fill(connection, producer, first, last)
     connection.execute("UPDATE producers SET lowest = ?, highest = ?, seen_at = ? WHERE producer = ?", (min(lowest, first), max(highest, last), now, producer))
+    return opened
 
 
 def _fill(connection: Connection, producer: str, first: int, last: int) -> None:

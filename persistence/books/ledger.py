@@ -20,6 +20,7 @@ from contextlib import contextmanager
 
 from jarvis_client.contract.errors import BooksError
 from jarvis_client.contract.outcome import Outcome, Reason
+from persistence.books.gaps import Opened
 from persistence.books.posting import UNRECORDABLE, Item, Posting, RawOf, refusal_of
 from persistence.domain.entries import AnyFact
 from persistence.engine.contract import Connection, Database
@@ -41,10 +42,12 @@ def _without_collecting() -> Iterator[None]:
 class Ledger:
     """Records facts. One instance per database; safe to use from several threads and several processes."""
 
-    def __init__(self, database: Database, clock: Callable[[], int] | None = None) -> None:
-        """`clock`: dates what is recorded otherwise than the database would."""
+    def __init__(self, database: Database, clock: Callable[[], int] | None = None, *, gaps_opened: Callable[[list[Opened]], None] = lambda _: None) -> None:
+        """`clock`: dates what is recorded otherwise than the database would. `gaps_opened`: told after a commit that showed that numbers of a
+        producer are missing, which the next commit may bring."""
         self._database = database
         self._clock = clock
+        self._gaps_opened = gaps_opened
 
     def post(self, batch: Sequence[Item], raw_of: RawOf | None = None, *, keep_refusals: bool = True) -> list[Outcome]:
         """Record a batch in one commit; the outcomes stand in the order of the batch and are durable when this returns.
@@ -57,9 +60,13 @@ class Ledger:
         """
         try:
             with self._database.transaction() as connection, _without_collecting():
-                return Posting(connection, self._now(connection), raw_of, keep_refusals=keep_refusals).run(batch)
+                posting = Posting(connection, self._now(connection), raw_of, keep_refusals=keep_refusals)
+                outcomes, opened = posting.run(batch), posting.gaps_opened
         except UNRECORDABLE:
-            return self._post_one_by_one(batch, raw_of, keep_refusals)
+            outcomes, opened = self._post_one_by_one(batch, raw_of, keep_refusals)
+        if opened:
+            self._gaps_opened(opened)
+        return outcomes
 
     def record(self, batch: Sequence[AnyFact]) -> None:
         """Record what somebody saved by hand: all of it, or an error and nothing of it. Reopens a deleted account.
@@ -74,18 +81,23 @@ class Ledger:
     def _now(self, connection: Connection) -> int:
         return connection.now if self._clock is None else self._clock()
 
-    def _post_one_by_one(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> list[Outcome]:
+    def _post_one_by_one(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> tuple[list[Outcome], list[Opened]]:
         """The batch held something the store refuses: find it, and record the rest, still in one commit."""
         outcomes: list[Outcome] = []
+        opened: list[Opened] = []
         with self._database.transaction() as connection:
             now = self._now(connection)
             for index, item in enumerate(batch):
                 raw = None if raw_of is None else (lambda _, index=index: raw_of(index))
                 try:
                     with connection.savepoint():
-                        outcomes += Posting(connection, now, raw, keep_refusals=keep_refusals).run([item])
+                        posting = Posting(connection, now, raw, keep_refusals=keep_refusals)
+                        outcomes += posting.run([item])
+                        opened += posting.gaps_opened
                 except UNRECORDABLE as error:
                     detail = str(error) if isinstance(error, BooksError) else f"{type(error).__name__}: {error}"
                     refusal = refusal_of(item, Reason.REFUSED, detail, raw)
-                    outcomes += Posting(connection, now, None, keep_refusals=keep_refusals).run([refusal])
-        return outcomes
+                    posting = Posting(connection, now, None, keep_refusals=keep_refusals)
+                    outcomes += posting.run([refusal])
+                    opened += posting.gaps_opened
+        return outcomes, opened

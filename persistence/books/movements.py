@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
@@ -62,6 +62,12 @@ class Totals:
         self.moved: defaultdict[Cell, list[Decimal]] = defaultdict(list)
         self._cells: dict[Cell, tuple[Decimal, int]] = {}
 
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Count some rows of transactions."""
+        moved = self.moved
+        for _, account_id, _, type_, currency, kind, amount, _, _ in rows:
+            moved[account_id, currency, kind, type_].append(Decimal(amount))
+
     def fold(self) -> None:
         """Add up what moved, so that memory does not grow with the number of facts."""
         for key, amounts in self.moved.items():
@@ -104,60 +110,45 @@ def flow_type(fact: Deposit | Withdrawal) -> str:
     return str(pair[isinstance(fact, Withdrawal)])
 
 
-#: Where the texts of a fill's numbers stand.
-_QUANTITY, _CASH, _FEE = (Fill._fields.index(name) for name in ("quantity", "quote_quantity", "fee"))
-
-
-def fill_transactions(fact_no: int, fill: Fill, texts: Sequence[Any], totals: Totals, rows: list[tuple[Any, ...]]) -> None:
-    """The base, its cash, its fees. What is zero moves nothing and has no row.
+def fill_rows(fact_no: int, texts: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a fill's transactions from its texts: the base, its cash, its fees. What is zero moves nothing and has no row.
 
     A contract's base leg is booked under the contract's own code, its cash in the currency it settles in; of an inverse one with the
     sign reversed, so that what is left when flat is the profit.
     """
     (
         account_id, _, _, _, side, quantity, _, cash, _, base, quote, settle, inverse, instrument, fee, fee_currency, _, more_fees, at, _, _, _, _, _, _, _,
-        _, _,
-    ) = fill  # fmt: skip
-    moved, number, kind = totals.moved, fact_no * LEGS, CURRENCY
+    ) = texts  # fmt: skip
+    number, kind = fact_no * LEGS, CURRENCY
     if settle is not None:
         base, quote, kind = instrument, settle, CONTRACT
-    cash_text = texts[_CASH]
     if side == "buy":
-        rows.append((number + BASE, account_id, at, "trade_in", base, kind, texts[_QUANTITY], None, None))
-        moved[account_id, base, kind, "trade_in"].append(quantity)
+        rows = [(number + BASE, account_id, at, "trade_in", base, kind, quantity, None, None)]
     else:
-        rows.append((number + BASE, account_id, at, "trade_out", base, kind, "-" + texts[_QUANTITY], None, None))
-        moved[account_id, base, kind, "trade_out"].append(_minus(quantity))
-    if cash:
-        if (side == "buy") != inverse:
-            cash, cash_text = _minus(cash), negated(cash_text)
-        type_ = "trade_in" if cash_text[0] != "-" else "trade_out"
-        rows.append((number + QUOTE, account_id, at, type_, quote, CURRENCY, cash_text, None, None))
-        moved[account_id, quote, CURRENCY, type_].append(cash)
-    if fee:
-        fee_text = negated(texts[_FEE])
-        type_ = "fee" if fee_text[0] == "-" else "rebate"
-        rows.append((number + FEE, account_id, at, type_, fee_currency, CURRENCY, fee_text, None, None))
-        moved[account_id, fee_currency, CURRENCY, type_].append(_minus(fee))
+        rows = [(number + BASE, account_id, at, "trade_out", base, kind, "-" + quantity, None, None)]
+    if cash != "0":
+        if (side == "buy") != bool(inverse):
+            cash = negated(cash)
+        rows.append((number + QUOTE, account_id, at, "trade_in" if cash[0] != "-" else "trade_out", quote, CURRENCY, cash, None, None))
+    if fee is not None and fee != "0":
+        fee = negated(fee)
+        rows.append((number + FEE, account_id, at, "fee" if fee[0] == "-" else "rebate", fee_currency, CURRENCY, fee, None, None))
     if more_fees is not None:
         for leg, charge in enumerate(more_charges(more_fees), FEE + 1):
-            _charge(number + leg, account_id, at, charge.currency, charge.amount, totals, rows)
+            rows += _charge_rows(number + leg, account_id, at, charge.currency, charge.amount)
+    return rows
 
 
-def _charge(number: int, account_id: str, at: int, currency: str, amount: Decimal, totals: Totals, rows: list[tuple[Any, ...]]) -> None:
+def _charge_rows(number: int, account_id: str, at: int, currency: str, amount: Decimal) -> list[tuple[Any, ...]]:
     """The transaction of a fee; none of a fee of zero."""
-    if amount:
-        type_, moved = "fee" if amount > 0 else "rebate", _minus(amount)
-        rows.append((number, account_id, at, type_, currency, CURRENCY, canonical(moved), None, None))
-        totals.moved[account_id, currency, CURRENCY, type_].append(moved)
+    return [(number, account_id, at, "fee" if amount > 0 else "rebate", currency, CURRENCY, canonical(_minus(amount)), None, None)] if amount else []
 
 
-def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tuple[Any, ...]]) -> None:
-    """What a deposit, a withdrawal, a later fee or an entry by hand moves; other kinds move nothing."""
+def flow_rows(fact_no: int, fact: AnyFact) -> list[tuple[Any, ...]]:
+    """The same of a deposit, a withdrawal, a later fee or an entry by hand; other kinds move nothing."""
     number = fact_no * LEGS
     if isinstance(fact, Fee):
-        _charge(number + FEE, fact.account_id, fact.occurred_at, fact.currency, fact.amount, totals, rows)
-        return
+        return _charge_rows(number + FEE, fact.account_id, fact.occurred_at, fact.currency, fact.amount)
     kind = CURRENCY
     if isinstance(fact, Deposit | Withdrawal):
         type_, amount = flow_type(fact), fact.amount if fact.kind == "deposit" else _minus(fact.amount)
@@ -165,21 +156,18 @@ def flow_transactions(fact_no: int, fact: AnyFact, totals: Totals, rows: list[tu
     elif isinstance(fact, ManualTransaction | Adjustment):
         type_, amount = fact.type, fact.amount
     else:
-        return
+        return []
+    rows = []
     if amount:
         rows.append((number + AMOUNT, fact.account_id, fact.occurred_at, type_, fact.currency, kind, canonical(amount), fact.description, fact.reference))
-        totals.moved[fact.account_id, fact.currency, kind, type_].append(amount)
     if isinstance(fact, Deposit | Withdrawal) and fact.fee is not None:
-        _charge(number + FEE, fact.account_id, fact.occurred_at, str(fact.fee_currency), fact.fee, totals, rows)
+        rows += _charge_rows(number + FEE, fact.account_id, fact.occurred_at, str(fact.fee_currency), fact.fee)
+    return rows
 
 
 def transactions_of(fact_no: int, fact: AnyFact) -> list[TransactionRow]:
     """What a fact moves, its reversal left out."""
-    rows: list[tuple[Any, ...]] = []
-    if isinstance(fact, Fill):
-        fill_transactions(fact_no, fact, fact.texts(), Totals(), rows)
-    else:
-        flow_transactions(fact_no, fact, Totals(), rows)
+    rows = fill_rows(fact_no, fact.texts()) if isinstance(fact, Fill) else flow_rows(fact_no, fact)
     return [TransactionRow._make(row) for row in rows]
 
 
@@ -188,10 +176,9 @@ def reversed_row(row: TransactionRow) -> TransactionRow:
     return row._replace(number=row.number + REVERSAL, amount=negated(row.amount))
 
 
-def rows_after(connection: Connection, fact_no: int) -> Iterator[TransactionRow]:
-    """The rows of the facts after a number, in their order."""
-    rows = connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,))
-    return map(TransactionRow._make, rows)
+def rows_after(connection: Connection, fact_no: int) -> Iterator[tuple[Any, ...]]:
+    """The rows of the facts after a number, in their order: the fields of `TransactionRow`."""
+    return iter(connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,)))
 
 
 def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[TransactionRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -64,6 +64,8 @@ class Posting:
         #: New fills by (order id, account), and the order ids that have to be derived from all of their facts.
         self._orders: dict[OrderId, list[tuple[Fill, tuple[Any, ...]]]] = {}
         self._derive: set[OrderId] = set()
+        #: Gaps that the numbers of this commit show.
+        self.gaps_opened: list[gaps.Opened] = []
 
     def run(self, batch: Sequence[Item]) -> list[Outcome]:
         outcomes: list[Outcome] = [APPLIED] * len(batch)
@@ -85,17 +87,18 @@ class Posting:
             if self._by_hand:
                 raise _by_hand_error(refusal)
             new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
-            outcomes[index] = Outcome("quarantined", refusal.reason, refusal.detail) if new else DUPLICATE
+            # What is held already came again: it is not recorded either, so it says why, too.
+            outcomes[index] = Outcome("quarantined" if new else "duplicate", refusal.reason, refusal.detail)
         return outcomes
 
     # -- for a rebuild: the parts of `run`, each over all facts ------------------------------------------------------------
 
-    def derive_movements(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
-        """The transactions of facts whose content is recorded."""
-        self._record(numbered, content=False)
-        # Orders are derived when all facts have been seen.
-        self._orders.clear()
-        self._derive.clear()
+    def derive_movements(self, moved: list[tuple[Any, ...]], others: Iterable[AnyFact]) -> None:
+        """The rows of transactions of facts whose content is recorded; `others` than fills may set something aside, too."""
+        self._move(moved)
+        for fact in others:
+            if isinstance(fact, ManualTransaction | Adjustment):
+                self._reserve(fact.account_id, fact.currency, fact.reserved)
 
     def derive_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
         """What voids undo, once every fact has its transactions."""
@@ -256,32 +259,36 @@ class Posting:
 
     # -- what they say -----------------------------------------------------------------------------------------------
 
-    def _record(self, numbered: list[tuple[int, AnyFact, Any]], *, content: bool = True) -> None:
+    def _record(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
         """The content of each fact, its transactions, and which orders it touches."""
         rows: dict[str, list[tuple[Any, ...]]] = {}
         moved: list[tuple[Any, ...]] = []
         fills = rows.setdefault(facts.FILLS.table, [])
-        totals, dirty, touched = self._totals, self._dirty, self._orders
+        dirty, touched = self._dirty, self._orders
         for number, fact, texts in numbered:
             if type(fact) is Fill:
                 fills.append((number, *texts))
-                movements.fill_transactions(number, fact, texts, totals, moved)
+                moved += movements.fill_rows(number, texts)
                 if fact.order_id is not None:
                     touched.setdefault((fact.order_id, fact.account_id), []).append((fact, texts))
                 instant = fact.executed_at
             else:
                 kept = facts.CONTENT_OF[fact.kind]
                 rows.setdefault(kept.table, []).append(kept.row(number, fact))
-                movements.flow_transactions(number, fact, totals, moved)
+                moved += movements.flow_rows(number, fact)
                 instant = self._touched_by(fact)
             account_id: str = fact[ACCOUNT_ID]  # type: ignore[assignment]
             least = dirty.get(account_id)
             if least is None or instant < least:
                 dirty[account_id] = instant
-        if content:
-            facts.write_all(self._connection, [(kept.insert, rows[kept.table]) for kept in facts.CONTENTS if rows.get(kept.table)])
+        facts.write_all(self._connection, [(kept.insert, rows[kept.table]) for kept in facts.CONTENTS if rows.get(kept.table)])
+        self._move(moved)
+
+    def _move(self, moved: list[tuple[Any, ...]]) -> None:
+        """Write some rows of transactions, and count them in the sums."""
         self._connection.insert_many(movements.INSERT, moved)
-        totals.fold()
+        self._totals.add(moved)
+        self._totals.fold()
 
     def _touched_by(self, fact: AnyFact) -> int:
         """Which orders a fact belongs to, what it sets aside, and the least instant that it changes."""
@@ -426,7 +433,7 @@ class Posting:
                 runs = gaps.runs(number for number in spent if (producer, number) not in kept)
                 if runs:
                     events.record(self._connection, events.NUMBERS_SPENT, self._now, {"producer": producer, "numbers": runs})
-        gaps.note(self._connection, arrived, self._now)
+        self.gaps_opened = gaps.note(self._connection, arrived, self._now)
 
     def _reserve(self, account_id: str, currency: str, amount: Decimal) -> None:
         if amount:

@@ -17,6 +17,7 @@ from persistence.books.events import RESTORED, of_kind
 from persistence.copies import backups, going_back
 from persistence.copies.choosing import last_taken, summary
 from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.showing import size
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import guarded
@@ -89,7 +90,7 @@ def _of_other_books(folder: Path, present: Sequence[backups.Backup], ours: str) 
 def there_is_room(database: SQLiteDatabase, folder: Path) -> Iterator[Finding]:
     """The next backup fits."""
     if folder.exists() and (free := disk_usage(folder).free) < (needed := backups.room_needed(database)):
-        yield Finding("there is room for a backup", str(folder), f"{needed:,} bytes", f"{free:,} are free", f"df -h {folder}")
+        yield Finding("there is room for a backup", str(folder), size(needed), f"{size(free)} are free", f"df -h {folder}")
 
 
 def files_are_private(database: SQLiteDatabase, backup_folder: Path | None) -> list[Finding]:

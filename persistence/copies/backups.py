@@ -29,6 +29,8 @@ from persistence.copies.places import claim, enter
 from persistence.copies.proving import compare_bytes, contents_of, is_encrypted, prove, unpacked
 from persistence.copies.retention import expired
 from persistence.domain.errors import WrongDatabase
+from persistence.domain.progress import Progress, silent
+from persistence.domain.showing import size
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -90,7 +92,7 @@ class Backup:
         return self.path.stat().st_size
 
 
-def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True) -> Backup:
+def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True, progress: Progress = silent) -> Backup:
     """Copy the database while others write, prove the copy, put it in place.
 
     Raises `WrongFolder` where the folder is not the one that these books used so far, `Unavailable` where it could not be written,
@@ -107,14 +109,14 @@ def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool =
             raise Invalid(f"{path} exists already; backups are taken at most once a second")
         refuse_without_room(database, folder)
         claim(database, folder, remember=schema == migrations.newest_version())
-        manifest = _take(database, path, partial, now, schema, compress=compress)
+        manifest = _take(database, path, partial, now, schema, compress=compress, progress=progress)
         os.replace(partial, path)
         write_manifest(path, manifest)
         fsync_folder(folder)
     return Backup(path, taken_at, schema, manifest)
 
 
-def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema: int, *, compress: bool) -> dict[str, Any]:
+def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema: int, *, compress: bool, progress: Progress) -> dict[str, Any]:
     """Copy and prove, under a name that counts for nothing yet. Returns the manifest."""
     folder = path.parent
     with scratch_folder(folder, "taking") as scratch:
@@ -122,12 +124,14 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         if schema == migrations.newest_version():
             # So that the head in the manifest stands for everything that the backup holds.
             chain.seal(database, now)
+        progress("copying the books", 0, 0)
         content = database.copy_with(copy, lambda snapshot: contents_of(snapshot, SNAPSHOT_SECONDS))
         if late := [name for name, table in content["tables"].items() if table is None]:
             with closing(connect(str(copy))) as connection:
                 content["tables"] |= {name: table_digest(connection, name) for name in late}
             content["held_against_chain"] = late
         _clear_partials(folder)
+        progress("writing the backup", 0, 0)
         _write(copy, partial, compress=compress)
         manifest = {
             "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
@@ -136,7 +140,7 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         }  # fmt: skip
         copy.unlink()
         try:
-            prove(partial, manifest, scratch)
+            prove(partial, manifest, scratch, progress)
         except BooksError as error:
             aside = folder / f"failed-{path.name}"
             os.replace(partial, aside)
@@ -149,7 +153,7 @@ def refuse_without_room(database: SQLiteDatabase, folder: Path) -> None:
     needed, free = room_needed(database), shutil.disk_usage(folder).free
     if free < needed:
         raise Unavailable(
-            f"a backup needs about {needed:,} bytes in {folder}, {free:,} are free; free some space, or name another folder in database.backup.path"
+            f"a backup needs about {size(needed)} in {folder}, {size(free)} are free; free some space, or name another folder in database.backup.path"
         )
 
 
@@ -168,10 +172,10 @@ def free_second(folder: Path, instant: int) -> int:
     return instant
 
 
-def keep_as_is(database: SQLiteDatabase, folder: Path, now: int) -> Path:
+def keep_as_is(database: SQLiteDatabase, folder: Path, now: int, progress: Progress = silent) -> Path:
     """A backup where the books can be proved, else a plain copy of them as they are, for study or to go back to."""
     try:
-        return create(database, folder, free_second(folder, now)).path
+        return create(database, folder, free_second(folder, now), progress=progress).path
     except (BackupFailed, WrongDatabase):
         target = folder / f"unproved-{to_datetime(now):%Y%m%dT%H%M%S}Z.db"
         with database.copied(folder) as copy:
@@ -235,7 +239,7 @@ def _names(folder: Path, pattern: str) -> list[Path]:
         raise Unavailable(f"could not read {folder}: {error.strerror}; check the folder, its owner and its mode") from error
 
 
-def verify(backup: Backup, scratch: Path | None = None) -> None:
+def verify(backup: Backup, scratch: Path | None = None, progress: Progress = silent) -> None:
     """Read a backup back as when it was taken. Raises `WrongDatabase`, naming what does not fit."""
     if backup.manifest is None:
         reason = "has no readable manifest" if manifest_path(backup.path).exists() else "has no manifest"
@@ -245,11 +249,11 @@ def verify(backup: Backup, scratch: Path | None = None) -> None:
         compare_bytes(backup.path, backup.manifest)
         return
     with scratch_folder(scratch or tempfile.gettempdir(), "verifying") as folder:
-        prove(backup.path, backup.manifest, folder)
+        prove(backup.path, backup.manifest, folder, progress)
 
 
 @contextmanager
-def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator[Path]:
+def opened(backup: Backup, scratch: Path, *, unproved: bool = False, progress: Progress = silent) -> Iterator[Path]:
     """The backup's database as a plain file of its own, verified; gone after the block.
 
     Raises `WrongDatabase` where it is not what its manifest says, or has none, unless `unproved`: then what it holds is checked by itself.
@@ -262,9 +266,9 @@ def opened(backup: Backup, scratch: Path, *, unproved: bool = False) -> Iterator
         )
     with scratch_folder(scratch, "restoring") as folder:
         if backup.manifest is not None:
-            yield prove(backup.path, backup.manifest, folder)
+            yield prove(backup.path, backup.manifest, folder, progress)
         else:
-            yield unpacked(backup.path, folder)
+            yield unpacked(backup.path, folder, progress)
 
 
 def prune(

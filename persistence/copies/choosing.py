@@ -16,6 +16,7 @@ from persistence.books.book import book_id_and_epoch, short
 from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.domain.errors import WrongDatabase
+from persistence.domain.showing import count_of
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.durable_mark import DurableMarkFile
 
@@ -94,8 +95,8 @@ def _whose(folder: Path, proved: Sequence[Backup], book: str | None, beside: str
 
 def summary(of_one_book: Sequence[Backup]) -> str:
     best = max(of_one_book, key=lambda b: b.reach)
-    count = f"{len(of_one_book)} backup{'s' * (len(of_one_book) != 1)}"
-    return f"{count}, of which {best.path.name} reaches furthest ({best.reach.fact_no:,} records, taken {best.taken_at:%Y-%m-%dT%H:%M:%SZ})"
+    reach = f"({count_of('record', best.reach.fact_no)}, taken {best.taken_at:%Y-%m-%dT%H:%M:%SZ})"
+    return f"{count_of('backup', len(of_one_book))}, of which {best.path.name} reaches furthest {reach}"
 
 
 def _refuse(folder: Path, ours: Sequence[Backup], foreign: Sequence[Backup], book: str | None, at: datetime | None) -> NoReturn:

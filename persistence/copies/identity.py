@@ -13,6 +13,7 @@ from jarvis_client.contract.instants import to_datetime, to_text
 from persistence.copies import backups
 from persistence.copies.places import books_of, marked
 from persistence.domain.errors import BooksGone
+from persistence.domain.showing import size
 from persistence.engine.sqlite.database import BESIDE
 from persistence.engine.sqlite.durable_mark import DurableMarkFile
 from persistence.engine.sqlite.host import disk_not_mounted
@@ -62,8 +63,8 @@ def remains(path: Path, folders: Sequence[Path]) -> Iterator[str]:
         yield f"{path}-mark, which cannot be read"
     # Not its -journal: another process that creates the file has one while the file is empty still.
     with suppress(OSError):
-        if size := os.stat(f"{path}-wal").st_size:
-            yield f"{path}-wal of {size:,} bytes"
+        if long := os.stat(f"{path}-wal").st_size:
+            yield f"{path}-wal of {size(long)}"
     yield from _named(f"{path.name}.before-restore-", [p for p in path.parent.glob(f"{escape(path.name)}.before-restore-*") if not p.name.endswith(_LEFT)])
     for folder in dict.fromkeys((path.parent, *folders)):
         yield from _named("rescued-", list(folder.glob(PATTERN)))

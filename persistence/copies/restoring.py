@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -29,6 +29,7 @@ from persistence.copies.choosing import present_books
 from persistence.copies.going_back import take_back_on_purpose
 from persistence.domain.entries import AnyFact
 from persistence.domain.errors import WrongDatabase
+from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite.attached import facts_missing_in, held_missing_in
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import BESIDE, SQLiteDatabase
@@ -39,8 +40,6 @@ from persistence.proof.books_checks import check_books
 AT_ONCE = 2_500
 #: Saved through the repositories: no message, so nothing that can be recorded or imported again.
 BY_HAND = ("transaction", "adjustment")
-
-Told = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -65,7 +64,15 @@ class Restored:
     missing_notes: list[Path] = field(default_factory=list)
 
 
-def restore_copy(backup: Backup, target: Path, *, unproved: bool = False, until: int | None = None, present: SQLiteDatabase | None = None) -> Restored:
+def restore_copy(
+    backup: Backup,
+    target: Path,
+    *,
+    unproved: bool = False,
+    until: int | None = None,
+    present: SQLiteDatabase | None = None,
+    progress: Progress = silent,
+) -> Restored:
     """Put a backup's database into a file of its own, with what the present books recorded after it `until` an instant.
 
     Raises `Invalid` where there is a file already, `WrongDatabase` for a bad backup.
@@ -76,7 +83,7 @@ def restore_copy(backup: Backup, target: Path, *, unproved: bool = False, until:
             raise Invalid(f"{path} exists already; name a new file")
     make_last_folder(target.parent)
     done = Restored()
-    with backups.opened(backup, target.parent, unproved=unproved) as plain:
+    with backups.opened(backup, target.parent, unproved=unproved, progress=progress) as plain:
         if until is not None and present is not None:
             _compare(present, plain, None, until, done)
         done.recorded_until = _newest(plain)
@@ -92,7 +99,7 @@ def bring_back(
     source: Backup,
     later_folder: Path,
     until: int | None = None,
-    tell: Told = lambda _: None,
+    progress: Progress = silent,
 ) -> Restored:
     """Replace the books by `plain`, a sound copy on the same file system, which is used up. `source` is the backup it came from.
 
@@ -107,7 +114,7 @@ def bring_back(
     if present is not None:
         _refuse_other_books(path, source.path, plain, present[0])
         life = _generation(database)
-    tell("comparing with the present database")
+    progress("comparing with the present database", 0, 0)
     if path.exists():
         since = _newest(plain)
         later = later_folder / f"after-{stamp}{'' if since is None else f'-since-{to_datetime(since):%Y%m%dT%H%M%SZ}'}.ndjson"
@@ -116,15 +123,14 @@ def bring_back(
         done.problem = f"the database was gone, its log is kept as {aside}-wal"
     done.recorded_until = _newest(plain)
     origin = {"backup": source.path.name, "taken_at": to_text(_taken_at(source)), "proved": source.proved}
-    tell("putting the backup in its place")
+    progress("putting the backup in its place", 0, 0)
     done.missing_notes = take_back_on_purpose(
         plain, now, database.backup_folder, instead_of=None if present is None else present[1], least_generation=life, content=origin
     )
     same_owner(plain, path if path.exists() else path.parent)
     done.aside = database.replaced_from(plain, aside)
     database.open_up()
-    tell("checking the restored books")
-    if findings := check_books(database):
+    if findings := check_books(database, progress):
         first = findings[0]
         raise BooksError(f"the restored books have findings, the first: {first.check}, {first.where}; the former database is {done.aside}")
     return done

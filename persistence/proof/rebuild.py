@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from jarvis_client.contract.errors import Unavailable
-from jarvis_client.contract.facts import Fill, Void
-from persistence.books import events, facts, orders
+from jarvis_client.contract.facts import Void
+from persistence.books import events, facts, movements, orders
 from persistence.books.posting import Posting
+from persistence.domain.entries import AnyFact
 from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
+from persistence.domain.progress import Progress, silent
 from persistence.engine.contract import Connection, Database
 from persistence.engine.sqlite import attached
 from persistence.engine.sqlite.attached import Derived
@@ -41,30 +44,44 @@ _DERIVED = tuple(Derived(*row) for row in (
 ))  # fmt: skip
 
 
-def rebuild(copy: Database, now: int) -> None:
+def rebuild(copy: Database, now: int, progress: Progress = silent) -> None:
     """Derive everything anew in a copy of the books that nobody else uses. Raises `Damaged` where its facts cannot be derived from."""
     try:
         with copy.transaction() as connection:
-            _rebuild(connection, now)
+            _rebuild(connection, now, progress)
     except Unavailable:
         raise
     except Exception as error:  # whatever reading damaged facts ends with
         raise Damaged(f"the facts cannot be derived from: {type(error).__name__}: {error}") from error
 
 
-def _rebuild(connection: Connection, now: int) -> None:
+def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
     for table in ("transactions", "transaction_totals", "balances", "orders"):
         connection.execute(f"DELETE FROM {table}")
     connection.execute("UPDATE facts SET state = 0 WHERE state = 1")
     connection.execute("UPDATE voids SET target_fact_no = NULL")
     connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
     posting = Posting(connection, now, None)
-    voids = []
-    recorded = facts.recorded_by_number(connection)
-    while group := list(islice(recorded, FACTS_AT_ONCE)):
-        numbered = [(r.fact_no, r.fact, r.fact.texts() if isinstance(r.fact, Fill) else None) for r in group if r.state != facts.ERASED]
-        posting.derive_movements(numbered)
-        voids += [n for n in numbered if isinstance(n[1], Void)]
+    voids = list[tuple[int, AnyFact, None]]()
+    newest = facts.next_fact_no(connection) - 1
+    rows = facts.rows_by_number(connection)
+    while group := list(islice(rows, FACTS_AT_ONCE)):
+        moved = list[tuple[Any, ...]]()
+        others = list[AnyFact]()
+        for row in group:
+            if row[facts.STATE] == facts.ERASED:
+                continue
+            number, texts = row[facts.NUMBER], facts.proved_texts(row)
+            if texts is not None:
+                moved += movements.fill_rows(number, texts)
+                continue
+            fact = facts.recorded(row).fact
+            moved += movements.transactions_of(number, fact)
+            others.append(fact)
+            if isinstance(fact, Void):
+                voids.append((number, fact, None))
+        posting.derive_movements(moved, others)
+        progress("deriving from the facts", group[-1][facts.NUMBER], newest)
     posting.derive_voids(voids)
     posting.derive_balances(_derive_orders(connection))
 
@@ -72,13 +89,17 @@ def _rebuild(connection: Connection, now: int) -> None:
 def _derive_orders(connection: Connection) -> list[OrderState]:
     """Every order from its facts; returns those that set something aside."""
     reserving = []
-    found_orders = facts.facts_by_order(connection)
+    found_orders = facts.rows_by_order(connection)
     while group := list(islice(found_orders, FACTS_AT_ONCE)):
         writer = orders.StateWriter()
-        for order_id, found in group:
-            derived = derive_orders(found)
+        for found in group:
+            fills = found.texts_of_fills()
+            if fills is not None and (row := orders.plain_row(fills)) is not None:
+                writer.insert(row)
+                continue
+            derived = derive_orders(found.read())
             if derived.waiting:
-                orders.mark_waiting(connection, order_id, derived.waiting)
+                orders.mark_waiting(connection, found.order_id, derived.waiting)
             for state in derived.orders:
                 writer.put(None, state)
                 if state.reserved()[1] is not None:
@@ -98,8 +119,10 @@ def differences(stored: SQLiteDatabase, rebuilt: str) -> Iterator[Finding]:
         yield Finding(NAME, f"{found.table} {' '.join(map(str, found.key))}", *said, "jarvis rebuild")
 
 
-def replace_derived(database: SQLiteDatabase, rebuilt: str) -> None:
-    """Put what was rebuilt in the place of what is stored, in one commit."""
+def replace_derived(database: SQLiteDatabase, rebuilt: str, *, differing: bool = True) -> None:
+    """Put what was rebuilt in the place of what is stored, in one commit. Where nothing is `differing`, it is there."""
     replaced = [table._replace(columns=f"{table.columns}, updated_at") if table.table == "balances" else table for table in _DERIVED[:4]]
+    if not differing and attached.as_many(database, rebuilt, replaced):
+        replaced = []
     with attached.taking_over(database, rebuilt, replaced, _DERIVED[4:]) as connection:
         events.record(connection, events.REBUILT, connection.now, {})

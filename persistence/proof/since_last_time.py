@@ -13,7 +13,7 @@ from persistence.domain.finding import Finding
 from persistence.domain.order_state import derive_orders
 from persistence.engine.contract import Connection, Database
 from persistence.proof import chain
-from persistence.proof.books_checks import balances_follow_sums, content_and_movements_follow, order_findings, reserved_is_explained
+from persistence.proof.books_checks import balances_are_explained, content_and_movements_follow, order_findings, reserved_is_explained
 from persistence.proof.chain_checks import check_chain
 
 
@@ -55,7 +55,7 @@ def check_since(connection: Connection, verified: Verified) -> Iterator[Finding]
     yield from content_and_movements_follow(connection, verified.facts_to)
     yield from check_chain(connection, after=verified.block_no)
     yield from _sums_moved_with_transactions(connection, verified)
-    yield from balances_follow_sums(connection)
+    yield from balances_are_explained(connection)
     yield from reserved_is_explained(connection)
     yield from _new_orders(connection, verified)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from jarvis_client.contract.instants import is_ahead, to_text
 from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.showing import size
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES
@@ -51,13 +52,13 @@ def clock_is_sane(connection: Connection, now: int) -> Iterator[Finding]:
 
 def no_commit_is_missing(database: SQLiteDatabase) -> Iterator[Finding]:
     """The books reach as far as what was made durable, and their log is not held back."""
-    look = 'jarvis db accept-loss, or jarvis restore --latest: docs/operating.md, "Commits are missing"'
+    look = 'jarvis db accept-loss, or jarvis restore --latest: docs/runbook.md, "Commits are missing"'
     found, noted, damaged = database.durability()
     if noted is not None and noted.is_beyond(found):
         expected, said = (f"commit {m.commit_no:,}, record {m.fact_no:,}" for m in (noted, found))
         yield Finding("no commit is missing", "books", expected, said, look)
     if damaged:
         yield Finding("the marks can be read", database.marks.path, "marks of commits", f"{damaged} that are none", look)
-    if (size := database.wal_bytes()) >= LONG_WAL_BYTES:
-        expected = f"less than {LONG_WAL_BYTES:,} bytes"
-        yield Finding("the WAL is short", f"{database.path}-wal", expected, f"{size:,} bytes", "lsof on the database: who reads for so long?")
+    if (long := database.wal_bytes()) >= LONG_WAL_BYTES:
+        expected = f"less than {size(LONG_WAL_BYTES)}"
+        yield Finding("the WAL is short", f"{database.path}-wal", expected, size(long), "lsof on the database: who reads for so long?")

@@ -25,6 +25,15 @@ class Gap:
         return self.last - self.first + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """All open gaps together. `noticed_at` is the instant at which the first of them was noticed; None where there is none."""
+
+    numbers: int
+    producers: int
+    noticed_at: int | None
+
+
 class SQLiteGapRepository:
     """Open gaps, by producer and number; accepting one."""
 
@@ -35,6 +44,10 @@ class SQLiteGapRepository:
         where, params = ("WHERE producer = ?", (producer,)) if producer is not None else ("", ())
         sql = f"SELECT producer, first, last, noticed_at FROM gaps {where} ORDER BY producer, first"
         return [Gap(row[0], row[1], row[2], to_datetime(row[3])) for row in self._database.execute_query(sql, params)]
+
+    def missing(self) -> Missing:
+        [row] = self._database.execute_query("SELECT CAST(total(last - first + 1) AS INTEGER), count(DISTINCT producer), min(noticed_at) FROM gaps")
+        return Missing(int(row[0]), int(row[1]), row[2])
 
     def accept(self, producer: str, first: int | None, last: int | None, reason: str) -> list[tuple[int, int]]:
         """Settle what a producer left out (of a range, or all of it) for good: events of the chain. Returns the ranges that were open."""

@@ -152,6 +152,11 @@ class SQLiteJobRunRepository:
         """The run that was filed or due last, those of a clock that was ahead apart."""
         return next(iter(self._select("WHERE job = ? AND NOT ahead AND scheduled_for <= ?", (job, now + MOST_AHEAD), 1, "scheduled_for DESC")), None)
 
+    def newest_ended(self, job: str, now: int) -> JobRun | None:
+        """The newest run that has ended, well or not."""
+        where = "WHERE job = ? AND NOT ahead AND scheduled_for <= ? AND state IN ('succeeded', 'failed')"
+        return next(iter(self._select(where, (job, now + MOST_AHEAD), 1, "scheduled_for DESC")), None)
+
     def asked_for(self, request_id: str) -> JobRun | None:
         """The run of a request."""
         return next(iter(self._select("WHERE request_id = ?", (request_id,), 1)), None)

@@ -91,6 +91,11 @@ class SQLiteQuarantineRepository:
         sql = "SELECT reason, count(*) FROM quarantine WHERE state = 'held' GROUP BY reason ORDER BY reason"
         return {row[0]: row[1] for row in self._database.execute_query(sql)}
 
+    def held_span(self) -> tuple[int, int] | None:
+        """When the oldest and the newest of those arrived that wait for a decision, as instants; None where none does."""
+        [row] = self._database.execute_query("SELECT min(received_at), max(received_at) FROM quarantine WHERE state = 'held'")
+        return None if row[0] is None else (int(row[0]), int(row[1]))
+
     def numbers(self, wanted: Filter) -> list[int]:
         """The numbers of all records meant, taken at once: what arrives later is not among them."""
         where, params = wanted.where()

@@ -15,6 +15,7 @@ from jarvis_client.contract.instants import end_of_day, start_of_day
 from jarvis_client.contract.showing import first_few
 from persistence.books.account_history import AccountBooks
 from persistence.domain.rollup import Figures, FlowValue, RollupRow
+from persistence.domain.showing import count_of
 from persistence.repositories.rollups import Changes
 from scheduler.rollup.days import day_of
 from scheduler.rollup.options import RollupOptions
@@ -236,7 +237,7 @@ class RowBuilder:
     def _warnings(self, interval: Interval, close: Close, books: RollupRow | None, sums: TradeSums) -> str | None:
         said = []
         if sums.untold:
-            said.append(f"{sums.untold} trade{'s' if sums.untold != 1 else ''} closed without a USD rate")
+            said.append(f"{count_of('trade', sums.untold)} closed without a USD rate")
         if books is not None:
             off = EXACT.subtract(EXACT.subtract(EXACT.subtract(close.usd, books.value), interval.inflow), EXACT.minus(interval.outflow))
             said.append(f"valued by snapshots from here on: {canonical(off)} USD between the books and the first snapshot count as no profit")

@@ -15,8 +15,8 @@ from scheduler.rollup.period import DayFigures, PeriodFigures, TradeFigures, fig
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a period in a currency. Of the observed days of `looked_at`, `days_without_row` have no row and `days_without_rate` no rate of the
-    currency; `by_hand` rows were saved by hand, of which the summary is not."""
+    """The figures of a period in a currency. Of the observed days of `looked_at`, `days_without_row` ought to have a row and have none, and
+    `days_without_rate` have no rate of the currency; `by_hand` rows were saved by hand, of which the summary is not."""
 
     figures: PeriodFigures
     currency: str
@@ -37,9 +37,12 @@ def summarise(books: AccountBooks, options: RollupOptions, first: Date | None, l
         return None
     # Days before the first row of all are no gap.
     start = first if first is not None and before is not None else rows[0].date
-    observed = sum(options.observes(start + timedelta(n)) for n in range((until - start).days + 1))
+    # Where the books are valued, a day on which nothing moved has no row and lacks none: from the first snapshot on, every day has one.
+    reported = next((r.date for r in books.rows_from(Date.min) if r.close_fact_no is not None), None)
+    owed = None if reported is None else max(start, reported)
+    without = 0 if owed is None else sum(options.observes(owed + timedelta(n)) for n in range((until - owed).days + 1)) - sum(r.date >= owed for r in rows)
     manual = sum(source == "manual" and start <= day <= until for day, (source, _) in books.figures_from(start).items())
-    return Summary(figures_of_period(rows, trades, before, options), currency, (start, until), observed - len(rows), without_rate, manual)
+    return Summary(figures_of_period(rows, trades, before, options), currency, (start, until), without, without_rate, manual)
 
 
 _Parts = tuple[list[DayFigures], DayFigures | None, list[TradeFigures], int]

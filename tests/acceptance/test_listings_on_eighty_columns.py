@@ -12,7 +12,7 @@ PLACED = {
     "type": "order", "account_id": "main-account", "status": "placed", "symbol": "BTC/USDT", "side": "sell", "order_type": "limit",
     "quantity": "1.25", "price": "104250.5", "occurred_at": "2026-03-01T00:00:00Z",
 }  # fmt: skip
-TIME = r"1 Mar( 2026)? \d\d:\d\dZ"
+TIME = r"2026-03-01 \d\d:\d\d:\d\d"
 
 
 def imported(folder, *records, code=0):
@@ -27,7 +27,7 @@ def test_what_is_held_can_be_read(short_folder):
     assert max(map(len, shown)) <= 80
     assert len(shown) < 24, "on one screen"
     words = " ".join(" ".join(shown).split())
-    numbered = [found[1] for line in shown if (found := re.match(r" *(\d) +\d+ [A-Z][a-z]{2} \d\d:\d\dZ ", line))]
+    numbered = [found[1] for line in shown if (found := re.match(r" *(\d) +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line))]
     assert numbered == ["1", "2"], "when each came stands in one piece"
     for word in ("conflict", "malformed", "deposit", "binance:BTCUSDT:d-1", "d-2", "main-account"):
         assert all(part in words for part in word.split()), word
@@ -54,8 +54,8 @@ def test_orders_can_be_read(short_folder):
     assert len(re.findall(TIME, words)) == 4, "when it was placed stands in one piece"
     [line] = [line for line in shown if "104251.25" in line]
     assert "104250.5" in line
-    assert "9223372036854" in line
-    assert re.search(r"0\.5 of( |$)", line) or "0.5 of 1.25" in line
+    assert "0.5 of 1.25" in line
+    assert "9223372036854" in words
     for word in ("sell BTC/USDT", "partially filled", "pending"):
         assert all(part in words for part in word.split()), word
     exact = json.loads(command.run("orders", "--account", "main-account", "--status", "partially_filled", "--json", folder=short_folder).stdout)
@@ -66,7 +66,7 @@ def test_transactions_can_be_read(short_folder):
     imported(short_folder, *({**GOOD, "deposit_id": f"binance:d-{n}", "amount": "1250.75"} for n in range(3)))
     shown = command.on_eighty_columns(short_folder, "transactions", "--account", "main-account")
     assert max(map(len, shown)) <= 80
-    assert sum(bool(re.match(rf"{TIME} +deposit +1250\.75 USDT ", line)) for line in shown) == 3, "time, type and amount stand in one line"
+    assert sum(bool(re.match(rf"{TIME} +deposit +1250\.75  USDT$", line)) for line in shown) == 3, "time, type and amount stand in one line"
     exact = json.loads(command.run("transactions", "--account", "main-account", "--json", folder=short_folder).stdout)
     assert {t["occurred_at"] for t in exact} == {"2026-03-01T00:00:00.000000Z"}
 

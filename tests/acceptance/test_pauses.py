@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from parts import wait_until
 
+from jarvis_client import Publisher
 from persistence.database import DatabaseManager
 from persistence.repositories.job_runs import SQLiteJobRunRepository
-from workers.publisher import Publisher
 
 TESTS = Path(__file__).parents[1]
 #: What the watchdogs wait, and for how long everything is stopped: longer than the longest look.

@@ -16,9 +16,9 @@ import pytest
 from parts import wait_until
 
 from jarvis.embedded_broker import EmbeddedBroker, running_broker
+from jarvis_client import Publisher
 from persistence.files import is_locked
 from persistence.holders import Process, holder_of
-from workers.publisher import Publisher
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
 

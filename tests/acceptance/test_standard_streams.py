@@ -13,8 +13,8 @@ import pytest
 from parts import wait_until
 
 from jarvis.embedded_broker import EmbeddedBroker, running_broker
+from jarvis_client import Publisher
 from persistence.database import DatabaseManager
-from workers.publisher import Publisher
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
 #: How a shell lays standard error, for a command in its place.

@@ -98,10 +98,10 @@ READ = {
         ("SOL", "1", "253.12", "253.12", "0.00"),
     ],
     ("rates",): [
-        ("ETH", "2,900.125", "2024-01-05T08:00:00", "rate record, desk"),
-        ("ETH", "3,000", "2024-01-03T10:00:00", "derived from a record of lf"),
-        ("PEPE", "1.23e-8", "2024-01-04T10:00:00", "derived from a record of lf"),
-        ("SOL", "101.25", "2024-01-02T08:00:00", "carried by a record of lf"),
+        ("ETH", "2,900.125", "2024-01-05 08:00:00", "rate record, desk"),
+        ("ETH", "3,000", "2024-01-03 10:00:00", "derived from a record of lf"),
+        ("PEPE", "1.23e-8", "2024-01-04 10:00:00", "derived from a record of lf"),
+        ("SOL", "101.25", "2024-01-02 08:00:00", "carried by a record of lf"),
         ("USDT", "1", "counts as a dollar"),
         ("XYZ", "lf", "2024-01-05", "1 day without a row, up to 2024-01-05"),
     ],
@@ -148,7 +148,7 @@ def test_a_rate_that_is_missing_is_asked_for_until_it_comes(run):
     run.feed({"type": "rate", "currency": "XYZ", "usd_rate": "0.0025", "observed_at": "2024-01-01T00:00:00Z"})
     run("rollup")
     shown = run("rates", "XYZ")
-    assert shown.stdout.splitlines()[2].split() == ["XYZ", "0.0025", "2024-01-01T00:00:00", "rate", "record"]
+    assert shown.stdout.splitlines()[2].split() == ["XYZ", "0.0025", "2024-01-01", "00:00:00", "rate", "record"]
     assert "Waiting" not in shown.stdout
 
 
@@ -168,7 +168,7 @@ def test_exports_of_what_is_computed(run, short_folder):
     assert [(r["currency"], r["quantity"], r["cost_usd"]) for r in lots][:2] == [("ETH", "0.5", "500"), ("ETH", "1", "2000")]
     then = json.loads(run("export", "lots", "-a", "lf", "--to", "2024-01-01", "-f", "json").stdout)
     assert [(r["currency"], r["quantity"]) for r in then] == [("ETH", "1"), ("USDT", "8999")]
-    assert "wrote 1 rows" in run("export", "disposals", "-a", "lf", "--from", "2024-01-04", "-o", "taken.csv").stderr
+    assert "wrote 1 row to" in run("export", "disposals", "-a", "lf", "--from", "2024-01-04", "-o", "taken.csv").stderr
     assert [r["record_id"] for r in csv.DictReader((short_folder / "taken.csv").open())] == ["w"]
     positions = json.loads(run("export", "positions", "-a", "lf", "-f", "json").stdout)
     assert positions == json.loads(run("positions", "lf", "--json").stdout)

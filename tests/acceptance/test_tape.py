@@ -19,13 +19,13 @@ from books import books, unexplained
 from parts import TAPE, closing, tape_records, wait_until
 
 from jarvis.embedded_broker import running_broker
+from jarvis_client import Publisher
+from jarvis_client.contract.forms import fact_of
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain import Currency, TransactionType
 from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository, SQLiteTransactionRepository
-from workers.messages import fact_of
-from workers.publisher import Publisher
 
 RECORDS = 12_479
 

@@ -123,7 +123,7 @@ BUGS = {
     "dead letters that are dropped": (what_can_not_be_applied_is_kept, [(quarantine, "hold", lambda *a: True)]),
     "no mark of what was durable": (a_lost_log_is_refused, [(engine, "refuse_lost_commits", lambda *a: None)]),
     "pages without checksums": (a_flipped_bit_is_no_answer, [(SQLiteDatabase, "_reserve", 0)]),
-    "a proof that does not look": (a_backup_that_is_not_what_was_copied_is_none, [(backups, "prove", lambda path, manifest, scratch: path)]),
+    "a proof that does not look": (a_backup_that_is_not_what_was_copied_is_none, [(backups, "prove", lambda path, manifest, scratch, progress: path)]),
 }
 
 

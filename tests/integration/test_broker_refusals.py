@@ -17,11 +17,11 @@ from command import run
 from parts import wait_until
 
 from jarvis.embedded_broker import EmbeddedBroker, running_broker, server_binary
+from jarvis_client import Publisher
 from jarvis_client.contract.address import unix_url
 from jarvis_client.contract.errors import Invalid
 from workers import broker_server
 from workers.app import RecorderWorker, create_worker
-from workers.publisher import Publisher
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
 LINE = '{"type": "deposit", "deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1767225600000000}\n'

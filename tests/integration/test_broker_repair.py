@@ -10,8 +10,8 @@ import pytest
 from command import run
 
 from jarvis.embedded_broker import EmbeddedBroker
+from jarvis_client import Publisher
 from persistence.domain.errors import Damaged
-from workers.publisher import Publisher
 
 MESSAGES = 20
 
@@ -47,7 +47,7 @@ def test_zeros_behind_the_end_are_cut_and_every_message_is_there(filled, short_f
     done = repaired(short_folder)
     assert done.returncode == 0, done.stderr
     assert "cut 512 bytes" in done.stderr
-    assert f"{MESSAGES} messages are there" in done.stderr
+    assert f"comes up with {MESSAGES} messages" in done.stderr
     [kept] = originals(short_folder)
     assert kept.read_bytes() == whole + b"\0" * 512
     with EmbeddedBroker(short_folder).running():
@@ -61,7 +61,7 @@ def test_bytes_flipped_in_the_middle_cost_one_message_and_the_others_are_written
     done = repaired(short_folder)
     assert done.returncode == 1, done.stderr
     assert f"cut {len(whole) - starts[8]:,} bytes off {filled} at byte {starts[8]:,}: what was accepted after that place is lost to the broker" in done.stderr
-    assert "8 messages are there" in done.stderr
+    assert "comes up with 8 messages" in done.stderr
     assert "publish again what the engine sent before the failure" in done.stderr
     [readable] = short_folder.glob("from-broker-*.ndjson")
     assert f"jarvis import {readable}" in done.stderr
@@ -77,7 +77,7 @@ def test_a_base_file_that_is_broken_is_said_to_be_beyond_repair_and_what_lies_be
     done = repaired(short_folder)
     assert done.returncode == 4, done.stderr
     assert "cannot be repaired" in done.stderr
-    assert f"the {MESSAGES} records that can still be read" in done.stderr
+    assert f"({MESSAGES} records)" in done.stderr
     [readable] = short_folder.glob("from-broker-*.ndjson")
     assert len(readable.read_text().splitlines()) == MESSAGES
 

@@ -1,4 +1,4 @@
-"""What stands beside the units: the wrapper that runs a command as they do, and the drop-ins of the scheduler."""
+"""What stands beside the units: the wrapper that runs a command as they do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,18 +22,22 @@ def machine(short_folder: Path) -> Path:
     """A machine with our units, as far as `systemctl show` tells, and a program that says how it was run."""
     short_folder.chmod(0o755)
     programs = {
-        "systemctl": f"#!/bin/sh\ncase $3 in User) echo nobody;; Environment) cat {short_folder}/environment;; esac\n",
+        "systemctl": (
+            f"#!/bin/sh\ncase $1,$3 in cat,*) cat {short_folder}/unit;; *,User) echo nobody;; *,Environment) cat {short_folder}/environment;;"
+            f" *,EnvironmentFiles) echo '{short_folder}/more (ignore_errors=yes)';; esac\n"
+        ),
         "program": '#!/bin/sh\nid -un; umask; env | grep -E "^(JARVIS_|REMARK)" | sort; printf "%s|" "$@"; echo\n',
     }
     for name, text in programs.items():
         (short_folder / name).write_text(text)
         (short_folder / name).chmod(0o755)
     (short_folder / "environment").write_text(ENVIRONMENT + "\n")
+    (short_folder / "unit").write_text("[Service]\n")
     return short_folder
 
 
 def control(machine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{machine}:{os.environ['PATH']}", "JARVIS": str(machine / "program"), "BROKER_URL": str(machine / "broker-url")}
+    environment = {**os.environ, "PATH": f"{machine}:{os.environ['PATH']}", "PROGRAM": str(machine / "program")}
     return subprocess.run([DEPLOY / "jarvis-ctl", *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -42,19 +45,38 @@ def control(machine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_command_runs_as_the_services_do(machine):
     (machine / "broker-url").write_text("redis://:secret@localhost/0\n")
     (machine / "broker-url").chmod(0o600)
+    (machine / "unit").write_text(f"[Service]\nLoadCredential=broker-url:/another\n# a drop-in\nLoadCredential=broker-url:{machine}/broker-url\n")
+    (machine / "more").write_text("# JARVIS_WORKER__NAME=not this\n\nJARVIS_LOGGING__LEVEL=$(touch here) debug\n")
     done = control(machine, "restore", "--at", "2026-01-01 00:00")
     assert done.stdout.splitlines() == [
         "nobody", "0077", "JARVIS_BROKER__URL=redis://:secret@localhost/0", "JARVIS_CONFIG=/etc/jarvis",
-        "JARVIS_DATABASE__BACKUP__PATH=/var/lib/jarvis/backups", "JARVIS_DATABASE__PATH=/var/lib/jarvis/b.db", "REMARK=two words",
+        "JARVIS_DATABASE__BACKUP__PATH=/var/lib/jarvis/backups", "JARVIS_DATABASE__PATH=/var/lib/jarvis/b.db",
+        "JARVIS_LOGGING__LEVEL=$(touch here) debug", "REMARK=two words",
         "restore|--at|2026-01-01 00:00|",
     ], done.stderr  # fmt: skip
 
 
+@needs_root
+def test_a_credential_of_an_earlier_choice_is_not_taken(machine):
+    (machine / "broker-url").write_text("redis://:secret@localhost/0\n")
+    assert "BROKER__URL" not in control(machine, "verify").stdout
+
+
+@needs_root
 def test_without_the_units_it_says_what_to_do(machine):
     (machine / "environment").write_text("\n")
     done = control(machine, "backup", "list")
     assert (done.returncode, done.stdout) == (3, "")
-    assert "install deploy/systemd" in done.stderr
+    assert "jarvis deploy systemd" in done.stderr
+
+
+@needs_root
+def test_only_root_may_use_it(machine):
+    done = subprocess.run(
+        ["runuser", "-u", "nobody", "--", DEPLOY / "jarvis-ctl", "verify"], capture_output=True, text=True, check=False, cwd="/"
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "sudo jarvis-ctl verify" in done.stderr
 
 
 def test_without_a_command_it_says_how_it_is_called(machine):
@@ -66,19 +88,3 @@ def test_the_units_give_every_path_that_a_command_needs():
     text = (DEPLOY / "systemd" / "jarvis-.service.d" / "10-hardening.conf").read_text()
     named = set(re.findall(r"^Environment=(\w+)=", text, re.MULTILINE))
     assert {"JARVIS_CONFIG", "JARVIS_DATABASE__PATH", "JARVIS_DATABASE__BACKUP__PATH"} <= named
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
-@pytest.mark.parametrize(("variant", "exposure"), [("second-path.conf", 0.5), ("second-command.conf", 1.5)])
-def test_the_scheduler_with_a_second_place_stays_hardly_exposed(tmp_path, variant, exposure):
-    shutil.copytree(DEPLOY / "systemd", tmp_path, dirs_exist_ok=True)
-    unit = tmp_path / "jarvis-scheduler.service"
-    unit.write_text(unit.read_text().replace("/opt/jarvis/bin/jarvis", sys.executable))
-    (tmp_path / "jarvis-scheduler.service.d").mkdir()
-    shutil.copy(DEPLOY / "systemd" / variant, tmp_path / "jarvis-scheduler.service.d" / f"60-{variant}")
-    rated = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", f"--threshold={exposure * 10:.0f}", str(unit)], capture_output=True, text=True, check=False
-    )
-    assert rated.returncode == 0, rated.stdout[-500:]
-    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
-    assert verified.stderr == ""

@@ -12,17 +12,20 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
+from deployed import a_redis, units, url_in
 from parts import closing, wait_until
 
 from jarvis.embedded_broker import server_binary
+from jarvis.recipes.redis import URL_FILES
+from jarvis_client import Publisher
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.database import DatabaseManager
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import Publisher
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount": "5", "occurred_at": 1_767_225_600_000_000}
@@ -30,26 +33,30 @@ DEPOSIT = {"deposit_id": "d1", "account_id": "acc", "currency": "USDT", "amount"
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
 
 
-def installed(folder: Path, variant: str | None) -> Path:
-    """The units as an operator would lay them, with a program in the place of ours that exists here."""
-    shutil.copytree(DEPLOY / "systemd", folder, dirs_exist_ok=True)
-    for unit in folder.glob("*.service"):
-        unit.write_text(unit.read_text().replace("/opt/jarvis/bin/jarvis", sys.executable))
-    if variant:
-        (folder / "jarvis-worker.service.d").mkdir()
-        shutil.copy(DEPLOY / "systemd" / variant, folder / "jarvis-worker.service.d" / "50-redis.conf")
-    return folder
+def installed(folder: Path, **choices: object) -> Path:
+    """The units as an operator lays them, with a program in the place of ours that exists here."""
+    found = units(folder, **choices) / "etc" / "systemd" / "system"
+    for unit in found.glob("*.service"):
+        unit.write_text(re.sub(r"/\S+/bin/jarvis", sys.executable, unit.read_text()))
+    return found
+
+
+TCP, TLS = {"broker": "tcp", "allow": ("10.0.0.5", "10.0.0.2")}, {"broker": "tls", "allow": ("10.0.0.0/24",)}
 
 
 @needs_systemd
 @pytest.mark.parametrize(
-    ("unit", "variant", "exposure"),
+    ("unit", "choices", "exposure"),
     [
-        ("broker", None, 0.5), ("scheduler", None, 0.5), ("worker", None, 0.5), ("worker", "redis-unix.conf", 0.5), ("worker", "redis-tcp.conf", 1.2),
+        ("broker", {}, 0.5), ("scheduler", {}, 0.5), ("worker", {}, 0.5), ("worker", {"broker": "unix"}, 0.5), ("scheduler", {"broker": "unix"}, 0.5),
+        ("worker", TCP, 1.2), ("scheduler", TCP, 1.2), ("worker", TLS, 1.2), ("broker", {"engine_group": "trading"}, 0.5),
+        ("scheduler", {"second_path": "/mnt/other/jarvis"}, 0.5), ("scheduler", {"network": True}, 1.5),
+        ("worker", {"metrics_http": True}, 1.2), ("worker", {"metrics_textfile": "/var/lib/prometheus/node-exporter"}, 0.5),
+        ("worker", {"user": "books", "prefix": "/srv/jarvis", "state": "/srv/books", "server": "valkey", "broker": "unix"}, 0.5),
     ],
 )  # fmt: skip
-def test_systemd_rates_the_units_as_hardly_exposed(tmp_path, unit, variant, exposure):
-    path = installed(tmp_path, variant) / f"jarvis-{unit}.service"
+def test_systemd_rates_the_units_as_hardly_exposed(tmp_path, unit, choices, exposure):
+    path = installed(tmp_path, **choices) / f"jarvis-{unit}.service"
     rated = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={exposure * 10:.0f}", str(path)], capture_output=True, text=True, check=False
     )
@@ -77,23 +84,26 @@ def test_the_options_that_unprivileged_tools_can_stage_leave_the_worker_alive(sh
 
 @pytest.fixture
 def guarded(short_folder):
-    """A server with our users, on TCP of this machine alone."""
-    users = (DEPLOY / "redis" / "users.acl").read_text().replace("CHANGE-ME-1", "w").replace("CHANGE-ME-2", "p").replace("CHANGE-ME-3", "o")
-    # Somebody who may do everything, for what a test needs besides.
-    (short_folder / "users.acl").write_text(f"{users}user other on >x ~* +@all\n")
-    arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", "", "--aclfile", f"{short_folder}/users.acl"]
-    process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    """A server with our users, as `jarvis deploy redis` makes them."""
+    a_redis(short_folder)
+    arguments = ["--port", "0", "--unixsocket", f"{short_folder}/s", "--dir", str(short_folder), "--save", ""]
+    process = subprocess.Popen([server_binary(), *arguments, "--aclfile", f"{short_folder}/etc/redis/users-jarvis.acl"], stdout=subprocess.DEVNULL)
     wait_until(lambda: (short_folder / "s").exists(), "the server listens")
     yield short_folder
     process.kill()
     process.wait()
 
 
+def url_of(guarded: Path, user: str) -> str:
+    password = urlsplit(url_in(guarded, URL_FILES[user])).password
+    return f"unix://{user}:{password}@{guarded}/s"
+
+
 def test_worker_and_publisher_need_no_more_than_the_rights_they_are_given(guarded, tmp_path):
-    publisher = Publisher(f"unix://publisher:p@{guarded}/s", producer="engine-1")
+    publisher = Publisher(url_of(guarded, "publisher"), producer="engine-1")
     publisher.publish_deposit(DEPOSIT)
     publisher.publish_many([("deposit", {**DEPOSIT, "deposit_id": f"d{n}"}) for n in range(2, 300)])
-    worker = create_worker(tmp_path / "b.db", f"unix://worker:w@{guarded}/s")
+    worker = create_worker(tmp_path / "b.db", url_of(guarded, "worker"))
     worker.start()
     wait_until(lambda: worker.writer.counts.applied == 299 and not worker.broker.in_flight, "everything is recorded and acknowledged")
     assert sum(worker.broker.queue_lengths().values()) == 0
@@ -108,9 +118,9 @@ def test_nothing_that_a_worker_does_is_beyond_its_rights(guarded, tmp_path, monk
     monkeypatch.setattr("workers.namespace.UNREAD_SECONDS", 0)
     monkeypatch.setattr("workers.namespace.WALK_SECONDS", 0.1)
     monkeypatch.setattr("workers.missing.PAYLOAD_SECONDS", 0)
-    Publisher(f"unix://publisher:p@{guarded}/s", producer="engine-1").publish_deposit(DEPOSIT)
-    anybody = redis.Redis(unix_socket_path=f"{guarded}/s", username="other", password="x")
-    with create_worker(tmp_path / "b.db", f"unix://worker:w@{guarded}/s") as worker:
+    Publisher(url_of(guarded, "publisher"), producer="engine-1").publish_deposit(DEPOSIT)
+    anybody = redis.Redis.from_url(url_of(guarded, "admin"))
+    with create_worker(tmp_path / "b.db", url_of(guarded, "worker")) as worker:
         wait_until(lambda: worker.writer.counts.applied == 1, "the deposit is recorded")
         payloads = {name: encode(ROUTES["deposit"], {**DEPOSIT, "deposit_id": name})[1] for name in ("lost", "unread", "dead letter", "held")}
         anybody.hset("dramatiq:deposits.msgs", "lost", payloads["lost"])
@@ -133,11 +143,11 @@ def test_nothing_that_a_worker_does_is_beyond_its_rights(guarded, tmp_path, monk
 
 def test_a_publisher_reaches_neither_holdings_nor_jobs_nor_who_is_alive(guarded):
     for key in ("__acks__.jarvis-worker.fills", "__alive__.jarvis-worker", "__heartbeats__", "__jarvis__.mark", "fills.XQ", "jobs"):
-        with redis.Redis(unix_socket_path=f"{guarded}/s", username="publisher", password="p") as client:
+        with redis.Redis.from_url(url_of(guarded, "publisher")) as client:
             for spoil in (lambda c, k: c.hset(k, "x", "y"), lambda c, k: c.rpush(k, "x"), lambda c, k: c.zadd(k, {"x": 1})):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     spoil(client, f"dramatiq:{key}")
-    operator = Publisher(f"unix://operator:o@{guarded}/s")
+    operator = Publisher(url_of(guarded, "operator"))
     operator.request_job("rollup")
     with pytest.raises(redis.RedisError):
         operator.publish_deposit(DEPOSIT)
@@ -146,7 +156,8 @@ def test_a_publisher_reaches_neither_holdings_nor_jobs_nor_who_is_alive(guarded)
 def test_every_queue_that_engines_publish_to_is_among_a_publisher_s_rights():
     [line] = [line for line in (DEPLOY / "redis" / "users.acl").read_text().splitlines() if line.startswith("user publisher")]
     keys = {word for word in line.split() if word.startswith("~")}
-    assert keys == {f"~dramatiq:{route.queue}{end}" for route in ROUTES.values() for end in ("", ".msgs")} | {"~dramatiq:__jarvis__.sequences"}
+    told = {"~dramatiq:__jarvis__.answer.*", "~dramatiq:__jarvis__.refusals.*"}
+    assert keys == {f"~dramatiq:{route.queue}{end}" for route in ROUTES.values() for end in ("", ".msgs")} | {"~dramatiq:__jarvis__.sequences"} | told
 
 
 def test_the_users_are_those_of_redis_6_2_too():
@@ -156,10 +167,9 @@ def test_the_users_are_those_of_redis_6_2_too():
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN NOSAVE", "DEBUG SLEEP 0", "GET x", "KEYS *", "ACL LIST", "EVAL return 0", "SET x 1"])
-@pytest.mark.parametrize("user", ["worker:w", "publisher:p", "operator:o"])
+@pytest.mark.parametrize("user", ["worker", "publisher", "operator"])
 def test_nothing_else_is_allowed(guarded, user, command):
-    name, password = user.split(":")
-    client = redis.Redis(unix_socket_path=f"{guarded}/s", username=name, password=password)
+    client = redis.Redis.from_url(url_of(guarded, user))
     with pytest.raises(redis.RedisError, match=r"(?i)no permissions|not allowed|permission"):
         client.execute_command(*command.split(" "))
 

@@ -219,7 +219,7 @@ def test_people_read_a_summary_and_scripts_every_digit(short_folder):
     jarvis("rollup", "--to", "2025-12-31")
     period = ("--from", "2025-01-01", "--to", "2025-12-31")
     done = jarvis("performance", "acc", *period, "--summary")
-    for part in ("+19.0000%", "2025-01-02", "open", "2025-02", "BTC/USDT", "1d 3h", "29.00", "+21.2121%", "+36.3636%"):
+    for part in ("+19.0000%", "2025-01-02", "open", "2025-02", "BTC/USDT", "1 day 3 h", "29.00", "+21.2121%", "+36.3636%"):
         assert part in done.stdout, part
     assert "360 without a row" in done.stderr
     found = json.loads(jarvis("performance", "acc", *period, "--summary", "--json").stdout)

@@ -14,8 +14,9 @@ import pytest
 from books import deposit, snapshot
 from parts import wait_until
 
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
-from jarvis_client.contract.jobs import JobRequest
+from jarvis_client.contract.jobs import JobRequest, job_of
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.repositories.job_runs import SQLiteJobRunRepository
@@ -24,8 +25,6 @@ from scheduler.jobs import roll_up_zone
 from scheduler.rollup.options import RollupPlan
 from scheduler.timetable import TIMETABLE
 from workers.app import create_worker
-from workers.messages import job_of
-from workers.publisher import Publisher
 from workers.replay import replay
 
 pytestmark = pytest.mark.every_engine

@@ -7,10 +7,10 @@ import redis
 import structlog
 from parts import wait_until
 
+from jarvis_client import Publisher
 from persistence.domain.errors import OtherBooks
 from workers.app import create_worker
 from workers.ownership import NamespaceBooks
-from workers.publisher import Publisher
 
 
 @pytest.fixture
@@ -60,8 +60,9 @@ def publish(broker_server, number):
 
 def test_that_acknowledging_waits_is_told_once_an_outage(broker_server, tmp_path):
     with structlog.testing.capture_logs() as lines, create_worker(tmp_path / "b.db", broker_server.url) as worker:
-        settle, tried = worker.broker._settle, []
-        worker.broker._settle = lambda **how: tried.append(1) or settle(**how)
+        answering, tried = worker.broker.answering, []
+        acknowledge = answering.acknowledge
+        answering.acknowledge = lambda *how: tried.append(1) or acknowledge(*how)
         for outage in (1, 2):
             post, applied = worker.writer._poster.post, worker.writer.counts.applied
 

@@ -10,11 +10,12 @@ import pytest
 import redis
 from parts import wait_until
 
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.numbering import SEQUENCES
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
-from workers.publisher import SEQUENCES, Publisher
 from workers.wire import decode_json
 
 
@@ -47,14 +48,16 @@ def test_a_publish_that_fails_takes_no_number_with_it(broker_server):
 
 def test_a_record_whose_reply_was_lost_keeps_its_number_when_it_is_sent_again(broker_server, monkeypatch):
     publisher = Publisher(broker_server.url, producer="engine-1")
-    send = Publisher._send
+    exchange = Publisher._exchange
 
-    def loses_the_reply(self, messages, last=None):
-        send(self, messages, last)
+    def loses_the_reply(self, asked):
+        replies = exchange(self, asked)
+        if asked.commands[0][0] == "ZSCORE":
+            return replies
         raise redis.ConnectionError("the reply was lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Publisher, "_send", loses_the_reply)
+        patch.setattr(Publisher, "_exchange", loses_the_reply)
         with pytest.raises(redis.ConnectionError):
             publisher.publish_deposit(deposit("first"))
     publisher.publish_deposit(deposit("second"))

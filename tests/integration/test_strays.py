@@ -10,6 +10,7 @@ import pytest
 import redis
 from parts import closing, wait_until
 
+from jarvis_client import Publisher
 from jarvis_client.contract.errors import HeldElsewhere
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES, encode
 from persistence.database import DatabaseManager
@@ -18,7 +19,6 @@ from persistence.repositories.quarantine import SQLiteQuarantineRepository
 from persistence.repositories.strays import SQLiteStrayRepository
 from workers.app import create_worker
 from workers.heartbeat import home_of
-from workers.publisher import Publisher
 from workers.reclaim import reclaim, return_what_the_dead_hold
 
 STOCK = "11111111-2222-3333-4444-555555555555"

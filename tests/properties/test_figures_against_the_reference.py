@@ -15,6 +15,7 @@ from reference import Options, reckon
 from reference.histories import ACCOUNT, KINDS, arrived, history
 
 from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -26,7 +27,6 @@ from scheduler.rollup.days import last_closed_day
 from scheduler.rollup.disposals import disposals
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.standing import Standing
-from workers.messages import fact_of
 
 #: Quotients are taken to 50 digits, in another order of steps here and there.
 TOLERANCE = Fraction(1, 10**25)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from jarvis_client.contract.errors import BooksError, MalformedRecord
 from jarvis_client.contract.facts import Fact
+from jarvis_client.contract.forms import FORMS, fact_of
 from jarvis_client.contract.outcome import Refusal
 from persistence import exports
 from persistence.books.ledger import Ledger
@@ -36,7 +37,7 @@ from persistence.repositories import (
     SQLitePerformanceRepository,
     SQLiteTransactionRepository,
 )  # fmt: skip
-from workers.messages import RECORDS, fact_of, item_of_line
+from workers.messages import item_of_line
 from workers.wire import decode_json, record_slices
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
@@ -44,11 +45,11 @@ EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
 texts = st.text(max_size=40) | st.sampled_from(["NaN", "1e999", "-0", "1_000", "１２", "\x00", "\ud800", "=1+1", "x" * 500, "2026-01-01", "9" * 60])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12)
-names = st.sampled_from(sorted({name for record in RECORDS.values() for name in record.model_fields}))
+names = st.sampled_from(sorted({name for form in FORMS.values() for name in form.names}))
 records = st.dictionaries(names | texts, values, max_size=12)
 
 
-@given(st.sampled_from(sorted(RECORDS)), records)
+@given(st.sampled_from(sorted(FORMS)), records)
 @settings(max_examples=EXAMPLES)
 def test_any_record_is_a_fact_or_a_sentence_that_says_why_not(kind, record):
     started = time.perf_counter()
@@ -93,7 +94,7 @@ def test_nesting_is_told_with_the_rule():
     assert decode_json(b'{"a": "[[[[[[[[", "b": [[1]]}') == {"a": "[[[[[[[[", "b": [[1]]}
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(RECORDS)), records), max_size=8))
+@given(st.lists(st.tuples(st.sampled_from(sorted(FORMS)), records), max_size=8))
 @settings(max_examples=EXAMPLES // 10)
 def test_whatever_is_posted_the_books_add_up(tmp_path_factory, found):
     database = DatabaseManager(tmp_path_factory.mktemp("h") / "b.db")

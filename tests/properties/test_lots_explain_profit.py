@@ -13,6 +13,7 @@ import pytest
 from reference.histories import ACCOUNT, KINDS, history
 
 from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.domain.rollup import name_and_kind
@@ -21,7 +22,6 @@ from scheduler.rollup.account import roll_up
 from scheduler.rollup.disposals import read_again
 from scheduler.rollup.movements import Moved
 from scheduler.rollup.options import RollupOptions
-from workers.messages import fact_of
 
 END = Date(2026, 12, 30)
 FAR = to_instant(datetime(2027, 1, 1, tzinfo=UTC))

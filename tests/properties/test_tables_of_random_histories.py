@@ -12,6 +12,7 @@ import pytest
 from reference.histories import ACCOUNT, KINDS, arrived, history
 
 from jarvis_client.contract.conventions import Conventions
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import to_instant
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -23,7 +24,6 @@ from scheduler.rollup.disposals import disposals
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.standing import Standing
 from scheduler.rollup.tables import disposed, lots, positions
-from workers.messages import fact_of
 
 FAR = to_instant(datetime(2027, 1, 1, tzinfo=UTC))
 START, END = Date(2024, 3, 1), Date(2026, 12, 30)

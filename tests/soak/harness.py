@@ -21,7 +21,9 @@ import redis
 from books import books
 from parts import closing
 
+from jarvis_client import Publisher
 from jarvis_client.contract import instants
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.routes import ROUTES, encode
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -30,8 +32,6 @@ from scheduler.jobs import roll_up_accounts
 from scheduler.rollup.options import RollupPlan
 from soak.faults import FAULTS
 from soak.stage import Fault, Stage
-from workers.messages import fact_of
-from workers.publisher import Publisher
 
 AT = 1_767_225_600_000_000
 PATIENCE_SECONDS = 90.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from jarvis_client import Publisher
 from jarvis_client.contract.address import OPTIONS, TLS_OPTIONS, client_url, read_address, socket_of, unix_url, without_password
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import first_few, hide_passwords
-from workers.publisher import Publisher
 
 ENCODED = "in a user's name and a password write / as %2F, ? as %3F, # as %23, @ as %40"
 

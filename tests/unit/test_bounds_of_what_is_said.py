@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from jarvis_client.contract.errors import MalformedRecord
+from jarvis_client.contract.jobs import job_of
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.money import Balance, Money
 from persistence.engine.sqlite import host
-from workers.messages import job_of
 
 
 @pytest.mark.parametrize("name", ["m" * 129, "m" * 900_000, "two\nlines", "\x1b[31m", "\ud800", "", " m"])

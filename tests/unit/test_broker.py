@@ -8,12 +8,12 @@ import fakeredis
 import pytest
 import redis
 
+from jarvis_client import Publisher
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import MalformedRecord, Unavailable
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES, ROUTES, encode
 from workers.broker import LedgerBroker
 from workers.consumer import LedgerConsumer
-from workers.publisher import Publisher
 from workers.reclaim import return_what_the_dead_hold
 from workers.wire import decode_json
 

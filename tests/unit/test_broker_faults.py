@@ -61,7 +61,7 @@ def test_every_entry_of_the_catalogue_has_its_own_predicate():
 
 
 def test_every_event_of_the_catalogue_stands_in_the_guide():
-    guide = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
     for fault in (NOT_REACHABLE, REFUSED, UNREADABLE_FILE, CLOSED_SOCKET, *(fault for _, fault in CATALOGUE)):
         assert f"{fault.predicate}`" in guide or f"{fault.predicate}, trying again`" in guide, fault.predicate
 

@@ -11,9 +11,9 @@ import pytest
 
 from jarvis.doctor import clock, environment, limits, settings_read, units
 from jarvis.doctor.case import Case, case_of
-from jarvis.doctor.diagnosis import Diagnosis, Level, refused, shown_bytes
+from jarvis.doctor.diagnosis import Diagnosis, Level, refused
 from jarvis.doctor.rounds import SECTIONS, examine
-from jarvis.doctor.shipped import shipped_units
+from jarvis.recipes.systemd import SystemdChoices, shipped_units
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.instants import to_instant
@@ -72,11 +72,6 @@ def test_a_sentence_of_ours_is_told_with_its_remedy_apart(sentence, value, remed
     assert (found.value, found.remedy) == (value, remedy)
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (244e6, "244 MB"), (1.2e9, "1.2 GB"), (25e9, "25 GB")])
-def test_sizes_are_for_people(count, shown):
-    assert shown_bytes(count) == shown
-
-
 # -- settings ----------------------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +101,7 @@ def test_a_file_that_the_settings_refuse_is_told_once(tmp_path):
 
 
 def test_variables_that_override_the_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("JARVIS_MONITORING__LISTEN")
     assert of("environment", [*settings_read.look(case_of(tmp_path, NOW))]).value == "overrides nothing"
     monkeypatch.setenv("JARVIS_WORKER__THREADS", "2")
     monkeypatch.setenv("JARVIS_DATABASE__PATH", "x.db")
@@ -198,9 +194,9 @@ def limited(root: Path, *limits_of_it: object) -> str:
     ("limit", "said"),
     [
         (("NOFILE", 64), "problem|open files|the limit of open files is 64, 256 are needed||raise it with `ulimit -n`"),
-        (("AS", 1 << 30), "problem|memory|`ulimit -v` grants 1.1 GB|"),
+        (("AS", 1 << 30), "problem|memory|`ulimit -v` grants 1.07 GB|"),
         (("FSIZE", 10_000_000), "problem|file size|`ulimit -f` grants 10 MB|"),
-        (("CORE", 5_000_000), "warning|core dumps|of 5.0 MB are written|"),
+        (("CORE", 5_000_000), "warning|core dumps|of 5 MB are written|"),
     ],
 )
 def test_a_limit_of_the_shell_that_is_too_low_is_told(tmp_path, limit, said):
@@ -274,7 +270,7 @@ def test_the_kernel_is_asked_and_answers():
 @pytest.fixture
 def installed(tmp_path) -> Path:
     """A machine with the units of this version, for the program that runs here."""
-    for name, text in (shipped_units() or {}).items():
+    for name, text in shipped_units(SystemdChoices()).items():
         path = tmp_path / "etc" / "systemd" / "system" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("/opt/jarvis/bin", f"{sys.prefix}/bin"))
@@ -293,7 +289,7 @@ def of_units(folder: Path, settings: Settings | None = None) -> list[Diagnosis]:
 def test_units_of_this_version_are_well(installed):
     found = of_units(installed, settings_of_units())
     assert loud(found) == []
-    assert len(found) == len(shipped_units())
+    assert len(found) == len(shipped_units(SystemdChoices()))
 
 
 def test_without_units_nothing_is_amiss(tmp_path):
@@ -329,7 +325,7 @@ def test_a_command_that_sees_other_books_than_the_units_is_told(installed):
     assert "jarvis-worker.service has JARVIS_DATABASE__PATH=/var/lib/jarvis/jarvis_trading.db, JARVIS_DATABASE__BACKUP__PATH=/var/lib/jarvis/backups" in found
 
 
-DROP_INS = Path(__file__).parents[2] / "deploy" / "systemd"
+DROP_INS = Path(__file__).parents[2] / "deploy" / "systemd" / "drop-ins"
 
 
 def drop_in(installed: Path, unit: str, name: str, *changes: tuple[str, str]) -> None:
@@ -351,18 +347,30 @@ def test_a_second_place_needs_its_drop_in(installed):
 def test_a_command_for_the_second_place_needs_the_network(installed):
     settings = settings_of_units(backup={"second": {"command": "aws s3 cp {file} s3://bucket/"}})
     assert loud(of_units(installed, settings)) == ["jarvis-scheduler.service has no network"]
-    drop_in(installed, "jarvis-scheduler.service", "second-command.conf")
+    drop_in(installed, "jarvis-scheduler.service", "network.conf")
     assert loud(of_units(installed, settings)) == []
 
 
-def test_a_broker_on_the_network_needs_its_drop_in(installed):
+def test_a_broker_on_the_network_needs_its_drop_in_in_both_units_that_use_it(installed):
+    both = ("jarvis-worker.service", "jarvis-scheduler.service")
     here, away = (settings_of_units(broker={"url": f"redis://{host}:6379/0"}) for host in ("localhost", "redis.example.com"))
-    assert loud(of_units(installed, here)) == ["jarvis-worker.service has no network"]
-    drop_in(installed, "jarvis-worker.service", "redis-tcp.conf")
+    assert loud(of_units(installed, here)) == [f"{unit} has no network" for unit in both]
+    for unit in both:
+        drop_in(installed, unit, "redis-tcp.conf")
     assert loud(of_units(installed, here)) == []
-    assert loud(of_units(installed, away)) == ["jarvis-worker.service may reach no address but this machine's"]
-    drop_in(installed, "jarvis-worker.service", "redis-tcp.conf", ("IPAddressAllow=localhost", "IPAddressAllow=10.0.0.5 10.0.0.1"))
+    assert loud(of_units(installed, away)) == [f"{unit} may reach no address but this machine's" for unit in both]
+    for unit in both:
+        drop_in(installed, unit, "redis-tcp.conf", ("IPAddressAllow=localhost", "IPAddressAllow=10.0.0.5 10.0.0.1"))
     assert loud(of_units(installed, away)) == []
+
+
+def test_units_made_for_another_user_and_place_are_well(tmp_path):
+    choices = SystemdChoices(user="books", state="/srv/books", prefix="/srv/jarvis")
+    folder = tmp_path / "etc" / "systemd" / "system"
+    for name, text in shipped_units(choices).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.replace("/srv/jarvis/bin", f"{sys.prefix}/bin"))
+    assert loud(of_units(folder)) == []
 
 
 def test_a_broker_on_a_socket_needs_no_network(installed):
@@ -394,9 +402,3 @@ def test_a_unit_that_is_locked_down_too_far_is_a_problem(installed, line, said):
     (installed / "jarvis-worker.service.d").mkdir()
     (installed / "jarvis-worker.service.d" / "90-mine.conf").write_text(f"[Service]\n{line}\n")
     assert loud(of_units(installed)) == ([f"jarvis-worker.service has {said}"] if said else [])
-
-
-def test_an_installation_without_unit_files_says_that_it_cannot_compare(installed, monkeypatch):
-    monkeypatch.setattr(units, "shipped_units", lambda: None)
-    [found] = of_units(installed)
-    assert found.level == Level.NOT_CHECKED

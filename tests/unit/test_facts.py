@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from books import NEW_YEAR, deposit, fill, placed, snapshot, void
 
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import end_of_day, start_of_day, to_text
 from persistence.domain import Conventions, EquitySnapshot, Invalid
 from persistence.domain.order import Order
 from persistence.domain.order_state import derive_orders
-from workers.messages import fact_of
 
 
 def test_content_is_the_same_however_it_is_written():

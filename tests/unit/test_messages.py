@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.facts import Fact
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.json_values import canonical_json
 from jarvis_client.contract.outcome import Refusal
-from workers.messages import fact_of, item_of_line
+from workers.messages import item_of_line
 from workers.schemas import json_schemas, schema_texts
 from workers.wire import decode_json, record_slices
 

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from jsonschema.validators import extend
 
 from jarvis_client.contract.errors import MalformedRecord
-from workers.job_records import JobRecord
-from workers.messages import fact_of, job_of
-from workers.records import RECORDS
+from jarvis_client.contract.forms import FORMS, fact_of
+from jarvis_client.contract.jobs import JOB_FIELDS, job_of
 from workers.schemas import json_schemas
 
 SCHEMAS = json_schemas()
-FIELDS = {**{kind: model.names() for kind, model in RECORDS.items()}, "job": tuple(f.alias or n for n, f in JobRecord.model_fields.items())}
+FIELDS = {**{kind: form.names for kind, form in FORMS.items()}, "job": tuple(field.name for field in JOB_FIELDS)}
 
 
 def as_in_javascript(_, pattern, value, __):
@@ -203,7 +202,6 @@ BAD_RECORDS: list[tuple[str, dict[str, Any]]] = [
     *(("job", {"job": "backup", name: value}) for name, value in (("account_id", "a"), ("date", "2026-01-01"), ("from", "2026-01-01"), ("rebuild", True))),
     ("job", {"start": "2026-01-01"}),
     ("job", {"queue": "x"}),
-    ("job", {"rebuild": None}),
     # names that look like ours
     ("fill", {"commission": "1"}),
     ("fill", {"commissionAsset": "BNB"}),
@@ -221,7 +219,7 @@ BAD_RECORDS: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"price": "1"}),
     ("void", {"voidId": "v"}),
     # what an unknown field may hold
-    *((kind, {"note": value}) for kind in RECORDS for value in (10**31, [1, {"deep": -(10**31)}])),
+    *((kind, {"note": value}) for kind in FORMS for value in (10**31, [1, {"deep": -(10**31)}])),
 ]
 
 #: Refused by the worker and taken by the schema, and why no schema can tell.
@@ -315,7 +313,7 @@ def good_fields():
         for name in names:
             for value in GOOD_VALUES_HERE.get((kind, name), GOOD_VALUES[TYPE_HERE.get((kind, name), TYPES[name])]):
                 yield kind, {**BESIDE.get((kind, name), {}), name: value}
-            if name not in SCHEMAS[kind]["required"] and name not in BASE[kind] and name != "rebuild":
+            if name not in SCHEMAS[kind]["required"] and name not in BASE[kind]:
                 yield kind, {name: None}
 
 
@@ -325,7 +323,7 @@ FULL_FILL = {
 }  # fmt: skip
 GOOD_RECORDS: list[tuple[str, dict[str, Any]]] = [
     *((kind, {}) for kind in BASE),
-    *((kind, {"type": kind, "strategy": "grid-7", "note": {"a": [1.50, None, True, "x"], "b": {}}, "": None}) for kind in RECORDS),
+    *((kind, {"type": kind, "strategy": "grid-7", "note": {"a": [1.50, None, True, "x"], "b": {}}, "": None}) for kind in FORMS),
     *(("fill", {"side": side}) for side in ("buy", "sell")),
     *(("fill", {"liquidity": liquidity}) for liquidity in ("maker", "taker", None)),
     *(("deposit", {"category": category}) for category in SCHEMAS["deposit"]["properties"]["category"]["anyOf"][0]["enum"]),
@@ -381,7 +379,7 @@ GOOD_RECORDS: list[tuple[str, dict[str, Any]]] = [
         "job",
         {"account_id": "a", "date": "2026-01-01", "from": "2026-01-01", "to": "2026-01-02", "rebuild": True, "request_id": "r", "producer": "p", "sequence": 1},
     ),
-    ("job", {"job": "seal", "account_id": None, "date": None, "from": None, "to": None, "rebuild": False, "request_id": "r"}),
+    ("job", {"job": "seal", "account_id": None, "date": None, "from": None, "to": None, "rebuild": None, "request_id": "r"}),
     # the examples of docs/publishing.md
     ("deposit", {"deposit_id": "seed", "account_id": "main", "amount": "10000", "occurred_at": "2026-11-22T10:15:30Z"}),
     ("order", {"event_id": "o-1:placed", "order_id": "o-1", "account_id": "main", "quantity": "0.03", "price": "64000", "reserve": True}),

@@ -211,7 +211,7 @@ def test_a_broker_that_no_worker_of_ours_reads_is_refused():
         pass
 
     dramatiq.set_broker(RabbitmqBroker())
-    with pytest.raises(Invalid, match=r"through a RabbitmqBroker: the worker reads from Redis; publish with workers\.publisher\.Publisher"):
+    with pytest.raises(Invalid, match=r"through a RabbitmqBroker: the worker reads from Redis; publish with jarvis_client.Publisher"):
         record_fill.send({})
 
 

@@ -70,6 +70,13 @@ def differences(stored: SQLiteDatabase, path: str, tables: Sequence[Derived]) ->
                 yield Difference(table, tuple(keys), tuple(rest.split(", ")), expected, found)
 
 
+def as_many(stored: SQLiteDatabase, path: str, tables: Sequence[Derived]) -> bool:
+    """Whether some tables have as many rows as another file's: of rows that are there twice no difference tells."""
+    with stored.get_connection() as connection, _attached(connection, path):
+        names = [derived.table for derived in tables]
+        return all(connection.execute(f"SELECT (SELECT count(*) FROM main.{name}) = (SELECT count(*) FROM other.{name})").get for name in names)
+
+
 @contextmanager
 def taking_over(database: SQLiteDatabase, path: str, replaced: Sequence[Derived], updated: Sequence[Derived]) -> Iterator[SQLiteConnection]:
     """One commit in which some tables are replaced by another file's and single columns of others updated; the block may add to it."""
@@ -85,4 +92,4 @@ def taking_over(database: SQLiteDatabase, path: str, replaced: Sequence[Derived]
         yield connection
 
 
-__all__ = ["Derived", "Difference", "differences", "facts_missing_in", "held_missing_in", "taking_over"]
+__all__ = ["Derived", "Difference", "as_many", "differences", "facts_missing_in", "held_missing_in", "taking_over"]

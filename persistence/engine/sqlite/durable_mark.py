@@ -24,6 +24,7 @@ import apsw.sqlite_extra
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.instants import to_text
 from persistence.domain.errors import LostCommits
+from persistence.domain.showing import count_of
 from persistence.files import open_or_make
 
 #: Enough for every process that writes. If two processes share a slot, the mark only lags. One more slot holds the last emptying of the WAL.
@@ -177,14 +178,15 @@ def refuse_lost_commits(path: str, found: DurableMark, noted: DurableMark | None
     """Raises `LostCommits`, with the missing range and the way back, where the books hold less than was made durable."""
     if noted is None or not noted.is_beyond(found):
         return
-    records = noted.fact_no - found.fact_no
-    facts = f", {records:,} records (numbers {found.fact_no + 1:,} to {noted.fact_no:,})" if records > 0 else ""
+    records, commits = noted.fact_no - found.fact_no, noted.commit_no - found.commit_no
+    facts = f", {count_of('record', records)} (numbers {found.fact_no + 1:,} to {noted.fact_no:,})" if records > 0 else ""
     held = noted.quarantine_no - found.quarantine_no
     quarantined = f", {held:,} quarantined" if held > 0 else ""
     since = "" if not found.at else f" recorded after {to_text(found.at)}"
     raise LostCommits(
         f"{path} ends with commit {found.commit_no:,}, but commit {noted.commit_no:,} was made durable at {to_text(noted.at)}: "
-        f"{noted.commit_no - found.commit_no:,} commits are missing{facts}{quarantined}. Its write-ahead log ({path}-wal) is damaged, or was removed. "
+        f"{count_of('commit', commits)} {'is' if commits == 1 else 'are'} missing{facts}{quarantined}. "
+        f"Its write-ahead log ({path}-wal) is damaged, or was removed. "
         f"Stop everything that uses it, then: put the -wal file back if you moved it; else `jarvis db accept-loss`, and publish again from the engine "
         f"everything{since} (what is known counts as a duplicate); or `jarvis restore --latest`"
     )

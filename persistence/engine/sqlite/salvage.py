@@ -13,6 +13,7 @@ import apsw
 
 from jarvis_client.contract.errors import Invalid
 from persistence.domain.errors import WrongDatabase
+from persistence.domain.progress import Progress, silent
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -29,13 +30,13 @@ class SalvagedTable:
     lost: list[str] = field(default_factory=list)
 
 
-def readable(path: Path) -> list[SalvagedTable]:
+def readable(path: Path, progress: Progress = silent) -> list[SalvagedTable]:
     """Read every table of a database as far as it goes."""
     with closing(_looking(path)) as source:
-        return [_walk(source, name, None) for name in _tables()]
+        return _walk_all(source, None, progress)
 
 
-def salvage(path: Path, target: Path) -> list[SalvagedTable]:
+def salvage(path: Path, target: Path, progress: Progress = silent) -> list[SalvagedTable]:
     """Recover what can be read into a new database of the same schema. Returns what came over, and what did not, per table.
 
     Raises `Invalid` where the target exists, `WrongDatabase` where not even the header can be read.
@@ -50,7 +51,7 @@ def salvage(path: Path, target: Path) -> list[SalvagedTable]:
             with closing(_looking(path)) as source, made.transaction() as connection:
                 connection.pragma("defer_foreign_keys", True)
                 connection.execute("DELETE FROM book")
-                found = [_walk(source, name, connection) for name in _tables()]
+                found = _walk_all(source, connection, progress)
                 if connection.execute("SELECT count(*) FROM book").get == 0:
                     migrations.name_the_book(connection)
                 _name_what_facts_name(connection)
@@ -84,6 +85,14 @@ def _tables() -> list[str]:
     names = [name for (name,) in made.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
     first = ("book", "facts", "accounts", "producers")
     return [*first, *(n for n in names if n not in first)]
+
+
+def _walk_all(source: apsw.Connection, target: apsw.Connection | None, progress: Progress) -> list[SalvagedTable]:
+    found = []
+    for number, name in enumerate(names := _tables()):
+        progress(f"reading table {name}", number, len(names))
+        found.append(_walk(source, name, target))
+    return found
 
 
 def _walk(source: apsw.Connection, name: str, target: apsw.Connection | None) -> SalvagedTable:

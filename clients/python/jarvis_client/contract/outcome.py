@@ -35,11 +35,16 @@ class Refusal(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`status` is `applied`, `duplicate` or `quarantined`; a quarantined one says why."""
+    """`status` is `applied`, `duplicate` or `quarantined`; a quarantined one says why, and so does the duplicate of one."""
 
     status: str
     reason: str = ""
     detail: str = ""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the books have the record: applied now, or by an earlier delivery."""
+        return self.status != "quarantined" and not self.reason
 
     def __str__(self) -> str:
         return f"{self.status}({self.reason})" if self.reason else self.status

@@ -7,6 +7,8 @@ import time
 import uuid
 from typing import Any, NamedTuple
 
+from jarvis_client.contract.answers import ANSWER_OPTION
+
 #: Larger messages are quarantined unread: a batch of 1,000 records takes a third of it.
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_RECORDS = 1_000
@@ -32,11 +34,12 @@ ROUTES: dict[str, Route] = {
 JOBS_ROUTE = Route("jobs", "request_job")
 
 
-def encode(route: Route, records: Any) -> tuple[str, bytes]:
-    """(message id, payload) of one record or a list of records, in Dramatiq's wire form."""
+def encode(route: Route, records: Any, *, asks: bool = False) -> tuple[str, bytes]:
+    """(message id, payload) of one record or a list of records, in Dramatiq's wire form. `asks`: the worker is to answer."""
     message_id = str(uuid.uuid4())
+    options = {"redis_message_id": message_id, ANSWER_OPTION: True} if asks else {"redis_message_id": message_id}
     envelope = {
-        "queue_name": route.queue, "actor_name": route.actor, "args": [records], "kwargs": {}, "options": {"redis_message_id": message_id},
+        "queue_name": route.queue, "actor_name": route.actor, "args": [records], "kwargs": {}, "options": options,
         "message_id": message_id, "message_timestamp": time.time_ns() // 1_000_000,
     }  # fmt: skip
     return message_id, json.dumps(envelope, separators=(",", ":")).encode()

@@ -367,7 +367,7 @@ CREATE TABLE quarantine (
     resolved_at   INTEGER
 ) STRICT;
 -- What still waits for a decision.
-CREATE INDEX quarantine_held ON quarantine (received_at) WHERE state = 'held';
+CREATE INDEX quarantine_held ON quarantine (received_at, reason) WHERE state = 'held';
 
 -- Which run of which job is asked for, due, taken, done: a (job, instant) is claimed once. A run that was asked for, by hand or by a
 -- message, has a `request_id`, which keeps it from being filed twice. `ahead`: its instant was seen to lie in the future, so a clock

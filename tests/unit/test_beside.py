@@ -1,0 +1,115 @@
+"""A second process for work that another core can do meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import persistence.beside
+from persistence.beside import WORTH_BYTES, beside, is_worth_it
+from persistence.domain.errors import WrongDatabase
+
+
+def refuse(text: str) -> None:
+    raise WrongDatabase(text)
+
+
+def die_elsewhere(home: int) -> str:
+    if os.getpid() != home:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done here"
+
+
+def say_who_and_wait(path: str) -> None:
+    Path(path).write_text(f"{os.getpid()}\n")
+    signal.pause()
+
+
+def who_waits(path: Path) -> int:
+    """The process that has said who it is through a named pipe, once it has."""
+    return int(path.read_text())
+
+
+@pytest.fixture
+def said(tmp_path) -> Path:
+    os.mkfifo(tmp_path / "who")
+    return tmp_path / "who"
+
+
+def ended(process: int, seconds: float = 30) -> bool:
+    """Whether a process that is held by its descriptor ends in time."""
+    return bool(select.select([process], [], [], seconds)[0])
+
+
+def test_the_work_is_done_by_another_process():
+    with beside(os.getpid) as theirs:
+        assert theirs() != os.getpid()
+
+
+def test_what_it_raises_is_raised_where_its_result_is_waited_for():
+    with beside(refuse, "the third page") as theirs, pytest.raises(WrongDatabase, match="the third page"):
+        theirs()
+
+
+def test_a_second_one_at_the_same_time_works_here():
+    with beside(os.getpid) as first, beside(os.getpid) as second:
+        assert second() == os.getpid() != first()
+    with beside(os.getpid) as third:
+        assert third() != os.getpid(), "once the first has ended there is room for another"
+
+
+def test_what_is_not_worth_it_is_done_here():
+    with beside(os.getpid, worth=False) as theirs:
+        assert theirs() == os.getpid()
+
+
+def test_what_a_killed_process_leaves_undone_is_done_here():
+    with beside(die_elsewhere, os.getpid()) as theirs:
+        assert theirs() == "done here"
+
+
+def test_what_cannot_be_started_is_done_here(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with beside(os.getpid) as theirs:
+        assert theirs() == os.getpid()
+
+
+def test_it_ends_with_the_block_that_nobody_waits_in(said):
+    with pytest.raises(KeyError), beside(say_who_and_wait, str(said)):
+        process = os.pidfd_open(who_waits(said))
+        raise KeyError
+    assert ended(process)
+    os.close(process)
+
+
+def test_it_ends_with_a_process_that_is_killed(said):
+    program = (
+        "import sys; from persistence.beside import beside; from test_beside import say_who_and_wait\nwith beside(say_who_and_wait, sys.argv[1]) as t: t()"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", program, str(said)], env=environment) as parent:
+        process = os.pidfd_open(who_waits(said))
+        parent.kill()
+    assert ended(process)
+    os.close(process)
+
+
+def test_a_file_that_is_not_there_is_worth_no_second_process(tmp_path):
+    assert not is_worth_it(tmp_path / "missing.db")
+
+
+def test_a_small_file_is_worth_no_second_process_and_a_large_one_is_where_there_are_two_cores(tmp_path, monkeypatch):
+    (tmp_path / "books.db").touch()
+    monkeypatch.setattr(persistence.beside, "_cores", lambda: 2)
+    os.truncate(tmp_path / "books.db", WORTH_BYTES - 1)
+    assert not is_worth_it(tmp_path / "books.db")
+    os.truncate(tmp_path / "books.db", WORTH_BYTES)
+    assert is_worth_it(tmp_path / "books.db")
+    monkeypatch.setattr(persistence.beside, "_cores", lambda: 1)
+    assert not is_worth_it(tmp_path / "books.db")
