@@ -297,7 +297,7 @@ export interface Job {
   /** up to this day */
   to?: Day | null;
   /** derive everything anew from the recorded facts */
-  rebuild?: boolean;
+  rebuild?: boolean | null;
   /** who asks, for noticing gaps */
   producer?: string | null;
   /** +1 per record of that producer */

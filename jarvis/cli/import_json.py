@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -13,12 +12,14 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, printable
+from jarvis.cli.progress import doing
 from jarvis.migration import layout
 from jarvis.migration.entities import Facts
 from jarvis.migration.moving import Moved, archive, record, rehearse
 from jarvis.migration.plan import Plan, TradesFrom, plan_of
 from jarvis.migration.values import EPOCH_UNITS, Reading
 from jarvis_client.contract import instants
+from persistence.domain.showing import count_of
 from persistence.domain.transaction import TransactionType
 from persistence.proof.chain import seal
 from workers.meanings import meaning_of
@@ -40,9 +41,9 @@ def import_json(
         bool, typer.Option("--opening-balances", help="Record what transactions do not explain of a balance as a deposit before the first record.")
     ] = False,
     trades_from: Annotated[
-        TradesFrom, typer.Option("--trades-from", help="Where the money of trades stands. auto: in transactions, where an account has trade_in or trade_out.")
+        TradesFrom, typer.Option("--trades-from", help="Where the money of trades stands; auto looks at the types of transactions.")
     ] = TradesFrom.AUTO,
-    time_zone: Annotated[str | None, typer.Option("--time-zone", metavar="ZONE", help="The zone of times without an offset: UTC, Europe/Berlin …")] = None,
+    times_in: Annotated[str | None, typer.Option("--times-in", metavar="ZONE", help="The zone of times without an offset: UTC, Europe/Berlin …")] = None,
     epoch: Annotated[
         str | None, typer.Option("--epoch", metavar="UNIT", help="The unit of times that are numbers: seconds, milliseconds or microseconds.")
     ] = None,
@@ -54,20 +55,23 @@ def import_json(
 ) -> None:
     """Bring accounts, balances, transactions, orders and metrics of an engine's JSON files into the books, verified against them.
 
-    It is rehearsed in books in memory first: what the source cannot explain is refused with both figures, and nothing is recorded (exit
-    code 4; with --dry-run 1). Importing the same folder again changes nothing, and goes on where an import was killed.
+    It is rehearsed in books in memory first. What does not add up is refused
+    with both figures, and nothing is recorded: exit code 4, with --dry-run 1.
+    Importing the same files again changes nothing, and goes on where an import
+    was killed. docs/migrating.md says what a folder may look like.
     """
     source = folder.expanduser()
-    reading = Reading(_zone(time_zone), _unit(epoch), _types(types or []))
+    reading = Reading(_zone(times_in), _unit(epoch), _types(types or []))
     plan = plan_of(layout.read(source), Facts(reading, CONTEXT.settings.conventions), trades_from)
     for remark in plan.remarks:
         say(printable(f"note: {remark}"))
     if plan.problems:
-        _tell_problems(plan)
+        _tell_problems(plan, as_json=as_json)
         raise typer.Exit(Exit.FINDINGS if dry_run else Exit.REFUSED)
     if not plan.accounts:
         raise typer.BadParameter(f"no JSON file in {folder} holds accounts, transactions, orders or metrics", param_hint="FOLDER")
-    rehearsed = rehearse(plan, opening_balances=opening_balances)
+    with doing("rehearsing", wanted=not as_json) as progress:
+        rehearsed = rehearse(plan, progress, opening_balances=opening_balances)
     for opening in plan.openings:
         say(f"note: {opening.account_id}: {meaning_of(opening)} before its first record, which no transaction explains")
     if dry_run or not rehearsed.agrees:
@@ -80,31 +84,35 @@ def import_json(
         return
     database = CONTEXT.database()
     database.initialize()
-    moved = record(database, plan)
+    with doing("recording", wanted=not as_json) as progress:
+        moved = record(database, plan, progress)
     seal(database, instants.now())
     database.close()
     _tell(plan, moved, as_json=as_json)
     if not moved.agrees:
         _tell_disagreement(moved)
         raise typer.Exit(Exit.FINDINGS)
-    say(f"imported {_records(plan)}: {moved.applied:,} applied, {moved.duplicate:,} duplicates; the books agree with the source")
+    say(f"imported {_records(plan)}: {moved.applied:,} applied, {count_of('duplicate', moved.duplicate)}; the books agree with the source")
     if archived:
         say(f"archived: {archive(source, instants.to_datetime(instants.now()))}")
 
 
 def _records(plan: Plan) -> str:
-    return f"{len(plan.everything):,} record{'s' * (len(plan.everything) != 1)} of {len(plan.accounts):,} account{'s' * (len(plan.accounts) != 1)}"
+    return f"{count_of('record', len(plan.everything))} of {count_of('account', len(plan.accounts))}"
 
 
 def _tell(plan: Plan, moved: Moved, *, as_json: bool) -> None:
     if as_json:
-        print_json({**{name: value for name, value in asdict(moved).items() if name != "checks"}, "checks": [c._asdict() for c in moved.checks]})
+        told = {"applied": moved.applied, "duplicate": moved.duplicate, "refused": moved.refused, "checks": [c._asdict() for c in moved.checks]}
+        print_json({"problems": [], "notes": plan.remarks, **told})
         return
     rows = [(c.account, c.figure, c.source, c.books, "" if c.agrees else "differs") for c in moved.checks]
     print_rows("Source and books", ("account", "figure", "source", "books", ""), rows, right=("source", "books"), whole=("figure",))
 
 
-def _tell_problems(plan: Plan) -> None:
+def _tell_problems(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"problems": plan.problems, "notes": plan.remarks})
     for problem in plan.problems[:SHOWN]:
         say(printable(problem))
     more = len(plan.problems) - SHOWN
@@ -125,7 +133,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
     try:
         return None if name is None else ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise typer.BadParameter(f"{name!r} is no time zone; write UTC, or such as Europe/Berlin", param_hint="--time-zone") from None
+        raise typer.BadParameter(f"{name!r} is no time zone; write UTC, or such as Europe/Berlin", param_hint="--times-in") from None
 
 
 def _unit(name: str | None) -> str | None:

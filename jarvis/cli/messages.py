@@ -14,9 +14,13 @@ from jarvis.cli.lines import Source, lines_of
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, printable
 from jarvis_client.contract.routes import ROUTES
+from persistence.domain.showing import count_of
 from workers.examples import FULL, SHORT
 from workers.preview import APPLIED, DUPLICATE, REFUSED, Foretold, Preview
 from workers.schemas import schema_texts
+
+#: How far a file has been read is shown after so many lines.
+LINES_BETWEEN_LOOKS = 500
 
 Kind = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(ROUTES)}.")]
 SchemaKind = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(ROUTES)}, job.")]
@@ -37,14 +41,16 @@ def validate(
 ) -> None:
     """Say for each line of NDJSON what would become of it and why, and send nothing.
 
-    It knows the settings (what symbols mean) and the lines before it, not the books: what they hold already would be a duplicate
-    there. Exit code 1 where a line would be refused.
+    It knows the settings, which say what symbols mean, and the lines before.
+    It does not know the books: what they hold already is a duplicate there.
+    Exit code 1 where a line would be refused.
     """
     preview = Preview(CONTEXT.settings.conventions)
     found: list[Foretold] = []
     with lines_of(source) as (lines, progress):
         for number, line in enumerate(lines, 1):
-            progress(len(line))
+            if number % LINES_BETWEEN_LOOKS == 0:
+                progress()
             if not line.strip():
                 continue
             told = preview.of(line.strip(), number)
@@ -57,8 +63,8 @@ def validate(
     if as_json:
         print_json([asdict(told) for told in found])
     counts = preview.counts
-    total, again = sum(counts.values()), counts[DUPLICATE]
-    say(f"{total:,} record{'s' * (total != 1)}: {counts[APPLIED]:,} would be applied, {again:,} duplicate{'s' * (again != 1)}, {counts[REFUSED]:,} refused")
+    told_of = f"{counts[APPLIED]:,} would be applied, {count_of('duplicate', counts[DUPLICATE])}, {counts[REFUSED]:,} refused"
+    say(f"{count_of('record', sum(counts.values()))}: {told_of}")
     if counts[REFUSED]:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -16,13 +16,13 @@ from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.decimals import EXACT, canonical, exact
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.facts import Fill, OrderEvent
+from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.instants import day_of, to_instant
 from persistence.domain.entries import AnyFact
 from persistence.domain.money import Currency, Money
 from persistence.domain.order import OrderStatus
 from persistence.domain.transaction import DEBITS, Transaction, TransactionType
 from persistence.repositories.transactions import manual_fact
-from workers.messages import fact_of
 
 _PLACED = ("createdat", "placedat", "submittedat", "timestamp")
 _DONE = ("executedat", "filledat", "closedat", "cancelledat", "canceledat", "updatedat")

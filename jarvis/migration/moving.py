@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +20,7 @@ from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from persistence.domain.account import Account
 from persistence.domain.entries import AnyFact
+from persistence.domain.progress import Progress, silent
 from persistence.engine.contract import Database
 from persistence.engine.sqlite.pool import IN_MEMORY
 from persistence.files import fsync_folder
@@ -45,17 +45,17 @@ class Moved:
         return not self.refused and all(check.agrees for check in self.checks)
 
 
-def rehearse(plan: Plan, *, opening_balances: bool = False) -> Moved:
+def rehearse(plan: Plan, progress: Progress = silent, *, opening_balances: bool = False) -> Moved:
     """Record the plan in books in memory. With `opening_balances` it takes up what accounts held before their first record."""
     with DatabaseManager(IN_MEMORY) as books:
-        moved = record(books, plan)
+        moved = record(books, plan, progress, "rehearsing")
         if opening_balances and (rest := differences(books, plan)):
             plan.openings = [_opening(plan, *key, amount) for key, amount in rest.items()]
-            moved = record(books, plan)
+            moved = record(books, plan, progress, "rehearsing")
     return moved
 
 
-def record(database: Database, plan: Plan, progress: Callable[[int], None] = lambda _: None) -> Moved:
+def record(database: Database, plan: Plan, progress: Progress = silent, stage: str = "recording") -> Moved:
     """Record accounts and facts, some thousands a commit, and read back what the books hold of them. Again, it changes nothing.
 
     Raises `Unavailable` where the store cannot take more now: what was recorded stays, and the same call goes on after it.
@@ -70,7 +70,7 @@ def record(database: Database, plan: Plan, progress: Callable[[int], None] = lam
             moved.duplicate += outcome.status == "duplicate"
             if outcome.status == "quarantined":
                 moved.refused.append(f"{fact.kind} {fact.record_id} of {fact.account_id}: {outcome.detail}")
-        progress(len(batch))
+        progress(stage, start + len(batch), len(facts))
     for account in plan.accounts.values():
         if not account.is_active:
             accounts.deactivate(account.account_id)

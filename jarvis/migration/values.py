@@ -69,7 +69,7 @@ def time_of(value: Any, name: str, reading: Reading) -> datetime:
     if moment.tzinfo is not None:
         return moment
     if reading.zone is None:
-        raise Invalid(f"{name} is {value}, which has no offset; say the zone of such times: --time-zone UTC, or Europe/Berlin")
+        raise Invalid(f"{name} is {value}, which has no offset; say the zone of such times: --times-in UTC, or Europe/Berlin")
     local = moment.replace(tzinfo=reading.zone)
     if local.utcoffset() != local.replace(fold=1).utcoffset():
         raise Invalid(f"{name} is {value}, which clocks in {reading.zone.key} show twice or never; write it with its offset")
