@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from books import unexplained
+from books import deposit, unexplained
 from command import run
 from parts import wait_until
 
@@ -221,6 +221,23 @@ def test_trades_that_transactions_tell_otherwise_count_as_the_transactions_tell_
     assert (str(order.status), order.filled_quantity) == ("filled", 0)
 
 
+def test_accounts_are_opened_named_and_closed_as_the_source_has_them_even_without_a_record(tmp_path, database):
+    empty = {"account_id": "acc_002", "name": "Old one", "is_active": False, "created_at": DAY.format(1), "balance": {}}
+    assert record(database, plan_for(written(tmp_path, {**FILES, "accounts.json": [ACCOUNT, empty]}))).agrees
+    accounts = {a.account_id: a for a in SQLiteAccountRepository(database).find_all()}
+    assert {name: (a.name, a.is_active) for name, a in accounts.items()} == {"acc_001": ("Main Trading Account", True), "acc_002": ("Old one", False)}
+    assert accounts["acc_002"].opened_at.isoformat() == "2026-01-01T10:00:00+00:00"
+
+
+def test_a_record_that_the_books_have_with_other_content_is_told_and_stays_as_it_is(tmp_path, database, ledger):
+    ledger.post([deposit("x", deposit_id="tx1", account_id="acc_001", amount="7")])
+    moved = record(database, plan_for(written(tmp_path, FILES)))
+    assert not moved.agrees
+    assert len(moved.refused) == 1
+    assert moved.refused[0].startswith("deposit tx1 of acc_001: ")
+    assert database.execute_query("SELECT count(*) AS n FROM quarantine")[0]["n"] == 0, "who ran the import was told"
+
+
 def test_the_rounding_of_binary_fractions_is_no_difference(tmp_path, database):
     rows = [{**DEPOSIT, "transaction_id": f"tx{n}", "amount": 0.1, "currency": "USDT"} for n in range(3)]
     account = {**ACCOUNT, "balance": {"USDT": sum([0.1] * 3)}}
@@ -282,6 +299,15 @@ def test_a_dry_run_needs_no_books_and_makes_none(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert {check["agrees"] for check in json.loads(shown.stdout)["checks"]} == {True}
     assert not (tmp_path / "data").exists()
+
+
+def test_what_is_wrong_is_an_object_for_programs_as_well(tmp_path):
+    written(tmp_path, {"transactions.json": [{**DEPOSIT, "timestamp": 5}]})
+    done = run("import-json", "old", "--json", folder=tmp_path)
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["problems"] == [
+        "transactions.json, number 1: timestamp is the number 5; say its unit: --epoch seconds, milliseconds or microseconds"
+    ]
 
 
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path):
