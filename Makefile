@@ -20,6 +20,11 @@ $(VENV)/.dev: $(BIN)/jarvis pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.slow: $(VENV)/.dev
+	@echo "installing what the longer tests need …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ccxt]'
+	@touch $@
+
 run: $(BIN)/jarvis ## Install and run everything: broker, worker, scheduler
 	@exec $(BIN)/jarvis up
 
@@ -30,7 +35,7 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## Install what tests need and run them (2 minutes on 2 cores)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
-test-all: $(VENV)/.dev ## The tests that need longer
+test-all: $(VENV)/.slow ## The tests that need longer
 	$(BIN)/pytest -n 3 --dist worksteal -m slow || [ $$? -eq 5 ]  # 5: there are none
 
 check: $(VENV)/.dev ## Lint, format and strict types

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
+from jarvis.importing.profile import Profile
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
@@ -138,6 +139,11 @@ class SymbolSettings(_Section):
         return pairs
 
 
+class ImportSettings(_Section):
+    #: What the columns of files mean, by the name that `jarvis import --profile` takes; one with the name of a shipped profile replaces it.
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+
+
 class LoggingSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -229,6 +235,7 @@ class Settings(_Section):
     broker: BrokerSettings = BrokerSettings()
     worker: WorkerSettings = WorkerSettings()
     symbols: SymbolSettings = SymbolSettings()
+    imports: ImportSettings = ImportSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()

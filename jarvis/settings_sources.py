@@ -29,7 +29,7 @@ OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_TIME_ZONE", "JARVIS_SUPERVISOR", "JARVIS
 LOOKS_LIKE_SETTINGS = (".yaml", ".yml", ".json", ".toml")
 #: Settings fit into a fraction of it; a device or a disk image does not.
 LONGEST_FILE_BYTES = 1 << 20
-#: Settings go five deep.
+#: Settings go nine deep, in a profile of imports.
 DEEPEST = 16
 
 Values = dict[str, Any]
@@ -190,7 +190,7 @@ def read_environment(values: Values, places: Places, model: type[BaseModel]) -> 
     problems = []
     known = set(_names(model, ENVIRONMENT_PREFIX))
     # Below these the names are the operator's own.
-    open_ended = (f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__", f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__")
+    open_ended = (f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__", f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__", f"{ENVIRONMENT_PREFIX}IMPORTS__PROFILES__")
     for name in sorted(os.environ):
         upper = name.upper()
         if not upper.startswith(ENVIRONMENT_PREFIX) or upper in OTHER_NAMES:

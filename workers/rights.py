@@ -15,6 +15,8 @@ _TRIES: dict[str, tuple[Any, ...]] = {
     "evalsha": ("0" * 40, 0), "script|exists": ("0" * 40,), "client|id": (), "client|unblock": (0,), "ping": (), "time": (),
     "info": ("server",), "scan": (0, "COUNT", 1),
     "type": ("{}",), "exists": ("{}",), "get": ("{}",), "pttl": ("{}",), "del": ("{}",),
+    # A time that is none.
+    "expire": ("{}", "x"), "pexpire": ("{}", "x"),
     # Set only where it is there already.
     "set": ("{}", "x", "XX"), "zadd": ("{}", "XX", 0, "x"),
     "zscore": ("{}", "x"), "zrange": ("{}", 0, 0), "zrem": ("{}", "x"),
@@ -25,6 +27,8 @@ _TRIES: dict[str, tuple[Any, ...]] = {
     "hstrlen": ("{}", "x"), "hlen": ("{}",), "hscan": ("{}", 0), "hget": ("{}", "x"), "hmget": ("{}", "x"), "hdel": ("{}", "x"), "hexists": ("{}", "x"),
     # A field without a value, a number that is none.
     "hset": ("{}", "x", "x", "x"), "hincrby": ("{}", "x", "x"),
+    # A stream is not made for it.
+    "xadd": ("{}", "NOMKSTREAM", "*", "x", "x"),
 }  # fmt: skip
 #: They add whatever they are given, or fill the server's store of scripts.
 NOT_TRIED = ("script|load", "lpush", "rpush", "sadd", "hsetnx")

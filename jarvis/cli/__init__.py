@@ -51,7 +51,7 @@ COMMANDS = {
         Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
-            "import", "import_", "Feed", "Record NDJSON records straight into the books, without a broker. Importing the same file again changes nothing."
+            "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
         ),
         Listed(
             "import-json", "import_json", "Feed",

@@ -19,6 +19,8 @@ from jarvis.cli.progress import doing
 
 Source = Annotated[str, typer.Argument(metavar="FILE|-", help="NDJSON, one record a line, gzipped or plain; - reads standard input.")]
 
+#: What reading a gzipped file raises that is cut off or altered.
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: Other packed files by their first bytes, and what unpacks them to standard output.
@@ -31,23 +33,34 @@ _DATABASE = b"SQLite format 3"
 def lines_of(source: str) -> Iterator[tuple[Iterator[bytes], Callable[[], None]]]:
     """The lines of a file, plain or gzipped, or of standard input, and what to call now and then to show how much of them is read.
 
-    Raises `BadParameter` before the first line where the first that is not blank is no JSON object: no record can be meant.
+    Raises `BadParameter` before the first line where the first that is not blank can be no record.
     """
+    with opened(source) as (file, progress):
+        yield _records(file, source), progress
+
+
+@contextmanager
+def opened(source: str) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
+    """The content of a file, unpacked where it is gzipped, or of standard input, and what to call now and then to show how much of it
+    is read. Raises `BadParameter` where there is no such file."""
     if source == "-":
-        yield _records(_unpacked(cast(BinaryIO, sys.stdin.buffer)), "-"), lambda: None
+        yield _unpacked(cast(BinaryIO, sys.stdin.buffer)), lambda: None
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        raise typer.BadParameter(f"{source} is no file; name an NDJSON file, or - for standard input", param_hint="FILE")
+        raise typer.BadParameter(f"{source} is no file; name one, or - for standard input", param_hint="FILE")
     with open(path, "rb") as file:
-        lines = _records(_unpacked(file), source)
+        content = _unpacked(file)
         with doing(path.name, in_bytes=True) as progress:
 
             def told() -> None:
                 progress(path.name, file.tell(), path.stat().st_size)
 
             told()
-            yield lines, told
+            try:
+                yield content, told
+            except _DAMAGED as error:  # of who reads it
+                raise OSError(f"{source} is damaged: {error}; nothing was recorded") from error
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
@@ -65,14 +78,14 @@ def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
         if opening[-1].strip():
             break
     if opening and (first := opening[-1].strip()) and (problem := _no_record(first, "FILE" if name == "-" else name)):
-        raise typer.BadParameter(f"line {len(opening)} is no JSON object: {problem}. Nothing was taken.", param_hint="FILE")
+        raise typer.BadParameter(f"line {len(opening)} is no record: {problem}. Nothing was taken.", param_hint="FILE")
     return chain(opening, lines)
 
 
 def _readable(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise OSError(f"{name} is damaged: {error}; what came before was taken, and taking it again is harmless") from error
 
 
@@ -90,11 +103,13 @@ def _no_record(line: bytes, name: str) -> str:
     except UnicodeDecodeError:
         return "the file is no UTF-8 text; name an NDJSON file"
     if text.startswith("["):
-        return f"the file looks like a JSON array; try `jq -c '.[]' {name} | jarvis import -`"
+        return f"the file looks like a JSON array; try `jq -c '.[]' {name} | jarvis import -`, or `jarvis import --format ccxt` if ccxt wrote it"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return _no_json(text, name)
+    if isinstance(value, dict) and {"timestamp", "datetime"} <= value.keys() and "account_id" not in value:
+        return "the file looks like ccxt's structures; `jarvis import --format ccxt` takes it"
     return "" if isinstance(value, dict) else f'it is the JSON value {text[:40]}; a line is one record, such as {{"type": "deposit", …}}'
 
 
@@ -104,5 +119,5 @@ def _no_json(text: str, name: str) -> str:
     if text.startswith("<"):
         return "the file looks like HTML or XML; name an NDJSON file"
     if any(text.count(separator) >= 2 for separator in ",;\t"):
-        return 'the file looks like CSV; make each row a JSON object with a "type", one a line; docs/publishing.md shows some'
+        return "the file looks like CSV; `jarvis import --format csv` takes it, with --profile or --map for what its columns mean"
     return f'it begins with {text[:40]!r}; name an NDJSON file: one record a line, such as {{"type": "deposit", …}}'

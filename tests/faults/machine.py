@@ -279,7 +279,11 @@ def forked(work: Callable[[], None], *, loud: bool = False) -> int:
             traceback.print_exc()
             status = 3
         except BaseException as error:
-            status = 1 if isinstance(error, OSError) or type(error).__module__.startswith("persistence") or type(error).__module__ == "apsw" else 2
+            status = (
+                1
+                if isinstance(error, OSError) or type(error).__module__.startswith(("persistence", "jarvis_client")) or type(error).__module__ == "apsw"
+                else 2
+            )
             if status == 2 or loud:
                 traceback.print_exc()
         finally:

@@ -22,7 +22,7 @@ from pathlib import Path
 from books import deposit, fill, statuses
 from persistence.copies import backups
 from persistence.database import DatabaseManager
-from persistence.domain import instants
+from jarvis_client.contract import instants
 from persistence.domain.errors import Unavailable
 from persistence.proof.books_checks import check_books
 from persistence.books.ledger import Ledger

@@ -80,7 +80,7 @@ def keep_marked_place(database: DatabaseManager, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("keep", "said"),
     [
-        (keep_mark, r"b\.db-mark notes commit 2, record 2, made durable at 20"), (keep_log, r"b\.db-wal of [\d,]+ bytes"),
+        (keep_mark, r"b\.db-mark notes commit 2, record 2, made durable at 20"), (keep_log, r"b\.db-wal of [\d.]+ kB"),
         (keep_before_restore, r"b\.db\.before-restore-20260101T000000Z"), (lambda d, f: keep_backup(d, f / "backups"), r"1 proved backups of the books \w{32}.* 2 facts"),
         (lambda d, f: keep_backup(d, f / "usb"), "usb, the newest from 2026-01-01T00:00:00Z"), (keep_marked_place, "usb is marked as the place for backups of the books"),
     ],

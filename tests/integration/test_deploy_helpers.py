@@ -37,7 +37,11 @@ def machine(short_folder: Path) -> Path:
 
 
 def control(machine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{machine}:{os.environ['PATH']}", "PROGRAM": str(machine / "program")}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("JARVIS_")},
+        "PATH": f"{machine}:{os.environ['PATH']}",
+        "PROGRAM": str(machine / "program"),
+    }
     return subprocess.run([DEPLOY / "jarvis-ctl", *arguments], env=environment, capture_output=True, text=True, check=False)
 
 

@@ -12,6 +12,7 @@ methods.py      a method for each kind; records.py and fields.py: its arguments,
 outbox.py       what publishing consists of, without a connection; packing.py, numbering.py
 spool.py        a file in which records wait while Redis is away
 receipts.py     what the worker said of a record; what it refused
+ccxt/           what ccxt returns, as records
 testing.py      MemoryPublisher, for the tests of an engine
 contract/       what a record is: its fields, numbers, times and symbols, what it states, where it travels. Standard library only,
                 and the same code that the worker of `jarvis-trading` checks with
