@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -13,6 +12,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json, print_rows, printable
 from jarvis.cli.progress import doing
+from jarvis.importing.times import zone_of
 from jarvis.migration import layout
 from jarvis.migration.entities import Facts
 from jarvis.migration.moving import Moved, archive, record, rehearse
@@ -43,7 +43,7 @@ def import_json(
     trades_from: Annotated[
         TradesFrom, typer.Option("--trades-from", help="Where the money of trades stands; auto looks at the types of transactions.")
     ] = TradesFrom.AUTO,
-    times_in: Annotated[str | None, typer.Option("--times-in", metavar="ZONE", help="The zone of times without an offset: UTC, Europe/Berlin …")] = None,
+    zone: Annotated[str | None, typer.Option("--zone", metavar="ZONE", help="Of times without an offset: UTC, Europe/Berlin, +02:00.")] = None,
     epoch: Annotated[
         str | None, typer.Option("--epoch", metavar="UNIT", help="The unit of times that are numbers: seconds, milliseconds or microseconds.")
     ] = None,
@@ -61,7 +61,7 @@ def import_json(
     was killed. docs/migrating.md says what a folder may look like.
     """
     source = folder.expanduser()
-    reading = Reading(_zone(times_in), _unit(epoch), _types(types or []))
+    reading = Reading(None if zone is None else zone_of(zone), _unit(epoch), _types(types or []))
     plan = plan_of(layout.read(source), Facts(reading, CONTEXT.settings.conventions), trades_from)
     for remark in plan.remarks:
         say(printable(f"note: {remark}"))
@@ -127,13 +127,6 @@ def _tell_disagreement(moved: Moved) -> None:
             say(printable(f"{check.account}: {check.figure}: the source says {check.source}, its records make {check.books}"))
     if any(not check.agrees and check.figure.startswith("balance ") for check in moved.checks):
         say("the records do not explain a balance: add the transactions that are missing, or record the difference with --opening-balances")
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return None if name is None else ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise typer.BadParameter(f"{name!r} is no time zone; write UTC, or such as Europe/Berlin", param_hint="--times-in") from None
 
 
 def _unit(name: str | None) -> str | None:

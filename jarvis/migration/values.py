@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from jarvis_client.contract.decimals import EXACT, exact
 from jarvis_client.contract.errors import Invalid
@@ -21,7 +20,7 @@ EPOCH_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 class Reading:
     """How to read what the files leave open: the zone of times without an offset, the unit of times that are numbers, other words of types."""
 
-    zone: ZoneInfo | None = None
+    zone: tzinfo | None = None
     epoch: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,10 +68,10 @@ def time_of(value: Any, name: str, reading: Reading) -> datetime:
     if moment.tzinfo is not None:
         return moment
     if reading.zone is None:
-        raise Invalid(f"{name} is {value}, which has no offset; say the zone of such times: --times-in UTC, or Europe/Berlin")
+        raise Invalid(f"{name} is {value}, which has no offset; say the zone of such times: --zone UTC, or Europe/Berlin")
     local = moment.replace(tzinfo=reading.zone)
     if local.utcoffset() != local.replace(fold=1).utcoffset():
-        raise Invalid(f"{name} is {value}, which clocks in {reading.zone.key} show twice or never; write it with its offset")
+        raise Invalid(f"{name} is {value}, which clocks in {reading.zone} show twice or never; write it with its offset")
     return local
 
 
