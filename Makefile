@@ -67,8 +67,10 @@ coverage: $(VENV)/.dev ## Run the tests and print what they cover
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-schemas: $(VENV)/.dev ## Write the JSON Schemas of the messages
+schemas: $(VENV)/.dev ## Write the JSON Schemas of the messages, the AsyncAPI document and the TypeScript types
 	$(BIN)/python -m workers.schemas docs/schemas
+	$(BIN)/python -m jarvis.asyncapi docs/asyncapi.yaml
+	$(BIN)/python -m workers.typescript docs/publish/records.d.ts
 
 clean: ## Remove what was installed and built (never data/)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -57,6 +57,13 @@ COMMANDS = {
         Listed(
             "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
         ),
+        Listed(
+            "import-json", "import_json", "Feed",
+            "Bring accounts, balances, transactions, orders and metrics of an engine's JSON files into the books, verified against them.",
+        ),
+        Listed(
+            "messages", "messages", "Feed", "Records and their rules: check a file, see an example, print a schema. Needs no broker and no books."
+        ),
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
         Listed(
