@@ -32,10 +32,10 @@ run: $(BIN)/jarvis ## Install and run everything: broker, worker, scheduler
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 # Three, because tests that wait for a process to start, stop or come back leave a core to the others.
-test: $(VENV)/.dev ## Install what tests need and run them (2 minutes on 2 cores)
+test: $(VENV)/.dev ## Install what tests need and run them (5 minutes on 2 cores)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
-test-all: $(VENV)/.slow ## The tests that need longer
+test-all: $(VENV)/.slow ## The tests that need longer, a browser, another program or registry
 	$(BIN)/pytest -n 3 --dist worksteal -m slow || [ $$? -eq 5 ]  # 5: there are none
 
 check: $(VENV)/.dev ## Lint, format and strict types
