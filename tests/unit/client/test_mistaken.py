@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jarvis_client import MalformedRecord
+from jarvis_client.ccxt import rate_from_ccxt
 from jarvis_client.testing import MemoryPublisher
 
 FILL: dict[str, Any] = {
@@ -89,3 +90,12 @@ def test_a_time_in_another_unit_is_told_which_one_it_looks_like(count, said):
         MemoryPublisher().publish_fill({**FILL, "executed_at": count})
     assert f"executed_at: {count} microseconds is outside the years 2000 to 2100" in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_a_ticker_against_a_stablecoin_asks_what_that_is_worth_and_offers_a_dollar():
+    ticker = {"symbol": "OKB/USDT", "last": 50.1, "timestamp": 1_767_600_000_000}
+    with pytest.raises(ValueError, match=r"say what one USDT is worth in USD: quote_usd_rate=… \(1, if you take it for a dollar\)"):
+        rate_from_ccxt(ticker, exchange="binance")
+    publisher = MemoryPublisher()
+    publisher.publish_rate(rate_from_ccxt(ticker, exchange="binance", quote_usd_rate=1))
+    assert [(record["currency"], record["usd_rate"]) for record in publisher.of_kind("rate")] == [("OKB", "50.1")]
