@@ -32,10 +32,10 @@ run: $(BIN)/jarvis ## Install and run everything: broker, worker, scheduler
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 # Three, because tests that wait for a process to start, stop or come back leave a core to the others.
-test: $(VENV)/.dev ## Install what tests need and run them (2 minutes on 2 cores)
+test: $(VENV)/.dev ## Install what tests need and run them (5 minutes on 2 cores)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
-test-all: $(VENV)/.slow ## The tests that need longer
+test-all: $(VENV)/.slow ## The tests that need longer, a browser, another program or registry
 	$(BIN)/pytest -n 3 --dist worksteal -m slow || [ $$? -eq 5 ]  # 5: there are none
 
 check: $(VENV)/.dev ## Lint, format and strict types
@@ -67,8 +67,10 @@ coverage: $(VENV)/.dev ## Run the tests and print what they cover
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-schemas: $(VENV)/.dev ## Write the JSON Schemas of the messages
+schemas: $(VENV)/.dev ## Write the JSON Schemas of the messages, the AsyncAPI document and the TypeScript types
 	$(BIN)/python -m workers.schemas docs/schemas
+	$(BIN)/python -m jarvis.asyncapi docs/asyncapi.yaml
+	$(BIN)/python -m workers.typescript docs/publish/records.d.ts
 
 clean: ## Remove what was installed and built (never data/)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info

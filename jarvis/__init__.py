@@ -8,6 +8,7 @@ processes.py        `jarvis broker|worker|scheduler run`: signals, health, drain
 supervisor.py       `jarvis up`: broker, worker and scheduler as one; stopped.py: who hangs, and who was stopped
 status/             how the daemon stands, and what is wrong by it
 monitoring/         what processes tell machines of themselves: /metrics, /healthz, /readyz
+reading/            what is read back, as `--json` prints it; web/ the server of `jarvis serve`, which answers the same
 restoring.py        coming back from a backup while nobody else holds the books
 doctor/             `jarvis doctor`: is everything around the books right?
 demo.py             a simulated engine

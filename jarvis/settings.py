@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
 from jarvis.importing.profile import Profile
-from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings
+from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings, WebSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
@@ -241,6 +241,7 @@ class Settings(_Section):
     logging: LoggingSettings = LoggingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     alerts: AlertsSettings = AlertsSettings()
+    web: WebSettings = WebSettings()
 
     @property
     def data_folder(self) -> Path:

@@ -56,6 +56,33 @@ class MonitoringSettings(_Section):
         return text
 
 
+class WebSettings(_Section):
+    """Where `jarvis serve` answers, and whom."""
+
+    listen: str = "127.0.0.1:8787"
+    #: A file that holds the token alone, which every request then has to bring. Needed where `listen` is no loopback address.
+    token_file: Annotated[Path | None, BeforeValidator(as_path)] = None
+    #: Names of this server besides its own address and those of loopback. A request to any other name is refused: a page from elsewhere
+    #: whose name was turned to this address would read the books otherwise.
+    hosts: tuple[str, ...] = ()
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match[2]) > 65_535:
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8787 or [::1]:8787")
+        return text
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+", host):
+                raise ValueError(f"{host!r:.60} is no name of a host; write it without scheme and port, such as books.example.org")
+        return tuple(host.lower() for host in hosts)
+
+
 class AlertsSettings(_Section):
     """Who is told, without Prometheus. `urls` and `ping` may hold secrets, so only their schemes are ever shown."""
 

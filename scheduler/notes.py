@@ -15,10 +15,10 @@ from scheduler.rollup.options import RollupPlan
 NOTE_CHECKS: tuple[NoteCheck, ...] = (*BALANCE_NOTES, *ORDER_NOTES, *RECORD_NOTES, *ROLLUP_NOTES, *STRAY_NOTES)
 
 
-def look_for_notes(database: Database, plan: RollupPlan, now: int, *, anew: bool = False) -> Looked:
-    """Every open note. `anew` reads all facts again, not only those that are new."""
+def look_for_notes(database: Database, plan: RollupPlan, now: int, *, anew: bool = False, known: bool = False) -> Looked:
+    """Every open note. `anew` reads all facts again, not only those that are new; `known` none of those."""
     terms = Terms(lambda account_id: plan.of(account_id).usd_like, lambda account_id: plan.of(account_id).dust_notional_usd)
-    return look(database, NOTE_CHECKS, terms, now, anew=anew)
+    return look(database, NOTE_CHECKS, terms, now, anew=anew, known=known)
 
 
 __all__ = ["NOTE_CHECKS", "look_for_notes"]

@@ -49,9 +49,20 @@ COMMANDS = {
         Listed("broker", "broker", "Run", "The embedded broker."),
         Listed("worker", "run", "Run", "The worker, which records what arrives."),
         Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
+        Listed(
+            "serve", "serve", "Run",
+            "Answer over HTTP what the books hold: accounts, orders, performance, status … as JSON. It reads, and never writes.",
+        ),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
             "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
+        ),
+        Listed(
+            "import-json", "import_json", "Feed",
+            "Bring accounts, balances, transactions, orders and metrics of an engine's JSON files into the books, verified against them.",
+        ),
+        Listed(
+            "messages", "messages", "Feed", "Records and their rules: check a file, see an example, print a schema. Needs no broker and no books."
         ),
         Listed("transactions", "transactions", "Books", "List an account's transactions, the newest first."),
         Listed("orders", "orders", "Books", "List an account's orders, the newest first."),
@@ -114,7 +125,7 @@ COMMANDS = {
 
 
 #: What runs until it is told to stop, whoever reads what it says.
-DAEMONS = {"up", "broker", "worker", "scheduler"}
+DAEMONS = {"up", "broker", "worker", "scheduler", "serve"}
 
 
 class Front(Group):

@@ -11,9 +11,9 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import doing, print_json, print_rows
+from jarvis.reading.accounts import account
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
-from jarvis_client.contract.instants import to_instant, to_text
 from persistence.copies import backups
 from persistence.repositories import SQLiteAccountRepository
 
@@ -37,20 +37,7 @@ def accounts(
     repository = SQLiteAccountRepository(CONTEXT.database())
     found = repository.find_all_active() if active else repository.find_all()
     if as_json:
-        print_json([
-            {
-                "account_id": a.account_id, "name": a.name, "is_active": a.is_active, "opened_at": a.opened_at and to_text(to_instant(a.opened_at)),
-                "balances": {
-                    str(c): {
-                        "available": canonical(a.balance.available(c).amount), "reserved": canonical(a.balance.reserved(c).amount),
-                        "total": canonical(a.balance.total(c).amount),
-                    }
-                    for c in a.balance.currencies
-                },
-                "contracts": {code: {"total": canonical(held)} for code, held in a.contracts.items()},
-            }
-            for a in found
-        ])  # fmt: skip
+        print_json([account(a) for a in found])
         return
     rows = []
     for a in found:

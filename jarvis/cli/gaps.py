@@ -11,7 +11,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Reason, Wide
 from jarvis.cli.output import print_rows
 from jarvis.cli.times import at
-from jarvis_client.contract.instants import to_instant, to_text
+from jarvis.reading.oddities import GAP, gap
+from jarvis_client.contract.instants import to_instant
 from persistence.repositories import SQLiteGapRepository
 
 
@@ -32,13 +33,12 @@ def gaps(
     if ctx.invoked_subcommand is not None:
         return
     found = SQLiteGapRepository(CONTEXT.database()).find_open(producer)
-    columns = ("producer", "first", "last", "missing", "noticed_at")
     if as_json:
-        print_rows("Gaps", columns, [(g.producer, g.first, g.last, g.missing, to_text(to_instant(g.noticed_at))) for g in found], as_json=True)
+        print_rows("Gaps", GAP, map(gap, found), as_json=True)
     else:
         # The numbers stand as `accept` takes them.
         rows = [(g.producer, g.first, g.last, f"{g.missing:,}", at(to_instant(g.noticed_at))) for g in found]
-        print_rows("Gaps", columns, rows, right=("first", "last", "missing"), whole=("noticed_at",), timed=True, wide=wide)
+        print_rows("Gaps", GAP, rows, right=("first", "last", "missing"), whole=("noticed_at",), timed=True, wide=wide)
     if found:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -12,8 +12,9 @@ from jarvis.cli.known import known_account
 from jarvis.cli.options import Account, Json, Limit, Wide
 from jarvis.cli.output import print_rows, tell_limit
 from jarvis.cli.times import at
+from jarvis.reading.movements import ORDER, order
 from jarvis_client.contract.decimals import canonical
-from jarvis_client.contract.instants import to_instant, to_text
+from jarvis_client.contract.instants import to_instant
 from persistence.domain.order import OrderStatus
 from persistence.repositories import SQLiteOrderRepository
 
@@ -38,26 +39,13 @@ def orders(
     if status is not None and status not in set(OrderStatus):
         raise typer.BadParameter(f"{status!r} is no status; there are {', '.join(OrderStatus)}", param_hint="--status")
     known_account(account, "--account")
-    if symbol is not None:
-        found = repository.find_by_symbol(account, symbol, limit if status is None else None)
-        found = [o for o in found if status is None or o.status == status][:limit]
-    elif status is not None:
-        found = repository.find_by_status(account, OrderStatus(status), limit)
-    else:
-        found = repository.find_by_account(account, limit)
+    found = repository.page(account, limit, status=status, symbol=symbol)
 
     def number(value: Decimal | None) -> str | None:
         return None if value is None else canonical(value)
 
     if as_json:
-        columns = ("created_at", "order_id", "instrument", "side", "status", "quantity", "filled", "price", "average_price", "symbol")
-        print_rows("Orders", columns, [
-            (
-                o.created_at and to_text(to_instant(o.created_at)), o.order_id, o.instrument, o.side and str(o.side), str(o.status), number(o.quantity),
-                number(o.filled_quantity), number(o.price), number(o.average_price), o.symbol,
-            )
-            for o in found
-        ], as_json=True)  # fmt: skip
+        print_rows("Orders", ORDER, map(order, found), as_json=True)
         tell_limit(len(found), limit)
         return
     rows = [

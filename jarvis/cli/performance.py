@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date as Date
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -17,10 +16,11 @@ from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
 from jarvis.cli.period import SELDOM, tell_rows, tell_summary
 from jarvis.cli.times import at, moment_of
+from jarvis.reading.performance import daily_rows, days_between
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.showing import first_few
-from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
+from persistence.domain.rollup import name_and_kind
 from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.explain import explain as explained
@@ -76,26 +76,12 @@ def list_(
     if currency != "USD":
         tell_rows(repository, account, CONTEXT.settings.rollup_plan.of(account), (first, last), currency, wide=wide, as_json=as_json)
         return
-    with repository.reading(account) as books:
-        figures = {d: f for d, f in books.figures_from(first or Date.min).items() if last is None or d <= last}
-        rows = {r.date: r for r in books.rows_from(first or Date.min)}
     if as_json:
-
-        def behind(day: Date) -> dict[str, Any]:
-            row = rows.get(day)
-            if row is None:
-                return dict.fromkeys(("daily_return", "drawdown", "inflow", "outflow", "warnings"))
-            return {
-                "daily_return": row.daily_return,
-                "drawdown": row.depth - 1,
-                "inflow": canonical(row.inflow),
-                "outflow": canonical(row.outflow),
-                "warnings": row.warnings,
-            }
-
-        named = {day: dict(zip(FIGURE_COLUMNS, values, strict=True)) for day, (_, values) in figures.items()}
-        print_json([{"date": day, "source": figures[day][0], **named[day], **behind(day)} for day in sorted(figures)])
+        with repository.reading(account) as books:
+            print_json(daily_rows(books, first, last))
         return
+    with repository.reading(account) as books:
+        figures, rows = days_between(books, first, last)
     shown = []
     for day, (source, values) in sorted(figures.items()):
         worth, daily, total, *ratios, trades = values

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date as Date
-from decimal import Decimal
 from itertools import groupby
-from typing import Any
 
 import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
+from jarvis.reading.performance import converted_row, summary, withheld_in
 from jarvis_client.contract.conventions import code
-from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import first_few
 from persistence.domain.showing import count_of, lasting
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.converted import ConvertedRow, Converter
+from scheduler.rollup.converted import Converter
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.period import DatedReturn, Drawdown, PeriodFigures, TradeSummary
+from scheduler.rollup.period import PeriodFigures
 from scheduler.rollup.summary import Summary, summarise
 
 #: The first day and the last, both included; None where there is no bound.
@@ -37,9 +34,9 @@ def tell_summary(repository: SQLiteRollupRepository, account: str, options: Roll
         say(f"{account} has no row in that period: `jarvis performance {account}` lists those it has, `jarvis rollup` brings them up to date")
         raise typer.Exit(Exit.FINDINGS)
     figures = found.figures
-    withheld = [w for w in repository.withheld(account) if (days[0] or figures.first) <= w.date <= (days[1] or figures.last)]
+    withheld = withheld_in(repository.withheld(account), found, *days)
     if as_json:
-        print_json(_as_json(account, options, found) | {"withheld": [{"date": w.date, "reason": w.reason} for w in withheld]})
+        print_json(summary(account, options, found, withheld))
     else:
         _print(account, found, wide=wide)
     said = {
@@ -64,7 +61,7 @@ def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupO
         manual = [d for d, (source, _) in books.figures_from(first or Date.min).items() if source == "manual" and (last is None or d <= last)]
     rows = [r for r in rows if (first or Date.min) <= r.figures.date <= (last or Date.max)]
     if as_json:
-        print_json([_row_as_json(r, currency) for r in rows])
+        print_json([converted_row(r, currency) for r in rows])
     else:
         columns = (
             "date", f"value_{currency}", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor",
@@ -99,46 +96,6 @@ def _any_rate(without: int, rows: int, currency: str) -> None:
     if rows and without == rows:
         say(f"nothing tells a rate of {currency}: publish a record of kind rate for it")
         raise typer.Exit(Exit.FINDINGS)
-
-
-# -- for scripts ------------------------------------------------------------------------------------------------------
-
-
-def _as_json(account: str, options: RollupOptions, found: Summary) -> dict[str, Any]:
-    figures = found.figures
-    plain = {f.name: _exact(getattr(figures, f.name)) for f in fields(figures) if f.name not in ("trades", "by_instrument")}
-    return {
-        "account_id": account, "currency": found.currency, "days_in": options.day_zone, "days_without_row": found.days_without_row,
-        "days_without_rate": found.days_without_rate, "rows_by_hand": found.by_hand, **plain, "trades": _trades_as_json(figures.trades),
-        "by_instrument": [{"instrument": name, "side": side, **_trades_as_json(trades)} for name, side, trades in figures.by_instrument],
-    }  # fmt: skip
-
-
-def _trades_as_json(trades: TradeSummary) -> dict[str, Any]:
-    plain = {name: _exact(value) for name, value in trades._asdict().items()}
-    for name in ("average_holding", "median_holding"):
-        microseconds = plain.pop(name)
-        plain[f"{name}_seconds"] = None if microseconds is None else microseconds / 1_000_000
-    return plain
-
-
-def _row_as_json(row: ConvertedRow, currency: str) -> dict[str, Any]:
-    figures, rate = row.figures, row.rate
-    named = {
-        "date": figures.date, "currency": currency, "usd_rate": None if rate is None else {"usd": canonical(rate.usd), "per": canonical(rate.per)},
-        "total_value": figures.value, "pnl_daily": figures.pnl, "pnl_total": row.pnl_total, "daily_return": figures.daily_return,
-        "drawdown": row.below_peak, "inflow": figures.inflow, "outflow": figures.outflow, "sharpe_ratio": row.sharpe, "sortino_ratio": row.sortino,
-        "max_drawdown": row.drawdown, "win_rate": row.win_rate, "profit_factor": row.profit_factor, "trades_count": row.trades,
-    }  # fmt: skip
-    return {name: _exact(value) for name, value in named.items()}
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return canonical(value)
-    if isinstance(value, list):
-        return [_exact(v) for v in value]
-    return value._asdict() if isinstance(value, DatedReturn | Drawdown) else value
 
 
 # -- for people -------------------------------------------------------------------------------------------------------

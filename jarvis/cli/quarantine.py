@@ -17,6 +17,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, print_values
 from jarvis.cli.times import at, moment_of
+from jarvis.reading.oddities import QUARANTINED, quarantined
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.instants import to_instant, to_text
@@ -63,11 +64,7 @@ def list_(
     repository = _repository()
     found = list(repository.stream(wanted, limit))
     if as_json:
-        columns = ("number", "received_at", "state", "kind", "account_id", "record_id", "reason", "deliveries", "detail")
-        print_rows("Quarantine", columns, [
-            (q.quarantine_no, to_text(to_instant(q.received_at)), q.state, q.kind, q.account_id, q.record_id, q.reason, q.deliveries, q.detail)
-            for q in found
-        ], as_json=True)  # fmt: skip
+        print_rows("Quarantine", QUARANTINED, map(quarantined, found), as_json=True)
     else:
         rows = [
             (

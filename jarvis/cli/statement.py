@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date as Date
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -14,18 +14,17 @@ from jarvis.cli.known import known_account
 from jarvis.cli.lots import tell_not_over
 from jarvis.cli.options import Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows
+from jarvis.reading.statement import FIRST_YEAR, LAST_YEAR, bounds, days_of_month, days_of_year
+from jarvis.reading.statement import statement as as_plain
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.days import day_of, last_closed_day
 from scheduler.rollup.statement import StatementLine
 from scheduler.rollup.statement import statement as stated
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 #: Columns that people see only where there is something in them.
 SELDOM = ("income", "loans", "conversions", "adjustments")
-#: Of which records can be (`jarvis_client.contract.conventions`).
-FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 
 def register(app: typer.Typer) -> None:
@@ -54,11 +53,8 @@ def statement(
     database = CONTEXT.database()
     known_account(account)
     options = CONTEXT.settings.rollup_plan.of(account)
-    yesterday = last_closed_day(instants.now(), options.zone)
     with SQLiteRollupRepository(database).reading(account) as books:
-        mark = books.mark()
-        opened = yesterday if end is None or mark is None or mark.opened_at is None else day_of(mark.opened_at, options.zone)
-        first, last = days or (given[0] or opened, given[1] or yesterday)
+        first, last = days or bounds(books, options, *given, instants.now())
         if last < first:
             wrong, hint = (f"{last} is before {first}", "--to") if end is not None else (f"{first} is after {last}", "--from")
             raise typer.BadParameter(wrong, param_hint=hint)
@@ -68,8 +64,7 @@ def statement(
     tell_not_over(last, options)
     columns = StatementLine._fields
     if as_json:
-        rows = [dict(zip(columns, (line.currency, *map(canonical, line[1:])), strict=True)) for line in lines]
-        print_json({"account_id": account, "from": first, "to": last, "days_in": options.day_zone, "currencies": rows})
+        print_json(as_plain(account, options, first, last, lines))
     else:
         shown = [n for n, name in enumerate(columns) if name not in SELDOM or any(line[n] for line in lines)]
         named = [columns[n] for n in shown]
@@ -94,16 +89,14 @@ def _period(date: str | None, month: str | None, year: str | None) -> tuple[Date
     if (day := parse_date(date, "--date")) is not None:
         return day, day
     if month is not None:
-        first = _first_day(f"{month}-01", month, "--month", "no month; write it as 2026-03")
-        return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        return _named(days_of_month, month, "--month", "no month; write it as 2026-03")
     if year is not None:
-        first = _first_day(f"{year}-01-01", year, "--year", "no year; write it as 2026")
-        return first, first.replace(month=12, day=31)
+        return _named(days_of_year, year, "--year", "no year; write it as 2026")
     return None
 
 
-def _first_day(text: str, given: str, name: str, rule: str) -> Date:
+def _named(days_of: Callable[[str], tuple[Date, Date]], given: str, name: str, rule: str) -> tuple[Date, Date]:
     try:
-        return parse_date(text, name) or Date.min
-    except typer.BadParameter:
+        return days_of(given)
+    except ValueError:
         raise typer.BadParameter(f"{given!r} is {rule}", param_hint=name) from None

@@ -8,7 +8,6 @@ import termios
 import tty
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -20,11 +19,11 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import print_json
 from jarvis.cli.status_screen import in_a_line, screen
+from jarvis.reading.status import status as status_as_plain
 from jarvis.status.alarms import Raised, Severity, raised
 from jarvis.status.gathering import Watcher, is_elsewhere
 from jarvis.status.model import Status
 from jarvis_client.contract import instants
-from jarvis_client.contract.instants import to_text
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +55,7 @@ def status(
         print(in_a_line(found, alarms))
         raise typer.Exit(exit_code(found, alarms, strict=strict))
     if as_json:
-        print_json({**_plain(asdict(found)), "alarms": [_plain(asdict(alarm)) for alarm in alarms]})
+        print_json(status_as_plain(found, alarms))
         return
     _print(screen(found, alarms, "as its broker knows it" if alone else ""))
 
@@ -110,14 +109,3 @@ def _keys() -> Iterator[Any]:
     finally:
         if descriptor is not None and before is not None:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def _plain(value: Any, name: str = "") -> Any:
-    """As JSON says it: instants as RFC 3339."""
-    if isinstance(value, dict):
-        return {key: _plain(inner, key) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, int) and (name.endswith(("_at", "_since")) or name == "since"):
-        return to_text(value)
-    return value

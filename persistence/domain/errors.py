@@ -61,5 +61,9 @@ class WrongFolder(Unavailable):
     """A folder is not the one that was used so far, or nothing is where it should be made: perhaps a disk is not mounted."""
 
 
+class TookTooLong(Unavailable):
+    """A reader asked for more than can be read in the time that it may hold a snapshot."""
+
+
 class CommitUnknown(Unavailable):
     """COMMIT failed, so the commit may or may not be on disk. Reopen, and let identities settle what was applied."""

@@ -23,7 +23,7 @@ class Note:
     """What was recorded and is odd. It fails nothing. One for each check, account and subject."""
 
     number: int | None
-    """What `jarvis notes accept` takes; None where the books cannot be written to."""
+    """What `jarvis notes accept` takes; None where it is new and the books cannot be written to."""
     check: str
     account_id: str
     subject: str

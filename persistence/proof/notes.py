@@ -101,11 +101,13 @@ _Key = tuple[str, str, str]  # check, account, subject
 OPEN, ACCEPTED, OVER = "open", "accepted", "over"
 
 
-def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int, *, anew: bool = False) -> Looked:
-    """Look at what came since last time and at all suspects (`anew`: at every fact again). Returns every open note, numbered."""
+def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int, *, anew: bool = False, known: bool = False) -> Looked:
+    """Look at what came since last time and at all suspects (`anew`: at every fact again; `known`: at the suspects of before alone). Returns
+    every open note, numbered."""
     # Books that cannot be written to are told of all the same, by what was found before.
     with suppress(BooksError):
-        _look_for_suspects(database, checks, anew=anew)
+        if not known:
+            _look_for_suspects(database, checks, anew=anew)
     findings: list[Finding] = []
     odd: dict[_Key, list[Oddity]] = {}
     cleared: list[tuple[str, Suspect]] = []
@@ -125,7 +127,7 @@ def look(database: Database, checks: Sequence[NoteCheck], terms: Terms, now: int
     open_notes = [
         (key, beyond) for key, found in odd.items() if (beyond := [o for o in found if o.extent > book.accepted.get(key, _NOTHING)])
     ]  # fmt: skip
-    numbers: dict[_Key, int] = {}
+    numbers = book.numbers
     with suppress(BooksError):
         numbers = book.write(database, dict(open_notes), set(odd), cleared, now)
     by_name = {check.name: check for check in checks}
@@ -224,11 +226,16 @@ class _NoteBook:
             if said["number"] not in over:
                 self.accepted[key] = max(self.accepted.get(key, _NOTHING), Decimal(said["extent"]))
 
+    @property
+    def numbers(self) -> dict[_Key, int]:
+        """The numbers of the notes that are open."""
+        return {key: row[0] for key, row in self._open.items()}
+
     def write(
         self, database: Database, open_notes: dict[_Key, list[Oddity]], odd: set[_Key], cleared: Sequence[tuple[str, Suspect]], now: int
     ) -> dict[_Key, int]:
         """Keep what is open now, by number; nothing is written where nothing changed. Returns the numbers."""
-        numbers = {key: row[0] for key, row in self._open.items()}
+        numbers = self.numbers
         over = [row[0] for key, row in self._open.items() if key not in open_notes and key[0] not in self._unread]
         over += [number for number, key in self._accepted.items() if key not in odd and key[0] not in self._unread]
         new, moved = [], []

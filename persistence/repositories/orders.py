@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions, identifier, storable_text
 from jarvis_client.contract.decimals import ONE
@@ -34,6 +34,24 @@ _COLUMNS = (
 #: The terms of the partial index on open orders, word for word.
 _OPEN = "status <> 'filled' AND status <> 'cancelled' AND status <> 'rejected' AND status <> 'expired'"
 _NEWEST_FIRST = "created_at DESC, order_id DESC, instrument DESC, side DESC, coalesce(settle, '') DESC"
+_OF_SYMBOL = "(instrument = ? OR symbol = ? OR instrument = ?)"
+_BEYOND = "(created_at, order_id, instrument, side, coalesce(settle, '')) < (?, ?, ?, ?, ?)"
+
+
+class OrderPlace(NamedTuple):
+    """Where an order stands among those of its account, whether it is still there or not."""
+
+    created_at: int
+    order_id: str
+    instrument: str
+    side: str
+    settle: str
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Of an order from the books."""
+        assert order.created_at is not None
+        return cls(to_instant(order.created_at), order.order_id, str(order.instrument), str(order.side), order.settle or "")
 
 
 class SQLiteOrderRepository(OrderRepository):
@@ -104,12 +122,27 @@ class SQLiteOrderRepository(OrderRepository):
         opened = f" AND {_OPEN}" if wanted.is_open else ""
         return self._select(f"account_id = ? AND status = ?{opened}", (account_id, str(wanted)), _NEWEST_FIRST, limit)
 
+    def page(self, account_id: str, limit: int, after: OrderPlace | None = None, *, status: str | None = None, symbol: str | None = None) -> list[Order]:
+        """The newest first, of those that come after a place. `status` may also be "open"; `symbol` in any notation."""
+        terms, params = ["account_id = ?"], [account_id]
+        if status is not None:
+            terms += [_OPEN] if status == "open" or OrderStatus(status).is_open else []
+            terms, params = (terms, params) if status == "open" else ([*terms, "status = ?"], [*params, str(OrderStatus(status))])
+        if symbol is not None:
+            terms, params = [*terms, _OF_SYMBOL], [*params, *self._notations(symbol)]
+        if after is not None:
+            # The index begins at the instant; the rest of the place tells those of one instant apart.
+            terms, params = [*terms, "created_at <= ?", _BEYOND], [*params, after.created_at, *after]  # type: ignore[list-item]
+        return self._select(" AND ".join(terms), tuple(params), _NEWEST_FIRST, limit)
+
     def find_by_symbol(self, account_id: str, symbol: str, limit: int | None = 1000) -> list[Order]:
         """By any notation of its instrument."""
+        return self._select(f"account_id = ? AND {_OF_SYMBOL}", (account_id, *self._notations(symbol)), _NEWEST_FIRST, limit)
+
+    def _notations(self, symbol: str) -> tuple[str, str, str]:
+        """What `_OF_SYMBOL` takes."""
         pair = self._conventions.split(storable_text(symbol, "symbol"))
-        instrument = symbol if pair is None else "/".join(pair)
-        where = "account_id = ? AND (instrument = ? OR symbol = ? OR instrument = ?)"
-        return self._select(where, (account_id, instrument, symbol, self._conventions.pairs.get(symbol, symbol)), _NEWEST_FIRST, limit)
+        return symbol if pair is None else "/".join(pair), symbol, self._conventions.pairs.get(symbol, symbol)
 
     def get_fills(self, account_id: str, order_id: str, *, symbol: str | None = None, side: OrderSide | str | None = None) -> list[Fill]:
         order = self.find_by_id(order_id, account_id, symbol=symbol, side=side)
@@ -284,4 +317,4 @@ def _number(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-__all__ = ["SQLiteOrderRepository"]
+__all__ = ["OrderPlace", "SQLiteOrderRepository"]

@@ -55,6 +55,8 @@ class Filter:
     account_id: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    after: int | None = None
+    """Only records with a higher number: those of the next page."""
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
         terms: list[str] = []
@@ -68,6 +70,9 @@ class Filter:
             if moment is not None:
                 terms.append(term)
                 params.append(to_instant(moment))
+        if self.after is not None:
+            terms.append("quarantine_no > ?")
+            params.append(self.after)
         if self.numbers is not None:
             terms.append(f"quarantine_no IN ({', '.join('?' * len(self.numbers)) or 'NULL'})")
             params += self.numbers

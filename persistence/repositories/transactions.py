@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarvis_client.contract.conventions import identifier, storable_text
 from jarvis_client.contract.decimals import EXACT, ZERO, within_limits
@@ -29,6 +29,20 @@ _FROM = "FROM transactions t JOIN facts f ON f.fact_no = t.fact_no"
 _OLDEST_FIRST = f"{oldest_first('t.occurred_at')}, t.leg"
 _NEWEST_FIRST = f"{newest_first('t.occurred_at')}, t.leg DESC"
 _FREQUENT = ("trade_in", "trade_out", "fee", "rebate")
+#: How many columns an entity is made of.
+_ENTITY = len(_COLUMNS.split(", "))
+_PLACE = "t.occurred_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key, t.leg"
+_BEYOND = f"({_PLACE}) < (?, ?, ?, ?, ?)"
+
+
+class TransactionPlace(NamedTuple):
+    """Where a transaction stands among those of its account."""
+
+    occurred_at: int
+    sequence: int
+    producer: str
+    sort_key: bytes
+    leg: int
 
 
 class SQLiteTransactionRepository(TransactionRepository):
@@ -72,13 +86,37 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def find_by_currency(self, account_id: str, currency: Currency, limit: int | None = 1000) -> list[Transaction]:
         code = currency if isinstance(currency, Currency) else Currency(currency)
-        with self._database.get_connection() as connection:
-            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
-            held = connection.execute(sql, (account_id, str(code), kind_of(code))).get
-        if held is None:
+        if not self._ever_had(account_id, code):
             return []
         where = "WHERE t.account_id = ? AND t.currency = ? AND t.kind = ?"
         return self._select(where, (account_id, str(code), kind_of(code)), f"ORDER BY {_NEWEST_FIRST}", limit)
+
+    def page(
+        self,
+        account_id: str,
+        limit: int,
+        after: TransactionPlace | None = None,
+        *,
+        transaction_type: TransactionType | None = None,
+        currency: Currency | None = None,
+    ) -> list[tuple[Transaction, TransactionPlace]]:
+        """The newest first, of those that come after a place, each with its own."""
+        terms, params = ["t.account_id = ?"], [account_id]
+        if transaction_type is not None:
+            rare = [] if transaction_type in _FREQUENT else [f"t.type <> '{name}'" for name in _FREQUENT]
+            terms, params = [*terms, "t.type = ?", *rare], [*params, str(transaction_type)]
+        if currency is not None:
+            if not self._ever_had(account_id, currency):
+                return []
+            terms, params = [*terms, "t.currency = ?", "t.kind = ?"], [*params, str(currency), kind_of(currency)]
+        if after is not None:
+            # The index begins at the instant; the rest of the place tells those of one instant apart.
+            terms, params = [*terms, "t.occurred_at <= ?", _BEYOND], [*params, after.occurred_at, *after]  # type: ignore[list-item]
+        where = " AND ".join(terms)
+        with self._database.get_connection() as connection:
+            sql = f"SELECT {_COLUMNS}, {_PLACE} {_FROM} WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT ?"
+            rows = connection.execute(sql, (*params, limit_of(limit))).fetchall()
+        return [(_entity(row[:_ENTITY]), TransactionPlace(*row[_ENTITY:])) for row in rows]
 
     def find_by_period(self, account_id: str, start: datetime, end: datetime, limit: int | None = None) -> list[Transaction]:
         where = "WHERE t.account_id = ? AND t.occurred_at >= ? AND t.occurred_at < ?"
@@ -128,6 +166,12 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
         exports.to_file(self._database, "transactions", account_id, "json", path)
+
+    def _ever_had(self, account_id: str, code: Currency) -> bool:
+        """Whether anything moved in it: without, every row of the account would be read in vain."""
+        with self._database.get_connection() as connection:
+            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
+            return connection.execute(sql, (account_id, str(code), kind_of(code))).get is not None
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Transaction]:
         with self._database.get_connection() as connection:

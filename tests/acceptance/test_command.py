@@ -97,7 +97,7 @@ def test_a_malformed_line_is_quarantined_with_its_number_and_the_rest_is_recorde
     run("import", "-", code=0, stdin=json.dumps(GOOD))
     run("import", "-", code=1, stdin=json.dumps(GOOD) + "\nmore nonsense")
     run("import", "-", "--keep-going", code=0, stdin=json.dumps(GOOD) + "\nother nonsense")
-    assert "no JSON object" in run("import", "-", code=2, stdin="other nonsense").stderr
+    assert "is no record" in run("import", "-", code=2, stdin="other nonsense").stderr
 
 
 def test_publish_names_bad_lines_sends_the_good_ones_and_exits_1(run, broker_server):

@@ -221,7 +221,7 @@ def many(tmp_path, monkeypatch):
 
 def test_what_takes_its_time_says_on_a_terminal_how_far_it_is_and_nowhere_else(many):
     folder, found = many
-    assert re.search(r"records\.ndjson.* [\d.]+/[\d.]+ kB .*[kM]B/s .*s", found), found
+    assert re.search(r"records\.ndjson.* [\d.]+/[\d.]+ kB .* s", found), found
     assert "imported 4,000 records" in found
     assert "rolling up acc, 2026-01-" in on_terminal(folder, "rollup")
     assert "%" not in on_terminal(folder, "verify", "--json")

@@ -7,7 +7,7 @@ import io
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jarvis.importing.preview import preview
@@ -58,6 +58,7 @@ def written(rows, delimiter: str, ends: str, order: list[int]) -> bytes:
     return out.getvalue().encode("utf-8-sig", "replace")
 
 
+@settings(max_examples=40)
 @given(ROWS, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.permutations(range(7)), st.randoms())
 def test_rows_of_anything_are_counted_and_keep_their_ids_however_they_are_written(rows, delimiter, ends, order, random):
     def ids(content: bytes):
@@ -72,6 +73,7 @@ def test_rows_of_anything_are_counted_and_keep_their_ids_however_they_are_writte
 
 
 @pytest.mark.parametrize("name", shipped_names())
+@settings(max_examples=12)  # of each profile; together they are enough
 @given(st.data())
 def test_a_shipped_profile_meets_any_cell_with_a_sentence(name, data):
     profile = shipped(name)

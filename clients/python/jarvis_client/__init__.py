@@ -13,6 +13,7 @@ outbox.py       what publishing consists of, without a connection; packing.py, n
 spool.py        a file in which records wait while Redis is away
 receipts.py     what the worker said of a record; what it refused
 ccxt/           what ccxt returns, as records
+reading.py      Books: reading back from a server of `jarvis serve`, without Redis
 testing.py      MemoryPublisher, for the tests of an engine
 contract/       what a record is: its fields, numbers, times and symbols, what it states, where it travels. Standard library only,
                 and the same code that the worker of `jarvis-trading` checks with

@@ -192,15 +192,18 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
 
     async def _answer(self, message_id: str, timeout: float) -> Sequence[Outcome]:
         until = time.monotonic() + timeout
+        away = False
         while (rest := until - time.monotonic()) > 0:
             try:
                 found = await self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
             except (Disconnected, TookTooLong):
+                away = True
                 await asyncio.sleep(min(FIRST_LOOK_SECONDS, rest))
                 continue
+            away = False
             if found is not None:
                 return outcomes_of(found[1])
-        raise no_answer(message_id, timeout)
+        raise no_answer(message_id, timeout, away=away)
 
     # -- the spool -----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from jarvis_client.fields import (
     VoidFields,
     WithdrawalFields,
 )
+from jarvis_client.mistaken import refuse_no_record, wrong_arguments
 from jarvis_client.records import Record
 
 Given = ParamSpec("Given")
@@ -51,9 +52,15 @@ class PublishingOne(Generic[Given, Fields, One]):
 
     def __call__(self, *given: Any, **fields: Any) -> One:
         if given:
-            [record] = given
-            return self._publish(self._make.__name__, {**record, **fields})
-        kind, said = self._make(**fields)
+            kind = self._make.__name__
+            if len(given) > 1:
+                raise TypeError(f"publish_{kind}() takes one record, or its fields by their names; {len(given)} values without a name were given")
+            refuse_no_record(kind, given[0])
+            return self._publish(kind, {**given[0], **fields})
+        try:
+            kind, said = self._make(**fields)
+        except TypeError as error:
+            raise wrong_arguments(self._make.__name__, fields, self.__signature__.parameters.keys(), error) from None
         return self._publish(kind, said)
 
 

@@ -22,6 +22,7 @@ from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.jobs import job_of
 from jarvis_client.contract.json_values import json_value
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, encode
+from jarvis_client.mistaken import kind_and_record, pointed_to_ccxt, refuse_no_record
 from jarvis_client.numbering import EXACT_SCORES, SEQUENCES, Numbering
 from jarvis_client.packing import Checked, Message, messages_of
 from jarvis_client.spool import Spool
@@ -72,11 +73,15 @@ class Outbox:
 
     def checked(self, kind: str, record: Mapping[str, Any]) -> Checked:
         """The record in its JSON form, with the number that would be its next. Raises `MalformedRecord`."""
+        refuse_no_record(kind, record)
         plain = {name: json_value(value) for name, value in record.items()}
         numbered = "sequence" in plain
         if self.numbering is not None and not numbered:
             plain["producer"], plain["sequence"] = self.numbering.producer, self.numbering.last + 1
-        fact_of(kind, plain, self._conventions)
+        try:
+            fact_of(kind, plain, self._conventions)
+        except MalformedRecord as error:
+            raise pointed_to_ccxt(kind, plain, error) from None
         return Checked(kind, plain, numbered)
 
     def refuse_too_long(self, kind: str, record: Mapping[str, Any]) -> None:
@@ -88,7 +93,7 @@ class Outbox:
         """Checked records in groups that travel together. Raises `MalformedRecord`."""
         if not 1 <= records_per_message <= MAX_BATCH_RECORDS:
             raise MalformedRecord(f"records_per_message is {records_per_message}; 1 to {MAX_BATCH_RECORDS} are possible")
-        checked = (self.checked(kind, record) for kind, record in records)
+        checked = (self.checked(*kind_and_record(pair)) for pair in records)
         while group := list(islice(checked, PIPELINE_MESSAGES * records_per_message)):
             yield group
 

@@ -224,16 +224,19 @@ class Publisher(RecordMethods[Receipt, Sent]):
 
     def _answer(self, message_id: str, timeout: float) -> Sequence[Outcome]:
         until = time.monotonic() + timeout
+        away = False
         while (rest := until - time.monotonic()) > 0:
             try:
                 found = self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
             except (redis.ConnectionError, redis.TimeoutError):
+                away = True
                 # The record may be in the spool, and the answer comes once Redis is back.
                 time.sleep(min(FIRST_LOOK_SECONDS, rest))
                 continue
+            away = False
             if found is not None:
                 return outcomes_of(found[1])
-        raise no_answer(message_id, timeout)
+        raise no_answer(message_id, timeout, away=away)
 
     # -- the spool -----------------------------------------------------------------------------------------------------
 

@@ -177,8 +177,14 @@ def wait_slice(rest: float) -> float:
     return min(max(rest, 0.01), WAIT_SLICE_SECONDS)
 
 
-def no_answer(message_id: str, seconds: float) -> NoAnswer:
-    return NoAnswer(f"no answer to message {message_id} within {seconds:g} s; is a worker running? The record stays in its queue until one is")
+def no_answer(message_id: str, seconds: float, *, away: bool) -> NoAnswer:
+    """away: the broker itself could not be asked."""
+    why = (
+        "the broker is away. The record stays in its queue or in the spool, and is answered once the broker and a worker are back"
+        if away
+        else "is a worker running? The record stays in its queue until one is"
+    )
+    return NoAnswer(f"no answer to message {message_id} within {seconds:g} s; {why}")
 
 
 Asking = TypeVar("Asking")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
@@ -31,6 +32,8 @@ CHECKSUMS = "cksmvfs"
 ROWS_PER_STATEMENT = 200
 #: Keys that one statement looks up: a third of the time of one statement a key, in books where nothing is found a seventh.
 KEYS_PER_STATEMENT = 50
+#: Steps of SQLite's machine between two looks at the clock: a fraction of a millisecond.
+STEPS_BETWEEN_LOOKS = 10_000
 _KEY = re.compile(r"WHERE ([\w.]+ = \?(?: AND [\w.]+ = \?)*)")
 _ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
 
@@ -47,6 +50,16 @@ class SQLiteConnection(apsw.Connection):
         if self.reading != reading:
             self.pragma("query_only", reading)
             self.reading = reading
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """End a statement that still runs after so many seconds, and every one that is begun after them, by the driver's interruption."""
+        until = time.monotonic() + seconds
+        self.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS, id="at most")
+        try:
+            yield
+        finally:
+            self.set_progress_handler(None, id="at most")
 
     def lookup(self, sql: str, keys: Sequence[Sequence[Any]], /) -> list[Any]:
         whole = len(keys) - len(keys) % KEYS_PER_STATEMENT

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import apsw.sqlite_extra
 
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
-from persistence.domain.errors import Damaged, RuleBroken, WrongDatabase
+from persistence.domain.errors import Damaged, RuleBroken, TookTooLong, WrongDatabase
 
 #: Wrong for now: the same commit may succeed once the disk, the lock or the folder is there again.
 PASSING = (
@@ -40,6 +40,8 @@ def translated(doing: str) -> Iterator[None]:
         raise Unavailable(f"could not {doing}: the file or its file system is read-only; mount it writable, or give the file back to its owner") from error
     except apsw.CantOpenError as error:
         raise Unavailable(f"could not {doing}: the file, its -wal or its -shm cannot be opened; check the folder, its owner and its mode") from error
+    except apsw.InterruptError as error:
+        raise TookTooLong(f"could not {doing}: it took longer than it may; ask for less at a time") from error
     except PASSING as error:
         if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
             raise Damaged(

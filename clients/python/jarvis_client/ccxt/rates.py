@@ -20,7 +20,11 @@ def rate_from_ccxt(ticker: Structure, *, exchange: str, quote_usd_rate: Number |
     if not slash or ":" in quote:
         raise Invalid(f"the ticker is of {symbol!r:.80}; a rate comes from a spot market, such as BTC/USDT: no contract's price tells a coin's rate")
     if quote != "USD" and quote_usd_rate is None:
-        raise Unsaid(f"the ticker of {symbol} says {base} in {quote}", "quote_usd_rate", f"say what one {quote} is worth in USD: quote_usd_rate=…")
+        raise Unsaid(
+            f"the ticker of {symbol} says {base} in {quote}",
+            "quote_usd_rate",
+            f"say what one {quote} is worth in USD: quote_usd_rate=… (1, if you take it for a dollar)",
+        )
     rate = ONE if quote_usd_rate is None else exact(quote_usd_rate, "quote_usd_rate")
     last = needed(ticker, "last", f"the ticker of {symbol}")
     if observed_at is not None:

@@ -120,8 +120,16 @@ def instant_of(moment: Moment) -> int:
     if isinstance(moment, bool) or not isinstance(moment, int):
         raise Invalid(f"{moment!r:.60} is no instant; give a datetime with an offset, or integer microseconds since 1970")
     if not EARLIEST <= moment < LATEST:
-        raise Invalid(f"{moment} microseconds is outside the years 2000 to 2100: milliseconds? Times are integer microseconds")
+        raise Invalid(f"{moment} microseconds is outside the years 2000 to 2100{_other_unit(moment)}. Times are integer microseconds")
     return moment
+
+
+def _other_unit(count: int) -> str:
+    """The unit in which a count since 1970 would lie in those years."""
+    for unit, instant in (("milliseconds", count * 1_000), ("seconds", count * 1_000_000), ("nanoseconds", count // 1_000)):
+        if EARLIEST <= instant < LATEST:
+            return f": {unit}? {'Multiply by' if instant > count else 'Divide by'} {max(instant // count, count // instant):,}"
+    return ""
 
 
 def text_or_empty(number: Decimal | None) -> str:

@@ -74,7 +74,7 @@ ELSEWHERE = {
 
 def refuse_near_misses(kind: str, unknown: Sequence[str], known: Sequence[str]) -> None:
     """Raises `Invalid`, naming each unknown field that is close to a field of the record or another name for one."""
-    said = [problem for name in unknown if (problem := _problem(kind, name, tuple(known))) is not None]
+    said = [f"{name!r:.60} is no field of this record: {meant}" for name in unknown if (meant := meant_by(kind, name, tuple(known))) is not None]
     if said:
         raise Invalid("; ".join(said[:5]))
 
@@ -90,13 +90,14 @@ def other_spellings(kind: str, known: Sequence[str]) -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=4_096)
-def _problem(kind: str, name: str, known: tuple[str, ...]) -> str | None:
+def meant_by(kind: str, name: str, known: tuple[str, ...]) -> str | None:
+    """What an unknown field is likely to mean, as the end of a sentence; None for one that looks like none of ours."""
     plain = _plain(name)
     elsewhere = ELSEWHERE.get(kind, {}).get(plain)
     if elsewhere is not None:
-        return f"{name!r:.60} is no field of this record: {elsewhere}"
+        return elsewhere
     meant = OTHER_NAMES.get(kind, {}).get(plain) or next((field for field in known if _is_close(plain, _plain(field))), None)
-    return None if meant is None else f"{name!r:.60} is no field of this record: did you mean {meant}?"
+    return None if meant is None else f"did you mean {meant}?"
 
 
 def _plain(name: str) -> str:
@@ -117,4 +118,4 @@ def _is_close(name: str, field: str) -> bool:
     return swapped or rest[1:] == others[1:] or rest[1:] == others or rest == others[1:]
 
 
-__all__ = ["OTHER_NAMES", "other_spellings", "refuse_near_misses"]
+__all__ = ["OTHER_NAMES", "meant_by", "other_spellings", "refuse_near_misses"]
