@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jarvis.embedded_broker import running_broker
+from jarvis.embedded_broker import EmbeddedBroker, running_broker
 from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.settings import Settings, load_settings
 from jarvis_client.contract.address import read_address
@@ -22,7 +22,9 @@ def broker_url(settings: Settings) -> str:
         return url
     running = running_broker(settings.data_folder)
     if running is None and (settings.data_folder / "broker.json").exists():
-        raise Unavailable(f"the embedded broker over {settings.data_folder} does not answer; if `jarvis up` has just restarted it, try again in a moment")
+        log = EmbeddedBroker(settings.data_folder).log
+        said = f"the embedded broker over {settings.data_folder} does not answer"
+        raise Unavailable(f"{said}; if it has just been started, try again in a moment, else its log says why: {log}")
     if running is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
     return running

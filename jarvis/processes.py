@@ -126,13 +126,13 @@ def run_broker(settings: Settings) -> None:
         while not stop.wait(LOOK_SECONDS):
             say_alive(pipe)
             if not broker.runs:
-                raise Unhealthy(f"the embedded broker ended; its log is {broker.folder / 'valkey.log'}")
+                raise Unhealthy(f"the embedded broker ended; its log is {broker.log}")
             answers += (answered := broker.alive)
-            monitor.look(None if answered else f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+            monitor.look(None if answered else f"the embedded broker does not answer; its log is {broker.log}")
             if silence.seconds(answers) <= BROKER_SILENCE_SECONDS:
                 continue
             if broker.pid is None or not is_stopped(broker.pid):
-                raise Unhealthy(f"the embedded broker does not answer; its log is {broker.folder / 'valkey.log'}")
+                raise Unhealthy(f"the embedded broker does not answer; its log is {broker.log}")
             log.warning("the embedded broker is stopped, waiting for it; `kill -CONT` sets it going again", pid=broker.pid)
             silence.forgive()
         notify("STOPPING=1")

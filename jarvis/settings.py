@@ -297,7 +297,8 @@ def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     # A file of URLs holds nothing else; of the others it has to be looked up.
     paths = {alerts.urls_file: [""]} if alerts.urls_file is not None else {}
     if settings.broker.url is not None:
-        secrets += read_address(settings.broker.url.get_secret_value()).secrets
+        # As a URL has them: a password alone may be a word that a comment uses, too.
+        secrets += [f"{before}{secret}" for secret in read_address(settings.broker.url.get_secret_value()).secrets for before in ":="]
     paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
         paths[settings.broker.url_file] = secrets

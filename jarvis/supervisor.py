@@ -275,6 +275,8 @@ class Supervisor:
         self._say("jarvis is recording: broker, worker and scheduler are up")
         self._say(f"  database  {self._settings.database.path.absolute()}")
         self._say(f"  broker    {url}")
+        if (served := self._monitor.address) is not None:
+            self._say(f"  watch it  jarvis{config} status, http://{served}/metrics, /healthz, /readyz")
         self._say(f"  feed it   jarvis{config} publish FILE.ndjson    (or publish to the broker from your engine: docs/publishing.md)")
         self._say("  stop      Ctrl-C drains and stops; a second one forces")
 

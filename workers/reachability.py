@@ -91,7 +91,7 @@ class Reachability:
             if not self._troubles:
                 return Standing(self._reached, self._changed_at)
             fault, error = self._gravest()
-            return Standing(False, self._changed_at, f"the broker {fault.predicate}: {error}")
+            return Standing(False, self._changed_at, f"the broker {fault.clause}: {error.rstrip('.')}")
 
     def says(self) -> str:
         """One line for whoever asks how the worker is, such as `systemctl status`."""

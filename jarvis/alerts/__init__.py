@@ -1,6 +1,5 @@
 """Telling people what is wrong, without Prometheus.
 
-    words.py        times, lengths and sizes as a message writes them
     message.py      what is told, as text and as JSON
     standing.py     which alarms stand: what two looks in a row agree on
     told.py         what one channel was told of them, and when it is told again

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jarvis.alerts.words import count_of, lasting, moment
 from jarvis.status.alarms import Raised
 from jarvis_client.contract.instants import to_text
+from persistence.domain.showing import count_of, lasting, moment
 
 #: What a message tells of; more is only counted. A page of a phone holds fewer.
 MOST_ALARMS = 30

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from jarvis.alerts.memory import Counted
 from jarvis.alerts.message import Kind, Message, Origin
-from jarvis.alerts.words import count_of, moment, size
 from jarvis.status.alarms import Raised
 from jarvis.status.model import Job, State, Status
 from jarvis_client.contract.instants import DaysEndingAt, start_of_day, to_datetime
 from jarvis_client.contract.showing import first_few
+from persistence.domain.showing import count_of, moment, size
 
 #: A summary that was missed is still sent within this; after it, the next one is nearer.
 LATEST_MICROSECONDS = 12 * 3_600_000_000

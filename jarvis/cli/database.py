@@ -15,7 +15,7 @@ from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, tell_findings
-from jarvis.cli.times import at, length
+from jarvis.cli.times import at
 from jarvis.restoring import nobody_else
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
@@ -27,7 +27,7 @@ from persistence.copies.going_back import accept_loss
 from persistence.database import DatabaseManager
 from persistence.domain.finding import Finding
 from persistence.domain.progress import Progress
-from persistence.domain.showing import count_of, size
+from persistence.domain.showing import count_of, length, size
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
 from persistence.proof.surroundings import no_commit_is_missing
@@ -71,7 +71,7 @@ def db_stats(as_json: Json = False) -> None:
         taken = last_taken(CONTEXT.settings.database.backup.path, book_id(connection), now)
     for name, instant in (
         ("last_backup", taken), ("last_verification", runs.last_success("verification", now)),
-        ("last_proved_restore", runs.last_success("restore_drill", now)),
+        ("last_restore_drill", runs.last_success("restore_drill", now)),
     ):  # fmt: skip
         report[f"{name}_age_seconds"] = None if instant is None else max(0, now - instant) // 1_000_000
     if as_json:
@@ -84,7 +84,7 @@ def db_stats(as_json: Json = False) -> None:
 
 def _for_people(name: str, value: Any) -> tuple[str, str]:
     """A line of the statistics: sizes in their unit, ages as such, times to the second."""
-    plain = name.replace("_", " ")
+    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes").replace("sqlite", "SQLite")
     for ending, shown in ((" age seconds", lambda seconds: f"{length(seconds)} ago"), (" bytes", size), (" at", _at)):
         if ending in plain:
             return plain.replace(ending, ""), "never" if value is None else shown(value)

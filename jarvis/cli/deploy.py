@@ -48,7 +48,7 @@ def systemd(
 ) -> None:
     """Hardened units for systemd, with the drop-ins that this machine needs.
 
-    With the example settings, the user, jarvis-ctl (which runs any command as the services do), scripts, alert rules and dashboards.
+    With the example settings, the user, jarvis-ctl (which runs any command as the services do), scripts, alert rules, dashboards and the guide.
     """
     choices = SystemdChoices(
         user, prefix, state, broker, server, tuple(allow or ()), second_path, network, engine_group, metrics_http, metrics_textfile

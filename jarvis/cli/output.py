@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import typer
 from rich.cells import cell_len
 
+from jarvis import said
 from jarvis.cli.common import Exit, say
 from jarvis.cli.progress import doing as doing
 from jarvis.cli.tables import Column, lay, turned, wrapped
@@ -155,26 +155,8 @@ def styled(text: str, style: str) -> str:
 
 
 def words(value: Any) -> str:
-    """A value of JSON for people: `accounts 1, added 3`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {_word(name, inner)}" for name, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return "none" if not value else " ".join(words(inner) for inner in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else _DIGEST.sub(r"\1…", str(value))
-
-
-#: What an instant is called where it is no text: in the content of events.
-_INSTANTS = ("scheduled_for", "recorded_until", "taken_at")
-#: A digest in hexadecimal is told by its first digits.
-_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
-
-
-def _word(name: str, value: Any) -> str:
-    if isinstance(value, int) and name in _INSTANTS:
-        return moment_of(value)
-    return words(value)
+    """A value of JSON for people, with instants in the zone they chose."""
+    return said.words(value, moment_of)
 
 
 def tell_limit(count: int, limit: int) -> None:
@@ -196,8 +178,8 @@ def tell_findings(findings: Sequence[Finding], clean: str, *, as_json: bool, not
                 _print_finding(f"note {n.number or '?'}: {n.check}: {n.where}", n)
             if len(told) > SHOWN:
                 print(f"note: {check}: {len(told) - SHOWN:,} more  (jarvis notes)")
-    said = count_of("finding", len(findings)) if findings else clean
-    say(said + (f", {count_of('note', len(notes))}: `jarvis notes accept NUMBER --reason TEXT` settles one" if notes else ""))
+    summed_up = count_of("finding", len(findings)) if findings else clean
+    say(summed_up + (f", {count_of('note', len(notes))}: `jarvis notes accept NUMBER --reason TEXT` settles one" if notes else ""))
     if findings or strict:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -9,12 +9,11 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.output import print_json, print_rows, shown_percent, shown_ratio, shown_usd
-from jarvis.cli.times import lasting
 from jarvis.reading.performance import converted_row, summary, withheld_in
 from jarvis_client.contract.conventions import code
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import first_few
-from persistence.domain.showing import count_of
+from persistence.domain.showing import count_of, lasting
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.converted import Converter
 from scheduler.rollup.options import RollupOptions

@@ -14,8 +14,8 @@ from rich.progress import Progress as Line
 from rich.table import Column
 from rich.text import Text
 
-from jarvis.cli.times import lasting
 from persistence.domain.progress import Progress, silent
+from persistence.domain.showing import lasting
 
 _BAR_COLUMNS = 16
 

@@ -13,7 +13,6 @@ from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
-from jarvis.cli.times import lasting
 from jarvis.opening import open_database
 from jarvis.restoring import restore_books
 from jarvis_client.contract.instants import to_instant, to_text
@@ -24,7 +23,7 @@ from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
 from persistence.domain.progress import Progress
-from persistence.domain.showing import count_of
+from persistence.domain.showing import count_of, lasting
 from persistence.files import make_last_folder, scratch_folder
 
 

@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from jarvis.cli.output import printable
-from jarvis.cli.times import ago, length
+from jarvis.cli.times import ago
 from jarvis.status.alarms import Raised, Severity
 from jarvis.status.model import Copies, Job, Process, State, Status
 from jarvis_client.contract.showing import first_few
+from persistence.domain.showing import count_of, length, size
 from persistence.domain.strays import StrayKind
 
 #: Red and bold are legible on a dark terminal and on a light one.
@@ -27,9 +28,9 @@ def in_a_line(status: Status, alarms: Sequence[Raised]) -> str:
     if not alarms:
         return f"all is well: {_recorded(status)}"
     critical = [alarm for alarm in alarms if alarm.severity is Severity.CRITICAL]
-    counted = _count("alarm", len(critical)) if len(critical) == len(alarms) else _count("warning", len(alarms) - len(critical))
+    counted = count_of("alarm", len(critical)) if len(critical) == len(alarms) else count_of("warning", len(alarms) - len(critical))
     if critical and len(critical) < len(alarms):
-        counted = f"{_count('alarm', len(critical))}, {counted}"
+        counted = f"{count_of('alarm', len(critical))}, {counted}"
     return printable(f"{counted}: {'; '.join(alarm.says for alarm in alarms)}")
 
 
@@ -50,10 +51,19 @@ def _alarms(alarms: Sequence[Raised], now: int) -> Iterator[RenderableType]:
     for alarm in alarms[:MOST_ALARMS]:
         lasts = "" if alarm.since is None else f" ({_for(now - alarm.since)})"
         loud = alarm.severity is Severity.CRITICAL
-        yield Text.assemble(("✗ " if loud else "! ", _LOUD if loud else _HEAD), printable(alarm.says), lasts)
-        yield Text(f"  → {printable(alarm.remedy)}")
+        yield _marked(Text("✗ " if loud else "! ", style=_LOUD if loud else _HEAD), f"{alarm.says}{lasts}")
+        yield _marked(Text("  → "), alarm.remedy)
     if len(alarms) > MOST_ALARMS:
         yield Text(f"  and {len(alarms) - MOST_ALARMS:,} more: `jarvis status --json` has them all")
+
+
+def _marked(mark: Text, text: str) -> Table:
+    """A sentence behind a mark, under which its further lines do not run."""
+    line = Table.grid()
+    line.add_column(no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(mark, Text(printable(text)))
+    return line
 
 
 def _parts(status: Status) -> Iterator[tuple[str, RenderableType | str]]:
@@ -72,7 +82,7 @@ def _parts(status: Status) -> Iterator[tuple[str, RenderableType | str]]:
         yield "quarantine", f"{held.held:,} held: {reasons}; the oldest {ago(held.oldest_at, now)}" if held.held else "nothing held"
     if status.gaps is not None:
         gaps = status.gaps
-        missing = f"{_count('number', gaps.missing)} of {_count('producer', gaps.producers)} missing, first noticed {ago(gaps.first_noticed_at, now)}"
+        missing = f"{count_of('number', gaps.missing)} of {count_of('producer', gaps.producers)} missing, first noticed {ago(gaps.first_noticed_at, now)}"
         yield "gaps", missing if gaps.missing else "none"
     if status.notes is not None:
         yield "notes", f"{status.notes:,} open: `jarvis notes`" if status.notes else "none open"
@@ -154,7 +164,7 @@ def _records(status: Status) -> Iterator[str]:
 def _recorded(status: Status) -> str:
     records = status.records
     waiting = sum(queue.waiting for queue in status.queues or ())
-    recorded = "nothing is known of what is recorded" if records is None else f"{_count('record', records.last_hour)} in the last hour"
+    recorded = "nothing is known of what is recorded" if records is None else f"{count_of('record', records.last_hour)} in the last hour"
     return f"{recorded}, {f'{waiting:,} waiting' if waiting else 'nothing waits'}"
 
 
@@ -164,7 +174,8 @@ def _jobs(jobs: Sequence[Job], now: int) -> RenderableType:
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for job in jobs:
-        done = f"done {ago(job.last_success_at, now)}" if job.last_success_at is not None else "never done"
+        # A look takes its time where a broker does not answer, and a job may have ended meanwhile.
+        done = f"done {ago(min(job.last_success_at, now), now)}" if job.last_success_at is not None else "never done"
         upcoming = min((at for at in (job.next_at, job.next_try_at) if at is not None), default=None)
         following = "" if upcoming is None else f"next {ago(upcoming, now) if upcoming > now else 'now'}"
         table.add_row(job.name, done, following, Text(printable(_state(job, now)), style=_LOUD if job.failed or job.late_since is not None else ""))
@@ -188,8 +199,8 @@ def _state(job: Job, now: int) -> str:
 def _copies(copies: Copies, now: int) -> str:
     if copies.problem is not None:
         return f"{copies.place}: {copies.problem}"
-    newest = "none is proved" if copies.newest_at is None else f"the newest {ago(copies.newest_at, now)}"
-    return f"{copies.place}: {copies.count:,} proved, {_size(copies.bytes)}, {newest}{' (second place)' if copies.second else ''}"
+    newest = f"{copies.count:,} proved, {size(copies.bytes)}, the newest {ago(copies.newest_at, now)}" if copies.newest_at is not None else "none is proved yet"
+    return f"{copies.place}: {newest}{' (second place)' if copies.second else ''}"
 
 
 def _proof(status: Status) -> str:
@@ -198,7 +209,7 @@ def _proof(status: Status) -> str:
     if proof.verified_at is None:
         verified = "never verified"
     else:
-        found = f"{_count('finding', proof.findings)}: {proof.found}" if proof.findings else "no findings"
+        found = f"{count_of('finding', proof.findings)}: {proof.found}" if proof.findings else "no findings"
         verified = f"verified {ago(proof.verified_at, now)}, {found}"
     return f"{verified}; {'no restore rehearsed yet' if proof.drilled_at is None else f'restore rehearsed {ago(proof.drilled_at, now)}'}"
 
@@ -206,11 +217,11 @@ def _proof(status: Status) -> str:
 def _storage(status: Status) -> Iterator[str]:
     storage = status.storage
     assert storage is not None
-    inside = f", {_size(storage.free_bytes_inside)} free inside" if storage.free_bytes_inside else ""
-    yield f"{_size(storage.database_bytes)}, log {_size(storage.log_bytes)}{inside}: {storage.path}"
+    inside = f", {size(storage.free_bytes_inside)} free inside" if storage.free_bytes_inside else ""
+    yield f"{size(storage.database_bytes)}, log {size(storage.log_bytes)}{inside}: {storage.path}"
     for disk in storage.disks:
         where = "on its disk" if len(storage.disks) == 1 else f"for {first_few(disk.folders)}"
-        yield f"{_size(disk.free_bytes)} of {_size(disk.total_bytes)} free {where}"
+        yield f"{size(disk.free_bytes)} of {size(disk.total_bytes)} free {where}"
 
 
 def _unread(status: Status) -> Iterator[tuple[str, str]]:
@@ -223,17 +234,5 @@ def _for(microseconds: int) -> str:
     return f"for {length(max(0, microseconds) / 1_000_000)}"
 
 
-def _count(noun: str, number: int | None) -> str:
-    return f"{number or 0:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _short(seconds: float) -> str:
     return length(seconds) if seconds >= 1 else f"{seconds * 1_000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1_000:.1f} ms"
-
-
-def _size(number: int) -> str:
-    shown, units = float(number), iter(("B", "kB", "MB", "GB", "TB", "PB"))
-    unit = next(units)
-    while shown >= 999.5 and unit != "PB":
-        shown, unit = shown / 1_000, next(units)
-    return f"{shown:.3g} {unit}"

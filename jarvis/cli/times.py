@@ -12,15 +12,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from jarvis.cli.common import CHOSEN
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.instants import to_datetime
-from persistence.domain.showing import did_you_mean
+from persistence.domain.showing import did_you_mean, length
 
 #: What --time-zone takes besides the names of zones.
 LOCAL = "local"
-
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_STEPS = ((_MINUTE, "s", 1), (_HOUR, "min", _MINUTE), (2 * _DAY, "h", _HOUR), (float("inf"), "days", _DAY))
-#: Below this many seconds, tenths are worth a look.
-_SHORT = 10
 
 
 def check_zone(name: str) -> None:
@@ -54,37 +49,12 @@ def moment_of(instant: int) -> str:
     return f"{at(instant)} {_seen(instant).tzname()}"
 
 
-def length(seconds: float) -> str:
-    """About how long, in one unit: `28 s`, `12 min`, `3 h`, `5 days`."""
-    _, unit, size = next(step for step in _STEPS if seconds < step[0])
-    return f"{int(seconds // size)} {unit}"
-
-
-def lasting(seconds: float) -> str:
-    """How long something took, in two units at most: `0.4 s`, `28 s`, `1 min 20 s`, `3 h 5 min`, `2 days 4 h`. An int has no tenths."""
-    if seconds < _SHORT and not isinstance(seconds, int):
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return _two(*divmod(whole, _MINUTE), "min", "s")
-    if whole < _DAY:
-        return _two(*divmod(whole // _MINUTE, 60), "h", "min")
-    days, hours = divmod(whole // _HOUR, 24)
-    return _two(days, hours, "day" if days == 1 else "days", "h")
-
-
-def _two(great: int, small: int, great_unit: str, small_unit: str) -> str:
-    return f"{great:,} {great_unit}" + (f" {small} {small_unit}" if small else "")
-
-
 def ago(instant: int | None, now: int) -> str:
-    """How long ago, or in how long; "" for None."""
+    """How long ago, or in how long; "" for None, and `now` for what is due within the second."""
     if instant is None:
         return ""
     seconds = (now - instant) / 1_000_000
-    return f"in {length(-seconds)}" if seconds < -1 else f"{length(max(0, seconds))} ago"
+    return f"{length(seconds)} ago" if seconds >= 0 else "now" if seconds > -1 else f"in {length(-seconds)}"
 
 
 def _seen(instant: int) -> datetime:

@@ -15,11 +15,12 @@ from jarvis.broker import broker_url
 from jarvis.doctor import certificates
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
+from jarvis.embedded_broker import LAUNCHER_LOCK
 from jarvis.errors import SettingsError
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from jarvis_client.contract.address import client_url, read_address
-from jarvis_client.contract.broker_faults import NO_DISK, REPLICA, Fault, fault_of, words_of
+from jarvis_client.contract.broker_faults import NO_DISK, REPLICA, fault_of, words_of
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
 from jarvis_client.contract.instants import MOST_AHEAD
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
@@ -27,6 +28,7 @@ from jarvis_client.contract.showing import first_few
 from persistence.books.book import book_id
 from persistence.domain.showing import size
 from persistence.engine.sqlite.peek import peeked
+from persistence.files import is_seen_locked
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
 from workers.other_makes import refuse_other_programs
@@ -51,7 +53,9 @@ def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
         yield problem("broker", "; ".join(error.problems))
         return
     except Unavailable as error:
-        yield refused("broker", error, Level.NOT_CHECKED)
+        # That nothing runs is no fault of the surroundings; that what runs does not answer is one.
+        runs = settings.broker.url is None and is_seen_locked(settings.data_folder / "broker" / LAUNCHER_LOCK)
+        yield refused("broker", error, Level.PROBLEM if runs else Level.NOT_CHECKED)
         return
     address = read_address(url)
     if address.scheme == "rediss":
@@ -65,11 +69,7 @@ def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
             yield from _ownership(client, settings)
         except redis.RedisError as error:
             fault = fault_of(error, url)
-            yield problem("broker", f"{address.place} {_predicate(fault)}: {words_of(error).rstrip('.')}", "", fault.remedy)
-
-
-def _predicate(fault: Fault) -> str:
-    return fault.predicate.replace("not reachable", "is not reachable")
+            yield problem("broker", f"{address.place} {fault.clause}: {words_of(error).rstrip('.')}", "", fault.remedy)
 
 
 def _reached(client: Any, place: str) -> Iterator[Diagnosis]:

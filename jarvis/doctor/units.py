@@ -72,6 +72,7 @@ def look_at_settings(case: Case, settings: Settings) -> Iterator[Diagnosis]:
             yield problem("units", f"{unit.name} may not write to {settings.data_folder}", "the books lie there (database.path)", remedy)
     if (scheduler := found.get("jarvis-scheduler.service")) is not None:
         yield from _second_place(settings, scheduler)
+        yield from _alerts(settings, scheduler)
     # The worker takes from the broker, the scheduler tells of what waits there.
     for unit in recording:
         yield from _network(settings, unit)
@@ -119,6 +120,18 @@ def _second_place(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:
     if second.command is not None and unit.last("PrivateNetwork") == "yes":
         remedy = f"if the command needs one: {DEPLOY} with this machine's options and --network, {RELOAD}"
         yield warning("units", f"{unit.name} has no network", "database.backup.second.command runs in it", remedy)
+
+
+def _alerts(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:
+    if unit.last("PrivateNetwork") != "yes":
+        return
+    alerts, remedy = settings.alerts, f"{DEPLOY} with this machine's options and --network, {RELOAD}"
+    away = [name for name, given in (("urls", alerts.urls), ("urls_file", alerts.urls_file), ("ping", alerts.ping)) if given]
+    if away:
+        named = " and ".join(f"alerts.{name}" for name in away)
+        yield problem("units", f"{unit.name} has no network", f"{named} lead{'' if len(away) > 1 else 's'} to other machines", remedy)
+    elif alerts.command is not None:
+        yield warning("units", f"{unit.name} has no network", "alerts.command runs in it", f"if the command needs one: {remedy}")
 
 
 def _network(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-#: Where the wheel has deploy/ and config/ (pyproject.toml puts them there).
+#: Where the wheel has deploy/, config/ and docs/ (pyproject.toml puts them there).
 PACKED = "packed"
 
 

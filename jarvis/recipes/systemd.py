@@ -75,16 +75,28 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     share = f"{choices.prefix[1:]}/share"
     for kind, ending in (("prometheus", ".yml"), ("grafana", ".json")):
         files |= {f"{share}/{kind}/{name}": text for name, text in sources(f"deploy/{kind}", ending).items()}
+    files[f"{share}/prometheus/prometheus.yml"] = _scraped(files[f"{share}/prometheus/prometheus.yml"])
+    pages = {f"{share}/docs/{name}": text for name, text in sources("docs", ".md").items()}
     programs = {"usr/local/sbin/jarvis-ctl": source("deploy/jarvis-ctl")}
     programs |= {f"{share}/ops/{name}": text for name, text in sources("deploy/ops", ".sh").items()}
     yours = {f"etc/jarvis/{name}": text for name, text in sources("config", ".yaml").items()}
     yours["etc/jarvis/environment"] = source("deploy/systemd/environment")
     planned = [PlannedFile(path, _fit(text, choices).encode()) for path, text in files.items()]
+    planned += [PlannedFile(path, text.encode()) for path, text in pages.items()]
     planned += [PlannedFile(path, _fit(text, choices).encode(), 0o755) for path, text in programs.items()]
     planned += [PlannedFile(path, text.encode(), kept=True) for path, text in yours.items()]
     others = {BROKER_UNIT: "--broker embedded", TMPFILES: "--engine-group"}
     others |= {target: OPTIONS.get(name, "--broker") for name, targets in DROP_INS.items() for target in targets}
     return Recipe(tuple(planned), tuple(_steps(folder, choices)), others)
+
+
+def _scraped(example: str) -> str:
+    """The example for Prometheus with the ports of the units, the same for every choice: a target that never answers would be an alert for ever."""
+    before, marker, _ = example.partition("      # `jarvis up`")
+    if not marker:
+        raise ValueError("deploy/prometheus/prometheus.yml: the line of `jarvis up` is not where it was")
+    head = before.replace("; of the two ways, the one for `jarvis up` is on.", ", with the units of `jarvis deploy systemd --metrics-http`.")
+    return f'{head}      # Worker and scheduler; add "127.0.0.1:9466" where jarvis-broker runs.\n      - targets: ["127.0.0.1:9464", "127.0.0.1:9465"]\n'
 
 
 def shipped_units(choices: SystemdChoices) -> dict[str, str]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import State, Status
-from jarvis_client.contract.instants import to_datetime
 from jarvis_client.contract.showing import first_few
+from persistence.domain.showing import count_of, moment, size
 from persistence.domain.strays import StrayKind
 
 _MINUTE, _HOUR, _DAY = 60_000_000, 3_600_000_000, 86_400_000_000
@@ -103,15 +103,22 @@ def _no_worker(status: Status, thresholds: Thresholds) -> Iterator[Found]:
 
 
 def _no_scheduler(status: Status, thresholds: Thresholds) -> Iterator[Found]:
-    if status.jobs is not None and status.processes is not None and not any(p.kind == "scheduler" and p.state is not State.STOPPED for p in status.processes):
+    if status.jobs is None or status.processes is None:
+        return
+    schedulers = [process for process in status.processes if process.kind == "scheduler" and process.state is not State.STOPPED]
+    if not schedulers:
         yield Found("scheduler", "no scheduler is running, so no backup, rollup or verification is", None)
+    for process in schedulers:
+        if process.state is State.NOT_READY:
+            remedy = "do what it says; jobs that are missed are made up for"
+            yield Found("scheduler", "the scheduler stands still, so no backup, rollup or verification runs", None, remedy, process.problem)
 
 
 def _queue_waits(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for queue in status.queues or ():
         if queue.oldest_at is not None and status.taken_at - queue.oldest_at > thresholds.oldest_message_seconds * 1_000_000:
-            waiting = _count("message", queue.waiting + queue.held)
-            yield Found(queue.name, f"{waiting} on {queue.name} not recorded yet, the oldest published at {_at(queue.oldest_at)}", queue.oldest_at)
+            waiting = count_of("message", queue.waiting + queue.held)
+            yield Found(queue.name, f"{waiting} on {queue.name} not recorded yet, the oldest published at {moment(queue.oldest_at)}", queue.oldest_at)
 
 
 def _quarantine(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -124,7 +131,7 @@ def _quarantine(status: Status, thresholds: Thresholds) -> Iterator[Found]:
 def _gaps(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     gaps = status.gaps
     if gaps is not None and gaps.missing > thresholds.gaps:
-        said = f"{_count('sequence number', gaps.missing)} of {_count('producer', gaps.producers)} never arrived"
+        said = f"{count_of('sequence number', gaps.missing)} of {count_of('producer', gaps.producers)} never arrived"
         yield Found("gaps", said, gaps.first_noticed_at)
 
 
@@ -144,7 +151,7 @@ def _job_failed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     found = status.proof is not None and bool(status.proof.findings)
     for job in status.jobs or ():
         if job.failed and not (found and job.name == "verification"):
-            again = "" if job.next_try_at is None else f"; tried again at {_at(job.next_try_at)}"
+            again = "" if job.next_try_at is None else f"; tried again at {moment(job.next_try_at)}"
             yield Found(job.name, f"job {job.name} failed{again}", job.last_ended_at, f"`jarvis jobs history {job.name}`", job.result)
 
 
@@ -153,13 +160,13 @@ def _job_missed(status: Status, thresholds: Thresholds) -> Iterator[Found]:
         return  # the same cause, told once
     for job in status.jobs or ():
         if job.late_since is not None and status.taken_at - job.late_since > thresholds.job_late_minutes * _MINUTE:
-            yield Found(job.name, f"job {job.name} was due at {_at(job.late_since)} and has not begun", job.late_since)
+            yield Found(job.name, f"job {job.name} was due at {moment(job.late_since)} and has not begun", job.late_since)
 
 
 def _findings(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.findings:
-        yield Found("verification", f"the last verification has {_count('finding', proof.findings)}", proof.verified_at, quoted=proof.found)
+        yield Found("verification", f"the last verification has {count_of('finding', proof.findings)}", proof.verified_at, quoted=proof.found)
 
 
 def _backup_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -178,32 +185,32 @@ def _stale_copies(status: Status, hours: float, *, second: bool) -> Iterator[Fou
         empty = records is not None and begun is None
         old = not empty and (begun is None or status.taken_at - begun > hours * _HOUR)
         if copies.second is second and (old or copies.problem is not None):
-            newest = "has no proved backup" if copies.newest_at is None else f"has no proved backup since {_at(copies.newest_at)}"
+            newest = "has no proved backup" if copies.newest_at is None else f"has no proved backup since {moment(copies.newest_at)}"
             yield Found(copies.place, f"{copies.place} {newest if copies.problem is None else copies.problem}", copies.newest_at)
 
 
 def _verification_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.verified_at is not None and status.taken_at - proof.verified_at > thresholds.verification_age_hours * _HOUR:
-        yield Found("verification", f"nothing was verified since {_at(proof.verified_at)}", proof.verified_at)
+        yield Found("verification", f"nothing was verified since {moment(proof.verified_at)}", proof.verified_at)
 
 
 def _drill_stale(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     proof = status.proof
     if proof is not None and proof.drilled_at is not None and status.taken_at - proof.drilled_at > thresholds.drill_age_days * _DAY:
-        yield Found("restore_drill", f"no restore was rehearsed since {_at(proof.drilled_at)}", proof.drilled_at)
+        yield Found("restore_drill", f"no restore was rehearsed since {moment(proof.drilled_at)}", proof.drilled_at)
 
 
 def _disk_low(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     for disk in status.storage.disks if status.storage is not None else ():
         if disk.free_bytes < thresholds.disk_free_bytes or disk.free_bytes < disk.total_bytes * thresholds.disk_free_percent / 100:
             share = 100 * disk.free_bytes / (disk.total_bytes or 1)
-            yield Found(disk.folders[0], f"{disk.free_bytes:,} bytes ({share:.0f} %) are free for {first_few(disk.folders)}", None)
+            yield Found(disk.folders[0], f"{size(disk.free_bytes)} of {size(disk.total_bytes)} ({share:.0f} %) free for {first_few(disk.folders)}", None)
 
 
 def _log_long(status: Status, thresholds: Thresholds) -> Iterator[Found]:
     if status.storage is not None and status.storage.log_bytes > thresholds.log_bytes:
-        yield Found(status.storage.path, f"the write-ahead log has {status.storage.log_bytes:,} bytes: a reader has held its snapshot for long", None)
+        yield Found(status.storage.path, f"the write-ahead log has {size(status.storage.log_bytes)}: a reader has held its snapshot for long", None)
 
 
 def _unread(status: Status, thresholds: Thresholds) -> Iterator[Found]:
@@ -211,14 +218,6 @@ def _unread(status: Status, thresholds: Thresholds) -> Iterator[Found]:
         if part in ("records", "storage", "jobs"):
             yield Found("books", "the books cannot be read", quoted=why)
             return
-
-
-def _count(noun: str, number: int) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _at(instant: int) -> str:
-    return f"{to_datetime(instant):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _lasts(status: Status, since: int | None, seconds: float) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -46,13 +47,18 @@ class Seen:
     unread: str | None = None
 
 
+#: Of the embedded broker, where nothing answers.
+NOT_RUNNING = "not running"
+
+
 class BrokerLook:
     """Looks at one broker again and again, over one connection."""
 
-    def __init__(self, url: str, namespace: str, *, embedded: bool = False) -> None:
+    def __init__(self, url: str, namespace: str, *, log_of_embedded: Path | None = None) -> None:
+        """`log_of_embedded`: where the embedded broker writes its log, if the URL is that one's."""
         self._url = url
         self._namespace = namespace
-        self._embedded = embedded
+        self._log = log_of_embedded
         self._client: Any = redis.Redis.from_url(
             client_url(url), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=SOCKET_SECONDS, retry=Retry(NoBackoff(), 0)
         )
@@ -82,16 +88,16 @@ class BrokerLook:
 
     @property
     def _place(self) -> str:
-        return "the embedded broker" if self._embedded else read_address(self._url).place
+        return "the embedded broker" if self._log is not None else read_address(self._url).place
 
     def _unusable(self, error: Exception) -> Broker:
         fault = fault_of(error, self._url)
         if isinstance(error, redis.TimeoutError):
-            remedy = f"it may be stopped, or wait for its disk{': data/broker/valkey.log' if self._embedded else ''}"
+            remedy = f"it may be stopped, or wait for its disk{'' if self._log is None else f': {self._log}'}"
             return Broker(place=self._place, reachable=False, problem=f"no answer within {SOCKET_SECONDS:g} s", remedy=remedy)
-        if self._embedded and fault is NOT_REACHABLE:
-            return Broker(place=self._place, reachable=False, problem="not running", remedy="start `jarvis up`, or `jarvis broker run`")
-        return Broker(place=self._place, reachable=False, problem=f"{fault.predicate}: {words_of(error)}", remedy=fault.remedy)
+        if self._log is not None and fault is NOT_REACHABLE:
+            return Broker(place=self._place, reachable=False, problem=NOT_RUNNING, remedy="start `jarvis up`, or `jarvis broker run`")
+        return Broker(place=self._place, reachable=False, problem=f"{fault.predicate}: {words_of(error).rstrip('.')}", remedy=fault.remedy)
 
     def _workers(self, now: int) -> tuple[list[bytes], dict[str, Spoken]]:
         """The names of all that beat, of whatever make, and what those of ours say of themselves."""

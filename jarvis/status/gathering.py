@@ -14,7 +14,7 @@ from jarvis.hours import entries_of
 from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis.status.books import read_gaps, read_notes, read_proof, read_quarantine, read_records, read_strays
-from jarvis.status.broker import BrokerLook, Seen
+from jarvis.status.broker import NOT_RUNNING, BrokerLook, Seen
 from jarvis.status.copies import read_copies
 from jarvis.status.jobs import read_jobs
 from jarvis.status.model import Process, Records, State, Status
@@ -43,8 +43,10 @@ class Watcher:
         self._broker_only = broker_only
         self._patience = Patience()
         url, namespace = settings.broker.url, settings.broker.namespace
-        embedded = EmbeddedBroker(settings.data_folder).url
-        self._broker = BrokerLook(embedded, namespace, embedded=True) if url is None else BrokerLook(url.get_secret_value(), namespace)
+        embedded = EmbeddedBroker(settings.data_folder)
+        self._broker = (
+            BrokerLook(embedded.url, namespace, log_of_embedded=embedded.log.absolute()) if url is None else BrokerLook(url.get_secret_value(), namespace)
+        )
 
     def look(self, now: int) -> Status:
         """How everything stands at this instant. What cannot be read is None, and `unread` says why."""
@@ -55,7 +57,11 @@ class Watcher:
         )  # fmt: skip
         status = self._of_the_broker(status, seen) if self._broker_only else self._of_everything(status, seen)
         since = broker_since(None if self._broker_only else settings.data_folder, seen.spoken, reachable=seen.broker.reachable, now=now)
-        return replace(status, broker=replace(seen.broker, since=since))
+        broker = replace(seen.broker, since=since)
+        supervised = any(process.kind == "supervisor" and process.state is not State.STOPPED for process in status.processes or ())
+        if supervised and broker.problem == NOT_RUNNING:
+            broker = replace(broker, remedy=f"`jarvis up` starts it again; its log says why: {EmbeddedBroker(settings.data_folder).log.absolute()}")
+        return replace(status, broker=broker)
 
     def close(self) -> None:
         self._broker.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from jarvis.said import words
 from jarvis.status.model import Job
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
 from scheduler.timetable import Cron, Entry
@@ -35,15 +35,6 @@ def read_jobs(runs: SQLiteJobRunRepository, entries: Mapping[str, Entry], zone: 
             next_try_at=min([run.waits_until(now) or now for run in unfinished if run.state == "failed"], default=None),
             late_since=None if waits else _late_since(cron, runs.last_settled(entry.name, now), unfinished, ticking_since, now),
         )  # fmt: skip
-
-
-def words(value: Any) -> str:
-    """What a job said of itself, for people: `accounts 1, added 3`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {words(inner)}" for name, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return "none" if not value else " ".join(words(inner) for inner in value)
-    return "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _state(entry: Entry, newest: JobRun | None, now: int) -> str:

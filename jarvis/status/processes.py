@@ -12,7 +12,7 @@ from jarvis.settings import Settings
 from jarvis.status.broker import Spoken
 from jarvis.status.model import Process, State
 from jarvis.stopped import is_stopped
-from jarvis_client.contract.instants import to_text
+from persistence.domain.showing import moment
 from persistence.files import is_seen_locked
 from persistence.holders import noted_holder
 from persistence.repositories.job_runs import STALE_AFTER_MICROSECONDS
@@ -73,9 +73,10 @@ def _holder(lock: Path, name: str, kind: str, place: str) -> Process:
     if noted is None:
         return Process(name=name, kind=kind, state=State.RUNNING, place=place)
     process = noted.process
+    still = None if process is None else _standing_still(process.pid)
     return Process(
-        name=name, kind=kind, state=State.DRAINING if noted.going else State.RUNNING, place=place, pid=noted.pid, version=noted.version,
-        since=None if process is None else process.since,
+        name=name, kind=kind, state=State.NOT_READY if still else State.DRAINING if noted.going else State.RUNNING, place=place, pid=noted.pid,
+        version=noted.version, since=None if process is None else process.since, problem=still,
     )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def _scheduler(settings: Settings, place: str, ticks: bool | None, now: int) -> 
     young = process.since is None or now - process.since < STALE_AFTER_MICROSECONDS
     if process.state is not State.RUNNING or ticks is not False or young:
         return process
-    return replace(process, state=State.NOT_READY, problem=_standing_still(process.pid) or "it does not tick: its log says why")
+    return replace(process, state=State.NOT_READY, problem="it does not tick: its log says why")
 
 
 def _worker(settings: Settings, name: str, spoken: Spoken | None, place: str, now: int) -> Process:
@@ -97,11 +98,12 @@ def _worker(settings: Settings, name: str, spoken: Spoken | None, place: str, no
     if process.state is State.STOPPED:
         return _ended(name, word, place)
     if word is None or (process.pid is not None and word.pid != process.pid):
-        return replace(process, state=State.NOT_READY, problem="it is starting", not_ready_since=process.since)
-    silent = now - word.said_at > SILENT_SECONDS * 1_000_000
+        return replace(process, state=State.NOT_READY, problem=process.problem or "it is starting", not_ready_since=process.since)
     said = _speaking(word, word.said_at)
-    if silent:
-        problem = _standing_still(process.pid) or f"it has said nothing since {to_text(word.said_at)}: its log says why"
+    if process.state is State.NOT_READY:
+        said = replace(said, state=State.NOT_READY, problem=process.problem, not_ready_since=word.said_at)
+    elif now - word.said_at > SILENT_SECONDS * 1_000_000:
+        problem = f"it has said nothing since {moment(word.said_at)}: its log says why"
         said = replace(said, state=State.NOT_READY, problem=problem, not_ready_since=word.said_at)
     elif process.state is State.DRAINING:
         said = replace(said, state=State.DRAINING)

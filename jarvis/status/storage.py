@@ -36,7 +36,7 @@ def _disks(settings: Settings, patience: Patience) -> Iterator[Disk]:
             by_device.setdefault(patience.within(PATIENCE_SECONDS, f"{folder} on its disk", folder.stat).st_dev, []).append(folder)
     for together in by_device.values():
         usage = shutil.disk_usage(together[0])
-        yield Disk(folders=tuple(map(str, together)), free_bytes=usage.free, total_bytes=usage.total)
+        yield Disk(folders=tuple(str(folder.absolute()) for folder in together), free_bytes=usage.free, total_bytes=usage.total)
 
 
 def _size(path: Path) -> int:

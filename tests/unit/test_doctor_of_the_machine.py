@@ -351,6 +351,18 @@ def test_a_command_for_the_second_place_needs_the_network(installed):
     assert loud(of_units(installed, settings)) == []
 
 
+def test_alerts_that_go_to_other_machines_need_the_network(installed, tmp_path):
+    scheduler, urls = "jarvis-scheduler.service has no network", tmp_path / "urls"
+    urls.write_text("json://alarms.example.com\n")
+    ways = ({"urls": ["json://alarms.example.com"]}, {"urls_file": urls}, {"ping": "https://ping.example.com/1"}, {"command": "/usr/local/bin/tell-me"})
+    found = [[one for one in of_units(installed, settings_of_units(alerts=way)) if one.value == scheduler] for way in ways]
+    assert [one.level for [one] in found] == [Level.PROBLEM, Level.PROBLEM, Level.PROBLEM, Level.WARNING]
+    assert found[2][0].rule == "alerts.ping leads to other machines"
+    assert "--network" in found[2][0].remedy
+    drop_in(installed, "jarvis-scheduler.service", "network.conf")
+    assert [loud(of_units(installed, settings_of_units(alerts=way))) for way in ways] == [[], [], [], []]
+
+
 def test_a_broker_on_the_network_needs_its_drop_in_in_both_units_that_use_it(installed):
     both = ("jarvis-worker.service", "jarvis-scheduler.service")
     here, away = (settings_of_units(broker={"url": f"redis://{host}:6379/0"}) for host in ("localhost", "redis.example.com"))

@@ -11,6 +11,7 @@ from jarvis.cli import times
 from jarvis.cli.common import CHOSEN
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.instants import to_instant
+from persistence.domain import showing
 from persistence.domain.showing import count_of, did_you_mean, size
 
 SECOND = 1_000_000
@@ -36,7 +37,7 @@ def test_how_long_ago(seconds, says):
     (86_400 * 1_234, "1,234 days"),
 ])  # fmt: skip
 def test_how_long_something_took(seconds, says):
-    assert times.lasting(seconds) == says
+    assert showing.lasting(seconds) == says
 
 
 @pytest.mark.parametrize(("name", "cell", "sentence", "heading"), [

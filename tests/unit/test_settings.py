@@ -122,6 +122,13 @@ def test_a_password_that_others_can_read_is_warned_of_with_the_remedy(tmp_path):
     assert exposed_secrets(tmp_path, load_settings(tmp_path)) == []
 
 
+def test_a_password_that_is_a_word_of_a_comment_is_not_held_there(tmp_path, monkeypatch):
+    write(tmp_path, workers="worker: {threads: 1} # from when on something counts as wrong\n")
+    (tmp_path / "workers.yaml").chmod(0o644)
+    monkeypatch.setenv("JARVIS_BROKER__URL", "redis://u:wrong@host/0")
+    assert exposed_secrets(tmp_path, load_settings(tmp_path)) == []
+
+
 def test_a_notation_that_stands_for_no_instrument_is_refused(tmp_path):
     (tmp_path / "workers.yaml").write_text("symbols: {pairs: {XBTUSD: XBTUSDT}}")
     with pytest.raises(SettingsError, match="XBTUSD: 'XBTUSDT' names no instrument; write BASE/QUOTE"):

@@ -75,13 +75,15 @@ HELD = Quarantine(held=3, by_reason={"conflict": 1, "malformed": 2}, oldest_at=N
 EMPTY = replace(WELL.records, total=0, begun_at=None)
 
 #: (alarm, what differs from all being well and raises it, what it says, what differs and does not).
+STILL = process("scheduler", state=State.NOT_READY, problem="it does not tick")
 CASES = [
     ("JarvisBrokerAway", {"broker": broker(seconds=61)}, "redis at r:1/0 cannot be used: refuses", {"broker": broker(seconds=59)}),
     ("JarvisBrokerAway", {"broker": broker()}, "cannot be used", {"broker": None}),
     ("JarvisNoWorker", {"processes": (process("scheduler"), process(state=State.STOPPED))}, "no worker", {"processes": None}),
     ("JarvisWorkerNotReady", {"processes": not_ready(61)}, "worker records nothing: commits fail", {"processes": not_ready(59)}),
     ("JarvisWorkerNotReady", {"processes": not_ready(None)}, "records nothing", {"processes": (process(state=State.DRAINING), process("scheduler"))}),
-    ("JarvisNoScheduler", {"processes": (process(),)}, "no scheduler", {"processes": (process(), process("scheduler", state=State.NOT_READY))}),
+    ("JarvisNoScheduler", {"processes": (process(),)}, "no scheduler", {"processes": (process(), process("scheduler", state=State.DRAINING))}),
+    ("JarvisNoScheduler", {"processes": (process(), STILL)}, "stands still, so no backup, rollup or verification runs: it does not tick", {"processes": None}),
     ("JarvisBooksUnreadable", {"unread": {"records": "it is newer"}}, "it is newer", {"unread": {"queues": "no answer"}}),
     ("JarvisQueueWaits", {"queues": queue(61)}, "3 messages on fills not recorded yet", {"queues": queue(59)}),
     ("JarvisBrokerLostMessages", {"strays": stray(StrayKind.BROKER_EMPTIED)}, "publish again", {"strays": None}),
@@ -89,9 +91,9 @@ CASES = [
     ("JarvisVerificationFindings", {"proof": proof(findings=1, found="a page")}, "1 finding: a page", {"proof": proof(findings=None)}),
     ("JarvisVerificationStale", {"proof": proof(verified_at=NOW - 27 * HOUR)}, "nothing was verified since", {"proof": proof(verified_at=NOW - 25 * HOUR)}),
     ("JarvisDrillStale", {"proof": proof(drilled_at=NOW - 9 * DAY)}, "no restore", {"proof": proof(drilled_at=NOW - 7 * DAY)}),
-    ("JarvisDiskLow", {"storage": storage(free=999_999_999)}, "999,999,999 bytes (10 %)", {"storage": storage(free=1_000_000_000)}),
+    ("JarvisDiskLow", {"storage": storage(free=999_999_999)}, "1 GB of 10 GB (10 %) free", {"storage": storage(free=1_000_000_000)}),
     ("JarvisDiskLow", {"storage": storage(free=4 * 10**9, total=10**11)}, "(4 %)", {"storage": storage(free=6 * 10**9, total=10**11)}),
-    ("JarvisLogLong", {"storage": storage(log=256_000_001)}, "256,000,001 bytes", {"storage": storage(log=256_000_000)}),
+    ("JarvisLogLong", {"storage": storage(log=256_000_001)}, "256 MB", {"storage": storage(log=256_000_000)}),
     ("JarvisBackupStale", {"copies": copies(27)}, "has no proved backup since", {"copies": copies(25)}),
     ("JarvisBackupStale", {"copies": copies(None)}, "has no proved backup", {"copies": copies(None), "records": EMPTY}),
     ("JarvisBackupStale", {"copies": copies(None)}, "has no", {"copies": copies(None), "records": replace(WELL.records, begun_at=NOW - HOUR)}),

@@ -23,12 +23,17 @@ _OF_A_PIPELINE = re.compile(r"^Command # \d+ \((\S+(?: \S+)?)(?: .*?)?\) of pipe
 
 
 class Fault(NamedTuple):
-    """What is wrong with a broker: the rest of a sentence that begins "the broker", and what to do."""
+    """What is wrong with a broker, as its log lines say it behind "broker", and what to do."""
 
     predicate: str
     remedy: str
     #: For so long it may pass by itself; 0: it never does.
     patience: float = 0.0
+
+    @property
+    def clause(self) -> str:
+        """The rest of a sentence that begins "the broker"."""
+        return self.predicate.replace("not reachable", "is not reachable")
 
     def event(self, grave: bool) -> str:
         """What a worker's log says of it; grave: it does not pass by itself."""
@@ -36,7 +41,7 @@ class Fault(NamedTuple):
 
     def sentence(self, error: BaseException) -> str:
         """What people are told of an error of this kind."""
-        return f"the broker {self.predicate.replace('not reachable', 'is not reachable')}: {words_of(error).rstrip('.')}; {self.remedy}"
+        return f"the broker {self.clause}: {words_of(error).rstrip('.')}; {self.remedy}"
 
 
 NOT_REACHABLE = Fault("not reachable", "is it running, and is broker.url the right one?", math.inf)
