@@ -2,7 +2,7 @@
 
 | column | type |
 | --- | --- |
-| amount | `decimal128(38, 18)`; where one needs more decimals, the scale that it needs |
+| amount | `decimal128(38, 8)`; where one needs more decimals, the scale that it needs |
 | amount, where one has more than 38 digits | text, and whoever asked is told: there is decimal256, but DuckDB reads that as a float without a word |
 | instant | `timestamp[us, UTC]` |
 | date | `date32` |
@@ -23,8 +23,9 @@ from persistence.columns import Kind, kind_of
 
 #: The digits that decimal128 holds.
 _DIGITS = 38
-#: What amounts get that need no more, so that the files of two days have the same columns: 20 digits before the point.
-_USUAL_SCALE = 18
+#: What amounts get that need no more, so that the files of two days mostly have the same columns; and so that the product of two amounts,
+#: whose scales DuckDB adds up, leaves room for whole numbers.
+_USUAL_SCALE = 8
 #: Rows that are held in memory at a time: about 50 MB of a wide table.
 ROWS_PER_GROUP = 50_000
 
