@@ -72,19 +72,21 @@ def write_standing(chosen: Mapping[str, Standing], plan: RollupPlan) -> Callable
         if not chosen:
             raise Invalid("there is nothing to export: name it under exports: in scheduler.yaml, and restart the scheduler")
         midnight = instants.to_datetime(slot).replace(hour=0, minute=0, second=0, microsecond=0)
-        written, failed, as_text = {}, [], list[str]()
+        written, failed, told = {}, [], list[str]()
         for name, export in chosen.items():
             start = None if export.days is None else instants.to_instant(midnight - timedelta(days=export.days))
             path = export.folder / f"{name}-{(midnight - timedelta(days=1)).date()}.{export.wanted.form}"
             try:
                 wanted = bounded(export.wanted, start, instants.to_instant(midnight))
                 make_last_folder(export.folder)
-                written[path.name] = into_file(database, plan, wanted, path, as_text.append)
+                said: list[str] = []
+                written[path.name] = into_file(database, plan, wanted, path, said.append)
+                told += [f"{path.name}: {one}" for one in said]
             except (Invalid, Unavailable, WrongFolder) as error:
                 failed.append(f"{name}: {error}")
         if failed:
             raise Unavailable(f"{len(failed)} of {len(chosen)} exports could not be written, the others were: {'; '.join(failed)}")
-        return {"rows": written, **({"as_text": as_text} if as_text else {})}
+        return {"rows": written, **({"note": told} if told else {})}
 
     return run
 

@@ -15,6 +15,7 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
+from jarvis.settings_sources import did_you_mean
 from jarvis_client.contract import instants
 from persistence.columns import COMPUTED, FORMATS, OF_NO_ACCOUNT, READ
 from persistence.domain.showing import count_of
@@ -22,7 +23,6 @@ from scheduler import exporting
 from scheduler.exporting import MOMENTARY, Wanted
 
 NAMES = (*READ, *COMPUTED)
-
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="From this date (UTC) or time on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Up to this date (included) or time (not included).")]
 
@@ -51,7 +51,7 @@ def export(
     Lots and positions are those at the end of --to, balances those of now.
     """
     if table not in NAMES:
-        raise typer.BadParameter(f"{table!r} cannot be exported; there are {', '.join(NAMES)}", param_hint="TABLE")
+        raise typer.BadParameter(f"{table!r} cannot be exported{did_you_mean(table, list(NAMES))}; there are {', '.join(NAMES)}", param_hint="TABLE")
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r} is no format; there are {', '.join(FORMATS)}", param_hint="--format")
     if form == "parquet" and output is None:
@@ -64,7 +64,7 @@ def export(
         raise typer.BadParameter(f"{table} are those at one moment; leave it out, {other}", param_hint="--from")
     if table in MOMENTARY and table in READ and end is not None:
         raise typer.BadParameter(f"{table} are those of now; leave it out", param_hint="--to")
-    first, last = (parse_time(start, "--from"), parse_time(end, "--to", end=True))
+    first, last = parse_time(start, "--from"), parse_time(end, "--to", end=True)
     if first is not None and last is not None and last <= first:
         raise typer.BadParameter(f"nothing lies between {start} and {end}", param_hint="--to")
     for account_id in accounts:

@@ -113,6 +113,13 @@ def test_an_amount_is_a_decimal_up_to_38_digits_and_text_beyond(run, short_folde
     assert Decimal(shown.split("|")[1]) == Decimal(amount)
 
 
+def test_the_job_tells_which_amounts_are_text(run, short_folder):
+    (short_folder / "config" / "scheduler.yaml").write_text("exports: {lots: {table: lots, form: parquet}}")
+    said = " ".join(run("jobs", "run", "export", "--here").stderr.split())
+    [path] = (short_folder / "data" / "exports").iterdir()
+    assert f"export done: rows {path.name} 6, note {path.name}: average_cost_usd is text: one amount has" in said
+
+
 def test_an_empty_table_has_its_columns_all_the_same(run, short_folder):
     run("export", "fills", "desk", "-f", "parquet", "-o", "none.parquet")
     assert other(short_folder, "import pyarrow.parquet as pq\nt = pq.read_table('none.parquet')\nprint(t.num_rows, 'quantity' in t.column_names)") == "0 True\n"

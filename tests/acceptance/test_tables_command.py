@@ -160,6 +160,7 @@ def test_what_is_wrong_is_said_with_its_remedy(run):
     assert "name the file" in run("export", "trades", "-a", "lf", "-f", "parquet", code=2).stderr
     assert "are of no account" in run("export", "rates", "-a", "lf", code=2).stderr
     assert "are those of now" in run("export", "balances", "--to", "2024-01-01", code=2).stderr
+    assert "did you mean equity?" in run("export", "eqity", code=2).stderr
     assert "there is only lf" in run("export", "equity", "lg", code=2).stderr
     assert "--to" in run("export", "lots", "-a", "lf", "--from", "2024-01-01", code=2).stderr
     assert "disposals" in run("export", "everything", code=2).stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -166,3 +167,12 @@ def test_a_name_is_one_that_a_file_can_have(tmp_path):
 def test_a_snapshot_is_exported_with_its_account(two, ledger):
     ledger.post([snapshot(1, account_id="b")])
     assert [row["account_id"] for row in rows_of(two, "snapshots")] == ["b"]
+
+
+def test_the_settings_that_the_guide_shows_are_settings(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    [text] = re.findall(r"```yaml exports\n(.*?)```", page, re.DOTALL)
+    assert standing_exports(settings_of(tmp_path, text)) == {
+        "equity": Standing(Wanted("equity"), Path("data/exports")),
+        "fills": Standing(Wanted("fills", "ndjson", ("main",)), Path("/srv/exports"), 1),
+    }
