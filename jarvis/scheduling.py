@@ -11,6 +11,7 @@ from jarvis_client.contract import instants
 from persistence.copies.second_place import SecondPlace
 from persistence.database import DatabaseManager
 from scheduler.daemon import Scheduler
+from scheduler.exporting import Standing, Wanted, write_standing
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 
 
@@ -26,6 +27,7 @@ def create_scheduler(settings: Settings, database: DatabaseManager, config: Path
     plan = settings.rollup_plan
     jobs |= {"rollup": roll_up_zone(plan), "verification": verify(plan, backup.path if backup.enabled and backup.daily_backup else None)}
     jobs["restore_drill"] = drill(backup.path, plan)
+    jobs["export"] = write_standing(standing_exports(settings), plan)
     jobs |= {f"rollup@{zone}": roll_up_zone(plan, zone) for zone in plan.zones[1:]}
     entries = entries_of(settings)
     started = instants.now()
@@ -52,3 +54,11 @@ def elsewhere(settings: Settings) -> SecondPlace | None:
     if chosen.path is None and chosen.command is None:
         return None
     return SecondPlace(chosen.path, chosen.recipient, chosen.retention_days, chosen.command)
+
+
+def standing_exports(settings: Settings) -> dict[str, Standing]:
+    """The exports that the timetable makes, by name."""
+    return {
+        name: Standing(Wanted(chosen.table, chosen.form, None if chosen.accounts is None else tuple(chosen.accounts)), chosen.folder, chosen.days)
+        for name, chosen in settings.exports.items()
+    }

@@ -10,11 +10,12 @@ import os
 import re
 from contextlib import suppress
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 
 from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
@@ -24,6 +25,7 @@ from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_r
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
+from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
@@ -144,6 +146,37 @@ class ImportSettings(_Section):
     profiles: dict[str, Profile] = Field(default_factory=dict)
 
 
+class ExportSettings(_Section):
+    """An export that the timetable makes; `scheduler/exporting.py` says what each key means."""
+
+    table: str
+    #: None: all accounts.
+    accounts: tuple[str, ...] | None = Field(None, min_length=1)
+    form: Literal["csv", "json", "ndjson", "parquet"] = "csv"
+    folder: Where = Path("data/exports/")
+    days: int | None = Field(None, ge=1, le=36_500)
+
+    @field_validator("table")
+    @classmethod
+    def _known_table(cls, name: str) -> str:
+        if name not in (names := [*READ, *COMPUTED]):
+            raise ValueError(f"{name!r} cannot be exported{did_you_mean(name, names)}; there are {', '.join(names)}")
+        return name
+
+    @field_validator("form")
+    @classmethod
+    def _possible(cls, form: str) -> str:
+        if form == "parquet" and find_spec("pyarrow") is None:
+            raise ValueError("needs pyarrow: pip install 'jarvis-trading[parquet]', or take csv")
+        return form
+
+    @model_validator(mode="after")
+    def _of_accounts(self) -> ExportSettings:
+        if self.accounts is not None and self.table in OF_NO_ACCOUNT:
+            raise ValueError(f"{self.table} are of no account; leave accounts out")
+        return self
+
+
 class LoggingSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -237,6 +270,8 @@ class Settings(_Section):
     symbols: SymbolSettings = SymbolSettings()
     imports: ImportSettings = ImportSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    #: By the name that their files begin with.
+    exports: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ExportSettings] = Field(default_factory=dict)
     rollup: RollupSettings = RollupSettings()
     logging: LoggingSettings = LoggingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()

@@ -190,7 +190,12 @@ def read_environment(values: Values, places: Places, model: type[BaseModel]) -> 
     problems = []
     known = set(_names(model, ENVIRONMENT_PREFIX))
     # Below these the names are the operator's own.
-    open_ended = (f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__", f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__", f"{ENVIRONMENT_PREFIX}IMPORTS__PROFILES__")
+    open_ended = (
+        f"{ENVIRONMENT_PREFIX}SCHEDULER__JOBS__",
+        f"{ENVIRONMENT_PREFIX}ROLLUP__ACCOUNTS__",
+        f"{ENVIRONMENT_PREFIX}IMPORTS__PROFILES__",
+        f"{ENVIRONMENT_PREFIX}EXPORTS__",
+    )
     for name in sorted(os.environ):
         upper = name.upper()
         if not upper.startswith(ENVIRONMENT_PREFIX) or upper in OTHER_NAMES:

@@ -1,7 +1,7 @@
 """The books: exact, durable, and the only package that knows a database.
 
     database.py      DatabaseManager: the door. Opens the books, brings their schema up to date, backs them up, restores them
-    exports.py       CSV, JSON, NDJSON out            imports.py   NDJSON in
+    exports.py       CSV, JSON, Parquet out           imports.py   NDJSON in
     domain/          the words: Money, Account, Order …, and the contracts of the repositories. No I/O
     engine/          what the books need of an engine, and SQLite, which is one
     books/           what one commit does: Ledger.post(facts) gives an outcome for every fact

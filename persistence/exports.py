@@ -1,11 +1,11 @@
-"""Tables out of the books: CSV, JSON, NDJSON.
+"""Tables out of the books: CSV, JSON, NDJSON, Parquet.
 
-CSV and JSON are the form of rows. NDJSON of fills, deposits, orders, metrics and rates is the form of records, which an import
-takes again: withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids. What is derived
-(trades, equity, flows and the like) has no records, and no NDJSON that could be taken for them.
+All hold rows, except that NDJSON of fills, deposits, orders, metrics and rates holds records, which an import takes again: withdrawals
+stand with deposits, fees with fills, reported balances with metrics, each record with its voids. A row says no `type`, so that no import
+takes it for a record.
 
-Amounts are exact decimal text, instants RFC 3339 in UTC. Rows stand in the order of facts and no column records arrival, so
-the same set of facts exports to the same bytes whatever order they came in.
+Amounts are exact decimal text, instants RFC 3339 in UTC; Parquet has types for both. Rows stand by account, each account's in the order of
+facts, and no column records arrival, so the same set of facts exports to the same bytes whatever order they came in.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ from typing import Any, TextIO
 from jarvis_client.contract.decimals import EXACT, canonical
 from jarvis_client.contract.errors import Invalid, Unavailable
 from jarvis_client.contract.instants import to_text
+from persistence import parquet
 from persistence.books import facts, movements, orders
 from persistence.books.order_of_facts import oldest_first, period
+from persistence.columns import FORMATS
 from persistence.domain.entries import AnyFact
 from persistence.domain.order_state import average_price
 from persistence.domain.rollup import FIGURE_COLUMNS, name_and_kind
 from persistence.engine.contract import Connection, Database
 from persistence.files import replaced
-
-FORMATS = ("csv", "json", "ndjson")
-#: The formats of what has rows alone.
-ROW_FORMATS = ("csv", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class Export:
     by_date: bool = False
     #: Kinds whose records NDJSON holds; none where it holds rows.
     kinds: tuple[str, ...] = ()
-    formats: tuple[str, ...] = FORMATS
 
 
 def _transaction(row: Sequence[Any]) -> Sequence[Any]:
@@ -167,21 +164,26 @@ TABLES = {
          "closing_fill_id"),
         "SELECT t.account_id, t.date, t.position, t.direction, t.opened_at, t.closed_at, t.fills, t.peak, t.pnl, t.fees, t.estimated, f.record_id "
         "FROM trades t JOIN facts f ON f.fact_no = t.closing_fact_no {where} ORDER BY t.date, t.position, t.number",
-        _trade, "t.account_id", "date", by_date=True, formats=ROW_FORMATS,
+        _trade, "t.account_id", "date", by_date=True,
     ),
     "equity": Export(
         ("account_id", "date", "close_at", "valuation", "value_usd", "inflow_usd", "outflow_usd", "pnl_daily", "pnl_total", "daily_return", "drawdown",
          "max_drawdown", "trades", "books_value_usd", "warnings"),
         "SELECT account_id, date, close_at, close_fact_no IS NULL, value, inflow, outflow, pnl_daily, pnl_total, daily_return, depth - 1, max_drawdown, "
         "trades, books_value, warnings FROM rollup_rows {where} ORDER BY date",
-        _equity, "account_id", "date", by_date=True, formats=ROW_FORMATS,
+        _equity, "account_id", "date", by_date=True,
+    ),
+    "returns": Export(
+        ("account_id", "date", "daily_return"),
+        "SELECT account_id, date, daily_return FROM rollup_rows {where} AND daily_return IS NOT NULL ORDER BY date",
+        lambda row: row, "account_id", "date", by_date=True,
     ),
     "flows": Export(
         ("account_id", "date", "occurred_at", "flow_id", "direction", "category", "currency", "amount", "usd", "usd_rate", "description", "reference"),
         "SELECT v.account_id, v.date, v.at, l.flow_id, l.direction, l.category, l.currency, v.amount, v.usd, l.usd_rate, l.description, l.reference "
         "FROM flow_values v JOIN flows l ON l.fact_no = v.fact_no JOIN facts f ON f.fact_no = v.fact_no {where} "
         f"ORDER BY {oldest_first('v.at')}",
-        lambda row: (*row[:2], to_text(row[2]), *row[3:]), "v.account_id", "v.at", formats=ROW_FORMATS,
+        lambda row: (*row[:2], to_text(row[2]), *row[3:]), "v.account_id", "v.at",
     ),
     "snapshots": Export(
         ("snapshot_id", "account_id", "observed_at", "date", "total_value_usd", "is_close", *_REPORTED),
@@ -190,21 +192,40 @@ TABLES = {
         "AND date(c.observed_at / 1000000, 'unixepoch', '+1 day')) "
         "FROM equity_snapshots c JOIN facts f ON f.fact_no = c.fact_no AND f.state = 0 {where} "
         f"ORDER BY {oldest_first('c.observed_at')}",
-        _snapshot, "c.account_id", "c.observed_at", formats=ROW_FORMATS,
+        _snapshot, "c.account_id", "c.observed_at",
     ),
 }  # fmt: skip
 
 
-def rows(connection: Connection, name: str, account_id: str | None, start: datetime | None = None, end: datetime | None = None) -> Iterator[Sequence[Any]]:
-    """The rows of an export one by one, in constant memory; start included, end not."""
-    table = TABLES[name]
-    if table.by_date:
-        where, params = _days(table, str(account_id), start, end)
-    else:
-        column = table.time_column or ""
-        where, params = period(table.account_column, column, account_id, start if column else None, end if column else None)
-    for row in connection.execute(table.sql.format(where=where), params):
-        yield table.values(row)
+#: One account, several, or None: all there are, in the order of their ids.
+Accounts = str | Sequence[str] | None
+
+
+class Rows:
+    """The rows of an export, read anew one by one each time that they are gone through; start included, end not."""
+
+    def __init__(self, connection: Connection, name: str, accounts: Accounts = None, start: datetime | None = None, end: datetime | None = None) -> None:
+        self._connection = connection
+        self._table = TABLES[name]
+        self._account_ids = account_ids(connection, accounts) if self._table.account_column is not None else [None]
+        self._bounds = start, end
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        table, column = self._table, self._table.time_column or ""
+        for account_id in self._account_ids:
+            if table.by_date:
+                where, params = _days(table, str(account_id), *self._bounds)
+            else:
+                where, params = period(table.account_column, column, account_id, *(self._bounds if column else (None, None)))
+            for row in self._connection.execute(table.sql.format(where=where), params):
+                yield table.values(row)
+
+
+def account_ids(connection: Connection, accounts: Accounts) -> list[str]:
+    """The ids of the accounts that are meant, each once and in order."""
+    if accounts is None:
+        return [row[0] for row in connection.execute("SELECT account_id FROM accounts ORDER BY account_id")]
+    return [accounts] if isinstance(accounts, str) else sorted(set(accounts))
 
 
 def records(connection: Connection, name: str, account_id: str | None, start: datetime | None = None, end: datetime | None = None) -> Iterator[AnyFact]:
@@ -218,31 +239,42 @@ def records(connection: Connection, name: str, account_id: str | None, start: da
 def write(
     database: Database,
     name: str,
-    account_id: str | None,
+    accounts: Accounts,
     form: str,
     out: TextIO,
     start: datetime | None = None,
     end: datetime | None = None,
     *,
     raw: bool = False,
+    tell: Callable[[str], None] = lambda said: None,
 ) -> int:
     """Write one export to an open text file. Returns the number of rows. Raises `Invalid` for an unknown table or format.
 
-    In CSV a text that a spreadsheet would run as a formula gets an apostrophe before it, unless `raw`; numbers stay numbers.
+    In CSV a text that a spreadsheet would run as a formula gets an apostrophe before it, unless `raw`; numbers stay numbers. Parquet goes
+    to the binary file behind `out`, and what it cannot hold as a decimal is told.
     """
-    if name not in TABLES or form not in TABLES[name].formats:
-        raise Invalid(f"no export of {name!r} as {form!r}; there are {', '.join(TABLES)} as {', '.join(FORMATS)}, what is derived without ndjson")
+    if name not in TABLES or form not in FORMATS:
+        raise Invalid(f"no export of {name!r} as {form!r}; there are {', '.join(TABLES)} as {', '.join(FORMATS)}")
     table = TABLES[name]
-    if table.account_column is not None and account_id is None:
-        raise Invalid(f"{name} are exported for one account at a time; name it")
     with database.snapshot() as connection:
         if form == "ndjson" and table.kinds:
-            return _lines(out, (fact.record() for fact in records(connection, name, account_id, start, end)))
-        return write_rows(table.columns, rows(connection, name, account_id, start, end), form, out, raw=raw)
+            chosen = account_ids(connection, accounts) if table.account_column is not None else [None]
+            return _lines(out, (fact.record() for account_id in chosen for fact in records(connection, name, account_id, start, end)))
+        return write_rows(table.columns, Rows(connection, name, accounts, start, end), form, out, raw=raw, tell=tell)
 
 
-def write_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str, out: TextIO, *, raw: bool = False) -> int:
-    """Write rows that come from elsewhere in the same forms. Returns their number."""
+def write_rows(
+    columns: Sequence[str],
+    found: Iterable[Sequence[Any]],
+    form: str,
+    out: TextIO,
+    *,
+    raw: bool = False,
+    tell: Callable[[str], None] = lambda said: None,
+) -> int:
+    """Write rows that come from elsewhere in the same forms; Parquet goes through them twice. Returns their number."""
+    if form == "parquet":
+        return parquet.write(columns, found, out.buffer, tell)
     if form == "csv" and not raw:
         found = ([_harmless(v) for v in values] for values in found)
     return _WRITERS[form](out, columns, found)
@@ -258,19 +290,9 @@ def _harmless(value: Any) -> Any:
     return value
 
 
-def to_file(
-    database: Database,
-    name: str,
-    account_id: str | None,
-    form: str,
-    path: str | Path,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    raw: bool = False,
-) -> int:
+def to_file(database: Database, name: str, accounts: Accounts, form: str, path: str | Path) -> int:
     """The same into a file."""
-    return into_file(path, lambda out: write(database, name, account_id, form, out, start, end, raw=raw))
+    return into_file(path, lambda out: write(database, name, accounts, form, out))
 
 
 def into_file(path: str | Path, writing: Callable[[TextIO], int]) -> int:
@@ -330,4 +352,4 @@ def _json(out: TextIO, columns: Sequence[str], found: Iterable[Sequence[Any]]) -
 
 _WRITERS = {"csv": _csv, "json": _json, "ndjson": _ndjson}
 
-__all__ = ["FORMATS", "ROW_FORMATS", "TABLES", "into_file", "records", "rows", "to_file", "write", "write_rows"]
+__all__ = ["FORMATS", "TABLES", "Accounts", "Rows", "account_ids", "into_file", "records", "to_file", "write", "write_rows"]

@@ -38,6 +38,7 @@ TIMETABLE: dict[str, Entry] = {
         Entry("backup", "0 3 * * *", "copy the database, check the copy, drop backups past their retention"),
         Entry("verification", "0 4 * * *", "check that the books add up, statements close and rows follow from the facts"),
         Entry("restore_drill", "30 5 * * 0", "bring the newest backup back to a scratch place, rebuild its rows, compare"),
+        Entry("export", "30 0 * * *", "write the exports that the settings name, each into a file with the date in its name"),
         Entry("clean_up", "30 4 * * *", "drop finished job runs and old statistics; never facts, identities or quarantine"),
     )
 }

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -15,17 +15,16 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.known import known_account
 from jarvis.cli.options import parse_time
 from jarvis.cli.output import doing
+from jarvis.settings_sources import did_you_mean
 from jarvis_client.contract import instants
-from persistence import exports
+from persistence.columns import COMPUTED, FORMATS, OF_NO_ACCOUNT, READ
 from persistence.domain.showing import count_of
-from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.tables import COMPUTED, Period
+from scheduler import exporting
+from scheduler.exporting import MOMENTARY, Wanted
 
+NAMES = (*READ, *COMPUTED)
 From = Annotated[str | None, typer.Option("--from", metavar="DATE|TIME", help="From this date (UTC) or time on.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE|TIME", help="Up to this date (included) or time (not included).")]
-
-
-NAMES = ", ".join((*exports.TABLES, *COMPUTED))
 
 
 def register(app: typer.Typer) -> None:
@@ -33,60 +32,55 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help=NAMES + ".")],
-    account: Annotated[str | None, typer.Option("--account", "-a", help="The account's id; rates are of none.")] = None,
-    form: Annotated[str, typer.Option("--format", "-f", help="csv, json or ndjson.")] = "csv",
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=", ".join(NAMES) + ".")],
+    named: Annotated[list[str] | None, typer.Argument(metavar="ACCOUNT", help="Accounts, by their ids; all without one.", show_default=False)] = None,
+    account: Annotated[list[str] | None, typer.Option("--account", "-a", metavar="ACCOUNT", help="The same; may be repeated.")] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = "csv",
     start: From = None,
     end: To = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout. It appears whole or not at all.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")] = False,
 ) -> None:
     """Export exact figures in a fixed order: the same facts give the same bytes, whatever order they came in.
 
-    CSV and JSON hold rows. NDJSON of fills, deposits, orders, metrics and rates holds records, which `jarvis import` takes again:
-    withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids. What is derived
-    (trades, equity, flows, snapshots, lots, positions, disposals) has no NDJSON, so that it is never taken for records.
+    A line is a row, one account's after the other's. NDJSON of fills, deposits, orders, metrics and rates holds records instead, which
+    `jarvis import` takes again: withdrawals stand with deposits, fees with fills, reported balances with metrics, each record with its voids.
 
-    Lots and positions are those at the end of --to.
+    Parquet has amounts as decimals (what has more than 38 digits as text, which is said), instants as timestamps in UTC, dates as dates.
+
+    Lots and positions are those at the end of --to, balances those of now.
     """
-    database = CONTEXT.database()
-    computed, stored = COMPUTED.get(table), exports.TABLES.get(table)
-    if computed is None and stored is None:
-        raise typer.BadParameter(f"{table!r} cannot be exported; there are {NAMES}", param_hint="TABLE")
-    if form not in exports.FORMATS:
-        raise typer.BadParameter(f"{form!r} is no format; there are {', '.join(exports.FORMATS)}", param_hint="--format")
-    formats = exports.ROW_FORMATS if stored is None else stored.formats
-    if form not in formats:
-        raise typer.BadParameter(f"{form} is the form of records, and {table} are derived from them; take {' or '.join(formats)}", param_hint="--format")
-    if account is None and (stored is None or stored.account_column is not None):
-        raise typer.BadParameter(f"{table} are exported for one account at a time; name it", param_hint="--account")
-    if computed is not None and not computed.bounds and start is not None:
-        raise typer.BadParameter(f"{table} are those at one moment; leave it out, --to says which", param_hint="--from")
-    first, last = bounds = parse_time(start, "--from"), parse_time(end, "--to", end=True)
+    if table not in NAMES:
+        raise typer.BadParameter(f"{table!r} cannot be exported{did_you_mean(table, list(NAMES))}; there are {', '.join(NAMES)}", param_hint="TABLE")
+    if form not in FORMATS:
+        raise typer.BadParameter(f"{form!r} is no format; there are {', '.join(FORMATS)}", param_hint="--format")
+    if form == "parquet" and output is None:
+        raise typer.BadParameter("parquet is no text; name the file that it goes to", param_hint="--output")
+    accounts = (*(named or ()), *(account or ()))
+    if accounts and table in OF_NO_ACCOUNT:
+        raise typer.BadParameter(f"{table} are of no account; leave it out", param_hint="--account")
+    if table in MOMENTARY and start is not None:
+        other = "they are those of now" if table in READ else "--to says which"
+        raise typer.BadParameter(f"{table} are those at one moment; leave it out, {other}", param_hint="--from")
+    if table in MOMENTARY and table in READ and end is not None:
+        raise typer.BadParameter(f"{table} are those of now; leave it out", param_hint="--to")
+    first, last = parse_time(start, "--from"), parse_time(end, "--to", end=True)
     if first is not None and last is not None and last <= first:
         raise typer.BadParameter(f"nothing lies between {start} and {end}", param_hint="--to")
+    for account_id in accounts:
+        known_account(account_id, "--account")
 
-    if account is not None:
-        known_account(account, "--account")
-
-    def write(out: TextIO) -> int:
-        if computed is None:
-            return exports.write(database, table, account, form, out, *bounds, raw=raw)
-        assert account is not None
-        since, until = (None if moment is None else instants.to_instant(moment) for moment in bounds)
-        period = Period(since, until, instants.now())
-        with SQLiteRollupRepository(database).reading(account) as books:
-            rows = computed.rows(books, CONTEXT.settings.rollup_plan.of(account), period)
-        return exports.write_rows(computed.columns, rows, form, out, raw=raw)
-
-    if output is None:
-        # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
-        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
-            with doing(f"exporting {table}"):
-                write(spool)
-            spool.seek(0)
-            shutil.copyfileobj(spool, sys.stdout)
-    else:
+    since, until = (None if moment is None else instants.to_instant(moment) for moment in (first, last))
+    wanted = Wanted(table, form, accounts or None, since, until, raw)
+    database, plan = CONTEXT.database(), CONTEXT.settings.rollup_plan
+    if output is not None:
         with doing(f"exporting {table}"):
-            count = exports.into_file(output, write)
+            count = exporting.into_file(database, plan, wanted, output, say)
         say(f"wrote {count_of('row', count)} to {output}")
+        return
+    # A slow reader of our output must not hold a snapshot of the books, and with it their write-ahead log.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+        with doing(f"exporting {table}"):
+            exporting.write(database, plan, wanted, spool)
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout)

@@ -25,7 +25,7 @@ from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
 from persistence.repositories.job_runs import JobRun, SQLiteJobRunRepository
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill or clean_up.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="rollup, checkpoint, seal, statistics, backup, verification, restore_drill, export or clean_up.")]
 
 
 #: How often --wait looks whether there is still somebody to wait for.

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date as Date
 from pathlib import Path
 
-from books import NEW_YEAR, deposit, fill
 from parts import wait_until
 
 from jarvis.settings import load_settings
 from persistence.proof.books_checks import check_books
 from persistence.repositories import SQLiteAccountRepository
-from scheduler.rollup.account import roll_up
-from scheduler.rollup.options import RollupOptions
 from workers.app import create_worker
 from workers.messages import item_of_line
 
@@ -68,27 +64,11 @@ def test_the_notations_of_the_guide_are_settings(tmp_path):
     assert (instrument.base, instrument.quote, instrument.settle) == ("BTC", "USD", "USD")
 
 
-def test_every_query_for_analysts_runs(database, ledger):
-    ledger.post([deposit(account_id="main"), fill(1, account_id="main")])
-    [page] = blocks("docs/sql.md", "sql")
-    queries = [q for q in page.split(";") if q.strip()]
-    assert len(queries) >= 6
-    roll_up(database, "main", RollupOptions(), Date(2026, 1, 2), now=NEW_YEAR + 3 * 86_400_000_000)
-    results = [database.execute_query(q) for q in queries]
-    assert results[0][0]["currency"] == "USDT"
-    assert results[3] == []
-    shown = {q.strip().splitlines()[0].removeprefix("-- "): [row.asdict() for row in found] for q, found in zip(queries, results, strict=True)}
-    assert [(r["currency"], r["units"]) for r in shown["What is held by how much of the account, day by day?"]] == [("USDT", "899.9"), ("BTC", "1")]
-    assert [r["instrument"] for r in shown["Open positions."]] == ["BTC/USDT"]
-    assert shown["Fees in USD, by instrument."] == [{"instrument": "BTC/USDT", "fees": 0.1}]
-    assert [r["usd"] for r in shown["What came in and went out, by month."]] == [1000.0]
-
-
 def test_every_view_is_in_the_guide_of_sql(database):
     page = (HOUSE / "docs" / "sql.md").read_text()
     views = {name for (name,) in database.execute_query("SELECT name FROM sqlite_schema WHERE type = 'view'")}
     assert {name for name in views if f"| `{name}` |" in page} == views
-    examples = blocks("docs/sql.md", "sql")[0]
+    examples = "".join(blocks("docs/sql.md", "sql"))
     assert {name for name in views if name in examples} == views
 
 

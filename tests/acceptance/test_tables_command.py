@@ -157,9 +157,12 @@ def test_what_is_wrong_is_said_with_its_remedy(run):
     assert "is before" in run("disposals", "lf", "--from", "2024-01-03", "--to", "2024-01-02", code=2).stderr
     assert "Invalid value for --from: 2999-01-01 is after" in run("disposals", "lf", "--from", "2999-01-01", code=2).stderr
     assert "Invalid value for --from: 2999-01-01 is after" in run("statement", "lf", "--from", "2999-01-01", code=2).stderr
-    assert "csv or json" in " ".join(run("export", "trades", "-a", "lf", "-f", "ndjson", code=2).stderr.replace("│", " ").split())
+    assert "name the file" in run("export", "trades", "-a", "lf", "-f", "parquet", code=2).stderr
+    assert "are of no account" in run("export", "rates", "-a", "lf", code=2).stderr
+    assert "are those of now" in run("export", "balances", "--to", "2024-01-01", code=2).stderr
+    assert "did you mean equity?" in run("export", "eqity", code=2).stderr
+    assert "there is only lf" in run("export", "equity", "lg", code=2).stderr
     assert "--to" in run("export", "lots", "-a", "lf", "--from", "2024-01-01", code=2).stderr
-    assert "name it" in run("export", "positions", code=2).stderr
     assert "disposals" in run("export", "everything", code=2).stderr
 
 

@@ -15,7 +15,7 @@ Status = Literal["placed", "amended", "cancelled", "rejected", "expired", "fille
 Category = Literal["external", "transfer", "funding", "interest", "dividend", "bonus", "fee", "split", "loan", "rename", "other"]
 Liquidity = Literal["maker", "taker"]
 VoidableKind = Literal["fill", "fee", "deposit", "withdrawal", "order", "metrics", "balance", "rate", "transaction", "adjustment"]
-Job = Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up"]
+Job = Literal["rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "export", "clean_up"]
 
 
 class Charge(TypedDict, total=False):

@@ -11,7 +11,7 @@ from jarvis_client.contract.form import REQUIRED, Field, listed, problems_of
 from jarvis_client.contract.values import LONGEST_ID, OneOf, day, flag, identity, sequence
 
 #: What the scheduler can be asked to run, by hand or by a message.
-JOB_NAMES = ("rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "clean_up")
+JOB_NAMES = ("rollup", "checkpoint", "seal", "statistics", "backup", "verification", "restore_drill", "export", "clean_up")
 
 JOB_SAYS = "A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone."
 JOB_FIELDS = (
