@@ -69,13 +69,17 @@ def report_of(database: Database, account: str, options: RollupOptions, days: Da
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
+        trades = [*books.trades(first - ONE_DAY, last)]
         standing = Standing(books, options, last)
         beside = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
         return Report(
-            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in books.trades(first - ONE_DAY, last)],
+            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades],
             [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)],
             _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE))), standing.positions(), standing.lots(),
-            _quality(books, rows, summary, gaps, [w for w in withheld if first <= w.date <= last], options), benchmark, beside,
+            Quality(
+                _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps, [(r.date, r.warnings) for r in rows if r.warnings],
+                books.oddities(first, last), _estimated_flows(books, first, last, options), sum(t.estimated for _, t in trades), books.revised(first, last),
+            ), benchmark, beside,
         )  # fmt: skip
 
 
@@ -102,21 +106,26 @@ def _by_day(found: Iterable[tuple[Date, str, float | None]]) -> list[tuple[Date,
     return [*days.items()]
 
 
-def _quality(books: ReportBooks, rows: Sequence[RollupRow], summary: Summary, gaps: Missing, withheld: list[Withheld], options: RollupOptions) -> Quality:
-    first, last = rows[0].date, rows[-1].date
+def _missing(books: ReportBooks, rows: Sequence[RollupRow], summary: Summary, options: RollupOptions) -> list[tuple[Date, Date]]:
+    """The days that the summary counts as without a row, in stretches."""
+    start, until = summary.looked_at
+    before = books.row_before(start)
     # Where the books are valued, a day on which nothing moved has no row and lacks none.
-    reported = [r.date for r in rows if r.close_fact_no is not None]
-    missing = []
-    for before, after in pairwise(reported):
-        between = [day for n in range(1, (after - before).days) if options.observes(day := before + timedelta(n))]
+    owed = start if before is not None and before.close_fact_no is not None else next((r.date for r in rows if r.close_fact_no is not None), None)
+    if owed is None:
+        return []
+    there = [owed - ONE_DAY, *(r.date for r in rows if r.date >= owed), until + ONE_DAY]
+    stretches = []
+    for earlier, later in pairwise(there):
+        between = [day for n in range(1, (later - earlier).days) if options.observes(day := earlier + timedelta(n))]
         if between:
-            missing.append((between[0], between[-1]))
+            stretches.append((between[0], between[-1]))
+    return stretches
+
+
+def _estimated_flows(books: ReportBooks, first: Date, last: Date, options: RollupOptions) -> int:
     flows = books.flows_shown(start_of_day(first, options.zone) - 1, end_of_day(last, options.zone))
-    return Quality(
-        missing, withheld, gaps, [(r.date, r.warnings) for r in rows if r.warnings], books.oddities(first, last),
-        sum(not f.given and f.currency not in {"USD", *options.usd_like} for f in flows),
-        sum(trade.estimated for _, trade in books.trades(first - ONE_DAY, last)), books.revised(first, last),
-    )  # fmt: skip
+    return sum(not f.given and f.currency not in {"USD", *options.usd_like} for f in flows)
 
 
 __all__ = ["Quality", "Report", "report_of"]

@@ -6,20 +6,21 @@ import math
 from collections.abc import Sequence
 from datetime import date as Date
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import DatedReturn, volatility
 from scheduler.rollup.ratios import series_of, sharpe_ratio
 
 Point = tuple[Date, float]
+T = TypeVar("T")
 
 #: More than a screen has columns; a file of ten years stays small.
 MOST_POINTS = 2_000
 #: Bars narrower than two pixels are no bars: beyond so many days, one stands for a week.
 MOST_BARS = 400
-#: Observations that a rolling figure looks back: about a month, and a quarter once there are years.
-SHORT_WINDOW, LONG_WINDOW, YEARS = 30, 90, 730
+#: Observations that a rolling figure looks back, each from so many returns on: a fortnight, a month, a quarter once there are years.
+WINDOWS = ((730, 90), (90, 30), (0, 14))
 ROLLING_POINTS = 500
 BINS = 24
 
@@ -36,10 +37,10 @@ def sampled(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     return [*kept, points[-1]]
 
 
-def every(days: Sequence[Date], most: int) -> list[Date]:
-    """At most so many of the days, evenly spread, the last one among them."""
-    step = max(1, math.ceil(len(days) / most))
-    return [*days[::-1][::step]][::-1]
+def every(all_of: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spread, the last one among them."""
+    step = max(1, math.ceil(len(all_of) / most))
+    return [*all_of[::-1][::step]][::-1]
 
 
 def by_week(points: Sequence[Point]) -> list[Point]:
@@ -61,11 +62,11 @@ class Rolling(NamedTuple):
 
 def rolling(returns: Sequence[DatedReturn], options: RollupOptions) -> Rolling:
     """The Sharpe ratio and the volatility of the observations that end with a day."""
-    window = LONG_WINDOW if len(returns) > YEARS else SHORT_WINDOW
+    window = next(window for least, window in WINDOWS if len(returns) >= least)
     ends = range(window, len(returns) + 1)
     sharpe: list[Point] = []
     spread: list[Point] = []
-    for end in ends[:: max(1, math.ceil(len(ends) / ROLLING_POINTS))]:
+    for end in every(ends, ROLLING_POINTS):
         series = series_of((r.value for r in returns[end - window : end]), options.daily_risk_free)
         for found, value in ((sharpe, sharpe_ratio(series, options)), (spread, volatility(series, options))):
             if value is not None:

@@ -27,8 +27,9 @@ class ReportBooks(AccountBooks):
     def fees(self, start: int, end: int) -> list[FeesOfInstrument]:
         """The fees of the fills in [start, end), instants; rebates are below zero."""
         sql = (
-            "SELECT instrument, total(fee_usd_number), count(*), sum(fee_usd_number IS NULL) FROM v_fills "
-            "WHERE account_id = ? AND executed_at_us >= ? AND executed_at_us < ? AND NOT is_voided GROUP BY instrument ORDER BY instrument"
+            # Each fee worked out once: without the bound that bounds nothing, the sum and the count would each do it.
+            "SELECT instrument, total(usd), count(*), sum(usd IS NULL) FROM (SELECT instrument, fee_usd_number AS usd FROM v_fills "
+            "WHERE account_id = ? AND executed_at_us >= ? AND executed_at_us < ? AND NOT is_voided LIMIT -1) GROUP BY instrument ORDER BY instrument"
         )
         return [FeesOfInstrument._make(row) for row in self._all(sql, start, end)]
 
