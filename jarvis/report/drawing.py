@@ -38,6 +38,16 @@ def drawn(report: Report, turned: Rolling) -> dict[str, str]:
     }  # fmt: skip
 
 
+def marked(report: Report) -> list[Mark]:
+    """The deposits and withdrawals that are marked in the picture of the value; none where they would be too many to tell apart."""
+    marks = []
+    for row in report.rows:
+        for amount, style, what in ((row.inflow, "in", "deposited"), (row.outflow, "out", "withdrawn")):
+            if amount:
+                marks.append(Mark(row.date, style, f"{row.date}: {shown_usd(amount)} USD {what}"))
+    return marks if len(marks) <= MOST_MARKS else []
+
+
 def colours(report: Report) -> list[tuple[str, str]]:
     """(class, currency) of what is drawn of the exposure, the greatest first."""
     greatest: dict[str, float] = {}
@@ -65,16 +75,12 @@ def _equity(report: Report) -> str:
     value = [(r.date, float(r.value)) for r in report.rows if r.value is not None]
     put_in = report.summary.figures.opening_value or ZERO
     capital: list[Point] = []
-    marks = []
     for row in report.rows:
-        for amount, style, what in ((row.inflow, "in", "deposited"), (row.outflow, "out", "withdrawn")):
-            if amount:
-                put_in = EXACT.add(put_in, amount) if style == "in" else EXACT.subtract(put_in, amount)
-                marks.append(Mark(row.date, style, f"{row.date}: {shown_usd(amount)} USD {what}"))
+        put_in = EXACT.subtract(EXACT.add(put_in, row.inflow or ZERO), row.outflow or ZERO)
         capital.append((row.date, float(put_in)))
     lines = [Line("capital", sampled(capital), stepped=True), Line("value", sampled(value))]
     label = "Value of the account, and the capital that was put in, in USD"
-    return pictures.lines(label, lines, money, marks=marks if len(marks) <= MOST_MARKS else [], height=260)
+    return pictures.lines(label, lines, money, marks=marked(report), height=260)
 
 
 def _index(report: Report) -> tuple[list[Point], list[Point]]:
@@ -121,4 +127,4 @@ def _exposure(report: Report) -> str:
     return pictures.bars("What was held of each currency, in USD", bars, money, pictures.days_below(days))
 
 
-__all__ = ["colours", "drawn"]
+__all__ = ["colours", "drawn", "marked"]

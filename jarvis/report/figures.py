@@ -70,16 +70,19 @@ def report_of(database: Database, account: str, options: RollupOptions, days: Da
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
         trades = [*books.trades(first - ONE_DAY, last)]
-        standing = Standing(books, options, last)
         beside = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
+        fees = [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
+        exposure = _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
+        quality = Quality(
+            _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps,
+            [(r.date, r.warnings) for r in rows if r.warnings], books.oddities(first, last), _estimated_flows(books, first, last, options),
+            sum(trade.estimated for _, trade in trades), books.revised(first, last),
+        )  # fmt: skip
+        # Last: where options have changed since the last rollup it reads everything anew, and from then on the books show nothing of before.
+        standing = Standing(books, options, last)
         return Report(
-            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades],
-            [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)],
-            _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE))), standing.positions(), standing.lots(),
-            Quality(
-                _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps, [(r.date, r.warnings) for r in rows if r.warnings],
-                books.oddities(first, last), _estimated_flows(books, first, last, options), sum(t.estimated for _, t in trades), books.revised(first, last),
-            ), benchmark, beside,
+            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades], fees, exposure,
+            standing.positions(), standing.lots(), quality, benchmark, beside,
         )  # fmt: skip
 
 

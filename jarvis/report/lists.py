@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from jarvis.report.figures import Report
+from jarvis_client.contract.decimals import EXACT, ZERO
 from persistence.repositories.report import FeesOfInstrument
 from scheduler.rollup.period import DatedReturn, TradeFigures, TradeSummary, summary_of
 
@@ -54,7 +55,7 @@ def grouped(trades: Sequence[TradeFigures], key: Callable[[TradeFigures], str]) 
     groups: dict[str, list[TradeFigures]] = {}
     for trade in trades:
         groups.setdefault(key(trade), []).append(trade)
-    return sorted(((name, summary_of(found)) for name, found in groups.items()), key=lambda g: (g[1].pnl is None, -(g[1].pnl or 0), g[0]))
+    return sorted(((name, summary_of(found)) for name, found in groups.items()), key=lambda g: (g[1].pnl is None, EXACT.minus(g[1].pnl or ZERO), g[0]))
 
 
 def extremes(trades: Sequence[TradeFigures], *, best: bool) -> list[TradeFigures]:
@@ -62,7 +63,7 @@ def extremes(trades: Sequence[TradeFigures], *, best: bool) -> list[TradeFigures
 
     def rank(trade: TradeFigures) -> Decimal:
         assert trade.pnl is not None
-        return -trade.pnl if best else trade.pnl
+        return EXACT.minus(trade.pnl) if best else trade.pnl
 
     told = [t for t in trades if t.pnl is not None and (t.pnl > 0 if best else t.pnl < 0)]
     return sorted(told, key=rank)[:EXTREMES]

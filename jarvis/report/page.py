@@ -14,7 +14,7 @@ from jarvis.cli.output import shown_percent, shown_quantity, shown_usd
 from jarvis.cli.times import lasting
 from jarvis.report import lists
 from jarvis.report.definitions import DEFINITIONS
-from jarvis.report.drawing import colours, drawn
+from jarvis.report.drawing import colours, drawn, marked
 from jarvis.report.figures import Report
 from jarvis.report.series import MOST_BARS, rolling
 from jarvis_client.contract.instants import to_datetime
@@ -53,7 +53,7 @@ def page(report: Report, made_at: str) -> str:
     return _ENVIRONMENT.get_template("report.html").render(
         report=report, summary=report.summary, figures=report.summary.figures, quality=report.quality, made_at=made_at, turned=turned,
         pictures={name: Markup(svg) for name, svg in drawn(report, turned).items()},  # noqa: S704 - pictures.py escapes every text
-        colours=colours(report), by_week=len(report.rows) > MOST_BARS, months=lists.months(report), fees=lists.fees(report),
+        colours=colours(report), marked=bool(marked(report)), by_week=len(report.rows) > MOST_BARS, months=lists.months(report), fees=lists.fees(report),
         by_instrument=lists.grouped(report.trades, lambda trade: trade.instrument), by_side=lists.grouped(report.trades, lambda trade: trade.side),
         best=lists.extremes(report.trades, best=True), worst=lists.extremes(report.trades, best=False), most=lists.MOST_LISTED,
         day_of=lambda instant: "" if instant is None else f"{day_of(instant, zone)}", moment_of=lambda instant: f"{to_datetime(instant):%Y-%m-%d %H:%M} UTC",
