@@ -39,8 +39,10 @@ def report(
     every: Annotated[bool, typer.Option("--all", help="A page for each account, and an index, into a folder.")] = False,
     start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day on.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day, included.")] = None,
-    benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="CURRENCY", help="Beside the return, what one of this currency did: BTC.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file, or with --all the folder.", show_default=f"{PAGE} or {FOLDER}")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", metavar="CURRENCY", help="Beside the return, what one of this currency did, such as BTC.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help=f"The file, {PAGE} where none is named; with --all the folder, {FOLDER}.")] = None,
     terminal: Annotated[bool, typer.Option("--terminal", help="The summary here, with its curves, instead of a file.")] = False,
     wide: Wide = False,
 ) -> None:
