@@ -164,6 +164,16 @@ def test_every_account_gets_a_page_and_the_index_leads_to_it(folder):
     assert all((folder / "reports" / link).is_file() for link in links)
 
 
+def test_books_without_an_account_have_an_index_that_says_so(tmp_path):
+    (tmp_path / "data").mkdir()
+    database = DatabaseManager(tmp_path / "data" / "jarvis_trading.db")
+    database.initialize()
+    database.close()
+    done = command.run("report", "--all", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "There is no account yet." in Read((tmp_path / "reports" / "index.html").read_text()).texts
+
+
 @pytest.mark.parametrize("account", ["acc", "one-day", HOSTILE])
 def test_a_page_asks_for_nothing_and_runs_nothing_whatever_its_names_are(folder, account):
     assert command.run("report", account, folder=folder).returncode == 0
