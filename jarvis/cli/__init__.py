@@ -91,6 +91,9 @@ COMMANDS = {
         Listed("rollup", "rollup", "Performance", "Bring the daily rows of figures up to date, here and now; what is up to date stays as it is."),
         Listed("performance", "performance", "Performance", "Daily figures: rows, where they come from, how they changed."),
         Listed(
+            "report", "report", "Performance", "Write an account's report: one page to look at, to print, to send. It needs no network and runs no script."
+        ),
+        Listed(
             "status", "status", "Look after",
             "Show how it stands: what is wrong and what to do, processes, queues, records, jobs, backups, disks. Works while everything is stopped, too.",
         ),

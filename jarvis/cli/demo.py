@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.curve import labelled
 from jarvis.cli.output import print_rows, shown_percent
+from jarvis.cli.report import write
 from jarvis.cli.times import at
 from jarvis.demo import ACCOUNT, run_demo
 from jarvis.limits import raise_file_limit
+from jarvis.report.figures import report_of
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
@@ -24,8 +28,6 @@ from scheduler.jobs import roll_up_accounts
 
 #: The newest orders and transactions that are shown, and the last days.
 LATEST, LAST_DAYS = 8, 5
-#: Heights of a line of figures, from the least to the greatest.
-BARS = "▁▂▃▄▅▆▇█"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,15 +39,21 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed trades the same month.")] = 7,
     into_running: Annotated[bool, typer.Option("--into-running", help="Publish into the daemon of this folder's settings: real books!")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep the demo's books in this (new or empty) folder.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the month's report into this file, too: a page for a browser.")] = None,
 ) -> None:
     """Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."""
     raise_file_limit()
-    run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, _show, fills=fills, seed=seed, keep=keep)
 
+    def show(database: DatabaseManager, settings: Settings) -> None:
+        _show_books(database)
+        _show_performance(database, settings)
+        if report is not None:
+            found = report_of(database, ACCOUNT, settings.rollup_plan.of(ACCOUNT), (None, None), "BTC")
+            assert found is not None
+            write(found, report)
+            say(f"wrote {report}: open it in a browser")
 
-def _show(database: DatabaseManager, settings: Settings) -> None:
-    _show_books(database)
-    _show_performance(database, settings)
+    run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, show, fills=fills, seed=seed, keep=keep)
 
 
 def _show_books(database: DatabaseManager) -> None:
@@ -83,9 +91,6 @@ def _show_performance(database: DatabaseManager, settings: Settings) -> None:
     """Roll the month up, here and now, and show its equity curve and last rows."""
     roll_up_accounts(database, settings.rollup_plan, instants.now(), [ACCOUNT])
     rows = SQLitePerformanceRepository(database).find_all(ACCOUNT)
-    values = [float(row.total_value_usd) for row in rows]
-    least, span = min(values), (max(values) - min(values)) or 1.0
-    curve = "".join(BARS[int((v - least) / span * (len(BARS) - 1))] for v in values)
     columns = ("date", "value_usd", "day", "total", "sharpe", "max_drawdown", "win_rate", "trades")
     shown = [
         (
@@ -97,7 +102,7 @@ def _show_performance(database: DatabaseManager, settings: Settings) -> None:
     ]  # fmt: skip
     print()
     print_rows("Performance", columns, shown, right=columns[1:])
-    print(f"\n{curve}  equity, {rows[0].date} to {rows[-1].date}")
+    print(f"\n{labelled([float(row.total_value_usd) for row in rows], f'equity, {rows[0].date} to {rows[-1].date}')}")
 
 
 def _profit(usd: Decimal | None) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.curve import labelled
 from jarvis.cli.help import Group
 from jarvis.cli.known import known_account
 from jarvis.cli.options import Json, Wide, parse_date
@@ -97,6 +98,9 @@ def list_(
         "date", "value_usd", "pnl_day", "pnl_total", "return", "sharpe", "sortino", "drawdown", "max_drawdown", "win_rate", "profit_factor", "trades",
     )  # fmt: skip
     print_rows(f"Performance of {account}", columns, shown, right=columns[1:], seldom=SELDOM, none=f"{account} has no row in that period", wide=wide)
+    worths = [float(found[0]) for _, (_, found) in sorted(figures.items())]
+    if len(worths) > 1:
+        print(f"\n{labelled(worths, f'value, {min(figures)} to {max(figures)}')}")
     for withheld in repository.withheld(account):
         say(f"withheld: {withheld.date}: {withheld.reason}")
 

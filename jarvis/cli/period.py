@@ -84,12 +84,12 @@ def tell_rows(repository: SQLiteRollupRepository, account: str, options: RollupO
     _any_rate(len(without), len(rows), currency)
 
 
-def checked(currency: str) -> str:
-    """The same code, once it can be one."""
+def checked(currency: str, named: str = "--in") -> str:
+    """The same code, once it can be one; `named` is the option that named it."""
     try:
-        return code(currency, "--in")
+        return code(currency, named)
     except Invalid as error:
-        raise typer.BadParameter(str(error), param_hint="--in") from None
+        raise typer.BadParameter(str(error), param_hint=named) from None
 
 
 def _any_rate(without: int, rows: int, currency: str) -> None:

@@ -758,7 +758,9 @@ SELECT l.fill_id, l.account_id, l.order_id, l.instrument, l.symbol, l.side, l.qu
                                        ORDER BY s.observed_at DESC, coalesce(s.source, '') LIMIT 1)
                         UNION ALL
                         SELECT * FROM (SELECT c.at, CAST(c.rate AS REAL) / CAST(c.per AS REAL) FROM currency_rates c
-                                       WHERE c.account_id = l.account_id AND c.currency = l.fee_currency AND c.at <= l.executed_at ORDER BY c.date DESC LIMIT 1)
+                                       WHERE c.account_id = l.account_id AND c.currency = l.fee_currency AND c.at <= l.executed_at
+                                       -- Of no later day, whatever its zone: else the search begins at the newest.
+                                       AND c.date <= date(l.executed_at / 1000000, 'unixepoch', '+2 days') ORDER BY c.date DESC LIMIT 1)
                      ) k ORDER BY k.at DESC LIMIT 1),
                     (SELECT 1.0 FROM rollup_accounts p, json_each(p.usd_like) d WHERE p.account_id = l.account_id AND d.value = l.fee_currency)
                 ) END END AS fee_usd_number,
