@@ -11,14 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jarvis.cli.output import shown_percent, shown_quantity, shown_usd
-from jarvis.cli.times import lasting
 from jarvis.report import lists
 from jarvis.report.definitions import DEFINITIONS
 from jarvis.report.drawing import colours, drawn, marked
 from jarvis.report.figures import Report
 from jarvis.report.series import MOST_BARS, rolling
 from jarvis_client.contract.instants import to_datetime
-from persistence.domain.showing import count_of
+from persistence.domain.showing import count_of, lasting
 from scheduler.rollup.days import day_of
 from scheduler.rollup.period import DatedReturn
 
