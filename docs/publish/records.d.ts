@@ -285,7 +285,7 @@ export interface Void {
 /** A run of a job, filed in the table of runs for the scheduler. The dates and the account are for the rollup alone. */
 export interface Job {
   /** what to run */
-  job: "rollup" | "checkpoint" | "seal" | "statistics" | "backup" | "verification" | "restore_drill" | "clean_up";
+  job: "rollup" | "checkpoint" | "seal" | "statistics" | "backup" | "verification" | "restore_drill" | "export" | "clean_up";
   /** the same id again is the same run; default: the message's id */
   request_id?: string | null;
   /** only this account */
