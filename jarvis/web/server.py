@@ -23,6 +23,8 @@ from persistence.reading import ReadOnlyBooks
 
 log = structlog.get_logger("web")
 
+#: Connections that wait to be taken.
+BACKLOG = 128
 #: For answers that are under way when it is told to stop.
 DRAIN_SECONDS = 5
 
@@ -88,6 +90,8 @@ def _listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # At once, so that whoever connects as soon as it says that it answers is waited on and not refused.
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise Unavailable(f"could not listen on {host} port {port}: {error.strerror or error}; choose another in web.listen, or with --listen") from error

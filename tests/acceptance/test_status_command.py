@@ -47,7 +47,7 @@ def up(short_folder):
 
 def all_is_well(run) -> bool:
     found = json.loads(run("--json"))
-    return not found["alarms"] and all(job["last_success_at"] for job in found["jobs"] or [{"last_success_at": None}])
+    return not found["alarms"] and all(job["last_success_at"] for job in found["jobs"] or [{"last_success_at": None, "enabled": True}] if job["enabled"])
 
 
 def test_a_daemon_at_work_fits_on_one_screen_and_is_well(run, up, short_folder):
