@@ -71,7 +71,7 @@ class DatabaseManager(SQLiteDatabase):
         return [self.backup_folder, *([] if self.second_folder is None else [self.second_folder])]
 
     def _back_up_first(self, _connection: SQLiteConnection) -> None:
-        backups.create(self, self.backup_folder, backups.free_second(self.backup_folder, self._clock()))
+        backups.create(self, self.backup_folder, self._clock())
 
     def _was_emptied_by_another_program(self) -> bool:
         """True if another SQLite program checkpointed the log after our process was killed. It writes pages without renewing their

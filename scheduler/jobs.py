@@ -75,7 +75,7 @@ def back_up(
 
     def run(database: DatabaseManager, _slot: int) -> Any:
         # Named by when it is taken: the slot may be long past.
-        now = backups.free_second(folder, clock())
+        now = clock()
         made = backups.create(database, folder, now, compress=compress)
         if elsewhere is not None and elsewhere.folder is not None:
             claim(database, elsewhere.folder)

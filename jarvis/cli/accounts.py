@@ -87,7 +87,7 @@ def delete(
             say("nothing was deleted")
             raise typer.Exit(Exit.USAGE)
     with doing("copying the books") as progress:
-        made = backups.create(database, chosen.path, backups.free_second(chosen.path, instants.now()), compress=chosen.compress, progress=progress)
+        made = backups.create(database, chosen.path, instants.now(), compress=chosen.compress, progress=progress)
     say(f"backed up and proved: {made.path}")
     repository.delete(account)
     database.close()

@@ -93,20 +93,19 @@ class Backup:
 
 
 def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True, progress: Progress = silent) -> Backup:
-    """Copy the database while others write, prove the copy, put it in place.
+    """Copy the database while others write, prove the copy, put it in place, named by the second it was taken in or the next free one.
 
     Raises `WrongFolder` where the folder is not the one that these books used so far, `Unavailable` where it could not be written,
     `BackupFailed` where the copy is not what was copied.
     """
-    taken_at = to_datetime(now).replace(microsecond=0)
     with database.get_connection() as connection:
         schema = migrations.schema_version(connection, database.path)
     enter(database, folder)
-    path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
-    partial = folder / f".{path.name}.partial"
     with locked_folder(folder, "another backup is being taken"):
-        if path.exists():
-            raise Invalid(f"{path} exists already; backups are taken at most once a second")
+        now = _free_second(folder, now)
+        taken_at = to_datetime(now)
+        path = folder / f"jarvis-{taken_at:%Y%m%dT%H%M%S}Z-schema{schema:04d}.db{'.zst' if compress else ''}"
+        partial = folder / f".{path.name}.partial"
         refuse_without_room(database, folder)
         claim(database, folder, remember=schema == migrations.newest_version())
         manifest = _take(database, path, partial, now, schema, compress=compress, progress=progress)
@@ -134,7 +133,7 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
         progress("writing the backup", 0, 0)
         _write(copy, partial, compress=compress)
         manifest = {
-            "format": FORMAT, "file": path.name, "taken_at": to_text(now - now % 1_000_000), "bytes": partial.stat().st_size, "sha256": sha256(partial),
+            "format": FORMAT, "file": path.name, "taken_at": to_text(now), "bytes": partial.stat().st_size, "sha256": sha256(partial),
             "content_bytes": copy.stat().st_size, "content_sha256": sha256(copy), "schema_version": schema, "sqlite": sqlite_version(),
             "program": program_version(), **content,
         }  # fmt: skip
@@ -163,7 +162,7 @@ def room_needed(database: SQLiteDatabase) -> int:
     return int(size * 2.2)
 
 
-def free_second(folder: Path, instant: int) -> int:
+def _free_second(folder: Path, instant: int) -> int:
     """The first full second from an instant on that no backup is named by."""
     taken = {to_instant(b.taken_at) for b in present(folder)}
     instant -= instant % 1_000_000
@@ -175,7 +174,7 @@ def free_second(folder: Path, instant: int) -> int:
 def keep_as_is(database: SQLiteDatabase, folder: Path, now: int, progress: Progress = silent) -> Path:
     """A backup where the books can be proved, else a plain copy of them as they are, for study or to go back to."""
     try:
-        return create(database, folder, free_second(folder, now), progress=progress).path
+        return create(database, folder, now, progress=progress).path
     except (BackupFailed, WrongDatabase):
         target = folder / f"unproved-{to_datetime(now):%Y%m%dT%H%M%S}Z.db"
         with database.copied(folder) as copy:

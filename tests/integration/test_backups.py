@@ -18,6 +18,7 @@ from books import NEW_YEAR, books, deposit, fill, snapshot
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import BooksError, HeldElsewhere, Invalid, Unavailable
+from jarvis_client.contract.instants import to_instant
 from jarvis_client.contract.outcome import Refusal
 from persistence.books.ledger import Ledger
 from persistence.copies import backups, manifest
@@ -376,6 +377,12 @@ def test_one_backup_is_taken_at_a_time(database, ledger, folder):
     with locked_folder(folder, "a test"), pytest.raises(HeldElsewhere, match="another backup is being taken"):
         backups.create(database, folder, NEW_YEAR)
     backups.create(database, folder, NEW_YEAR)
+
+
+def test_backups_of_one_second_are_named_by_the_next_free_ones(database, ledger, folder):
+    ledger.post([deposit(1)])
+    taken = [to_instant(backups.create(database, folder, NEW_YEAR + 7, compress=compress).taken_at) for compress in (True, True, False)]
+    assert taken == [NEW_YEAR, NEW_YEAR + SECOND, NEW_YEAR + 2 * SECOND]
 
 
 def test_nothing_goes_while_the_newest_one_failed_its_proof(database, ledger, folder):

@@ -79,7 +79,7 @@ def go_on(folder: Path) -> None:
     with DatabaseManager(folder / "data" / "jarvis_trading.db") as database:
         Ledger(database).post([deposit("of the daemon")])
         with locked_file(folder / "data" / "jarvis.lock", "daemon"), locked_file(folder / "data" / "scheduler.lock", "daemon"):
-            backups.create(database, folder / "data" / "backups", backups.free_second(folder / "data" / "backups", instants.now()))
+            backups.create(database, folder / "data" / "backups", instants.now())
 
 
 @pytest.mark.parametrize(
