@@ -22,7 +22,7 @@ $(VENV)/.dev: $(BIN)/jarvis pyproject.toml
 
 $(VENV)/.slow: $(VENV)/.dev
 	@echo "installing what the longer tests need …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ccxt,data]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ccxt,data,dev-postgres]'
 	@touch $@
 
 run: $(BIN)/jarvis ## Install and run everything: broker, worker, scheduler

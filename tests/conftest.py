@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from parts import BrokerServer, closing
+from postgres import Books, Server, belongs_to_this_run, books_of_a_test, server_of_a_test
 
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
@@ -41,6 +42,7 @@ ENGINES: dict[str, Callable[..., DatabaseManager]] = {
 
 def pytest_configure() -> None:
     """Temporary files of tests, and of the programs that they start, lie in memory where there is room for them."""
+    belongs_to_this_run()
     if ON_DISK in os.environ:
         return
     os.environ[ON_DISK] = tempfile.gettempdir()
@@ -128,6 +130,20 @@ def broker_server() -> Iterator[BrokerServer]:
     yield server
     server.kill()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_books() -> Iterator[Books]:
+    """An empty schema of its own on the run's PostgreSQL. Belongs into tests that are marked `slow`."""
+    with books_of_a_test() as books:
+        yield books
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server of the test's own, to be crashed. Belongs into tests that are marked `slow`."""
+    with server_of_a_test() as server:
+        yield server
 
 
 @pytest.fixture
