@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from jarvis_client.contract import instants
-from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.domain.errors import CommitUnknown, OtherBooks
 from persistence.engine.contract import Bindings, Storage
 from persistence.engine.postgres import migrations
