@@ -27,7 +27,7 @@ from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
-from persistence.domain.address import is_server
+from persistence.domain.address import is_server, shown
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -103,6 +103,11 @@ class DatabaseSettings(_Section):
     def place(self) -> str | Path:
         """What opens the books: the server's URL, else the path of the file."""
         return self.path if self.url is None else self.url.get_secret_value()
+
+    @property
+    def said(self) -> str:
+        """The same for people: without a password."""
+        return str(self.path) if self.url is None else shown(self.url.get_secret_value())
 
 
 class BrokerSettings(_Section):

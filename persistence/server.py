@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from persistence.engine.postgres.database import PostgresDatabase
+from persistence.files import make_last_folder
 
 
 class ServerDatabase(PostgresDatabase):
@@ -19,7 +20,9 @@ class ServerDatabase(PostgresDatabase):
         self.close()
 
     def initialize(self) -> None:
-        """Create the tables where the schema is empty, and bring an older one up to date. Raises as `open_up`."""
+        """Create the tables where the schema is empty, and bring an older one up to date; and make the folder that copies go to. Raises as
+        `open_up`."""
+        make_last_folder(self.folder)
         self.open_up()
 
 

@@ -85,7 +85,7 @@ def db_stats(as_json: Json = False) -> None:
 
 def _for_people(name: str, value: Any) -> tuple[str, str]:
     """A line of the statistics: sizes in their unit, ages as such, times to the second."""
-    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes").replace("sqlite", "SQLite")
+    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes")
     for ending, shown in ((" age seconds", lambda seconds: f"{length(seconds)} ago"), (" bytes", size), (" at", _at)):
         if ending in plain:
             return plain.replace(ending, ""), "never" if value is None else shown(value)

@@ -91,7 +91,7 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
         done = _to_new_file(backup, asked, asked.to, progress) if asked.to is not None else restore_books(
             settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, progress=progress
         )  # fmt: skip
-    say(f"restored {backup.path.name} to {asked.to or settings.database.path}")
+    say(f"restored {backup.path.name} to {asked.to or settings.database.said}")
     if asked.until is not None:
         say(_landed(backup, done, asked.until))
     if asked.to is not None:

@@ -103,7 +103,7 @@ class Watcher:
                     "proof": read("proof", lambda: read_proof(database, now)),
                 }
             found["copies"] = read("copies", lambda: tuple(read_copies(settings, None if book is None else database, book, now, self._patience)))
-        found["storage"] = read("storage", lambda: read_storage(settings, self._patience))
+            found["storage"] = read("storage", lambda: read_storage(settings, database, self._patience))
         found["processes"] = read("processes", lambda: read_processes(settings, seen.spoken, ticks, now))
         if found.get("records") is not None and found["processes"] is not None:
             found["records"] = replace(found["records"], lag_seconds=_newest_lag(found["processes"]))
@@ -123,6 +123,8 @@ def is_elsewhere(settings: Settings) -> bool:
     """Whether nothing of the daemon lies here, while the settings name a broker: then only that can be asked. A database that is missing beside
     its locks or its log is another matter."""
     path = settings.database.path
+    if settings.database.url is not None:
+        return False
     return settings.broker.url is not None and not any(settings.data_folder.glob(f"{path.name}*")) and not any(settings.data_folder.glob("*.lock"))
 
 

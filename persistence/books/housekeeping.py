@@ -25,7 +25,7 @@ class Statistics:
 
     path: str
     schema_version: int
-    sqlite_version: str
+    engine: str
     rows: dict[str, int]
     file_bytes: int
     wal_bytes: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from persistence.engine.postgres.connect import PostgresConnection, PostgresCursor
@@ -12,6 +12,7 @@ from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.copying import copy_to
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.digests import table_names
+from persistence.files import scratch_folder
 
 #: Rows that are written at a time.
 ROWS_AT_ONCE = 5_000
@@ -40,14 +41,16 @@ class Table(NamedTuple):
 
 def write_file(connection: PostgresConnection, target: str, *, check: bool) -> None:
     """Write what a snapshot sees into a new SQLite file, fsynced, put in place whole or not at all."""
-    with closing(SQLiteDatabase(f"{target}.filling", 1, wal_mode=False, durable=False)) as filling:
+    with (
+        scratch_folder(Path(target).parent, "filling") as scratch,
+        closing(SQLiteDatabase(scratch / "filling.db", 1, wal_mode=False, durable=False)) as filling,
+    ):
         filling.open_up()
         with filling.get_connection(writing=True) as file:
             with _filled(file):
                 for table in tables_of(file):
                     _take(connection, file, table)
             copy_to(file, target, check=check)
-    os.unlink(f"{target}.filling")
 
 
 def read_file(connection: PostgresConnection, source: str) -> None:

@@ -23,7 +23,7 @@ from persistence.engine.postgres.pool import ConnectionPool
 from persistence.engine.result_rows import Row, rows_of
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
-from persistence.files import scratch_folder
+from persistence.files import make_last_folder, scratch_folder
 
 T = TypeVar("T")
 
@@ -79,17 +79,14 @@ class PostgresDatabase:
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
-    def open_up(self, before_upgrade: Callable[[PostgresConnection], None] = lambda _: None) -> None:
-        """Create the tables where the schema is empty, and bring an older one up to date. `before_upgrade` sees the books before that.
+    def open_up(self) -> None:
+        """Create the tables where the schema is empty, and bring an older one up to date, all of it in one transaction.
 
         Raises `WrongDatabase` for a server or a database that cannot hold the books, or holds something else.
         """
         with self._pool.connected("SELECT 1", looked_at=False) as connection, translated(f"initialise {self.path}"):
             self._refuse_unfit(connection)
-            version = migrations.schema_version(connection, self.path)
-            if version < migrations.newest_version():
-                if version:
-                    before_upgrade(connection)
+            if migrations.schema_version(connection, self.path) < migrations.newest_version():
                 migrations.migrate(connection, self.path, self._clock())
         with self.get_connection():
             pass
@@ -218,6 +215,7 @@ class PostgresDatabase:
     @contextmanager
     def copied(self, folder: str | Path) -> Iterator[SQLiteDatabase]:
         """The books as they are now, as a SQLite database of their own below `folder`. Gone after the block."""
+        make_last_folder(Path(folder))
         with scratch_folder(folder, "copy") as scratch:
             path = scratch / "copy.db"
             self.copy_with(path, lambda _: None)

@@ -80,7 +80,7 @@ def refuse_older(connection: PostgresConnection, place: str) -> None:
     if version != newest_version():
         raise WrongDatabase(
             f"{place} has schema version {version}, this program works with {newest_version()}; "
-            "`jarvis db init`, or any start of the worker, takes a proved backup and brings it up to date"
+            "`jarvis db init`, or any start of the worker, brings it up to date"
         )
 
 

@@ -386,7 +386,7 @@ class SQLiteDatabase:
         size = 0
         with suppress(OSError):
             size = os.stat(self.path).st_size
-        return Storage(version, sqlite_version(), size, self.wal_bytes(), free)
+        return Storage(version, f"SQLite {sqlite_version()}", size, self.wal_bytes(), free)
 
     def has_checksums(self) -> bool:
         """Whether pages carry the checksums that they should."""
