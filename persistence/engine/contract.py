@@ -1,8 +1,8 @@
 """What the books need of an engine: connections that run one set of SQL, commits, snapshots, and errors in the books' own families.
 
 An engine's connection fulfils this itself: nothing stands between the books and the driver. Errors leave an engine as
-`Unavailable` (the same call may succeed later), `CommitUnknown` (look at the books again), `RuleBroken` (these rows break a
-rule for ever) or `WrongDatabase` and its kin; never as the driver's own.
+`Unavailable` (the same call may succeed later), `Overtaken` (at once), `CommitUnknown` (look at the books again), `RuleBroken` (these
+rows break a rule for ever) or `WrongDatabase` and its kin; never as the driver's own.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ class Connection(Protocol):
     def savepoint(self) -> AbstractContextManager[Any]:
         """A part of a commit that is undone alone where its block raises."""
 
+    def hold(self, name: str, /) -> None:
+        """Let no other commit that holds the same name go on before this one has ended."""
+
+    def fact_numbers(self, count: int, /) -> Sequence[int]:
+        """Numbers for new facts, ascending, that nobody else gets. Those of one account have to be taken while its row is held."""
+
 
 class Storage(NamedTuple):
     """What the books take up: versions, and bytes of the file, of its log, and free inside the file."""
@@ -77,7 +83,7 @@ class Storage(NamedTuple):
 
 
 class Database(Protocol):
-    """The live books. `SQLiteDatabase` is one; `persistence.database.DatabaseManager` opens it for everybody else."""
+    """The live books: `SQLiteDatabase`, `PostgresDatabase`."""
 
     @property
     def path(self) -> str:
@@ -90,7 +96,8 @@ class Database(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Connection]: ...
 
-    def transaction(self) -> AbstractContextManager[Connection]: ...
+    def transaction(self, *, alone: bool = False) -> AbstractContextManager[Connection]:
+        """One commit. `alone`: no other is under way, and none begins before this one has ended, so that whatever has a number is seen."""
 
     def on_rollback(self, undo: Callable[[], None]) -> None: ...
 

@@ -19,12 +19,25 @@ class Dialect(NamedTuple):
     json_group: str
     #: Bytes as lower-case hexadecimal text.
     hex: str
+    #: The day in UTC, as ISO text, of an instant and a number of days later.
+    day: str
+    #: One column as it stands in `json_array`.
+    json_item: str = "{}"
+    #: What follows a SELECT of rows that this commit is about to change, so that no other commit changes them meanwhile; by the column that
+    #: they are taken in the order of. Nothing where only one commit is under way at a time.
+    held: str = ""
 
     def array(self, *columns: str) -> str:
-        return self.json_array.format(", ".join(columns))
+        return self.json_array.format(", ".join(map(self.json_item.format, columns)))
 
     def array_of_rows(self, column: str, order: str) -> str:
         return self.json_group.format(column, order)
 
     def hexadecimal(self, column: str) -> str:
         return self.hex.format(column)
+
+    def day_of(self, instant: str, later: int) -> str:
+        return self.day.format(instant, later)
+
+    def holding(self, column: str) -> str:
+        return self.held.format(column)

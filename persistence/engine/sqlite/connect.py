@@ -41,7 +41,7 @@ _ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
 class SQLiteConnection(apsw.Connection):
     """A connection of the driver with the verbs of the contract."""
 
-    dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))")
+    dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))", "date({0} / 1000000, 'unixepoch', '{1:+} days')")
     now = 0
     #: Lent for reading: the driver refuses to write.
     reading = False
@@ -104,6 +104,13 @@ class SQLiteConnection(apsw.Connection):
     def savepoint(self) -> Iterator[None]:
         with translated("write to the books"), self:  # the driver's block is a savepoint
             yield
+
+    def hold(self, name: str, /) -> None:
+        """Nothing: only one commit is under way at a time."""
+
+    def fact_numbers(self, count: int, /) -> range:
+        first = int(self.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
+        return range(first, first + count)
 
 
 @lru_cache(maxsize=64)

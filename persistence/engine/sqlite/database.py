@@ -24,7 +24,8 @@ from persistence.engine.sqlite.host import refuse_network_file_system, refuse_un
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
 from persistence.engine.sqlite.rescue import rescue
-from persistence.engine.sqlite.result_rows import Row, rows_of
+from persistence.engine.result_rows import Row
+from persistence.engine.sqlite.result_rows import rows_read
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES, WriteAheadLog
 from persistence.files import fsync_folder, make_last_folder, open_or_make, scratch_folder
 
@@ -234,8 +235,9 @@ class SQLiteDatabase:
                     connection.execute("RELEASE snapshot")
 
     @contextmanager
-    def transaction(self) -> Iterator[SQLiteConnection]:
-        """One commit: all of it durable on exit, none of it after an exception. Its `now` is the one reading of the clock.
+    def transaction(self, *, alone: bool = False) -> Iterator[SQLiteConnection]:
+        """One commit: all of it durable on exit, none of it after an exception. Its `now` is the one reading of the clock. Here every
+        commit is `alone`.
 
         Raises `CommitUnknown` where COMMIT itself failed: the commit may be on disk or not. That connection is thrown away.
         """
@@ -291,7 +293,7 @@ class SQLiteDatabase:
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
         with self.get_connection() as connection, taken():
-            return rows_of(connection.execute(sql, params))
+            return rows_read(connection.execute(sql, params))
 
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
