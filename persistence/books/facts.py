@@ -101,10 +101,6 @@ CONTENT_OF = {kind: content for content in CONTENTS for kind in content.kinds}
 INSERTS = {kind: content.insert for kind, content in CONTENT_OF.items()}
 
 
-def next_fact_no(connection: Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
-
-
 def find_known(connection: Connection, identities: Sequence[Identity]) -> dict[Identity, Known]:
     """What is recorded under each of these identities; missing ones are left out."""
     rows = connection.lookup(

@@ -16,6 +16,7 @@ from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Reason, 
 from persistence.books import accounts, events, facts, gaps, job_requests, movements, orders, quarantine
 from persistence.books.facts import ERASED, LIVE, VOIDED, Identity, Known
 from persistence.books.orders import OrderId
+from persistence.domain.differing import differing, in_words
 from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.errors import AccountDeleted, Conflict
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
@@ -83,7 +84,8 @@ class Posting:
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch, numbered)
-        for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
+        for index, refused, fact_no in sorted(held, key=lambda h: h[0]):
+            refusal = refused if fact_no is None else self._saying_what_differs(refused, batch[index], fact_no)
             if self._by_hand:
                 raise _by_hand_error(refusal)
             new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
@@ -170,11 +172,11 @@ class Posting:
         if not fresh:
             return []
         connection, now = self._connection, self._now
-        number = facts.next_fact_no(connection)
+        numbers = iter(connection.fact_numbers(len(fresh)))
         numbered: list[tuple[int, AnyFact, Any]] = []
         rows: dict[Identity, tuple[Any, ...]] = {}
         sha256 = hashlib.sha256
-        for key, (_, fact) in fresh.items():
+        for (key, (_, fact)), number in zip(fresh.items(), numbers, strict=True):
             if type(fact) is Fill:
                 texts = fact.texts()
                 digest, instant = sha256(fact.content_of(texts).encode()).digest(), fact.executed_at
@@ -183,14 +185,9 @@ class Posting:
             record_id, account_id, kind = key
             rows[key] = (number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now)
             numbered.append((number, fact, texts))
-            number += 1
         # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
-        connection.execute("SAVEPOINT identities")
         if connection.insert_many(facts.INSERT_IDENTITY, list(rows.values())) == len(rows):
-            connection.execute("RELEASE identities")
             return numbered
-        connection.execute("ROLLBACK TO identities")
-        connection.execute("RELEASE identities")
         known = facts.find_known(connection, list(rows))
         return self._settle_known(known, fresh, rows, numbered, outcomes, held)
 
@@ -204,13 +201,11 @@ class Posting:
         held: list[tuple[int, Refusal, int | None]],
     ) -> list[tuple[int, AnyFact, Any]]:
         new: list[tuple[int, AnyFact, Any]] = []
-        inserts = []
         for (key, values), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
             row = _IdentityRow._make(values)
-            record = known.get(key)
+            record = known[key]
             index = fresh[key][0]
-            if record is None:
-                inserts.append(row)
+            if record.fact_no == number:  # nobody else has that number: it was new
                 new.append((number, fact, texts))
             elif record.state == ERASED and self._by_hand:
                 # An explicit save records anew what went with its account.
@@ -227,7 +222,6 @@ class Posting:
                     self._take_earlier_pair(record, fact)
             else:
                 held.append((index, self._conflict(index, fact), record.fact_no))
-        self._connection.insert_many(facts.INSERT_IDENTITY, inserts)
         return new
 
     def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
@@ -455,9 +449,14 @@ class Posting:
 
     def _conflict(self, index: int, fact: AnyFact) -> Refusal:
         of = f" of account {fact.account_id}" if fact.account_id else ""
-        remedy = "a mistake is corrected by a void and a new record under a new id"
-        detail = f"{fact.kind} {fact.record_id}{of} is recorded with other content; {remedy}"
-        return self._refuse(index, fact, Reason.CONFLICT, detail)
+        return self._refuse(index, fact, Reason.CONFLICT, f"{fact.kind} {fact.record_id}{of} is recorded with other content")
+
+    def _saying_what_differs(self, refusal: Refusal, arrived: Item, fact_no: int) -> Refusal:
+        """Asked once everything is recorded, because the recorded version may be of the same batch."""
+        recorded = facts.recorded_fact(self._connection, fact_no)
+        fields = "" if recorded is None else in_words(differing(arrived, recorded))
+        said = f" ({fields})" if fields else ""
+        return refusal._replace(detail=f"{refusal.detail}{said}; a mistake is corrected by a void and a new record under a new id")
 
     def _refuse(self, index: int, fact: AnyFact, reason: Reason, detail: str) -> Refusal:
         return refusal_of(fact, reason, detail, self._raw_of, index)

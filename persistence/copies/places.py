@@ -40,7 +40,9 @@ def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, rememb
         _mark(folder, ours)
     if remember and not known:
         with database.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO backup_folders (path, first_used_at) VALUES (?, ?)", (str(folder.absolute()), connection.now))
+            connection.execute(
+                "INSERT INTO backup_folders (path, first_used_at) VALUES (?, ?) ON CONFLICT (path) DO NOTHING", (str(folder.absolute()), connection.now)
+            )
 
 
 def enter(database: SQLiteDatabase, folder: Path) -> None:

@@ -193,7 +193,8 @@ def _look_for_suspects(database: Database, checks: Sequence[NoteCheck], *, anew:
             )
             connection.execute(
                 "INSERT INTO note_marks (one, facts_to, events_to) VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET "
-                "facts_to = max(note_marks.facts_to, ?1), events_to = max(note_marks.events_to, ?2)",
+                "facts_to = CASE WHEN note_marks.facts_to > ?1 THEN note_marks.facts_to ELSE ?1 END, "
+                "events_to = CASE WHEN note_marks.events_to > ?2 THEN note_marks.events_to ELSE ?2 END",
                 (to, newest_event),
             )
         reached = (to, newest_event)

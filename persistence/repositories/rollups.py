@@ -163,7 +163,7 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
         "SELECT occurred_at FROM facts WHERE fact_no > ?3 AND account_id = ?1 UNION ALL "
         "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1 UNION ALL "
         # A fee counts in the trade of its fill, too, and goes with it.
-        "SELECT min(e.occurred_at, coalesce(l.executed_at, e.occurred_at)) FROM fees e LEFT JOIN facts g ON g.record_id = e.fill_id "
+        "SELECT CASE WHEN l.executed_at < e.occurred_at THEN l.executed_at ELSE e.occurred_at END FROM fees e LEFT JOIN facts g ON g.record_id = e.fill_id "
         "AND g.account_id = e.account_id AND g.kind = 'fill' LEFT JOIN fills l ON l.fact_no = g.fact_no WHERE e.account_id = ?1 AND (e.fact_no > ?3 "
         "OR EXISTS (SELECT 1 FROM voids v WHERE v.account_id = e.account_id AND v.fact_no > ?3 AND ((v.target_kind = 'fee' AND v.target_id = e.fee_id) "
         "OR (v.target_kind = 'fill' AND v.target_id = e.fill_id))))) AS moved) END "

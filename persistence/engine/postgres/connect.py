@@ -24,7 +24,6 @@ DIALECT = Dialect(
     hex="encode({}, 'hex')",
     json_item="coalesce(to_json({})::text, 'null')",
     held=" ORDER BY {} FOR NO KEY UPDATE",
-    day="day_of({}, {})",
 )
 
 

@@ -41,7 +41,7 @@ _ONE_ROW = re.compile(r"VALUES (\((?:\?, )*\?\))")
 class SQLiteConnection(apsw.Connection):
     """A connection of the driver with the verbs of the contract."""
 
-    dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))", "date({0} / 1000000, 'unixepoch', '{1:+} days')")
+    dialect = Dialect("json_array({})", "json_group_array({0} ORDER BY {1})", "lower(hex({}))")
     now = 0
     #: Lent for reading: the driver refuses to write.
     reading = False

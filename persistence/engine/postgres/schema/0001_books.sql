@@ -31,6 +31,11 @@ CREATE AGGREGATE decimal_sum(TEXT) (
     sfunc = decimal_sum_step, stype = NUMERIC, finalfunc = decimal_sum_text, combinefunc = decimal_sum_parts, parallel = safe
 );
 
+-- Texts, one after the other, with something in between.
+CREATE FUNCTION group_concat_step(found TEXT, next TEXT, between TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN next IS NULL THEN found WHEN found IS NULL THEN next ELSE found || between || next END $$;
+CREATE AGGREGATE group_concat(TEXT, TEXT) (sfunc = group_concat_step, stype = TEXT);
+
 -- Numbers of facts. A commit takes those that it needs while it holds its accounts' rows: in one account numbers grow as commits end.
 CREATE SEQUENCE fact_numbers;
 
