@@ -36,6 +36,7 @@ ROOM_BYTES = 512 << 20
 #: Names the folder for temporary files otherwise, to the processes of pytest-xdist too. Where it is set beforehand, nothing lies in memory.
 ON_DISK = "TESTS_FOLDER_ON_DISK"
 
+
 @contextmanager
 def _on_sqlite(folder: Path, durable: bool) -> Iterator[DatabaseManager]:
     with closing(DatabaseManager(folder / "books.db", durable=durable)) as manager:

@@ -17,6 +17,8 @@ from persistence.engine.dialect import Dialect
 Bindings = Sequence[Any] | dict[str, Any]
 #: How many rows a query without a limit may return: more than any table holds, and a number that every engine takes.
 NO_LIMIT = 2**62
+#: The table by which books that are being moved to another engine are known until all of them are there. No program opens them meanwhile.
+UNFINISHED_MOVE = "unfinished_move"
 
 
 class Rows(Protocol):
@@ -71,6 +73,11 @@ class Connection(Protocol):
     def fact_numbers(self, count: int, /) -> Sequence[int]:
         """Numbers for new facts, ascending, that nobody else gets. Those of one account have to be taken while its row is held."""
 
+    def has_table(self, name: str, /) -> bool: ...
+
+    def numbers_go_on(self) -> None:
+        """Let new rows be numbered behind those that were written with their numbers."""
+
 
 class Storage(NamedTuple):
     """What the books take up: versions, and bytes of the file, of its log, and free inside the file."""
@@ -117,4 +124,4 @@ class Database(Protocol):
         """Replace everything by what a SQLite file of the same schema holds, in one step. Returns where the former content is kept."""
 
 
-__all__ = ["NO_LIMIT", "Bindings", "Connection", "Database", "Rows", "Storage"]
+__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "Connection", "Database", "Rows", "Storage"]

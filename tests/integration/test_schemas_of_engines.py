@@ -36,7 +36,9 @@ PAIRS = [
 
 
 def schema_of(engine: str) -> str:
-    return "".join(path.read_text() for path in sorted(files(f"persistence.engine.{engine}.schema").iterdir(), key=lambda p: p.name) if path.name.endswith(".sql"))
+    return "".join(
+        path.read_text() for path in sorted(files(f"persistence.engine.{engine}.schema").iterdir(), key=lambda p: p.name) if path.name.endswith(".sql")
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import psycopg
 
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
-from persistence.domain.errors import CommitUnknown, OtherBooks
-from persistence.engine.contract import Bindings, Storage
+from persistence.domain.errors import CommitUnknown, OtherBooks, WrongDatabase
+from persistence.engine.contract import UNFINISHED_MOVE, Bindings, Storage
 from persistence.engine.postgres import migrations
 from persistence.engine.postgres.address import shown
 from persistence.engine.postgres.connect import WRITERS, PostgresConnection
@@ -44,10 +44,11 @@ class PostgresDatabase:
         backup_folder: str | Path = "backups",
         second_folder: str | Path | None = None,
         durable: bool = True,
+        half_moved: bool = False,
         clock: Callable[[], int] = instants.now,
     ) -> None:
         """`url` as libpq reads it; the schema is the first of the user's search_path. `durable=False` never waits for the server's disk:
-        for tests."""
+        for tests. `half_moved` opens books that are being moved here, too: for who moves them."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self._url = url
@@ -55,6 +56,7 @@ class PostgresDatabase:
         self.backup_folder = Path(backup_folder)
         self.second_folder = None if second_folder is None else Path(second_folder)
         self._durable = durable
+        self._half_moved = half_moved
         self._clock = clock
         self._book_id: str | None = None
         self._local = threading.local()
@@ -90,6 +92,8 @@ class PostgresDatabase:
         """Whose books these are, before anybody relies on them."""
         self._refuse_unfit(connection)
         migrations.refuse_older(connection, self.path)
+        if not self._half_moved and connection.has_table(UNFINISHED_MOVE):
+            raise WrongDatabase(f"{self.path} holds books that are half moved here; run the same `jarvis db move --to` again, which goes on and ends")
         found = str(connection.run("SELECT book_id FROM book", ()).get)
         if self._book_id is not None and found != self._book_id:
             raise OtherBooks(
