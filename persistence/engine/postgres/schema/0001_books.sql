@@ -32,8 +32,8 @@ CREATE AGGREGATE decimal_sum(TEXT) (
 );
 
 -- Texts, one after the other, with something in between.
-CREATE FUNCTION group_concat_step(found TEXT, next TEXT, between TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT CASE WHEN next IS NULL THEN found WHEN found IS NULL THEN next ELSE found || between || next END $$;
+CREATE FUNCTION group_concat_step(found TEXT, following TEXT, separator TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN following IS NULL THEN found WHEN found IS NULL THEN following ELSE found || separator || following END $$;
 CREATE AGGREGATE group_concat(TEXT, TEXT) (sfunc = group_concat_step, stype = TEXT);
 
 -- Numbers of facts. A commit takes those that it needs while it holds its accounts' rows: in one account numbers grow as commits end.
