@@ -31,8 +31,9 @@ class Moved(NamedTuple):
     """What a move brought over, and the head of the chain there."""
 
     facts: int
+    #: Of all tables.
     rows: int
-    #: Rows that an earlier run had brought.
+    #: Those of them that an earlier run had brought.
     were_there: int
     head: Head
 
@@ -52,6 +53,7 @@ def move(source: Database, target: Database, progress: Progress = silent) -> Mov
             head = chain.head(connection)
             if (found := chain.head(other)) != head:
                 raise WrongDatabase(f"the chain of {target.path} ends with {found}, that of {source.path} with {head}; run the same command again")
+            facts = _count(connection, _table("facts"))
             [book] = next(carrying.rows_of(connection, _table("book")))
     with source.get_connection() as connection:
         if _state(connection) != state:
@@ -59,7 +61,7 @@ def move(source: Database, target: Database, progress: Progress = silent) -> Mov
                 f"{source.path} was written to meanwhile: stop every worker and scheduler that uses it, on every host, then run the same command again"
             )
     _finish(target, book)
-    return Moved(int(json.loads(state)[3]), rows, were_there, head)
+    return Moved(facts, rows, were_there, head)
 
 
 def _table(name: str) -> Table:
