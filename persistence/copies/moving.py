@@ -82,7 +82,7 @@ def _begin(target: Database, state: str) -> None:
     with target.transaction() as connection:
         begun = _begun(connection)
         if begun is None:
-            filled = [t.name for t in _carried() if connection.execute(f"SELECT 1 FROM {t.name} LIMIT 1").fetchall()]
+            filled = [table.name for table in _carried() if connection.execute(f"SELECT 1 FROM {table.name} LIMIT 1").fetchall()]
             if filled:
                 raise Invalid(
                     f"{target.path} holds something already ({', '.join(filled[:3])}{', …' if len(filled) > 3 else ''}); "
