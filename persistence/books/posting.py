@@ -80,7 +80,7 @@ class Posting:
         self._update_orders()
         self._move_balances()
         self._dirty.pop("", None)  # rates are of no account
-        accounts.mark_dirty(self._connection, self._dirty)
+        accounts.mark_dirty(self._connection, self._dirty, max((number for number, *_ in numbered), default=0))
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch, numbered)

@@ -100,7 +100,8 @@ _TERMS = " || ' / ' || ".join(
 TWO_PLACED = _check(
     "an order was placed twice with other terms", "one placed event, and amendments after it", "void the one that is wrong, or send it as amended",
     Orders(
-        f"SELECT e.order_id, e.account_id, e.instrument, e.side, count(DISTINCT {_TERMS}), group_concat(e.event_id, ', ') FROM t CROSS JOIN order_events e ON e.order_id = t.order_id "
+        f"SELECT e.order_id, e.account_id, e.instrument, e.side, count(DISTINCT {_TERMS}), group_concat(e.event_id, ', ') FROM t "
+        "CROSS JOIN order_events e ON e.order_id = t.order_id "
         "AND e.account_id = t.account_id JOIN facts f ON f.fact_no = e.fact_no WHERE e.status = 'placed' AND f.state = 0 "
         f"GROUP BY e.order_id, e.account_id, e.instrument, e.settle IS NULL, e.side HAVING count(DISTINCT {_TERMS}) > 1",
         lambda row: (row[4], f"events {row[5]} placed it with {row[4]} different terms", _leg(row[3], row[2])),

@@ -63,7 +63,7 @@ def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
     connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
     posting = Posting(connection, now, None)
     voids = list[tuple[int, AnyFact, None]]()
-    newest = facts.next_fact_no(connection) - 1
+    newest = int(connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
     rows = facts.rows_by_number(connection)
     while group := list(islice(rows, FACTS_AT_ONCE)):
         moved = list[tuple[Any, ...]]()

@@ -71,6 +71,7 @@ class SQLiteJobRunRepository:
         """Take a run that nobody has: a new or requested one, a failed one whose time to try again has come, or one whose holder
         died; and none while another run of the job is in living hands."""
         with self._database.transaction() as connection:
+            connection.hold(f"job {job}")
             alive = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND ahead = 0 AND heartbeat_at BETWEEN ? AND ? LIMIT 1"
             if connection.execute(alive, (job, now - STALE_AFTER_MICROSECONDS, now + MOST_AHEAD)).get is not None:
                 return False

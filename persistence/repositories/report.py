@@ -27,7 +27,8 @@ class ReportBooks(AccountBooks):
         """The fees of the fills in [start, end), instants; rebates are below zero."""
         sql = (
             # Each fee worked out once: without the bound that bounds nothing, the sum and the count would each do it.
-            "SELECT instrument, coalesce(sum(usd), 0.0), count(*), sum(CASE WHEN usd IS NULL THEN 1 ELSE 0 END) FROM (SELECT instrument, fee_usd_number AS usd FROM v_fills "
+            "SELECT instrument, coalesce(sum(usd), 0.0), count(*), sum(CASE WHEN usd IS NULL THEN 1 ELSE 0 END) FROM ("
+            "SELECT instrument, fee_usd_number AS usd FROM v_fills "
             "WHERE account_id = ? AND executed_at_us >= ? AND executed_at_us < ? AND is_voided = 0 "
             f"LIMIT {NO_LIMIT}) AS each_once GROUP BY instrument ORDER BY instrument"
         )

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from jarvis_client.contract.decimals import canonical
-from persistence.books import derived
+from persistence.books import accounts, derived
 from persistence.books.account_history import _ROW, AccountBooks, ContractValue, DayClose
 from persistence.domain.rollup import (
     FIGURE_COLUMNS,
@@ -65,7 +65,7 @@ class Changes:
     @classmethod
     def none(cls, rolled_to: Date) -> Changes:
         """Nothing to commit, for who only reads."""
-        return cls(Progress("", None, rolled_to, None, 0, 0, ()), 0, DirtyMark(None, None, None, 0, 0))
+        return cls(Progress("", None, rolled_to, None, 0, 0, 0, ()), 0, DirtyMark(None, None, None, 0, 0))
 
 
 class SQLiteRollupRepository:
@@ -86,6 +86,7 @@ class SQLiteRollupRepository:
     def commit(self, account_id: str, changes: Changes, expected_generation: int | None) -> bool:
         """All of it or, where another rollup of the account came first, nothing and False."""
         with self._database.transaction() as connection:
+            accounts.hold(connection, [account_id])
             sql = "SELECT r.generation FROM accounts a LEFT JOIN rollup_accounts r USING (account_id) WHERE a.account_id = ?"
             found = connection.execute(sql, (account_id,)).fetchall()
             if not found or found[0][0] != expected_generation:
@@ -142,13 +143,14 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     )
     progress = changes.progress
     connection.execute(
-        "INSERT INTO rollup_accounts (account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, usd_like, rolled_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
+        "INSERT INTO rollup_accounts "
+        "(account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, seen_rate_no, generation, usd_like, rolled_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
         "snapshots_from = excluded.snapshots_from, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
-        "generation = excluded.generation, usd_like = excluded.usd_like, rolled_at = excluded.rolled_at",
+        "seen_rate_no = excluded.seen_rate_no, generation = excluded.generation, usd_like = excluded.usd_like, rolled_at = excluded.rolled_at",
         (
             account_id, progress.options_digest, _stored(progress.snapshots_from), progress.rolled_to.isoformat(), _stored(progress.stale_from),
-            progress.seen_fact_no, progress.generation, json.dumps(progress.usd_like), changes.now,
+            progress.seen_fact_no, progress.seen_rate_no, progress.generation, json.dumps(progress.usd_like), changes.now,
         ),
     )  # fmt: skip
     _clear_marks(connection, account_id, changes)

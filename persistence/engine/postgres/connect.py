@@ -133,10 +133,7 @@ class PostgresConnection(psycopg.Connection[Any]):
             self._depth -= 1
 
     def hold(self, name: str) -> None:
-        self.run("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' ' || $1, 0))", (name,))
-
-    def be_alone(self) -> None:
-        self.run(f"SELECT pg_advisory_xact_lock({WRITERS})", ())
+        self.run("SELECT pg_advisory_xact_lock(hashtextextended($1 || current_schema(), 0))", (f"jarvis {name} ",))
 
     def fact_numbers(self, count: int, /) -> list[int]:
         return [number for (number,) in self.run("SELECT nextval('fact_numbers') FROM generate_series(1, $1)", (count,)).fetchall()]

@@ -16,6 +16,8 @@ from jarvis_client.contract.instants import to_instant
 
 #: Literals stay as they are; `?`, `?1` and `:name` are parameters, `::` is a cast.
 _WORDS = re.compile(r"'(?:[^']|'')*'|::|\?(\d*)|:([A-Za-z_]\w*)")
+#: SQLite's way to say in which order tables are read; here the planner knows best.
+_ORDERED = re.compile(r"\bCROSS JOIN(?= \w+ \w+ ON\b)")
 _KEY = re.compile(r"WHERE ([\w.]+ = \?(?: AND [\w.]+ = \?)*)")
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \((?:\?, )*\?\)\s*(.*)", re.DOTALL)
 #: How an array of a kind of value is called.
@@ -55,7 +57,7 @@ def translated_statement(sql: str) -> Statement:
         highest = max(highest, int(number)) if number else highest + 1
         return f"${number or highest}"
 
-    return Statement(_WORDS.sub(word, sql), tuple(names))
+    return Statement(_WORDS.sub(word, _ORDERED.sub("JOIN", sql)), tuple(names))
 
 
 @lru_cache(maxsize=256)

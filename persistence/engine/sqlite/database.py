@@ -15,6 +15,7 @@ from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
 from persistence.domain.errors import CommitUnknown, OtherBooks
 from persistence.engine.contract import Bindings, Storage
+from persistence.engine.result_rows import Row
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version
 from persistence.engine.sqlite.copying import copy_to
@@ -24,7 +25,6 @@ from persistence.engine.sqlite.host import refuse_network_file_system, refuse_un
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
 from persistence.engine.sqlite.rescue import rescue
-from persistence.engine.result_rows import Row
 from persistence.engine.sqlite.result_rows import rows_read
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES, WriteAheadLog
 from persistence.files import fsync_folder, make_last_folder, open_or_make, scratch_folder
