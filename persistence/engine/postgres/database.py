@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
@@ -16,9 +17,15 @@ from persistence.engine.contract import UNFINISHED_MOVE, Bindings, Storage
 from persistence.engine.postgres import migrations
 from persistence.engine.postgres.address import shown
 from persistence.engine.postgres.connect import WRITERS, PostgresConnection
+from persistence.engine.postgres.copying import read_file, write_file
 from persistence.engine.postgres.errors import as_ours, translated
 from persistence.engine.postgres.pool import ConnectionPool
 from persistence.engine.result_rows import Row, rows_of
+from persistence.engine.sqlite.connect import SQLiteConnection
+from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.files import scratch_folder
+
+T = TypeVar("T")
 
 #: One round trip each. Whoever records says so by a lock that all of them share.
 BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({WRITERS})"
@@ -190,6 +197,46 @@ class PostgresDatabase:
             return sum(connection.changed(sql, params) for params in params_list)
 
     # -- what is kept and how much ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _settled_snapshot(self) -> Iterator[PostgresConnection]:
+        """A snapshot of a moment at which no commit was under way: what it does not see has higher numbers than everything that it sees."""
+        with self._pool.connected(BEGIN_ALONE) as alone, self.snapshot() as connection:
+            alone.run("COMMIT", ())
+            yield connection
+
+    def copy_with(self, target: str | Path, observe: Callable[[SQLiteConnection], T], *, check: bool = False) -> T:
+        """Copy everything into a SQLite file of its own while others write. Returns what `observe` sees of that file. `check` as SQLite's engine
+        has it."""
+        with translated(f"copy to {target}"), self._settled_snapshot() as connection:
+            write_file(connection, str(target), check=check)
+        with closing(SQLiteDatabase.copy_of(target, 1)) as copy, copy.get_connection() as file:
+            return observe(file)
+
+    @contextmanager
+    def copied(self, folder: str | Path) -> Iterator[SQLiteDatabase]:
+        """The books as they are now, as a SQLite database of their own below `folder`. Gone after the block."""
+        with scratch_folder(folder, "copy") as scratch:
+            path = scratch / "copy.db"
+            self.copy_with(path, lambda _: None)
+            with closing(SQLiteDatabase(path, 3, wal_mode=False, durable=False)) as copy:
+                yield copy
+
+    def replaced_from(self, copy: str | Path, aside: str | Path | None = None) -> Path | None:
+        """Replace everything by what a SQLite file of the same schema holds, in one commit. What was here is kept as `aside`, a SQLite file, too.
+
+        Returns that path, or None. What others commit meanwhile waits, and is recorded in the books that took this place.
+        """
+        if getattr(self._local, "connection", None) is not None:
+            raise Invalid("a restore replaces everything, so it cannot be part of a transaction; call it outside")
+        kept = None if aside is None else Path(aside)
+        with self.transaction(alone=True) as connection:
+            if kept is not None:
+                write_file(connection, str(kept), check=True)
+            read_file(connection, str(copy))
+        self._book_id = None
+        self._pool.forget()
+        return kept
 
     def checkpoint(self, *, truncate: bool = False) -> None:
         """Nothing: the server moves its log by itself."""
