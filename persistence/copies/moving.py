@@ -155,7 +155,7 @@ def _finish(target: Database, book: tuple[Any, ...]) -> None:
         connection.execute("DELETE FROM book")
         connection.execute(_table("book").insert, book)
         connection.execute(f"DROP TABLE {UNFINISHED_MOVE}")
-        connection.numbers_go_on()
+        connection.rows_came_over()
 
 
 __all__ = ["Moved", "move"]

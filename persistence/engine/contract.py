@@ -75,8 +75,8 @@ class Connection(Protocol):
 
     def has_table(self, name: str, /) -> bool: ...
 
-    def numbers_go_on(self) -> None:
-        """Let new rows be numbered behind those that were written with their numbers."""
+    def rows_came_over(self) -> None:
+        """Rows were written with their numbers, many of them: new ones are numbered behind them, and queries are planned for them."""
 
 
 class Storage(NamedTuple):

@@ -115,7 +115,7 @@ class SQLiteConnection(apsw.Connection):
     def has_table(self, name: str, /) -> bool:
         return bool(self.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).get)
 
-    def numbers_go_on(self) -> None:
+    def rows_came_over(self) -> None:
         """Nothing: a number is the highest one and one more."""
 
 
