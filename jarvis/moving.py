@@ -13,12 +13,12 @@ from jarvis.settings import Settings
 from jarvis_client.contract.errors import Invalid
 from persistence.copies import identity
 from persistence.copies.moving import Moved, move
+from persistence.domain.address import SCHEMES, is_server
 from persistence.domain.progress import Progress, silent
-from persistence.engine.contract import UNFINISHED_MOVE
-from persistence.engine.postgres.address import SCHEMES, is_server
+from persistence.engine.contract import UNFINISHED_MOVE, Database
 from persistence.engine.sqlite.database import BESIDE, SQLiteDatabase
 from persistence.files import fsync_folder, make_last_folder, same_owner
-from persistence.server import ServerDatabase
+from persistence.opening import open_books
 
 #: Added to the name of the file that books are moved into, until all of them are there.
 UNFINISHED = ".half-moved"
@@ -44,7 +44,7 @@ def move_books(settings: Settings, to: str, *, stop: bool = False, progress: Pro
         stop_holders(folder)
     with nobody_else(folder), closing(open_database(settings)) as source:
         if is_server(to):
-            with closing(ServerDatabase(to, half_moved=True)) as target:
+            with closing(open_books(to, folder=folder, half_moved=True)) as target:
                 target.initialize()
                 return move(source, target, progress), Place(target.path, "database.url")
         path = _file_of(to)
@@ -61,7 +61,7 @@ def _file_of(to: str) -> Path:
     return path
 
 
-def _into_file(source: ServerDatabase | SQLiteDatabase, path: Path, progress: Progress) -> Moved:
+def _into_file(source: Database, path: Path, progress: Progress) -> Moved:
     """Into a file beside it, which gets its name once it is whole."""
     make_last_folder(path.parent)
     unfinished = path.with_name(path.name + UNFINISHED)

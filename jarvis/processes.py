@@ -35,8 +35,8 @@ from jarvis.systemd import StatusLine, notify
 from jarvis.watching import BooksWatch
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
-from persistence.database import DatabaseManager
 from persistence.domain.stillness import Stillness
+from persistence.engine.contract import LiveBooks
 from persistence.files import locked_file
 from persistence.holders import note_going
 from workers.app import RecorderWorker, create_worker, tune_interpreter
@@ -152,7 +152,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
         return
     batch, performance = settings.worker.batch, settings.database.performance
     worker = create_worker(
-        settings.database.path, url, lock_folder=settings.data_folder, worker_name=settings.worker.name, namespace=settings.broker.namespace,
+        settings.database.place, url, lock_folder=settings.data_folder, worker_name=settings.worker.name, namespace=settings.broker.namespace,
         threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
@@ -199,7 +199,7 @@ def _record(worker: RecorderWorker, lock: Path, stop: StopSignal, pipe: Supervis
 class WalWatch:
     """Keeps the write-ahead log short, and warns while a reader of another program does not let us."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: LiveBooks) -> None:
         self._database = database
         self._warned = 0.0
 

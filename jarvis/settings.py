@@ -21,12 +21,13 @@ from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
 from jarvis.importing.profile import Profile
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings, WebSettings
-from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secrets
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
+from persistence.domain.address import is_server
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -82,9 +83,26 @@ class PerformanceSettings(_Section):
 
 
 class DatabaseSettings(_Section):
+    #: The file of the books. Where a server keeps them, what else lies on this machine (locks, scratch copies) lies in its folder.
     path: Where = Path("data/jarvis_trading.db")
+    #: A PostgreSQL server that keeps the books instead. It may hold a password, so it is never shown as it is.
+    url: SecretStr | None = None
+    #: A file that holds the URL alone. A systemd credential named database-url is found without it.
+    url_file: Where | None = None
     backup: BackupSettings = BackupSettings()
     performance: PerformanceSettings = PerformanceSettings()
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_server(url.get_secret_value()):
+            raise ValueError("names no server; write postgresql://user@host:5432/name, or leave the key without a value for the file at database.path")
+        return url
+
+    @property
+    def place(self) -> str | Path:
+        """What opens the books: the server's URL, else the path of the file."""
+        return self.path if self.url is None else self.url.get_secret_value()
 
 
 class BrokerSettings(_Section):
@@ -314,7 +332,7 @@ def load_settings_with_places(folder: Path, *, named: bool = False) -> tuple[Set
         raise SettingsError([f"--config (or JARVIS_CONFIG) is {str(folder)!r:.60}: it {rule}"])
     values, places, problems = read_files(Path(os.path.expanduser(folder)), list(Settings.model_fields), named=named)
     problems += read_environment(values, places, Settings)
-    problems += read_secret(values, places)
+    problems += read_secrets(values, places)
     settings = None
     try:
         settings = Settings(**values)

@@ -22,6 +22,7 @@ from persistence.copies.choosing import choose, present_books
 from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
+from persistence.database import DatabaseManager
 from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, lasting
 from persistence.files import make_last_folder, scratch_folder
@@ -111,7 +112,7 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
 def _to_new_file(backup: Backup, asked: _Asked, to: Path, progress: Progress) -> Restored:
     with closing(open_database(CONTEXT.settings)) as database:
         until = None if asked.until is None else to_instant(asked.until)
-        present = database if Path(database.path).exists() else None
+        present = database if isinstance(database, DatabaseManager) and Path(database.path).exists() else None
         return restore_copy(backup, to, unproved=asked.unproved, until=until, present=present, progress=progress)
 
 

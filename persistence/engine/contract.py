@@ -97,7 +97,14 @@ class Database(Protocol):
         """Where the books are, for messages."""
 
     @property
+    def folder(self) -> Path:
+        """Where scratch copies of the books may lie."""
+
+    @property
     def backup_folder(self) -> Path: ...
+
+    @property
+    def second_folder(self) -> Path | None: ...
 
     def get_connection(self) -> AbstractContextManager[Connection]: ...
 
@@ -117,11 +124,32 @@ class Database(Protocol):
     def checkpoint(self, *, truncate: bool = False) -> tuple[int, int] | None:
         """Move the log into the file. Returns (pages of the log, pages moved); None where there is nothing to move."""
 
+    def copy_with(self, target: str | Path, observe: Callable[[Any], Any], *, check: bool = False) -> Any:
+        """Copy everything into a SQLite file while others write. Returns what `observe` sees of the very moment that was copied."""
+
     def copied(self, folder: str | Path) -> AbstractContextManager[Any]:
         """The books as they are now, as a SQLite database of their own below `folder`. Gone after the block."""
 
     def replaced_from(self, copy: str | Path, aside: str | Path | None = None) -> Path | None:
         """Replace everything by what a SQLite file of the same schema holds, in one step. Returns where the former content is kept."""
 
+    def looking_too(self) -> Database:
+        """The same books once more, opened without refusing anything: for diagnosis."""
 
-__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "Connection", "Database", "Rows", "Storage"]
+    def close(self) -> None: ...
+
+
+class LiveBooks(Database, Protocol):
+    """The books with the life of the whole on top: `persistence.database.DatabaseManager` of a file, `persistence.server.ServerDatabase`."""
+
+    def initialize(self) -> None:
+        """Create the books where there are none, and bring their schema up to date."""
+
+    def refuse_if_replaced(self) -> None:
+        """Raises `WrongDatabase` where these are not the books that were opened any more, `Unavailable` where nobody can tell."""
+
+    def keep_wal_short(self) -> int:
+        """Empty a long log. Returns the size of one that is still too long, or 0."""
+
+
+__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "Connection", "Database", "LiveBooks", "Rows", "Storage"]

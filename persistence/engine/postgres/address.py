@@ -1,4 +1,4 @@
-"""Where a server is: a libpq URL, what is said of it without its password, and what we ask of every connection."""
+"""What the driver is told of a server: its URL, and what we ask of every connection."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from jarvis_client.contract.errors import Invalid
 
-#: What a URL begins with.
-SCHEMES = ("postgresql://", "postgres://")
 #: Asked of a connection where the URL says nothing else. A server that is gone without a word shows within half a minute.
 DEFAULTS = {"connect_timeout": "5", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "20000"}
-
-
-def is_server(url: str) -> bool:
-    """Whether it names a PostgreSQL server, and not a file."""
-    return url.startswith(SCHEMES)
 
 
 def parameters_of(url: str) -> dict[str, Any]:
@@ -29,13 +22,4 @@ def parameters_of(url: str) -> dict[str, Any]:
     return {"application_name": "jarvis"} | DEFAULTS | given | {"client_encoding": "utf8"}
 
 
-def shown(url: str) -> str:
-    """The same place, for messages: without the password."""
-    said = parameters_of(url)
-    user = f"{said['user']}@" if said.get("user") else ""
-    host = said.get("host") or said.get("hostaddr") or "localhost"
-    ports = f":{said['port']}" if said.get("port") else ""
-    return f"postgresql://{user}{host}{ports}/{said.get('dbname', '')}"
-
-
-__all__ = ["is_server", "parameters_of", "shown"]
+__all__ = ["parameters_of"]

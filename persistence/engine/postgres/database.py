@@ -11,11 +11,11 @@ from typing import TypeVar
 import psycopg
 
 from jarvis_client.contract import instants
-from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
+from jarvis_client.contract.errors import Invalid, Unavailable
+from persistence.domain.address import shown
 from persistence.domain.errors import CommitUnknown, OtherBooks, WrongDatabase
 from persistence.engine.contract import UNFINISHED_MOVE, Bindings, Storage
 from persistence.engine.postgres import migrations
-from persistence.engine.postgres.address import shown
 from persistence.engine.postgres.connect import WRITERS, PostgresConnection
 from persistence.engine.postgres.copying import read_file, write_file
 from persistence.engine.postgres.errors import as_ours, translated
@@ -48,19 +48,22 @@ class PostgresDatabase:
         max_connections: int = 5,
         *,
         busy_timeout_ms: int = 5_000,
-        backup_folder: str | Path = "backups",
+        folder: str | Path = ".",
+        backup_folder: str | Path | None = None,
         second_folder: str | Path | None = None,
         durable: bool = True,
         half_moved: bool = False,
         clock: Callable[[], int] = instants.now,
     ) -> None:
-        """`url` as libpq reads it; the schema is the first of the user's search_path. `durable=False` never waits for the server's disk:
-        for tests. `half_moved` opens books that are being moved here, too: for who moves them."""
+        """`url` as libpq reads it; the schema is the first of the user's search_path. `folder`: where scratch copies of the books lie, and their
+        backups where `backup_folder` names no other place. `durable=False` never waits for the server's disk: for tests.
+        `half_moved` opens books that are being moved here, too: for who moves them."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self._url = url
         self.path = shown(url)
-        self.backup_folder = Path(backup_folder)
+        self.folder = Path(folder)
+        self.backup_folder = self.folder / "backups" if backup_folder is None else Path(backup_folder)
         self.second_folder = None if second_folder is None else Path(second_folder)
         self._durable = durable
         self._half_moved = half_moved
@@ -68,10 +71,14 @@ class PostgresDatabase:
         self._book_id: str | None = None
         self._local = threading.local()
         # Waiting for another commit ends like waiting for SQLite's lock; a process that died without a word holds no account for long.
-        settings = f"SET lock_timeout = {busy_timeout_ms}; SET idle_in_transaction_session_timeout = '10min'; SET bytea_output = 'hex'"
+        settings = f"SET LOCAL lock_timeout = {busy_timeout_ms}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
         if not durable:
-            settings += "; SET synchronous_commit = off"
+            settings += "; SET LOCAL synchronous_commit = off"
         self._pool = ConnectionPool(url, self.path, max_connections, busy_timeout_ms / 1_000, settings, self._look_at)
+
+    def looking_too(self) -> PostgresDatabase:
+        """The same books once more, by connections of its own: nothing is refused that the server takes."""
+        return PostgresDatabase(self._url, 2, folder=self.folder, backup_folder=self.backup_folder, second_folder=self.second_folder, durable=False)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -240,6 +247,10 @@ class PostgresDatabase:
 
     def checkpoint(self, *, truncate: bool = False) -> None:
         """Nothing: the server moves its log by itself."""
+
+    def keep_wal_short(self) -> int:
+        """Nothing is too long: the server looks after its log."""
+        return 0
 
     def storage(self) -> Storage:
         sql = (

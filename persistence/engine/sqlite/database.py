@@ -89,6 +89,10 @@ class SQLiteDatabase:
         )  # fmt: skip
         refuse_unsafe_sqlite(sqlite_version())
 
+    @property
+    def folder(self) -> Path:
+        return Path(self.path).absolute().parent
+
     @classmethod
     def copy_of(cls, path: str | Path, max_connections: int = 5) -> Self:
         """A copy of the books in a file of its own that nobody else has open."""
