@@ -24,7 +24,8 @@ def open_books(
     half_moved: bool = False,
 ) -> LiveBooks:
     """The books at a path or a URL. `wal_mode` and `checkpoints` are about a file; `folder` is where copies of a server's books may lie.
-    `looking`: refuse neither damaged pages nor missing commits. `half_moved`: nor books that are being moved to a server. Raises `Invalid` where a server is named and its driver is not installed."""
+    `looking`: refuse neither damaged pages nor missing commits. `half_moved`: nor books that are being moved to a server.
+    Raises `Invalid` where a server is named and its driver is not installed."""
     if not is_server(place):
         return DatabaseManager(
             place, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder,
