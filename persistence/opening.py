@@ -21,9 +21,11 @@ def open_books(
     backup_folder: str | Path | None = None,
     second_folder: str | Path | None = None,
     looking: bool = False,
+    half_moved: bool = False,
 ) -> LiveBooks:
     """The books at a path or a URL. `wal_mode` and `checkpoints` are about a file; `folder` is where copies of a server's books may lie.
-    `looking`: refuse neither damaged pages nor missing commits. Raises `Invalid` where a server is named and its driver is not installed."""
+    `looking`: refuse neither damaged pages nor missing commits. `half_moved`: nor books that are being moved to a server.
+    Raises `Invalid` where a server is named and its driver is not installed."""
     if not is_server(place):
         return DatabaseManager(
             place, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder,
@@ -36,7 +38,7 @@ def open_books(
             raise
         raise Invalid("database.url names a PostgreSQL server, whose driver is not installed: pip install 'jarvis-trading[postgres]'") from None
     opened: LiveBooks = server.ServerDatabase(
-        str(place), max_connections, folder=folder or ".", backup_folder=backup_folder, second_folder=second_folder, durable=not looking
+        str(place), max_connections, folder=folder or ".", backup_folder=backup_folder, second_folder=second_folder, durable=not looking, half_moved=half_moved
     )
     return opened
 

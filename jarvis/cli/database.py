@@ -13,6 +13,7 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.move import db_move
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, tell_findings
 from jarvis.cli.times import at
@@ -39,7 +40,14 @@ from scheduler.verification import check_opens, check_pages
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The books where they are kept: a file, or a server.", no_args_is_help=True)
-    for name, command in (("init", db_init), ("stats", db_stats), ("check", db_check), ("salvage", db_salvage), ("accept-loss", db_accept_loss)):
+    for name, command in (
+        ("init", db_init),
+        ("stats", db_stats),
+        ("check", db_check),
+        ("move", db_move),
+        ("salvage", db_salvage),
+        ("accept-loss", db_accept_loss),
+    ):
         group.command(name)(command)
     app.add_typer(group, name="db")
 

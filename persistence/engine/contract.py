@@ -17,6 +17,8 @@ from persistence.engine.dialect import Dialect
 Bindings = Sequence[Any] | dict[str, Any]
 #: How many rows a query without a limit may return: more than any table holds, and a number that every engine takes.
 NO_LIMIT = 2**62
+#: The table by which books that are being moved to another engine are known until all of them are there. No program opens them meanwhile.
+UNFINISHED_MOVE = "unfinished_move"
 
 
 class Rows(Protocol):
@@ -70,6 +72,11 @@ class Connection(Protocol):
 
     def fact_numbers(self, count: int, /) -> Sequence[int]:
         """Numbers for new facts, ascending, that nobody else gets. Those of one account have to be taken while its row is held."""
+
+    def has_table(self, name: str, /) -> bool: ...
+
+    def rows_came_over(self) -> None:
+        """Rows were written with their numbers, many of them: new ones are numbered behind them, and queries are planned for them."""
 
 
 class Storage(NamedTuple):
@@ -145,4 +152,4 @@ class LiveBooks(Database, Protocol):
         """Empty a long log. Returns the size of one that is still too long, or 0."""
 
 
-__all__ = ["NO_LIMIT", "Bindings", "Connection", "Database", "LiveBooks", "Rows", "Storage"]
+__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "Connection", "Database", "LiveBooks", "Rows", "Storage"]

@@ -24,10 +24,8 @@ PASSWORD = "secret of a test"
 #: Many times what a start takes on a busy machine, a recovery of what tests write included.
 READY_SECONDS = 100
 
-#: Small, and as forgetful as a machine that keeps its power: a crash of the server alone loses nothing of what the kernel has.
+#: Small, and as durable as the books demand: in memory, where tests have their files, waiting for the disk costs nothing.
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
     "shared_buffers": "64MB",

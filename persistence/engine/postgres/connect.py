@@ -138,6 +138,19 @@ class PostgresConnection(psycopg.Connection[Any]):
     def fact_numbers(self, count: int, /) -> list[int]:
         return [number for (number,) in self.run("SELECT nextval('fact_numbers') FROM generate_series(1, $1)", (count,)).fetchall()]
 
+    def has_table(self, name: str, /) -> bool:
+        return self.run("SELECT to_regclass(quote_ident(current_schema()) || '.' || $1) IS NOT NULL", (name,)).get is True
+
+    def rows_came_over(self) -> None:
+        numbered = [("facts", "fact_no", "'fact_numbers'")]
+        sql = "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES'"
+        for table, column in self.run(sql, ()).fetchall():
+            numbered.append((table, column, f"pg_get_serial_sequence('{table}', '{column}')"))
+        for table, column, sequence in numbered:
+            self.run(f"SELECT setval({sequence}, coalesce(max({column}), 1), max({column}) IS NOT NULL) FROM {table}", ())
+        # Without figures of the rows, the planner takes tables for empty ones.
+        self.run("ANALYZE", ())
+
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
         """End a statement that runs on after so many seconds."""

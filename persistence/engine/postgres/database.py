@@ -13,8 +13,8 @@ import psycopg
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.domain.address import shown
-from persistence.domain.errors import CommitUnknown, OtherBooks
-from persistence.engine.contract import Bindings, Storage
+from persistence.domain.errors import CommitUnknown, OtherBooks, WrongDatabase
+from persistence.engine.contract import UNFINISHED_MOVE, Bindings, Storage
 from persistence.engine.postgres import migrations
 from persistence.engine.postgres.connect import WRITERS, PostgresConnection
 from persistence.engine.postgres.copying import read_file, write_file
@@ -52,10 +52,12 @@ class PostgresDatabase:
         backup_folder: str | Path | None = None,
         second_folder: str | Path | None = None,
         durable: bool = True,
+        half_moved: bool = False,
         clock: Callable[[], int] = instants.now,
     ) -> None:
         """`url` as libpq reads it; the schema is the first of the user's search_path. `folder`: where scratch copies of the books lie, and their
-        backups where `backup_folder` names no other place. `durable=False` never waits for the server's disk: for tests."""
+        backups where `backup_folder` names no other place. `durable=False` never waits for the server's disk: for tests.
+        `half_moved` opens books that are being moved here, too: for who moves them."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self._url = url
@@ -64,13 +66,14 @@ class PostgresDatabase:
         self.backup_folder = self.folder / "backups" if backup_folder is None else Path(backup_folder)
         self.second_folder = None if second_folder is None else Path(second_folder)
         self._durable = durable
+        self._half_moved = half_moved
         self._clock = clock
         self._book_id: str | None = None
         self._local = threading.local()
         # Waiting for another commit ends like waiting for SQLite's lock; a process that died without a word holds no account for long.
-        settings = f"SET lock_timeout = {busy_timeout_ms}; SET idle_in_transaction_session_timeout = '10min'; SET bytea_output = 'hex'"
+        settings = f"SET LOCAL lock_timeout = {busy_timeout_ms}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
         if not durable:
-            settings += "; SET synchronous_commit = off"
+            settings += "; SET LOCAL synchronous_commit = off"
         self._pool = ConnectionPool(url, self.path, max_connections, busy_timeout_ms / 1_000, settings, self._look_at)
 
     def looking_too(self) -> PostgresDatabase:
@@ -100,6 +103,8 @@ class PostgresDatabase:
         """Whose books these are, before anybody relies on them."""
         self._refuse_unfit(connection)
         migrations.refuse_older(connection, self.path)
+        if not self._half_moved and connection.has_table(UNFINISHED_MOVE):
+            raise WrongDatabase(f"{self.path} holds books that are half moved here; run the same `jarvis db move --to` again, which goes on and ends")
         found = str(connection.run("SELECT book_id FROM book", ()).get)
         if self._book_id is not None and found != self._book_id:
             raise OtherBooks(

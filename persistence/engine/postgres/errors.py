@@ -18,6 +18,10 @@ FASTER = frozenset({"23505", "40001", "40P01", "55P03"})
 CONTENT = ("23", "22", "21", "54")
 #: Passing troubles of the server: connections (08), resources (53), somebody stops it (57), its disk (58).
 PASSING = ("08", "53", "57", "58")
+#: Prepared statements that are there already or no longer, or whose tables changed: a connection that somebody else had meanwhile.
+OF_THE_CONNECTION = frozenset({"42P05", "26000", "0A000"})
+#: Columns, functions, types and keys that are not there: the schema is not this program's, whatever the facts are.
+SCHEMA = frozenset({"42703", "42883", "42704", "42804", "42P10", "42P13"})
 #: Passwords and users, and databases that are not there.
 REFUSED = ("28", "3D")
 
@@ -58,7 +62,9 @@ def as_ours(error: psycopg.Error, doing: str) -> BooksError:
         return WrongDatabase(f"could not {doing}: {said}; run `jarvis db init`, or check the database and the search_path of database.url")
     if code.startswith(REFUSED):
         return WrongDatabase(f"could not {doing}: {said}; check the user, the password and the name of the database in database.url")
-    if code.startswith(PASSING):
+    if code in SCHEMA and doing.startswith("write"):
+        return WrongDatabase(f"could not {doing}: {said}; the schema is not this program's: run `jarvis verify`, or install the jarvis-trading that made it")
+    if code in OF_THE_CONNECTION or code.startswith(PASSING):
         return Unavailable(f"could not {doing}: {said}; the same call may succeed later")
     if code.startswith(CONTENT):
         return RuleBroken(f"the store refuses it: {said}")

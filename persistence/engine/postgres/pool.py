@@ -22,7 +22,10 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
 class ConnectionPool:
-    """At most `size` connections at a time. Thread-safe. `look_at` checks the first one, before anybody uses it."""
+    """At most `size` connections at a time. Thread-safe. `look_at` checks the first one, before anybody uses it.
+
+    `settings` are made anew by each BEGIN: behind PgBouncer the next commit may run on another connection of the server.
+    """
 
     def __init__(self, url: str, place: str, size: int, patience_seconds: float, settings: str, look_at: Callable[[PostgresConnection], None]) -> None:
         self._parameters = parameters_of(url)
@@ -38,7 +41,7 @@ class ConnectionPool:
     @contextmanager
     def connected(self, begin: str, *, looked_at: bool = True) -> Iterator[PostgresConnection]:
         """A connection on which `begin` was run, for the length of a block. Whatever the block leaves open is rolled back."""
-        pool = self._opened()
+        pool, begin = self._opened(), self._with_settings(begin)
         with translated(f"reach {self._place}"):
             connection = self._begun(pool, begin if self._looked_at or not looked_at else "SELECT 1")
         try:
@@ -73,8 +76,15 @@ class ConnectionPool:
                 )  # fmt: skip
             return self._pool
 
+    def _with_settings(self, begin: str) -> str:
+        """In the same round trip, and before whatever waits."""
+        first, semicolon, rest = begin.partition(";")
+        return f"{first}; {self._settings}{semicolon}{rest}" if begin.startswith("BEGIN") else begin
+
     def _prepare(self, connection: PostgresConnection) -> None:
-        connection.run(self._settings, ())
+        """Statements are prepared on the server's own connection alone: PgBouncer, which names another process, may hand it to somebody else."""
+        if connection.run("SELECT pg_backend_pid()", ()).get != connection.info.backend_pid:
+            connection.prepare_threshold = None
 
     def _begun(self, pool: DriversPool[PostgresConnection], begin: str) -> PostgresConnection:
         """A connection of the pool on which the first statement went well: those that the server closed meanwhile show by it."""

@@ -112,6 +112,12 @@ class SQLiteConnection(apsw.Connection):
         first = int(self.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
         return range(first, first + count)
 
+    def has_table(self, name: str, /) -> bool:
+        return bool(self.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).get)
+
+    def rows_came_over(self) -> None:
+        """Nothing: a number is the highest one and one more."""
+
 
 @lru_cache(maxsize=64)
 def _many_rows(sql: str) -> str:
