@@ -7,11 +7,11 @@ import importlib
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import typer.main
+from parsing import parsed
 from typer.testing import CliRunner
 
 import jarvis
@@ -32,11 +32,6 @@ MAY_IMPORT = {
     "scheduler": {"scheduler", "persistence"},
     "jarvis": {"jarvis", "workers", "scheduler", "persistence"},
 }
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
 
 
 def imports(path: Path) -> set[str]:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from parsing import parsed
 
 from jarvis.status.alarms import ALARMS, Severity
 from jarvis_client.contract import broker_faults
@@ -31,7 +32,7 @@ def said(node: ast.expr) -> str:
 def events() -> set[str]:
     found = set()
     for path in (p for room in ("jarvis", "workers", "scheduler", "persistence", "clients/python") for p in (HOUSE / room).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             named = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
             if named and node.func.value.id == "log" and node.func.attr in LOUD:
                 found.add(said(node.args[0]))
