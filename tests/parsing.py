@@ -19,3 +19,9 @@ def parsed(path: Path) -> ast.Module:
     finally:
         if collects:
             gc.enable()
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's tree."""
+    return tuple(ast.walk(parsed(path)))
