@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -27,6 +28,9 @@ _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: The page may wear its own style and do nothing else: no script, no request, no form, whatever a name in it says.
 POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
 
+#: Characters that a card of a figure holds in its own size, and in a smaller one; beyond, in the smallest, over two lines.
+FITTING, FITTING_SMALLER = 12, 15
+
 _ENVIRONMENT = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.globals.update(definitions=DEFINITIONS, style=Markup(_STYLE), policy=POLICY, count_of=count_of)  # noqa: S704 - the style is a file of ours
 _ENVIRONMENT.filters.update(
@@ -37,7 +41,9 @@ _ENVIRONMENT.filters.update(
         "share": lambda value: shown_percent(value, signed=False, places=2),
         "rate": lambda value: shown_percent(value, signed=False, places=1),
         "ratio": lambda value: "" if value is None else f"{value:z.2f}",
-        "fee": lambda value: f"{value:z,.2f}" if value else "",
+        "fee": lambda value: shown_usd(Decimal(repr(value))) if value else "",
+        "breaking": lambda shown: Markup(",<wbr>").join(shown.split(",")) if len(shown) > FITTING_SMALLER else shown,
+        "fitting": lambda shown: "" if len(shown) <= FITTING else "long" if len(shown) <= FITTING_SMALLER else "longer",
         "held": lambda microseconds: "" if microseconds is None else lasting(microseconds // 1_000_000),
         "tone": lambda value: "" if not value else "up" if value > 0 else "down",
     }
