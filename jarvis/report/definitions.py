@@ -42,6 +42,12 @@ DEFINITIONS = {
     "position": Definition("Position", "What the account's own fills hold of an instrument, or owe where it is below zero."),
     "revalued": Definition("Change of valuation", "What lies between the books and the first snapshot on the day from which snapshots count. It is no profit."),
     "missing": Definition("Days missing", "Days without a figure, because no snapshot came. The next return spans them: nothing is invented."),
+    "correlation": Definition("Correlation", "How far the daily returns of both go together: 1 as one, 0 without regard to each other, -1 against."),
     "estimated": Definition("Estimated rates", "Amounts in USD by the latest rate known before them, because their own record carries none."),
     "revisions": Definition("Revisions", "Times that a stored day changed because a record came late, was voided, or options changed."),
+    "note": Definition("Open notes", "What is recorded of the account and is odd, as it stands now; `jarvis notes accept` settles one."),
+    "quarantine": Definition("Held in quarantine", "Records of the account that could not be applied, so no figure has them; `jarvis quarantine` lists them."),
+    "gaps": Definition(
+        "Numbers that never arrived", "Sequence numbers that engines skipped, of all accounts: what they stood for is in no figure; see `jarvis gaps`."
+    ),
 }

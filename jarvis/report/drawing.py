@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import date as Date
 from decimal import Decimal
 
@@ -10,7 +9,7 @@ from jarvis.cli.output import shown_usd
 from jarvis.report import pictures
 from jarvis.report.figures import Report
 from jarvis.report.pictures import Bar, Line, Mark
-from jarvis.report.series import MOST_BARS, Point, Rolling, by_week, sampled, spread_of
+from jarvis.report.series import MOST_BARS, Point, Rolling, below_peak, by_week, linked_points, sampled, spread_of
 from jarvis_client.contract.decimals import EXACT, ZERO
 from persistence.domain.showing import count_of
 
@@ -25,7 +24,7 @@ MOST_MARKS = 60
 
 def drawn(report: Report, turned: Rolling) -> dict[str, str]:
     """Every picture as SVG; an empty text where there is nothing to draw."""
-    grown, below = _index(report)
+    grown = linked_points(report.rows)
     beside = [(day, worth / report.benchmark[0][1] - 1) for day, worth in report.benchmark]
     return {
         "equity": _equity(report),
@@ -33,12 +32,13 @@ def drawn(report: Report, turned: Rolling) -> dict[str, str]:
             "Return since the beginning of the period",
             [Line("value", sampled(grown)), *([Line("beside", sampled(beside))] if beside else [])], percent, zero=True, flat=FLAT,
         ),
-        "below": pictures.lines("Below the peak", [Line("down", sampled(below))], percent, area=True, flat=FLAT, height=150),
+        "below": pictures.lines("Below the peak", [Line("down", sampled(below_peak(grown)))], percent, area=True, flat=FLAT, height=150),
         "profit": _profit(report),
         "spread": _spread(report),
         "sharpe": pictures.lines("Rolling Sharpe ratio", [Line("value", turned.sharpe)], lambda v: f"{v:g}", zero=True, height=150),
         "volatility": pictures.lines("Rolling volatility, a year", [Line("value", turned.volatility)], percent, zero=True, flat=FLAT, height=150),
         "exposure": _exposure(report),
+        "beside": _beside(report),
     }  # fmt: skip
 
 
@@ -101,20 +101,11 @@ def _equity(report: Report) -> str:
     return pictures.lines(label, lines, money, marks=marked(report), height=260)
 
 
-def _index(report: Report) -> tuple[list[Point], list[Point]]:
-    """What the linked returns come to, and how far that lies below its peak, day by day."""
-    grown: list[Point] = []
-    below: list[Point] = []
-    index = peak = 1.0
-    for row in report.rows:
-        if row.daily_return is not None:
-            index *= 1.0 + row.daily_return
-            if math.isinf(index):  # beyond what a picture, or a float, can hold
-                break
-            peak = max(peak, index)
-            grown.append((row.date, index - 1))
-            below.append((row.date, index / peak - 1))
-    return grown, below
+def _beside(report: Report) -> str:
+    if report.beside is None:
+        return ""
+    both = [Line("value", sampled(report.beside.our_points)), Line("beside", sampled(report.beside.their_points))]
+    return pictures.lines("Returns of both accounts since the first day of both", [line for line in both if line.points], percent, zero=True, flat=FLAT)
 
 
 def _profit(report: Report) -> str:

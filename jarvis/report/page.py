@@ -19,6 +19,7 @@ from jarvis.report.figures import Report
 from jarvis.report.series import MOST_BARS, rolling
 from jarvis_client.contract.instants import to_datetime
 from persistence.domain.showing import count_of, lasting
+from persistence.repositories.report import NAMED
 from scheduler.rollup.days import day_of
 from scheduler.rollup.period import DatedReturn
 
@@ -44,6 +45,7 @@ _ENVIRONMENT.filters.update(
         "fee": lambda value: shown_usd(Decimal(repr(value))) if value else "",
         "breaking": lambda shown: Markup(",<wbr>").join(shown.split(",")) if len(shown) > FITTING_SMALLER else shown,
         "fitting": lambda shown: "" if len(shown) <= FITTING else "long" if len(shown) <= FITTING_SMALLER else "longer",
+        "number": lambda value: "" if value is None else f"{value:,}",
         "held": lambda microseconds: "" if microseconds is None else lasting(microseconds // 1_000_000),
         "tone": lambda value: "" if not value else "up" if value > 0 else "down",
     }
@@ -53,10 +55,11 @@ _ENVIRONMENT.filters.update(
 def page(report: Report, made_at: str) -> str:
     """The page, whole. `made_at` is when, for people."""
     zone = report.options.zone
+    figures, quality = report.summary.figures, report.quality
     returns = [DatedReturn(r.date, r.daily_return) for r in report.rows if r.daily_return is not None]
     turned = rolling(returns, report.options)
     return _ENVIRONMENT.get_template("report.html").render(
-        report=report, summary=report.summary, figures=report.summary.figures, quality=report.quality, made_at=made_at, turned=turned,
+        report=report, summary=report.summary, figures=figures, quality=quality, named=NAMED, made_at=made_at, turned=turned,
         pictures={name: Markup(svg) for name, svg in drawn(report, turned).items()},  # noqa: S704 - pictures.py escapes every text
         colours=colours(report), marked=bool(marked(report)), by_week=len(report.rows) > MOST_BARS, months=lists.months(report), fees=lists.fees(report),
         by_instrument=lists.grouped(report.trades, lambda trade: trade.instrument), by_side=lists.grouped(report.trades, lambda trade: trade.side),

@@ -46,7 +46,7 @@ def test_few_bars_are_bars_and_no_walls(count):
     boxes = [(float(x), float(width)) for x, width in re.findall(r'<rect[^>]* x="([\d.]+)"[^>]* width="([\d.]+)"', drawn)]
     assert len(boxes) == count
     assert max(width for _, width in boxes) <= WIDEST_BAR
-    assert all(0 <= x and x + width <= WIDE for x, width in boxes)
+    assert all(x >= 0 and x + width <= WIDE for x, width in boxes)
     middles = [x + width / 2 for x, width in boxes]
     assert middles == pytest.approx([(n + 0.5) * WIDE / count for n in range(count)], abs=0.2), "each in the middle of its own room"
 
