@@ -16,7 +16,7 @@ from persistence.engine.contract import Database
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.report import FeesOfInstrument, ReportBooks, reading_report
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.converted import Exchange, row_figures, trade_figures
+from scheduler.rollup.converted import Exchange, row_figures
 from scheduler.rollup.days import ONE_DAY
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import DayFigures, TradeFigures
@@ -74,17 +74,16 @@ def report_of(
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
-        trades = [*books.trades(first - ONE_DAY, last)]
         worths = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
+        fees = [(month, books.fees(start, end)) for month, start, end in _months(*summary.looked_at, options)]
         exposure = _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
-        quality = quality_of(books, rows, trades, summary, options, around)
+        quality = quality_of(books, rows, summary, options, around)
         both = None if other is None else beside(books, own, books.of(other.id), other, summary)
         # Last: where options have changed since the last rollup it reads everything anew, and from then on the books show nothing of before.
         standing = Standing(books, options, last)
         return Report(
-            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades], fees, exposure,
-            standing.positions(), standing.lots(), quality, benchmark, worths, both,
+            account, options, summary, [row_figures(r) for r in rows], summary.trades, fees, exposure, standing.positions(), standing.lots(), quality,
+            benchmark, worths, both,
         )  # fmt: skip
 
 

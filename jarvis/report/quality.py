@@ -11,10 +11,9 @@ from typing import NamedTuple
 from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import FlowShown
 from persistence.domain.finding import Note
-from persistence.domain.rollup import ClosedTrade, RollupRow, Withheld
+from persistence.domain.rollup import RollupRow, Withheld
 from persistence.repositories.gaps import Gap, Missing
 from persistence.repositories.report import Held, Met, ReportBooks, Revisions
-from scheduler.rollup.converted import trade_figures
 from scheduler.rollup.days import ONE_DAY
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import TradeFigures
@@ -47,15 +46,13 @@ class Quality(NamedTuple):
     numbers: int
 
 
-def quality_of(
-    books: ReportBooks, rows: Sequence[RollupRow], trades: Sequence[tuple[Date, ClosedTrade]], summary: Summary, options: RollupOptions, around: Around
-) -> Quality:
-    """The quality of the rows and trades of a summary."""
+def quality_of(books: ReportBooks, rows: Sequence[RollupRow], summary: Summary, options: RollupOptions, around: Around) -> Quality:
+    """The quality of the rows of a summary, and of its trades."""
     first, last = summary.figures.first, summary.figures.last
     notes = None if around.notes is None else [n for n in around.notes if n.account_id == books.account_id]
     return Quality(
         _missing(books, rows, summary, options), [w for w in around.withheld if first <= w.date <= last], [(r.date, r.warnings) for r in rows if r.warnings],
-        _estimated_flows(books, first, last, options), [trade_figures(day, trade, None) for day, trade in trades if trade.estimated],
+        _estimated_flows(books, first, last, options), [t for t in summary.trades if t.estimated],
         books.revised(first, last), books.met(first, last), notes, books.held(), [*around.gaps], around.missing.numbers,
     )  # fmt: skip
 

@@ -6,10 +6,12 @@ import json
 
 import command
 import pytest
-from books import NEW_YEAR
+from books import NEW_YEAR, deposit, fill, snapshot
 from plain_account import DAY, HOUR, by_month, figures_of, plain_account, told
 from report_pages import ReportPage, number, seconds
 
+from jarvis.report.figures import report_of
+from jarvis.report.page import page
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
 from scheduler.jobs import roll_up_accounts
@@ -116,3 +118,17 @@ def test_the_cards_say_what_the_summary_says(account):
     assert {*shown.cards} == {*wanted, "Holding time"}
     for label, (value, within) in wanted.items():
         assert card(shown, label) == (None if value is None else pytest.approx(float(value), abs=within)), label
+
+
+def test_a_trade_that_closed_after_the_last_row_is_in_every_part_of_the_page_or_in_none(database):
+    """The engine went on trading after its last snapshot: the summary counts that trade, so its tables have to."""
+    Ledger(database).post([
+        deposit(1), snapshot(1, total_value_usd=1_000), fill("in", quote_usd_rate=1, executed_at=NEW_YEAR + HOUR),
+        fill("out", side="sell", order_id="o2", price=110, quote_usd_rate=1, executed_at=NEW_YEAR + 3 * DAY),
+    ])  # fmt: skip
+    roll_up_accounts(database, RollupPlan(RollupOptions()), NEW_YEAR + 5 * DAY + HOUR)
+    shown = ReportPage(page(report_of(database, "acc", RollupOptions(), (None, None)), "now"))
+    assert shown.cards["Trades"][0][0] == "1"
+    assert [row[:2] for row in shown.tables["By instrument"][1:]] == [["BTC/USDT", "1"]]
+    assert [row[-1] for row in shown.tables["Best"][1:]] == ["9.80"]
+    assert shown.tables["Fees by month"][-1][-1] == shown.cards["Fees of trades"][0][0] == "0.20"
