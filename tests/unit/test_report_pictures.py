@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,11 @@ def test_marks_of_days_leave_the_lines_in_sight():
 def test_names_of_other_scripts_do_not_turn_the_numbers_beside_them():
     assert _apart("BTC") == "BTC"
     assert _apart("عملة") == "\u2068عملة\u2069"
+
+
+def test_the_picture_that_readme_shows_is_there_and_no_burden_to_a_checkout():
+    house = Path(__file__).parents[2]
+    [shown] = re.findall(r"!\[[^]]+\]\((docs/pictures/[^)]+)\)", (house / "README.md").read_text())
+    picture = (house / shown).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 200_000
