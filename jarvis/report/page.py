@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +19,7 @@ from jarvis.report.figures import Report
 from jarvis.report.series import MOST_BARS, rolling
 from jarvis_client.contract.instants import to_datetime
 from persistence.domain.showing import count_of, lasting
+from persistence.repositories.report import NAMED
 from scheduler.rollup.days import day_of
 from scheduler.rollup.period import DatedReturn
 
@@ -26,6 +28,9 @@ _STYLE = (_FOLDER / "report.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: The page may wear its own style and do nothing else: no script, no request, no form, whatever a name in it says.
 POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
+
+#: Characters that a card of a figure holds in its own size, and in a smaller one; beyond, in the smallest, over two lines.
+FITTING, FITTING_SMALLER = 12, 15
 
 _ENVIRONMENT = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.globals.update(definitions=DEFINITIONS, style=Markup(_STYLE), policy=POLICY, count_of=count_of)  # noqa: S704 - the style is a file of ours
@@ -37,7 +42,10 @@ _ENVIRONMENT.filters.update(
         "share": lambda value: shown_percent(value, signed=False, places=2),
         "rate": lambda value: shown_percent(value, signed=False, places=1),
         "ratio": lambda value: "" if value is None else f"{value:z.2f}",
-        "fee": lambda value: f"{value:z,.2f}" if value else "",
+        "fee": lambda value: shown_usd(Decimal(repr(value))) if value else "",
+        "breaking": lambda shown: Markup(",<wbr>").join(shown.split(",")) if len(shown) > FITTING_SMALLER else shown,
+        "fitting": lambda shown: "" if len(shown) <= FITTING else "long" if len(shown) <= FITTING_SMALLER else "longer",
+        "number": lambda value: "" if value is None else f"{value:,}",
         "held": lambda microseconds: "" if microseconds is None else lasting(microseconds // 1_000_000),
         "tone": lambda value: "" if not value else "up" if value > 0 else "down",
     }
@@ -47,10 +55,11 @@ _ENVIRONMENT.filters.update(
 def page(report: Report, made_at: str) -> str:
     """The page, whole. `made_at` is when, for people."""
     zone = report.options.zone
+    figures, quality = report.summary.figures, report.quality
     returns = [DatedReturn(r.date, r.daily_return) for r in report.rows if r.daily_return is not None]
     turned = rolling(returns, report.options)
     return _ENVIRONMENT.get_template("report.html").render(
-        report=report, summary=report.summary, figures=report.summary.figures, quality=report.quality, made_at=made_at, turned=turned,
+        report=report, summary=report.summary, figures=figures, quality=quality, named=NAMED, made_at=made_at, turned=turned,
         pictures={name: Markup(svg) for name, svg in drawn(report, turned).items()},  # noqa: S704 - pictures.py escapes every text
         colours=colours(report), marked=bool(marked(report)), by_week=len(report.rows) > MOST_BARS, months=lists.months(report), fees=lists.fees(report),
         by_instrument=lists.grouped(report.trades, lambda trade: trade.instrument), by_side=lists.grouped(report.trades, lambda trade: trade.side),
