@@ -82,6 +82,20 @@ def job_row(job: Job, now: int) -> Row:
     return Row((job.name, done, following, _state(job, now)), 3, job.failed or job.late_since is not None)
 
 
+def job_stands(job: Job, now: int) -> str:
+    """How a job stands, in a few words."""
+    state = job.state
+    if job.next_try_at is not None and state in ("failed", "succeeded"):
+        state = f"failed, next try {ago(job.next_try_at, now) if job.next_try_at > now else 'now'}"
+    if not job.enabled:
+        state = f"off, runs when asked for{_last_run(state)}"
+    return state if job.paused_since is None else f"paused{_last_run(state)}"
+
+
+def _last_run(state: str) -> str:
+    return f"; last run {state}" if state else ""
+
+
 def lasting_for(microseconds: int) -> str:
     return f"for {length(max(0, microseconds) / 1_000_000)}"
 
@@ -193,4 +207,4 @@ def _short(seconds: float) -> str:
     return length(seconds) if seconds >= 1 else f"{seconds * 1_000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1_000:.1f} ms"
 
 
-__all__ = ["Row", "in_a_line", "job_row", "lasting_for", "parts", "process_row"]
+__all__ = ["Row", "in_a_line", "job_row", "job_stands", "lasting_for", "parts", "process_row"]
