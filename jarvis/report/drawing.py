@@ -21,7 +21,7 @@ MOST_MARKS = 60
 
 def drawn(report: Report, turned: Rolling) -> dict[str, str]:
     """Every picture as SVG; an empty text where there is nothing to draw."""
-    grown, below = _index(report)
+    grown, below = indexed(report)
     beside = [(day, worth / report.benchmark[0][1] - 1) for day, worth in report.benchmark]
     return {
         "equity": _equity(report),
@@ -73,17 +73,22 @@ def percent(value: float) -> str:
 
 def _equity(report: Report) -> str:
     value = [(r.date, float(r.value)) for r in report.rows if r.value is not None]
-    put_in = report.summary.figures.opening_value or ZERO
-    capital: list[Point] = []
-    for row in report.rows:
-        put_in = EXACT.subtract(EXACT.add(put_in, row.inflow or ZERO), row.outflow or ZERO)
-        capital.append((row.date, float(put_in)))
-    lines = [Line("capital", sampled(capital), stepped=True), Line("value", sampled(value))]
+    lines = [Line("capital", sampled(capital(report)), stepped=True), Line("value", sampled(value))]
     label = "Value of the account, and the capital that was put in, in USD"
     return pictures.lines(label, lines, money, marks=marked(report), height=260)
 
 
-def _index(report: Report) -> tuple[list[Point], list[Point]]:
+def capital(report: Report) -> list[Point]:
+    """What was put in so far, day by day."""
+    put_in = report.summary.figures.opening_value or ZERO
+    found: list[Point] = []
+    for row in report.rows:
+        put_in = EXACT.subtract(EXACT.add(put_in, row.inflow or ZERO), row.outflow or ZERO)
+        found.append((row.date, float(put_in)))
+    return found
+
+
+def indexed(report: Report) -> tuple[list[Point], list[Point]]:
     """What the linked returns come to, and how far that lies below its peak, day by day."""
     grown: list[Point] = []
     below: list[Point] = []
@@ -127,4 +132,4 @@ def _exposure(report: Report) -> str:
     return pictures.bars("What was held of each currency, in USD", bars, money, pictures.days_below(days))
 
 
-__all__ = ["colours", "drawn", "marked"]
+__all__ = ["capital", "colours", "drawn", "indexed", "marked"]
