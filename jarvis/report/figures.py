@@ -60,29 +60,32 @@ class Report:
     benchmark: list[Point]
 
 
-def report_of(database: Database, account: str, options: RollupOptions, days: Days, benchmark: str | None = None) -> Report | None:
-    """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row."""
+def report_of(database: Database, account: str, options: RollupOptions, days: Days, benchmark: str | None = None, *, rows_alone: bool = False) -> Report | None:
+    """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row.
+
+    `rows_alone`: nothing that takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty.
+    """
     gaps, withheld = SQLiteGapRepository(database).missing(), SQLiteRollupRepository(database).withheld(account)
     with reading_report(database, account) as books:
-        summary = summarise(books, options, *days)
+        summary = summarise(books, options, *days, with_trades=not rows_alone)
         if summary is None:
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
-        trades = [*books.trades(first - ONE_DAY, last)]
+        trades = [] if rows_alone else [*books.trades(first - ONE_DAY, last)]
         beside = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
-        exposure = _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
+        fees = [] if rows_alone else [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
+        exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
         quality = Quality(
             _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps,
             [(r.date, r.warnings) for r in rows if r.warnings], books.oddities(first, last), _estimated_flows(books, first, last, options),
             sum(trade.estimated for _, trade in trades), books.revised(first, last),
         )  # fmt: skip
         # Last: where options have changed since the last rollup it reads everything anew, and from then on the books show nothing of before.
-        standing = Standing(books, options, last)
+        standing = None if rows_alone else Standing(books, options, last)
         return Report(
             account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades], fees, exposure,
-            standing.positions(), standing.lots(), quality, benchmark, beside,
+            [] if standing is None else standing.positions(), [] if standing is None else standing.lots(), quality, benchmark, beside,
         )  # fmt: skip
 
 
