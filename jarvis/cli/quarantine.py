@@ -17,10 +17,11 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, print_values
 from jarvis.cli.times import at, moment_of
-from jarvis.reading.oddities import QUARANTINED, differences, exactly, quarantined
+from jarvis.reading.oddities import QUARANTINED, differences, quarantined
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_instant, to_text
 from jarvis_client.contract.outcome import Reason
+from persistence.domain.differing import exactly
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
 from workers.replay import replay as try_again

@@ -7,6 +7,7 @@ from typing import Any
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.instants import to_instant, to_text
+from persistence.domain.differing import Differing, differing
 from persistence.domain.entries import AnyFact
 from persistence.repositories.gaps import Gap
 from persistence.repositories.quarantine import Quarantined
@@ -26,25 +27,16 @@ def gap(g: Gap) -> tuple[Any, ...]:
     return g.producer, g.first, g.last, g.missing, to_text(to_instant(g.noticed_at))
 
 
-def differences(held: Quarantined, recorded: AnyFact, conventions: Conventions) -> list[tuple[str, str | None, str | None]]:
+def differences(held: Quarantined, recorded: AnyFact, conventions: Conventions) -> list[Differing]:
     """The fields of a conflict that are not the same in both versions."""
     try:
         facts = facts_of(held.raw, held.kind, conventions)
     except MalformedRecord:
         return []
     arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
-    theirs, ours = exactly(arrived), exactly(recorded)
-    return [(name, theirs[name], value) for name, value in ours.items() if name not in ("producer", "sequence") and theirs[name] != value]
+    return differing(arrived, recorded)
 
 
 def _is_of(held: Quarantined, fact: Any) -> bool:
     """Whether it is the record that is held: a message may carry others, too."""
     return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
-
-
-def exactly(fact: Any) -> dict[str, str | None]:
-    """The fields of a fact as texts, instants as records have them."""
-    return {
-        name: None if value is None else to_text(value) if name.endswith("_at") and isinstance(value, int) else str(value)
-        for name, value in fact._asdict().items()
-    }

@@ -7,12 +7,13 @@ import shlex
 from contextlib import suppress
 from typing import Any
 
-from jarvis.reading.oddities import differences, exactly
+from jarvis.reading.oddities import differences
 from jarvis.web import asking, cursor
 from jarvis.web.desk import Reading
 from jarvis.web.pages.asking import REASONS, Notes, Quarantine, Record
 from jarvis.web.paging import page
 from jarvis.web.problems import problem
+from persistence.domain.differing import exactly
 from persistence.repositories.gaps import Gap, SQLiteGapRepository
 from persistence.repositories.quarantine import Filter, SQLiteQuarantineRepository
 from scheduler.notes import look_for_notes
