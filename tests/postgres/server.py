@@ -67,15 +67,20 @@ class Server:
         return self._process.pid
 
     def create(self) -> None:
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
-            self._programs = self._within_reach_of(self._user)
+        self._make_folder()
         password = self.folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
         access = ("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}")
         self._run("initdb", f"--pgdata={self.data}", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--data-checksums", *access)
+
+    def create_standby_of(self, primary: Server) -> None:
+        """A copy of a running server, which follows it from its start on."""
+        self._make_folder()
+        self._run(
+            "pg_basebackup", f"--pgdata={self.data}", f"--host={primary.folder}", f"--port={primary.port}", "--username=postgres", "--write-recovery-conf"
+        )
+        self.data.chmod(0o700)
 
     def start(self) -> None:
         settings = {**self.settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
@@ -111,6 +116,12 @@ class Server:
         if tcp:
             return f"postgresql://{user}:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
         return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}"
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+            self._programs = self._within_reach_of(self._user)
 
     def _answers_or_ended(self) -> bool:
         try:
