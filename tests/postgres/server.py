@@ -100,13 +100,17 @@ class Server:
         self._end_by(signal.SIGQUIT)
 
     def kill(self) -> None:
-        """The kernel takes every process of the server at once."""
-        processes = _children(self.pid)
+        """The kernel takes every process of the server at once: one that was left would go on writing beside the next server."""
         self._end_by(signal.SIGKILL)
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        wait_until(lambda: not any(is_alive(process) for process in processes), "no process of the server is left")
+
+        def any_left() -> bool:
+            left = _processes_in(self.data)
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            return bool(left)
+
+        wait_until(lambda: not any_left(), "no process of the server is left")
 
     def remove(self) -> None:
         self.crash()
@@ -166,8 +170,14 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+def _processes_in(folder: Path) -> list[int]:
+    """Those that work in a folder, as all of a server do in its data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder and is_alive(int(process.name)):
+                found.append(int(process.name))
+    return found
 
 
 def is_alive(process: int) -> bool:

@@ -127,7 +127,9 @@ class Hosts:
     def asked_for(self) -> int:
         """Runs of jobs that are still to be made."""
         with psycopg.connect(self.postgres.url()) as connection:
-            [count] = connection.execute("SELECT count(*) FROM job_runs WHERE state IN ('requested', 'claimed') AND request_id IS NOT NULL").fetchone() or (0,)
+            [count] = connection.execute(
+                "SELECT count(*) FROM job_runs WHERE request_id IS NOT NULL AND (state IN ('requested', 'claimed') OR retry_at IS NOT NULL)"
+            ).fetchone() or (0,)
         return int(count)
 
     def last_words(self) -> list[str]:
