@@ -358,7 +358,7 @@ def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
         # As a URL has them: a password alone may be a word that a comment uses, too.
         secrets += [f"{before}{secret}" for secret in read_address(settings.broker.url.get_secret_value()).secrets for before in ":="]
     if settings.database.url is not None and (password := password_of(settings.database.url.get_secret_value())):
-        secrets.append(f":{password}")
+        secrets += [f"{before}{password}" for before in ":="]
     paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
         paths[settings.broker.url_file] = secrets

@@ -25,7 +25,8 @@ def shown(url: str) -> str:
 
 def password_of(url: str) -> str | None:
     """The password as the URL has it; None where it has none."""
-    return urlsplit(url).netloc.rpartition("@")[0].partition(":")[2] or None
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[0].partition(":")[2] or next(iter(parse_qs(parts.query).get("password", [])), None)
 
 
 __all__ = ["SCHEMES", "is_server", "password_of", "shown"]
