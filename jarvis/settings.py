@@ -27,7 +27,7 @@ from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
-from persistence.domain.address import is_server, shown
+from persistence.domain.address import is_server, password_of, shown
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -357,9 +357,13 @@ def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     if settings.broker.url is not None:
         # As a URL has them: a password alone may be a word that a comment uses, too.
         secrets += [f"{before}{secret}" for secret in read_address(settings.broker.url.get_secret_value()).secrets for before in ":="]
+    if settings.database.url is not None and (password := password_of(settings.database.url.get_secret_value())):
+        secrets += [f"{before}{password}" for before in ":="]
     paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
         paths[settings.broker.url_file] = secrets
+    if settings.database.url_file is not None:
+        paths[settings.database.url_file] = secrets
     found = []
     for path, held in paths.items():
         with suppress(OSError, UnicodeDecodeError):

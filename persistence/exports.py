@@ -215,7 +215,7 @@ class Rows:
                 where, params = _days(table, str(account_id), *self._bounds)
             else:
                 where, params = period(table.account_column, column, account_id, *(self._bounds if column else (None, None)))
-            for row in self._connection.execute(table.sql.format(where=where), params):
+            for row in self._connection.stream(table.sql.format(where=where), params):
                 yield table.values(row)
 
 

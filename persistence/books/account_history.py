@@ -32,6 +32,11 @@ _ROW = (
 _TRADE = "position, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
 
 
+_NEWEST_RATE = (
+    "SELECT coalesce(max(fact_no), 0) FROM (SELECT max(fact_no) AS fact_no FROM rates UNION ALL SELECT max(fact_no) FROM voids WHERE account_id = '') AS newest"
+)
+
+
 class ContractValue(NamedTuple):
     """What one contract is worth, value / per, in the currency that it settles in."""
 
@@ -87,8 +92,7 @@ class AccountBooks(AccountFacts):
 
     def newest_rate_no(self) -> int:
         """The same of rates and their voids, of all currencies."""
-        newest = "SELECT max(fact_no) AS fact_no FROM rates UNION ALL SELECT max(fact_no) FROM voids WHERE account_id = ''"
-        return int(self._connection.execute(f"SELECT coalesce(max(fact_no), 0) FROM ({newest}) AS newest").get)
+        return int(self._connection.execute(_NEWEST_RATE).get)
 
     def new_facts(self, since: int, until: int, seen: int) -> list[NewFact]:
         """What was recorded after number `seen` of instants in [since, until), and what was voided since. A fee counts at its own

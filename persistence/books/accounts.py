@@ -25,7 +25,8 @@ def hold(connection: Connection, account_ids: Iterable[str]) -> None:
 
 def _hold_rows(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these accounts there are, each held, in the order of their ids: nobody waits for somebody who waits for him."""
-    sql = f"SELECT account_id FROM accounts WHERE account_id = ?{connection.dialect.holding('account_id')}"
+    holding = connection.dialect.holding("account_id")
+    sql = f"SELECT account_id FROM accounts WHERE account_id = ?{holding}"
     return {account_id for (account_id,) in connection.lookup(sql, [(account_id,) for account_id in ids])}
 
 

@@ -151,7 +151,7 @@ NUMBER, STATE = 0, 5
 
 def rows_of(connection: Connection, content: Content, after: int = 0) -> Iterator[tuple[Any, ...]]:
     """The rows of the facts of a table, in the order of their numbers; `recorded` reads them."""
-    return iter(connection.execute(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
+    return iter(connection.stream(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
 
 
 def rows_of_numbers(connection: Connection, content: Content, numbers: Sequence[tuple[int]]) -> Sequence[tuple[Any, ...]]:
@@ -204,7 +204,7 @@ def numbers_of(connection: Connection, kinds: Sequence[str], account_id: str | N
         f"SELECT {columns} FROM voids v JOIN facts f USING (fact_no) LEFT JOIN facts t ON t.fact_no = v.target_fact_no "
         f"WHERE v.target_kind IN ({placeholders}) {where}{targets}"
     )
-    for (number,) in connection.execute(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
+    for (number,) in connection.stream(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
         yield int(number)
 
 

@@ -76,7 +76,8 @@ def _note_run(connection: Connection, producer: str, first: int, last: int, now:
 
 def _held(connection: Connection, producer: str) -> Any:
     """(lowest, highest) of a producer, whose numbers nobody else notes before this commit has ended."""
-    sql = f"SELECT lowest, highest FROM producers WHERE producer = ?{connection.dialect.holding('producer')}"
+    holding = connection.dialect.holding("producer")
+    sql = f"SELECT lowest, highest FROM producers WHERE producer = ?{holding}"
     return connection.execute(sql, (producer,)).get
 
 

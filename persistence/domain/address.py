@@ -23,4 +23,10 @@ def shown(url: str) -> str:
     return f"postgresql://{f'{name}@' if name else ''}{host}{parts.path if parts.path.startswith('/') else f'/{parts.path}'}"
 
 
-__all__ = ["is_server", "shown"]
+def password_of(url: str) -> str | None:
+    """The password as the URL has it; None where it has none."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[0].partition(":")[2] or next(iter(parse_qs(parts.query).get("password", [])), None)
+
+
+__all__ = ["SCHEMES", "is_server", "password_of", "shown"]

@@ -46,6 +46,9 @@ class Connection(Protocol):
 
     def execute(self, sql: str, bindings: Any = (), /) -> Rows: ...
 
+    def stream(self, sql: str, bindings: Any = (), /) -> Iterator[Any]:
+        """The rows of a query one by one, however many they are: `execute` may have all of them in memory."""
+
     def executemany(self, sql: str, rows: Any, /) -> Any:
         """Run a statement for every row; for writing."""
 

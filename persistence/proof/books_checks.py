@@ -83,7 +83,7 @@ def _told(error: Exception) -> str:
 
 def quarantine_is_whole(connection: Connection) -> Iterator[Finding]:
     """What is held is byte for byte what arrived."""
-    for number, raw, digest in connection.execute("SELECT quarantine_no, raw, raw_digest FROM quarantine"):
+    for number, raw, digest in connection.stream("SELECT quarantine_no, raw, raw_digest FROM quarantine"):
         if hashlib.sha256(raw).digest() != digest:
             found = hashlib.sha256(raw).hexdigest()[:16]
             yield Finding(
@@ -106,7 +106,7 @@ def _summed(connection: Connection) -> dict[movements.Cell, tuple[Decimal, int]]
     """The sum and the number of all transactions by account, currency, kind and type. Added up here: the store would sort them all first, in
     memory."""
     found: dict[movements.Cell, tuple[Decimal, int]] = {}
-    rows = iter(connection.execute("SELECT account_id, currency, kind, type, amount FROM transactions"))
+    rows = iter(connection.stream("SELECT account_id, currency, kind, type, amount FROM transactions"))
     while group := list(islice(rows, ROWS_AT_ONCE)):
         amounts: defaultdict[movements.Cell, list[Decimal]] = defaultdict(list)
         for account_id, currency, kind, type_, amount in group:

@@ -175,7 +175,7 @@ class SQLiteOrderRepository(OrderRepository):
     def stream(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Order]:
         where, params = period("account_id", "created_at", account_id, start, end)
         with self._database.get_connection() as connection:
-            for row in connection.execute(f"SELECT {_COLUMNS} FROM orders {where} ORDER BY {OLDEST_FIRST}", params):
+            for row in connection.stream(f"SELECT {_COLUMNS} FROM orders {where} ORDER BY {OLDEST_FIRST}", params):
                 yield _entity(row)
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:

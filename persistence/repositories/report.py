@@ -86,8 +86,8 @@ class ReportBooks(AccountBooks):
 
     def exposure(self, days: Sequence[Date]) -> list[tuple[Date, str, float | None]]:
         """(day, currency or contract, USD) of what was held on these days; None without a rate."""
-        wanted = ", ".join("?" * len(days)) or "NULL"
-        sql = f"SELECT date, currency, usd_number FROM v_exposure WHERE account_id = ? AND date IN ({wanted}) ORDER BY date, currency"
+        placeholders = ", ".join("?" * len(days)) or "NULL"
+        sql = f"SELECT date, currency, usd_number FROM v_exposure WHERE account_id = ? AND date IN ({placeholders}) ORDER BY date, currency"
         return [(Date.fromisoformat(day), name, usd) for day, name, usd in self._all(sql, *(d.isoformat() for d in days))]
 
     def revised(self, first: Date, last: Date) -> Revisions:

@@ -36,7 +36,8 @@ class Table(NamedTuple):
     @property
     def selected(self) -> str:
         """In the order of the key, which is the order in which a SQLite file keeps them."""
-        return f"SELECT {self.named} FROM {self.name} ORDER BY {', '.join(self.key)}"
+        names, table, key = self.named, self.name, ", ".join(self.key)
+        return f"SELECT {names} FROM {table} ORDER BY {key}"
 
 
 def write_file(connection: PostgresConnection, target: str, *, check: bool) -> None:
@@ -60,14 +61,7 @@ def read_file(connection: PostgresConnection, source: str) -> None:
         connection.run(f"TRUNCATE {', '.join(table.name for table in tables)}", ())
         for table in tables:
             _give(file, connection, table)
-    connection.run("SELECT setval('fact_numbers', coalesce((SELECT max(fact_no) FROM facts), 0) + 1, false)", ())
-    numbered = connection.run(
-        "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES'", ()
-    ).fetchall()
-    for name, column in numbered:
-        connection.run(f"SELECT setval(pg_get_serial_sequence('{name}', '{column}'), coalesce((SELECT max({column}) FROM {name}), 0) + 1, false)", ())
-    # Without figures of the rows, the planner takes tables for empty ones.
-    connection.run("ANALYZE", ())
+    connection.rows_came_over()
 
 
 def tables_of(file: SQLiteConnection) -> list[Table]:
@@ -92,7 +86,8 @@ def _filled(file: SQLiteConnection) -> Iterator[None]:
 
 
 def _take(connection: PostgresConnection, file: SQLiteConnection, table: Table) -> None:
-    insert = f"INSERT INTO {table.name} ({table.named}) VALUES ({', '.join('?' * len(table.columns))})"
+    names, placeholders = table.named, ", ".join("?" * len(table.columns))
+    insert = f"INSERT INTO {table.name} ({names}) VALUES ({placeholders})"
     cursor = PostgresCursor(connection)
     with cursor.copy(f"COPY ({table.selected}) TO STDOUT".encode()) as copy:
         copy.set_types(table.types)

@@ -67,7 +67,8 @@ def _table_of(sql: str) -> tuple[str, str]:
 
 
 def _stored(connection: PostgresConnection, table: str, key: Sequence[str], keys: Sequence[Sequence[Any]]) -> list[Any]:
-    sql = f"SELECT * FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in key)}"
+    where = " AND ".join(f"{name} = ?" for name in key)
+    sql = f"SELECT * FROM {table} WHERE {where}"
     return connection.run(many_keys(sql, kinds_of(keys[0])), arrays_of(keys)).fetchall()
 
 

@@ -69,7 +69,8 @@ def many_keys(sql: str, kinds: tuple[type, ...]) -> str:
         arrays = [f"${n}::{_ARRAYS[kind]}" for n, kind in enumerate(kinds, 1)]
         if len(columns) == 1:
             return f"WHERE {columns[0]} = ANY({arrays[0]})"
-        return f"WHERE ({', '.join(columns)}) IN (SELECT * FROM unnest({', '.join(arrays)}))"
+        names, placeholders = ", ".join(columns), ", ".join(arrays)
+        return f"WHERE ({names}) IN (SELECT * FROM unnest({placeholders}))"
 
     return _KEY.sub(one_of, sql, count=1)
 
@@ -83,8 +84,9 @@ class Insert(NamedTuple):
 
     def of_arrays(self, types: dict[str, str]) -> str:
         """Any number of rows by one statement: an array for each column."""
-        arrays = ", ".join(f"${n}::{types[name]}[]" for n, name in enumerate(self.columns, 1))
-        return f"INSERT INTO {self.table} ({', '.join(self.columns)}) SELECT * FROM unnest({arrays}) {self.rest}"
+        table, names, rest = self.table, ", ".join(self.columns), self.rest
+        placeholders = ", ".join(f"${n}::{types[name]}[]" for n, name in enumerate(self.columns, 1))
+        return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({placeholders}) {rest}"
 
     @property
     def copy(self) -> str:

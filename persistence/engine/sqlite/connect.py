@@ -51,6 +51,9 @@ class SQLiteConnection(apsw.Connection):
             self.pragma("query_only", reading)
             self.reading = reading
 
+    def stream(self, sql: str, bindings: Any = (), /) -> Iterator[Any]:
+        return self.execute(sql, bindings)
+
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
         """End a statement that still runs after so many seconds, and every one that is begun after them, by the driver's interruption."""

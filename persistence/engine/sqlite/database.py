@@ -67,6 +67,7 @@ class SQLiteDatabase:
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self.path = os.path.realpath(db_path) if os.path.islink(db_path) else str(db_path)  # the log and the marks lie there, too
+        self.folder = Path(self.path).absolute().parent
         self.wal_mode = wal_mode
         self.checkpoints = checkpoints and wal_mode
         self.backup_folder = Path(backup_folder) if backup_folder is not None else Path(self.path).absolute().parent / "backups"
@@ -88,10 +89,6 @@ class SQLiteDatabase:
             lambda held: rescue(held, Path(self.path), self.backup_folder, clock),
         )  # fmt: skip
         refuse_unsafe_sqlite(sqlite_version())
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.path).absolute().parent
 
     @classmethod
     def copy_of(cls, path: str | Path, max_connections: int = 5) -> Self:
