@@ -104,6 +104,7 @@ def children_of(pid: int) -> list[int]:
     return sorted(int(n) for tasks in Path(f"/proc/{pid}/task").iterdir() for n in (tasks / "children").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_supervisor_waits_for_a_child_that_was_stopped(daemon):
     daemon.start("up", "up")
     daemon.wait_for("up", "worker started")
