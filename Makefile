@@ -43,8 +43,8 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## Install what tests need and run them (5 minutes on 2 cores)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
-test-all: $(VENV)/.slow ## The tests that need longer, a browser, another program or registry
-	$(BIN)/pytest -n 3 --dist worksteal -m slow || [ $$? -eq 5 ]  # 5: there are none
+test-all: $(VENV)/.slow ## The tests that need longer, a browser, another program or registry; and searches in whole
+	TESTS_SEARCH=whole $(BIN)/pytest -n 3 --dist worksteal -m "slow or searched"
 
 check: $(VENV)/.dev ## Lint, format and strict types
 	$(BIN)/ruff check .

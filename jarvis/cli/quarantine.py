@@ -22,6 +22,7 @@ from jarvis_client.contract import instants
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.instants import to_instant, to_text
 from jarvis_client.contract.outcome import Reason
+from persistence.domain.differing import Differing, differing, exactly
 from persistence.domain.entries import AnyFact
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
@@ -92,7 +93,7 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
         raise typer.BadParameter(f"there is no record {number}; `jarvis quarantine list --state all` shows the numbers", param_hint="NUMBER")
     recorded = repository.recorded_version(held)
     if as_json:
-        print_json({**_plain(held), "recorded": None if recorded is None else _exactly(recorded)})
+        print_json({**_plain(held), "recorded": None if recorded is None else exactly(recorded)})
         return
     told = {**_plain(held), "received_at": moment_of(to_instant(held.received_at)), "resolved_at": held.resolved_at and moment_of(to_instant(held.resolved_at))}
     print_values([
@@ -104,28 +105,19 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
         print_rows("What differs", ("field", "arrived", "recorded"), _differences(held, recorded), none=NOTHING_DIFFERS)
 
 
-def _differences(held: Quarantined, recorded: AnyFact) -> list[tuple[str, str | None, str | None]]:
+def _differences(held: Quarantined, recorded: AnyFact) -> list[Differing]:
     """The fields of a conflict that are not the same in both versions."""
     try:
         facts = facts_of(held.raw, held.kind, CONTEXT.settings.conventions)
     except MalformedRecord:
         return []
     arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
-    theirs, ours = _exactly(arrived), _exactly(recorded)
-    return [(name, theirs[name], value) for name, value in ours.items() if name not in ("producer", "sequence") and theirs[name] != value]
+    return differing(arrived, recorded)
 
 
 def _is_of(held: Quarantined, fact: Any) -> bool:
     """Whether it is the record that is held: a message may carry others, too."""
     return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
-
-
-def _exactly(fact: Any) -> dict[str, str | None]:
-    """The fields of a fact as texts, instants as records have them."""
-    return {
-        name: None if value is None else to_text(value) if name.endswith("_at") and isinstance(value, int) else str(value)
-        for name, value in fact._asdict().items()
-    }
 
 
 def replay(
