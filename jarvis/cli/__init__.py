@@ -53,6 +53,10 @@ COMMANDS = {
             "serve", "serve", "Run",
             "Answer over HTTP what the books hold: accounts, orders, performance, status … as JSON. It reads, and never writes.",
         ),
+        Listed(
+            "web", "web", "Run",
+            "Show the books and the daemon in a browser: status, quarantine, jobs, accounts with their pictures. It reads, and never writes.",
+        ),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
             "import", "import_", "Feed", "Record a file straight into the books, without a broker. Importing the same file again changes nothing."
@@ -128,7 +132,7 @@ COMMANDS = {
 
 
 #: What runs until it is told to stop, whoever reads what it says.
-DAEMONS = {"up", "broker", "worker", "scheduler", "serve"}
+DAEMONS = {"up", "broker", "worker", "scheduler", "serve", "web"}
 
 
 class Front(Group):

@@ -17,16 +17,13 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, print_values
 from jarvis.cli.times import at, moment_of
-from jarvis.reading.oddities import QUARANTINED, quarantined
+from jarvis.reading.oddities import QUARANTINED, differences, quarantined
 from jarvis_client.contract import instants
-from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.instants import to_instant, to_text
 from jarvis_client.contract.outcome import Reason
-from persistence.domain.differing import Differing, differing, exactly
-from persistence.domain.entries import AnyFact
+from persistence.domain.differing import exactly
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
-from workers.replay import facts_of
 from workers.replay import replay as try_again
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
@@ -102,22 +99,7 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
     ])  # fmt: skip
     if recorded is not None:
         print()
-        print_rows("What differs", ("field", "arrived", "recorded"), _differences(held, recorded), none=NOTHING_DIFFERS)
-
-
-def _differences(held: Quarantined, recorded: AnyFact) -> list[Differing]:
-    """The fields of a conflict that are not the same in both versions."""
-    try:
-        facts = facts_of(held.raw, held.kind, CONTEXT.settings.conventions)
-    except MalformedRecord:
-        return []
-    arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
-    return differing(arrived, recorded)
-
-
-def _is_of(held: Quarantined, fact: Any) -> bool:
-    """Whether it is the record that is held: a message may carry others, too."""
-    return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
+        print_rows("What differs", ("field", "arrived", "recorded"), differences(held, recorded, CONTEXT.settings.conventions), none=NOTHING_DIFFERS)
 
 
 def replay(

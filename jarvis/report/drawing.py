@@ -91,12 +91,7 @@ def _apart(name: str) -> str:
 
 def _equity(report: Report) -> str:
     value = [(r.date, float(r.value)) for r in report.rows if r.value is not None]
-    put_in = report.summary.figures.opening_value or ZERO
-    capital: list[Point] = []
-    for row in report.rows:
-        put_in = EXACT.subtract(EXACT.add(put_in, row.inflow or ZERO), row.outflow or ZERO)
-        capital.append((row.date, float(put_in)))
-    lines = [Line("capital", sampled(capital), stepped=True), Line("value", sampled(value))]
+    lines = [Line("capital", sampled(capital(report)), stepped=True), Line("value", sampled(value))]
     label = "Value of the account, and the capital that was put in, in USD"
     return pictures.lines(label, lines, money, marks=marked(report), height=260)
 
@@ -106,6 +101,16 @@ def _beside(report: Report) -> str:
         return ""
     both = [Line("value", sampled(report.beside.our_points)), Line("beside", sampled(report.beside.their_points))]
     return pictures.lines("Returns of both accounts since the first day of both", [line for line in both if line.points], percent, zero=True, flat=FLAT)
+
+
+def capital(report: Report) -> list[Point]:
+    """What was put in so far, day by day."""
+    put_in = report.summary.figures.opening_value or ZERO
+    found: list[Point] = []
+    for row in report.rows:
+        put_in = EXACT.subtract(EXACT.add(put_in, row.inflow or ZERO), row.outflow or ZERO)
+        found.append((row.date, float(put_in)))
+    return found
 
 
 def _profit(report: Report) -> str:
@@ -138,4 +143,4 @@ def _exposure(report: Report) -> str:
     return pictures.bars("What was held of each currency, in USD", bars, money, pictures.days_below(days))
 
 
-__all__ = ["colours", "drawn", "marked"]
+__all__ = ["capital", "colours", "drawn", "marked"]

@@ -57,10 +57,12 @@ def report_of(
     *,
     other: Reported | None = None,
     notes: Sequence[Note] | None = None,
+    rows_alone: bool = False,
 ) -> Report | None:
     """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row.
 
-    `other` is an account to stand beside it, `notes` are the open ones of all accounts, where somebody looked. Raises `Invalid` where the
+    `other` is an account to stand beside it, `notes` are the open ones of all accounts, where somebody looked. `rows_alone`: nothing that
+    takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty. Raises `Invalid` where the
     days of the other account are not those of this one.
     """
     own = Reported(account, options)
@@ -69,21 +71,21 @@ def report_of(
     gaps = SQLiteGapRepository(database)
     around = Around(notes, SQLiteRollupRepository(database).withheld(account), gaps.find_open(), gaps.missing())
     with reading_report(database, account) as books:
-        summary = summarise(books, options, *days)
+        summary = summarise(books, options, *days, with_trades=not rows_alone)
         if summary is None:
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
         worths = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [(month, books.fees(start, end)) for month, start, end in _months(*summary.looked_at, options)]
-        exposure = _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
+        fees = [] if rows_alone else [(month, books.fees(start, end)) for month, start, end in _months(*summary.looked_at, options)]
+        exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
         quality = quality_of(books, rows, summary, options, around)
         both = None if other is None else beside(books, own, books.of(other.id), other, summary)
         # Last: where options have changed since the last rollup it reads everything anew, and from then on the books show nothing of before.
-        standing = Standing(books, options, last)
+        standing = None if rows_alone else Standing(books, options, last)
         return Report(
-            account, options, summary, [row_figures(r) for r in rows], summary.trades, fees, exposure, standing.positions(), standing.lots(), quality,
-            benchmark, worths, both,
+            account, options, summary, [row_figures(r) for r in rows], summary.trades, fees, exposure, [] if standing is None else standing.positions(),
+            [] if standing is None else standing.lots(), quality, benchmark, worths, both,
         )  # fmt: skip
 
 

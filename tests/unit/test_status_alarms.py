@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from jarvis.cli.status import exit_code
-from jarvis.cli.status_screen import in_a_line, screen
+from jarvis.cli.status_screen import screen
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS, Severity, raised
 from jarvis.status.model import Broker, Copies, Disk, Gaps, Job, Process, Proof, Quarantine, Queue, Records, State, Status, Storage, Stray
+from jarvis.status.words import in_a_line
 from persistence.domain.strays import StrayKind
 
 SECOND = 1_000_000
