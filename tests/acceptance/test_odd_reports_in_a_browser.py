@@ -8,6 +8,9 @@ import re
 
 import pytest
 from books import NEW_YEAR
+from browser import PHONE as A_PHONE
+from browser import WINDOW as A_WINDOW
+from browser import browsing
 from odd_books import DAY, DAYS, odd_accounts
 from test_report_in_a_browser import BROWSER, PHONE, Served, browse
 
@@ -78,3 +81,26 @@ def test_whatever_an_account_is_called_and_worth_its_report_fits_where_it_is_rea
     assert {name: found for name, found in measured.items() if found} == {}, names
     assert not [line for line in seen.stderr.splitlines() if "CONSOLE" in line]
     assert {*server.asked} - {"/favicon.ico"} == {"/frames.html", "/all.html", "/none.html", *(f"/{name}" for name in names)}
+
+
+#: Each term takes the focus in turn; those whose definition is not in sight then, or not all of it.
+OUT_OF_SIGHT = """
+[...document.querySelectorAll(".term")].filter(term => {
+  term.focus();
+  const box = term.querySelector(".tip").getBoundingClientRect();
+  return !box.width || box.left < 0 || box.top < 0 || box.right > innerWidth || box.bottom > innerHeight;
+}).map(term => term.textContent)
+"""
+
+
+def test_a_definition_is_in_sight_wherever_its_figure_stands(served, tmp_path):
+    server, names = served
+    losing = next(name for name, account in names.items() if account == "losing")
+    with browsing(tmp_path) as tab:
+        tab.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        for size in (A_WINDOW, A_PHONE):
+            tab.look(size)
+            tab.open(f"{server.url}/{losing}")
+            assert tab.says("document.querySelectorAll('.term').length") > 20
+            assert tab.says(OUT_OF_SIGHT) == []
+            assert tab.says("document.documentElement.scrollWidth <= innerWidth")
