@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from datetime import timedelta
@@ -60,10 +60,20 @@ class Report:
     benchmark: list[Point]
 
 
-def report_of(database: Database, account: str, options: RollupOptions, days: Days, benchmark: str | None = None, *, rows_alone: bool = False) -> Report | None:
+def report_of(
+    database: Database,
+    account: str,
+    options: RollupOptions,
+    days: Days,
+    benchmark: str | None = None,
+    *,
+    rows_alone: bool = False,
+    fees_of: Callable[[ReportBooks, int, int], list[FeesOfInstrument]] = ReportBooks.fees,
+) -> Report | None:
     """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row.
 
     `rows_alone`: nothing that takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty.
+    `fees_of`: the fees of [start, end), for who has them already.
     """
     gaps, withheld = SQLiteGapRepository(database).missing(), SQLiteRollupRepository(database).withheld(account)
     with reading_report(database, account) as books:
@@ -74,7 +84,7 @@ def report_of(database: Database, account: str, options: RollupOptions, days: Da
         rows = [r for r in books.rows_from(first) if r.date <= last]
         trades = [] if rows_alone else [*books.trades(first - ONE_DAY, last)]
         beside = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [] if rows_alone else [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
+        fees = [] if rows_alone else [(month, fees_of(books, start, end)) for month, start, end in _months(first, last, options)]
         exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
         quality = Quality(
             _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps,

@@ -50,7 +50,7 @@ def _entity(reading: Reading, asked: Account) -> AccountEntity:
 
 def _report(reading: Reading, asked: Account, *, rows_alone: bool = False) -> Report | None:
     options = reading.settings.rollup_plan.of(asked.account)
-    return report_of(reading.books, asked.account, options, (asked.first, asked.last), asked.benchmark, rows_alone=rows_alone)
+    return report_of(reading.books, asked.account, options, (asked.first, asked.last), asked.benchmark, rows_alone=rows_alone, fees_of=reading.fees.of)
 
 
 def _curve(report: Report) -> dict[str, Any]:
