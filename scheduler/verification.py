@@ -23,8 +23,11 @@ from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.migrations import schema_texts
 from persistence.engine.sqlite.pages import damaged_pages, owners_of
 from persistence.proof import books_checks, rebuild, since_last_time, surroundings
-from persistence.proof.books_checks import RESTORE, guarded
+from persistence.proof.books_checks import guarded
 from persistence.proof.chain_checks import Anchor
+from persistence.proof.content_checks import content_and_movements_follow
+from persistence.proof.order_checks import orders_match_their_facts
+from persistence.proof.remedies import RESTORE
 from persistence.proof.told_checks import TOLD_CHECKS
 from scheduler.rollup.options import RollupPlan
 from scheduler.rollup_checks import check_rollups, compare_rows
@@ -159,7 +162,7 @@ CHAIN_CHECKS = (
     Check("the chain holds", THOROUGH, lambda s: chain_holds(s.copy, s.backup_folder, s.heads)),
     *(
         Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
-        for check in (books_checks.every_fact_has_its_content, books_checks.content_and_movements_follow, books_checks.movements_match_their_facts)
+        for check in (books_checks.every_fact_has_its_content, content_and_movements_follow, books_checks.movements_match_their_facts)
     ),
 )
 
@@ -186,7 +189,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 #: What takes half of the time and reads the copy alone, by name.
-_HALF = frozenset(check.__name__.replace("_", " ") for check in (*books_checks.HALF, books_checks.orders_match_their_facts))
+_HALF = frozenset(check.__name__.replace("_", " ") for check in (*books_checks.HALF, orders_match_their_facts))
 BESIDE = {Depth.USUAL: _HALF, Depth.FULL: _HALF | {rebuild.NAME}}
 
 

@@ -47,8 +47,8 @@ COMMANDS = {
             "demo", "demo", "Run", "Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."
         ),
         Listed("broker", "broker", "Run", "The embedded broker."),
-        Listed("worker", "run", "Run", "The worker, which records what arrives."),
-        Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
+        Listed("worker", "worker", "Run", "The worker, which records what arrives."),
+        Listed("scheduler", "scheduler", "Run", "The scheduler, which runs what comes round."),
         Listed(
             "serve", "serve", "Run",
             "Answer over HTTP what the books hold: accounts, orders, performance, status … as JSON. It reads, and never writes.",

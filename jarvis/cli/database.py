@@ -29,7 +29,8 @@ from persistence.domain.finding import Finding
 from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, length, size
 from persistence.engine.sqlite.salvage import readable, salvage
-from persistence.proof.books_checks import CHECKS, FILE_CHECKS, RESTORE, check_books, guarded
+from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books, guarded
+from persistence.proof.remedies import RESTORE
 from persistence.proof.surroundings import no_commit_is_missing
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.rollup_checks import ROLLUP_CHECKS, check_rollups

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jarvis.report.figures import Report
 from jarvis.report.series import MOST_BARS, rolling
 from jarvis_client.contract.instants import to_datetime
 from persistence.domain.showing import count_of, lasting
+from persistence.repositories.report import NAMED
 from scheduler.rollup.days import day_of
 from scheduler.rollup.period import DatedReturn
 
@@ -27,6 +29,9 @@ _STYLE = (FOLDER / "report.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: The page may wear its own style and do nothing else: no script, no request, no form, whatever a name in it says.
 POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
+
+#: Characters that a card of a figure holds in its own size, and in a smaller one; beyond, in the smallest, over two lines.
+FITTING, FITTING_SMALLER = 12, 15
 
 
 def dressed(loader: BaseLoader) -> Environment:
@@ -41,7 +46,10 @@ def dressed(loader: BaseLoader) -> Environment:
             "share": lambda value: shown_percent(value, signed=False, places=2),
             "rate": lambda value: shown_percent(value, signed=False, places=1),
             "ratio": lambda value: "" if value is None else f"{value:z.2f}",
-            "fee": lambda value: f"{value:z,.2f}" if value else "",
+            "fee": lambda value: shown_usd(Decimal(repr(value))) if value else "",
+            "breaking": lambda shown: Markup(",<wbr>").join(shown.split(",")) if len(shown) > FITTING_SMALLER else shown,
+            "fitting": lambda shown: "" if len(shown) <= FITTING else "long" if len(shown) <= FITTING_SMALLER else "longer",
+            "number": lambda value: "" if value is None else f"{value:,}",
             "held": lambda microseconds: "" if microseconds is None else lasting(microseconds // 1_000_000),
             "tone": lambda value: "" if not value else "up" if value > 0 else "down",
         }
@@ -63,8 +71,8 @@ def told(report: Report, made_at: str) -> dict[str, Any]:
     returns = [DatedReturn(r.date, r.daily_return) for r in report.rows if r.daily_return is not None]
     turned = rolling(returns, report.options)
     return {
-        "report": report, "summary": report.summary, "figures": report.summary.figures, "quality": report.quality, "made_at": made_at, "turned": turned,
-        "pictures": {name: Markup(svg) for name, svg in drawn(report, turned).items()},  # noqa: S704 - pictures.py escapes every text
+        "report": report, "summary": report.summary, "figures": report.summary.figures, "quality": report.quality, "named": NAMED, "made_at": made_at,
+        "turned": turned, "pictures": {name: Markup(svg) for name, svg in drawn(report, turned).items()},  # noqa: S704 - pictures.py escapes every text
         "colours": colours(report), "marked": bool(marked(report)), "by_week": len(report.rows) > MOST_BARS, "months": lists.months(report),
         "fees": lists.fees(report), "by_instrument": lists.grouped(report.trades, lambda trade: trade.instrument),
         "by_side": lists.grouped(report.trades, lambda trade: trade.side), "best": lists.extremes(report.trades, best=True),

@@ -10,7 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from heapq import merge
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -116,40 +115,18 @@ def find_known(connection: Connection, identities: Sequence[Identity]) -> dict[I
 
 def facts_of_order(connection: Connection, order_id: str, account_id: str) -> list[Fill | OrderEvent]:
     """The live facts of an account under an order id: of every order that has it."""
-    found: list[Any] = []
+    return facts_of_orders(connection, [(order_id, account_id)]).get((order_id, account_id), [])
+
+
+def facts_of_orders(connection: Connection, ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[Fill | OrderEvent]]:
+    """The same of many (order id, account)."""
+    found: dict[tuple[str, str], list[Any]] = {}
     for content in (FILLS, EVENTS):
         sql = f"SELECT {content.selected} FROM {content.source} WHERE c.order_id = ? AND c.account_id = ? AND f.state = 0"
-        found += [content.read(row) for row in connection.execute(sql, (order_id, account_id))]
+        for row in connection.lookup(sql, ids):
+            fact: Any = content.read(row)
+            found.setdefault((fact.order_id, fact.account_id), []).append(fact)
     return found
-
-
-class OrderRows(NamedTuple):
-    """The rows of the live facts of an account under an order id."""
-
-    order_id: tuple[str, str]
-    rows: list[Sequence[Any]]
-
-    def read(self) -> list[Fill | OrderEvent]:
-        return [CONTENT_OF[row[0]].read(row) for row in self.rows]  # type: ignore[misc]  # only rows of these two are asked for
-
-    def texts_of_fills(self) -> list[Sequence[Any]] | None:
-        """The texts of its fills (`Fill.texts`) as their rows hold them; None where it has events, too."""
-        return None if any(row[0] != Fill.kind for row in self.rows) else [row[1:-2] for row in self.rows]
-
-
-def rows_by_order(connection: Connection) -> Iterator[OrderRows]:
-    """The live facts of every order id, by (order id, account), in one pass over each table's index."""
-
-    def of(content: Content) -> Iterator[Any]:
-        where = "c.order_id IS NOT NULL AND f.state = 0 ORDER BY c.order_id, c.account_id"
-        return iter(connection.execute(f"SELECT {content.selected} FROM {content.source} WHERE {where}"))
-
-    for key, found in groupby(merge(of(FILLS), of(EVENTS), key=_ORDER_ID), _ORDER_ID):
-        yield OrderRows(key, list(found))
-
-
-#: Where rows of both say order id and account.
-_ORDER_ID = itemgetter(*(1 + FILLS.columns.index(name) for name in ("order_id", "account_id")))
 
 
 def order_of_fact(connection: Connection, kind: str, fact_no: int) -> tuple[str, str] | None:
@@ -176,13 +153,19 @@ _HEAD = "f.fact_no, f.record_id, f.account_id, f.kind, f.digest, f.state"
 NUMBER, STATE = 0, 5
 
 
+def rows_of(connection: Connection, content: Content, after: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The rows of the facts of a table, in the order of their numbers; `recorded` reads them."""
+    return iter(connection.execute(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
+
+
+def rows_of_numbers(connection: Connection, content: Content, numbers: Sequence[tuple[int]]) -> Sequence[tuple[Any, ...]]:
+    """The same of the facts of these numbers, in no order."""
+    return connection.lookup(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no = ?", numbers)
+
+
 def rows_by_number(connection: Connection, after: int = 0) -> Iterator[tuple[Any, ...]]:
     """The row of every fact that has content, of all kinds, in the order of their numbers; `recorded` and `proved_texts` read them."""
-
-    def of(content: Content) -> Iterator[tuple[Any, ...]]:
-        return iter(connection.execute(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
-
-    return merge(*(of(content) for content in CONTENTS), key=itemgetter(NUMBER))
+    return merge(*(rows_of(connection, content, after) for content in CONTENTS), key=itemgetter(NUMBER))
 
 
 def recorded(row: Sequence[Any]) -> Recorded:

@@ -176,9 +176,21 @@ def reversed_row(row: TransactionRow) -> TransactionRow:
     return row._replace(number=row.number + REVERSAL, amount=negated(row.amount))
 
 
-def rows_after(connection: Connection, fact_no: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of the facts after a number, in their order: the fields of `TransactionRow`."""
-    return iter(connection.execute(f"{_ROWS} WHERE transaction_no >= ? ORDER BY transaction_no", ((fact_no + 1) * LEGS,)))
+#: The transactions of the facts of a table.
+_ROWS_OF = (
+    f"SELECT {', '.join(f't.{name}' for name in _COLUMNS.split(', '))} FROM {{}} c CROSS JOIN transactions t WHERE {{}} "
+    f"AND t.transaction_no BETWEEN c.fact_no * {LEGS} AND c.fact_no * {LEGS} + {LEGS - 1}"
+)
+
+
+def rows_of_facts(connection: Connection, table: str, after: int) -> Iterator[tuple[Any, ...]]:
+    """The transactions of the facts of a table after a number, in their order: the fields of `TransactionRow`."""
+    return iter(connection.execute(f"{_ROWS_OF.format(table, 'c.fact_no > ?')} ORDER BY c.fact_no, t.transaction_no", (after,)))
+
+
+def rows_of_numbers(connection: Connection, table: str, numbers: Sequence[tuple[int]]) -> Sequence[tuple[Any, ...]]:
+    """The same of the facts of these numbers, in no order."""
+    return connection.lookup(_ROWS_OF.format(table, "c.fact_no = ?"), numbers)
 
 
 def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[TransactionRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from decimal import Decimal
-from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -97,31 +96,6 @@ def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow:
         cash, weight, notional, 1, 0, 0, 0 if asked is None else 1, 0, None, at, at, at, "filled", "0", None,
     )  # fmt: skip
     return row if asked is None else (*row[:_STATUS_AT], _state(row[:_STATUS_AT]).status, *row[_STATUS_AT + 1 :])
-
-
-#: What has to be the same in all fills of an order that `plain_row` can tell.
-_TERMS = itemgetter(*(Fill._fields.index(name) for name in (
-    "symbol", "side", "multiplier", "base", "quote", "settle", "inverse", "instrument", "order_type", "order_quantity", "order_price",
-)))  # fmt: skip
-_QUANTITY, _CASH, _AT = (Fill._fields.index(name) for name in ("quantity", "quote_quantity", "executed_at"))
-
-
-def plain_row(fills: Sequence[Sequence[Any]]) -> OrderRow | None:
-    """The row of an order of which some fills are all there is, from their texts, which takes a quarter of the time of deriving it. None where
-    it takes more than adding them up: of contracts, of fills that differ in their terms or say how much was ordered."""
-    first = fills[0]
-    terms = _TERMS(first)
-    symbol, side, multiplier, base, quote, settle, inverse, instrument, order_type, asked, price = terms
-    if settle is not None or asked is not None or multiplier != "1" or any(_TERMS(fill) != terms for fill in fills[1:]):
-        return None
-    quantity, cash = (canonical(reduce(EXACT.add, (Decimal(fill[at]) for fill in fills))) for at in (_QUANTITY, _CASH))
-    instants = [fill[_AT] for fill in fills]
-    at = max(instants)
-    account_id, _, order_id = first[:3]
-    return (
-        order_id, account_id, instrument, symbol, side, order_type, quantity, None if price is None else canonical(Decimal(price)), None, base, quote, None,
-        inverse, "1", quantity, cash, quantity, "0", len(fills), 0, 0, 0, 0, None, min(instants), at, at, "filled", "0", None,
-    )  # fmt: skip
 
 
 class StateWriter:

@@ -6,28 +6,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from decimal import Decimal
 from functools import reduce
 from itertools import islice
-from typing import Any
 
 from jarvis_client.contract.decimals import EXACT, ZERO, canonical
-from jarvis_client.contract.showing import first_few
 from persistence.beside import beside, is_worth_it
-from persistence.books import facts, movements, orders
+from persistence.books import facts, movements
 from persistence.domain.finding import SHOWN, Finding
-from persistence.domain.order_state import OrderKey, OrderState, derive_orders
 from persistence.domain.progress import Progress, silent
 from persistence.engine.contract import Connection
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.pages import file_is_sound, references_hold
 from persistence.engine.sqlite.pool import IN_MEMORY
-
-#: What helps where something recorded, or the file itself, is not what was written.
-RESTORE = "jarvis restore --latest, or jarvis db salvage NEW-FILE"
+from persistence.proof.content_checks import content_and_movements_follow
+from persistence.proof.order_checks import orders_match_their_facts
+from persistence.proof.remedies import RESTORE
 
 #: Rows of transactions that are added up at a time.
 ROWS_AT_ONCE = 10_000
@@ -147,75 +144,12 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
             yield Finding("reserved is explained", " ".join(key), canonical(expected), canonical(found), f"jarvis orders --account {key[0]} --status pending")
 
 
-def orders_match_their_facts(connection: Connection) -> Iterator[Finding]:
-    """Every order is what the live facts of its id make of it, and every live fact of an order has one."""
-    # Both streams come in the order of the identity, so one pass over each compares them.
-    derived, stored = facts.rows_by_order(connection), orders.all_rows(connection)
-    left, right = next(derived, None), next(stored, None)
-    while left is not None or right is not None:
-        order_id = min(side[0] for side in (left, right) if side is not None)
-        facts_of_it, rows = None, list[tuple[int, orders.OrderRow]]()
-        if left is not None and left.order_id == order_id:
-            facts_of_it, left = left, next(derived, None)
-        if right is not None and right[0] == order_id:
-            rows, right = right[1], next(stored, None)
-        fills = None if facts_of_it is None else facts_of_it.texts_of_fills()
-        if fills is not None and len(rows) == 1 and orders.plain_row(fills) == rows[0][1]:
-            continue
-        found = {row.state.key: row for row in (orders.stored(*row) for row in rows)}
-        if len(rows) > len(found):
-            where = f"order {order_id[0]} of {order_id[1]}"
-            yield Finding("orders match their facts", where, f"{len(found)} rows", f"{len(rows)} rows", f"jarvis orders --account {order_id[1]}")
-        yield from order_findings(order_id, [] if facts_of_it is None else derive_orders(facts_of_it.read()).orders, found)
-
-
-def order_findings(order_id: orders.OrderId, expected: Sequence[OrderState], found: Mapping[OrderKey, orders.Stored]) -> Iterator[Finding]:
-    """Whether the orders of an id are stored as its facts make them."""
-    states = {state.key: state for state in expected}
-    for key in sorted({*states, *found}):
-        state, stored = states.get(key), found.get(key)
-        if state is None or stored is None or state != stored.state or (state.status, *state.reserved()) != (stored.status, *stored[2:4]):
-            where, look = f"order {order_id[0]} of {order_id[1]}, {key.side} {key.instrument}", f"jarvis orders --account {order_id[1]}"
-            yield Finding("orders match their facts", where, _order(state), _order(stored.state if stored else None, stored and stored.status), look)
-
-
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
     """One content row per identity that is not erased, in the table of its kind."""
     for kind, table in ((kind, content.table) for kind, content in facts.CONTENT_OF.items()):
         sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
         for record_id, account_id in connection.execute(sql, (kind,)):
             yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", RESTORE)
-
-
-def content_and_movements_follow(connection: Connection, after: int = 0) -> Iterator[Finding]:
-    """Of every fact (after a number): its content has the digest of its identity, and its transactions are those it makes."""
-    stored = movements.rows_after(connection, after)
-    leg = next(stored, None)
-    for row in facts.rows_by_number(connection, after):
-        fact_no = row[facts.NUMBER]
-        found = []
-        while leg is not None and leg[0] < (fact_no + 1) * movements.LEGS:
-            if leg[0] >= fact_no * movements.LEGS:  # those of facts without content are said by other checks
-                found.append(leg)
-            leg = next(stored, None)
-        texts = facts.proved_texts(row) if row[facts.STATE] == facts.LIVE else None
-        if texts is None or movements.fill_rows(fact_no, texts) != found:
-            yield from _differences(facts.recorded(row), found)
-
-
-def _differences(recorded: facts.Recorded, found: Sequence[tuple[Any, ...]]) -> Iterator[Finding]:
-    """How a fact differs from what its identity says of it, and its transactions from those it makes."""
-    fact, fact_no = recorded.fact, recorded.fact_no
-    where = f"{fact.kind} {fact.record_id} of {fact.account_id} (fact {fact_no})"
-    if recorded.identity != (fact.record_id, fact.account_id, fact.kind) or recorded.digest != fact.digest:
-        said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
-        yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", RESTORE)
-    expected = movements.transactions_of(fact_no, fact)
-    if recorded.state == facts.VOIDED:
-        expected += [movements.reversed_row(row) for row in expected]
-    if found != expected:
-        look = f"jarvis transactions --account {fact.account_id}; jarvis rebuild --check"
-        yield Finding("transactions follow from their facts", where, _movements(expected), _movements(found), look)
 
 
 def movements_match_their_facts(connection: Connection) -> Iterator[Finding]:
@@ -257,16 +191,3 @@ OTHER_HALF: tuple[Check, ...] = tuple(check for check in CHECKS if check not in 
 
 def _pair(sum_and_count: tuple[Decimal, int]) -> str:
     return f"{canonical(sum_and_count[0])} in {sum_and_count[1]}"
-
-
-def _order(state: OrderState | None, status: str | None = None) -> str:
-    return (
-        "no order"
-        if state is None
-        else f"{status or state.status}, {canonical(state.filled)} of {'?' if state.quantity is None else canonical(state.quantity)}"
-    )
-
-
-def _movements(rows: Iterable[tuple[Any, ...]]) -> str:
-    named = map(movements.TransactionRow._make, rows)
-    return first_few((f"{row.type} {row.amount} {row.currency}" for row in named), 20) or "none"

@@ -23,6 +23,8 @@ from persistence.engine.contract import Connection, Database
 from persistence.engine.sqlite import attached
 from persistence.engine.sqlite.attached import Derived
 from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.proof.order_checks import IDS_AT_ONCE
+from persistence.proof.plain_orders import plain_rows
 
 FACTS_AT_ONCE = 1_000
 NAME = "what is derived equals a rebuild"
@@ -89,17 +91,15 @@ def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
 def _derive_orders(connection: Connection) -> list[OrderState]:
     """Every order from its facts; returns those that set something aside."""
     reserving = []
-    found_orders = facts.rows_by_order(connection)
-    while group := list(islice(found_orders, FACTS_AT_ONCE)):
+    found = plain_rows(connection)
+    while group := list(islice(found, IDS_AT_ONCE)):
         writer = orders.StateWriter()
-        for found in group:
-            fills = found.texts_of_fills()
-            if fills is not None and (row := orders.plain_row(fills)) is not None:
-                writer.insert(row)
-                continue
-            derived = derive_orders(found.read())
+        for row in (row for _, row in group if row is not None):
+            writer.insert(row)
+        for order_id, of_it in facts.facts_of_orders(connection, [order_id for order_id, row in group if row is None]).items():
+            derived = derive_orders(of_it)
             if derived.waiting:
-                orders.mark_waiting(connection, found.order_id, derived.waiting)
+                orders.mark_waiting(connection, order_id, derived.waiting)
             for state in derived.orders:
                 writer.put(None, state)
                 if state.reserved()[1] is not None:

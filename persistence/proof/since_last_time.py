@@ -13,8 +13,10 @@ from persistence.domain.finding import Finding
 from persistence.domain.order_state import derive_orders
 from persistence.engine.contract import Connection, Database
 from persistence.proof import chain
-from persistence.proof.books_checks import balances_are_explained, content_and_movements_follow, order_findings, reserved_is_explained
+from persistence.proof.books_checks import balances_are_explained, reserved_is_explained
 from persistence.proof.chain_checks import check_chain
+from persistence.proof.content_checks import content_and_movements_follow
+from persistence.proof.order_checks import order_findings
 
 
 class Verified(NamedTuple):
@@ -111,6 +113,6 @@ def _new_orders(connection: Connection, verified: Verified) -> Iterator[Finding]
         "SELECT e.order_id, e.account_id FROM voids v JOIN order_events e ON e.fact_no = v.target_fact_no WHERE v.fact_no > ?1"
     )
     ids: list[orders.OrderId] = connection.execute(sql, (verified.facts_to,)).fetchall()
-    stored = orders.find_states(connection, ids)
+    stored, found = orders.find_states(connection, ids), facts.facts_of_orders(connection, ids)
     for order_id in ids:
-        yield from order_findings(order_id, derive_orders(facts.facts_of_order(connection, *order_id)).orders, stored.get(order_id, {}))
+        yield from order_findings(order_id, derive_orders(found.get(order_id, [])).orders, stored.get(order_id, {}))

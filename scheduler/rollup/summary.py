@@ -15,8 +15,9 @@ from scheduler.rollup.period import DayFigures, PeriodFigures, TradeFigures, fig
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a period in a currency. Of the observed days of `looked_at`, `days_without_row` ought to have a row and have none, and
-    `days_without_rate` have no rate of the currency; `by_hand` rows were saved by hand, of which the summary is not."""
+    """The figures of a period in a currency, and the trades that they are of. Of the observed days of `looked_at`, `days_without_row` ought to
+    have a row and have none, and `days_without_rate` have no rate of the currency; `by_hand` rows were saved by hand, of which the summary
+    is not."""
 
     figures: PeriodFigures
     currency: str
@@ -24,6 +25,7 @@ class Summary:
     days_without_row: int
     days_without_rate: int
     by_hand: int
+    trades: list[TradeFigures]
 
 
 def summarise(
@@ -46,7 +48,7 @@ def summarise(
     owed = None if reported is None else max(start, reported)
     without = 0 if owed is None else sum(options.observes(owed + timedelta(n)) for n in range((until - owed).days + 1)) - sum(r.date >= owed for r in rows)
     manual = sum(source == "manual" and start <= day <= until for day, (source, _) in books.figures_from(start).items())
-    return Summary(figures_of_period(rows, trades, before, options), currency, (start, until), without, without_rate, manual)
+    return Summary(figures_of_period(rows, trades, before, options), currency, (start, until), without, without_rate, manual, trades)
 
 
 _Parts = tuple[list[DayFigures], DayFigures | None, list[TradeFigures], int]
