@@ -5,6 +5,7 @@ which command shows more. Checks read one consistent snapshot and change nothing
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
@@ -102,16 +103,18 @@ def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
 def _summed(connection: Connection) -> dict[movements.Cell, tuple[Decimal, int]]:
     """The sum and the number of all transactions by account, currency, kind and type. Added up here: the store would sort them all first, in
     memory."""
-    found: dict[movements.Cell, tuple[Decimal, int]] = {}
-    rows = iter(connection.execute("SELECT account_id, currency, kind, type, amount FROM transactions"))
+    found: dict[str, tuple[Decimal, int]] = {}
+    # One text comes into Python in half the time of four.
+    key = connection.dialect.array("account_id", "currency", "kind", "type")
+    rows = iter(connection.execute(f"SELECT {key}, amount FROM transactions"))
     while group := list(islice(rows, ROWS_AT_ONCE)):
-        amounts: defaultdict[movements.Cell, list[Decimal]] = defaultdict(list)
-        for account_id, currency, kind, type_, amount in group:
-            amounts[account_id, currency, kind, type_].append(Decimal(amount))
-        for key, of_it in amounts.items():
-            total, count = found.get(key, (ZERO, 0))
-            found[key] = reduce(EXACT.add, of_it, total), count + len(of_it)
-    return found
+        amounts: defaultdict[str, list[str]] = defaultdict(list)
+        for cell, amount in group:
+            amounts[cell].append(amount)
+        for cell, of_it in amounts.items():
+            total, count = found.get(cell, (ZERO, 0))
+            found[cell] = reduce(EXACT.add, map(Decimal, of_it), total), count + len(of_it)
+    return {tuple(json.loads(cell)): summed for cell, summed in found.items()}
 
 
 def balances_are_explained(connection: Connection) -> Iterator[Finding]:
