@@ -57,7 +57,7 @@ class MonitoringSettings(_Section):
 
 
 class WebSettings(_Section):
-    """Where `jarvis serve` answers, and whom."""
+    """Where `jarvis serve` and `jarvis web` answer, and whom."""
 
     listen: str = "127.0.0.1:8787"
     #: A file that holds the token alone, which every request then has to bring. Needed where `listen` is no loopback address.

@@ -1,4 +1,4 @@
-"""Watching the books' file from a long-running process: whether it is still the one that was opened."""
+"""Watching the books' files from a long-running process: whether they are still those that were opened, and how long the log is."""
 
 from __future__ import annotations
 
@@ -54,3 +54,20 @@ class BooksWatch:
                 if time.monotonic() - self._said > SAY_AGAIN_SECONDS:
                     self._said = time.monotonic()
                     log.error("the file of the books is not where it was", error=str(error))
+
+
+class WalWatch:
+    """Keeps the write-ahead log short, and warns while a reader of another program does not let us."""
+
+    def __init__(self, database: DatabaseManager) -> None:
+        self._database = database
+        self._warned = 0.0
+
+    def look(self) -> None:
+        size = self._database.keep_wal_short()
+        if size and time.monotonic() - self._warned > SAY_AGAIN_SECONDS:
+            self._warned = time.monotonic()
+            log.warning(
+                "the write-ahead log cannot be emptied: a reader has held its snapshot for long; end it (lsof on the database names it)",
+                wal_bytes=size, database=self._database.path,
+            )  # fmt: skip

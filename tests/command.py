@@ -1,7 +1,8 @@
 """`jarvis` as people run it: a process for every command, with its own arguments, folder, environment, output and exit code.
 
 Python takes most of a second to import what commands import and to put their options together, far more than most of them take
-themselves. So each is forked from a process that has done just that. Tests of what runs for long start an interpreter of its own.
+themselves. So each is forked from a process that has done just that. Tests of how a process starts, and of what becomes of processes
+under faults, start an interpreter of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import pkgutil
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -23,7 +25,10 @@ import sys
 import tempfile
 import termios
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 import typer.main
 
@@ -32,45 +37,86 @@ REQUEST_BYTES = 1 << 17
 
 def run(*arguments: str, folder: Path, stdin: str | None = None, seconds: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder, to its end."""
-    request = {"arguments": arguments, "folder": str(folder), "environment": {**os.environ, **environment}}
     with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         given.write(stdin or "")
         given.flush()
         given.seek(0)
-        channel = _prepared()
-        socket.send_fds(channel, [json.dumps(request).encode()], [given.fileno(), out.fileno(), err.fileno()])
-        pid = int(channel.recv(REQUEST_BYTES))
-        channel.settimeout(seconds)
+        process = Process(arguments, folder, {**os.environ, **environment}, (given, out, err))
         try:
-            code = int(channel.recv(REQUEST_BYTES))
+            code = process.wait(seconds)
         except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            channel.settimeout(None)
-            channel.recv(REQUEST_BYTES)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
             raise
-        finally:
-            channel.settimeout(None)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
 
-def on_eighty_columns(folder: Path, *arguments: str, **environment: str) -> list[str]:
-    """What a terminal of that width shows, where a listing has to be read at night."""
-    pid, terminal = pty.fork()
-    if not pid:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        os.chdir(folder)
-        os.execve(sys.executable, [sys.executable, "-m", "jarvis", *arguments], {**os.environ, "TERM": "dumb", "NO_COLOR": "1", **environment})
+def begin(*arguments: str, folder: Path, log: IO[Any], **environment: str) -> Process:
+    """Start a command that runs until it is told to stop; what it says on standard error goes to the log."""
+    with open(os.devnull, "r+b") as nothing:
+        return Process(arguments, folder, {**os.environ, **environment}, (nothing, nothing, log))
+
+
+def on_terminal(folder: Path, *arguments: str, columns: int = 80, **environment: str) -> str:
+    """All that a terminal of so many columns gets, standard error included, as it is."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    with open(theirs, "r+b", buffering=0) as end:
+        process = Process(arguments, folder, {**kept, "TERM": "xterm-256color", **environment}, (end, end, end))
     shown = b""
     try:
-        while some := os.read(terminal, 65_536):
+        while some := os.read(ours, 65_536):
             shown += some
     except OSError:
         pass  # its other end is closed
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "").splitlines()
+    os.close(ours)
+    process.wait(60)
+    return shown.decode()
+
+
+def on_eighty_columns(folder: Path, *arguments: str, **environment: str) -> list[str]:
+    """What a terminal of that width shows, where a listing has to be read at night."""
+    shown = on_terminal(folder, *arguments, TERM="dumb", NO_COLOR="1", **environment)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "").splitlines()
+
+
+class Process:
+    """A process that was forked for a command, with the verbs of `subprocess.Popen`."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, environment: dict[str, str], streams: tuple[IO[Any], IO[Any], IO[Any]]) -> None:
+        self.returncode: int | None = None
+        self._ended, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = {"arguments": arguments, "folder": str(folder), "environment": environment}
+        with theirs:
+            socket.send_fds(_prepared(), [json.dumps(request).encode()], [*(stream.fileno() for stream in streams), theirs.fileno()])
+        self.pid = int(self._ended.recv(REQUEST_BYTES))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises `TimeoutError`."""
+        if self.returncode is None:
+            self._ended.settimeout(timeout)
+            self.returncode = int(self._ended.recv(REQUEST_BYTES))
+            self._ended.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        with suppress(BlockingIOError):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 _channels: list[socket.socket] = []
@@ -105,19 +151,10 @@ def _serve(channel: socket.socket) -> None:
     made = typer.main.get_command(jarvis.cli.app)
     typer.main.get_command = lambda _: made
     gc.freeze()  # what is there now is never looked through again, so children share it
-    while True:
-        request, descriptors, _, _ = socket.recv_fds(channel, REQUEST_BYTES, 3)
-        if not request:
-            return
-        pid = os.fork()
-        if not pid:
-            break
-        for descriptor in descriptors:
-            os.close(descriptor)
-        channel.send(str(pid).encode())
-        _, status = os.waitpid(pid, 0)
-        channel.send(str(os.waitstatus_to_exitcode(status)).encode())
-    channel.close()
+    begun = _next_request(channel)
+    if begun is None:
+        return
+    request, descriptors = begun
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -137,6 +174,40 @@ def _serve(channel: socket.socket) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _next_request(channel: socket.socket) -> tuple[bytes, list[int]] | None:
+    """In each child what it is to run and its three streams; in this process None, once nobody is left who could ask."""
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno())
+    running: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([channel, woken], [], [])
+        if woken in ready:
+            woken.recv(REQUEST_BYTES)
+            for pid in [*running]:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    with running.pop(pid) as told, suppress(BrokenPipeError):
+                        told.send(str(os.waitstatus_to_exitcode(status)).encode())
+        if channel in ready:
+            request, descriptors, _, _ = socket.recv_fds(channel, REQUEST_BYTES, 4)
+            if not request:
+                return None
+            *streams, told_at = descriptors
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, before)
+                for other in (channel, woken, wake, *running.values(), socket.socket(fileno=told_at)):
+                    other.close()
+                return request, streams
+            running[pid] = socket.socket(fileno=told_at)
+            running[pid].send(str(pid).encode())
+            for descriptor in streams:
+                os.close(descriptor)
 
 
 if __name__ == "__main__":

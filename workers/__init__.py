@@ -5,7 +5,8 @@
     wire.py       JSON as it arrives: one bad value takes no neighbour along
     publisher.py  what a Python trading engine imports
     actors.py     record_fill, record_deposit, …: what a program that has Dramatiq sends with
-    broker.py     delivery from Redis: fetch, hold, acknowledge after the commit; consumer.py, delivery.py, redis_scripts.py
+    broker.py     delivery from Redis: fetch, hold, acknowledge after the commit; consumer.py, redis_scripts.py; delivery.py: a message, and the
+                  bundles of messages in which Dramatiq gets them
     reachability.py  whether a worker reaches its broker, and how often that is said; broker_server.py: how a Redis is set up
     rights.py     what a worker has to be allowed in Redis, and how that is tried
     heartbeat.py  who is at work from where, and whether the broker still is what it was; reclaim.py, what the dead held; other_makes.py,
@@ -13,7 +14,7 @@
     word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
-    intake.py     what becomes of a message: its records checked and handed to the writer
+    intake.py     what becomes of messages: their records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each
     replay.py     quarantined records once more, by today's rules
     app.py        create_worker(...): the only wiring of the worker process

@@ -47,7 +47,7 @@ class Answering:
                 refused = refusal_of(item, Reason(outcome.reason), outcome.detail, submission.raw_of, index)
                 said = {"kind": refused.kind, "account_id": refused.account_id, "record_id": refused.record_id, "sequence": refused.sequence}
                 fields = refusal_fields(outcome, message_id, said, refused.raw)
-                delivery.refusals.append((refusals_key(self._namespace, item.producer), fields))
+                delivery.refusals = [*delivery.refusals, (refusals_key(self._namespace, item.producer), fields)]
 
     def acknowledge(self, deliveries: Sequence[Delivery], keys_of: Any) -> dict[str, Exception]:
         """Settle deliveries in one round trip, with what is to be told. Gives the queues that could not be settled. Raises `redis.RedisError`."""
@@ -94,7 +94,7 @@ class Answering:
     def _look_at(self, replies: list[Any], refused: list[Delivery]) -> None:
         """Nothing is told twice because another queue could not be settled; what Redis did not take stays in quarantine, as everything refused."""
         for delivery in refused:
-            delivery.refusals = []
+            delivery.refusals = ()
         errors = [reply for reply in replies if isinstance(reply, redis.RedisError)]
         if errors and not self._told:
             log.warning("engines cannot be told of refused records; quarantine has them", error=str(errors[0]))

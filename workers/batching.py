@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 import structlog
@@ -142,15 +144,15 @@ class BatchWriter:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, submission: Submission) -> bool:
-        """Hand over; False once the writer has stopped (the delivery stays with the caller)."""
+    def submit(self, *submissions: Submission) -> bool:
+        """Hand over; False once the writer has stopped (the deliveries stay with the caller)."""
         with self._changed:
             if self._stopping and not self._thread.is_alive():
                 return False
-            if not self._at_work and not self._waiting:
+            if submissions and not self._at_work and not self._waiting:
                 # From here there is work, so from here the writer has to move.
                 self.last_progress = time.monotonic()
-            self._waiting.append(submission)
+            self._waiting.extend(submissions)
             self._changed.notify()
             return True
 
@@ -201,11 +203,11 @@ class BatchWriter:
     def _commit(self, batch: list[Submission]) -> bool:
         """Try until it is durable; False where a stop ran out of patience."""
         items = [item for submission in batch for item in submission.items]
-        sources = [(submission, i) for submission in batch for i in range(len(submission.items))]
+        ends = list(accumulate(len(submission.items) for submission in batch))
 
         def raw_of(index: int) -> bytes:
-            submission, i = sources[index]
-            return submission.raw_of(i)
+            at = bisect_right(ends, index)
+            return batch[at].raw_of(index - (ends[at - 1] if at else 0))
 
         pause = FIRST_RETRY_SECONDS
         while True:

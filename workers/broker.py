@@ -27,7 +27,6 @@ from typing import Any
 import redis
 import structlog
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import CurrentMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -39,7 +38,7 @@ from workers import redis_scripts
 from workers.answering import Answering
 from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
-from workers.delivery import Delivery, message_of, unread
+from workers.delivery import Delivery, delivery_of
 from workers.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from workers.missing import MissingPayloads
 from workers.misused_keys import MisusedKeys
@@ -84,7 +83,7 @@ class LedgerBroker(RedisBroker):
             url = client_url(url or "redis://127.0.0.1:6379/0")
             client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
             waiting_client = redis.Redis.from_url(url, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
-        super().__init__(client=client, namespace=namespace, middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
+        super().__init__(client=client, namespace=namespace, middleware=[])  # type: ignore[no-untyped-call]
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
         self.broker_id = f"jarvis-{worker_name}"
@@ -162,10 +161,11 @@ class LedgerBroker(RedisBroker):
         """Whether further messages are on their way to the writer, so that a batch may wait a little for them."""
         return self._unsubmitted > 0 or (bool(self.backlogged) and self._room_left() > 0)
 
-    def submitted(self, delivery: Delivery) -> None:
-        delivery.submitted = True
+    def submitted(self, *deliveries: Delivery) -> None:
+        for delivery in deliveries:
+            delivery.submitted = True
         with self._room:
-            self._unsubmitted -= 1
+            self._unsubmitted -= len(deliveries)
 
     def settle(self, deliveries: Iterable[Any]) -> None:
         """Acknowledge what is durable, from a thread of its own, until Redis has taken it."""
@@ -309,12 +309,10 @@ class LedgerBroker(RedisBroker):
             if len(payload) > MAX_MESSAGE_BYTES:
                 raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
             envelope = decode_json(payload)
-            delivery = Delivery(message_of(queue, redis_id, envelope, self.actors), queue, redis_id, payload)
-            delivery.asks = asks(envelope)
-            return delivery
+            return delivery_of(queue, redis_id, payload, envelope, self.actors)
         except Exception as error:
             refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
-            unreadable = unread(queue, redis_id, payload)
+            unreadable = Delivery(queue, redis_id, payload)
             unreadable.asks = asks(envelope)
             self.quarantine(unreadable, refused)
             return None

@@ -1,4 +1,4 @@
-"""Iterating over one queue: Dramatiq's consumer, of messages that stay held until their facts are durable."""
+"""Iterating over one queue: Dramatiq's consumer, of bundles of messages that stay held until their facts are durable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 
-from workers.delivery import Delivery
+from workers.delivery import Bundle, Delivery, bundles_of
 from workers.reclaim import reclaim
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ class LedgerConsumer(Consumer):
     def __init__(self, broker: LedgerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         self._broker = broker
         self._queue = queue_name
-        self._fetched: deque[Delivery] = deque()
+        self._fetched: deque[Bundle] = deque()
         # Until the first look, this worker's name may hold what a predecessor left.
         self._unsure = True
         self._emptied = False
         self._pause = FIRST_RETRY_SECONDS
         self._waiter: Any = None
 
-    def __next__(self) -> Delivery | None:
+    def __next__(self) -> Bundle | None:
         if self._fetched:
             return self._fetched.popleft()
         broker = self._broker
@@ -55,7 +55,7 @@ class LedgerConsumer(Consumer):
             if self._emptied and broker.has_room and not self._wait_for_message():
                 return None
             found = broker.fetch(self._queue)
-            self._fetched.extend(d for d in found if d is not None)
+            self._fetched.extend(bundles_of(d for d in found if d is not None))
             # If this fetch emptied the queue, wait for a message before the next one.
             self._emptied = self._queue not in broker.backlogged
             if self._pause > FIRST_RETRY_SECONDS:
@@ -73,19 +73,18 @@ class LedgerConsumer(Consumer):
         return self._fetched.popleft() if self._fetched else None
 
     def ack(self, message: MessageProxy) -> None:
-        """Dramatiq calls this when the actor has returned. The message stays held until its facts are durable; one that the
-        actor did not hand over goes back."""
-        if isinstance(message, Delivery) and not message.submitted:
-            self._broker.give_back([message])
+        """Dramatiq calls this when the actor has returned. The messages stay held until their facts are durable; those that the
+        actor did not hand over go back."""
+        self.requeue([message])
 
-    #: A message that failed in our actors was not handed over either.
+    #: What failed in our actors was not handed over either.
     nack = ack
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        self._broker.give_back([m for m in messages if isinstance(m, Delivery) and not m.submitted])
+        self._broker.give_back(_not_handed_over(messages))
 
     def close(self) -> None:
-        self._broker.give_back(list(self._fetched))
+        self._broker.give_back(_not_handed_over(self._fetched))
         self._fetched.clear()
         if self._waiter is not None:
             self._broker.waiting.pop(self._queue, None)
@@ -100,3 +99,7 @@ class LedgerConsumer(Consumer):
         if self._broker.stopping.is_set():
             return False
         return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None
+
+
+def _not_handed_over(bundles: Iterable[MessageProxy]) -> list[Delivery]:
+    return [delivery for bundle in bundles if isinstance(bundle, Bundle) for delivery in bundle.deliveries if not delivery.submitted]

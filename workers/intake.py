@@ -1,81 +1,75 @@
-"""What a worker does with a message: check its records and hand their facts to the writer.
+"""What a worker does with messages: check their records and hand their facts to the writer.
 
-An actor returns at once; its message is acknowledged with the commit that holds its facts. A record that breaks a rule goes
-to quarantine alone, the rest of its message is recorded.
+An actor takes what one fetch brought of its messages and returns at once; each is acknowledged with the commit that holds its
+facts. A record that breaks a rule goes to quarantine alone, the rest of its message is recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
 import dramatiq
-from dramatiq.middleware import CurrentMessage
 
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.forms import FORMS, fact_of
 from jarvis_client.contract.jobs import JOB_SAYS, job_of
-from jarvis_client.contract.outcome import Refusal
-from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES
+from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, Route
 from persistence.books.posting import Item
-from persistence.domain.entries import AnyFact
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
-from workers.delivery import Delivery, message_of
+from workers.delivery import Delivery, delivery_of
 from workers.envelope import KIND_OF_ACTOR, refused
 from workers.messages import refusal
-from workers.wire import decode_json, record_slices
+from workers.wire import decode_json
+
+JOB = "job"
+#: What is handed to the writer at a time: the records of a usual commit.
+RECORDS_AT_A_TIME = 1_000
 
 
 class Intake:
-    """What stands between a message and the writer."""
+    """What stands between messages and the writer."""
 
     def __init__(self, broker: LedgerBroker, writer: BatchWriter, conventions: Conventions) -> None:
         self._broker = broker
         self._writer = writer
         self._conventions = conventions
 
-    def take(self, kind: str, content: Any, delivery: Delivery) -> None:
-        """Check every record of a message and submit what came of it."""
-        raw_of = _raw_reader(delivery.payload)
-        records = content if type(content) is list else [content]
-        if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} records; at most {MAX_BATCH_RECORDS} are taken in one message"))
-            return
-        items: list[Item] = [self._item(kind, record, i, raw_of) for i, record in enumerate(records)]
-        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms, delivery.asks))
+    def take(self, kind: str, deliveries: Iterable[Delivery]) -> None:
+        """Check every record of some messages, facts of a kind or `job`s, and submit what came of them.
 
-    def take_job(self, content: Any, delivery: Delivery) -> None:
-        """File what a message asks the scheduler to run."""
-        records = content if type(content) is list else [content]
-        if len(records) > MAX_BATCH_RECORDS:
-            self.refuse(delivery, MalformedRecord(f"a batch of {len(records)} requests; at most {MAX_BATCH_RECORDS} are taken in one message"))
-            return
-        raw_of = _raw_reader(delivery.payload)
-        items: list[Item] = []
-        for index, record in enumerate(records):
+        A message that a defect of ours keeps from being checked is not submitted, so that it goes back to its queue; its neighbours are.
+        Raises the first such error once all are through.
+        """
+        ready: list[Submission] = []
+        records, failure = 0, None
+        for delivery in deliveries:
             try:
-                # A redelivery has the same id, so it asks for the same run.
-                items.append(job_of(record, delivery.message_id if len(records) == 1 else f"{delivery.message_id}:{index}"))
-            except MalformedRecord as error:
-                items.append(refusal(raw_of(index), "job", record, str(error)))
-        self._submit(Submission(items, delivery, raw_of, delivery.route, delivery.published_ms, delivery.asks))
+                ready.append(_submission(self._items(kind, delivery), delivery))
+            except Exception as error:
+                failure = failure or error
+                continue
+            records += len(ready[-1].items)
+            if records >= RECORDS_AT_A_TIME:
+                self._submit(ready)
+                ready, records = [], 0
+        self._submit(ready)
+        if failure is not None:
+            raise failure
 
     def refuse(self, delivery: Delivery, error: MalformedRecord) -> None:
         """Put a whole message that cannot be read into quarantine."""
-        items = [refused(delivery.payload, error, delivery.queue)]
-        self._submit(Submission(items, delivery, lambda _: delivery.payload, delivery.route, delivery.published_ms, delivery.asks))
+        self._submit([_submission([refused(delivery.payload, error, delivery.queue)], delivery)])
 
     def recordable(self, payload: bytes) -> str | None:
         """The queue of a message whose records can all be recorded as they are; None for any other."""
         try:
-            message = message_of("", b"", decode_json(payload), self._broker.actors)
-            content = message.args[0]
+            message = delivery_of("", b"", payload, decode_json(payload), self._broker.actors)
             kind = KIND_OF_ACTOR[message.actor_name]
-            for record in content if type(content) is list else [content]:
-                if kind == "job":
+            for record in message.content if type(message.content) is list else [message.content]:
+                if kind == JOB:
                     job_of(record, message.message_id or "unknown")
                 else:
                     fact_of(kind, record, self._conventions)
@@ -84,53 +78,56 @@ class Intake:
         queue: str = self._broker.actors[message.actor_name].queue_name
         return queue
 
-    def _item(self, kind: str, record: Any, index: int, raw_of: Callable[[int], bytes]) -> AnyFact | Refusal:
-        try:
-            return fact_of(kind, record, self._conventions)
-        except MalformedRecord as error:
-            return refusal(raw_of(index), kind, record, str(error))
-        except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended
-            return refusal(raw_of(index), kind, record, f"{kind}: {type(error).__name__}: {error}")
+    def _items(self, kind: str, delivery: Delivery) -> list[Item]:
+        """What the records of a message state, and why those that break a rule are refused."""
+        records = delivery.content if type(delivery.content) is list else [delivery.content]
+        if len(records) > MAX_BATCH_RECORDS:
+            what = "requests" if kind == JOB else "records"
+            error = MalformedRecord(f"a batch of {len(records)} {what}; at most {MAX_BATCH_RECORDS} are taken in one message")
+            return [refused(delivery.payload, error, delivery.queue)]
+        if kind == JOB:
+            # A redelivery has the same id, so it asks for the same run.
+            ids = [delivery.message_id] if len(records) == 1 else [f"{delivery.message_id}:{index}" for index in range(len(records))]
+            return [_request(record, request_id, delivery, index) for index, (record, request_id) in enumerate(zip(records, ids, strict=True))]
+        state = FORMS[kind].fact
+        items: list[Item] = []
+        for index, record in enumerate(records):
+            try:
+                items.append(state(record, self._conventions))
+            except MalformedRecord as error:
+                items.append(refusal(delivery.raw_of(index), kind, record, str(error)))
+            except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended
+                items.append(refusal(delivery.raw_of(index), kind, record, f"{kind}: {type(error).__name__}: {error}"))
+        return items
 
-    def _submit(self, submission: Submission) -> None:
-        # Marked first: the writer may have settled it before this thread runs again.
-        delivery = submission.delivery
-        assert isinstance(delivery, Delivery)
-        self._broker.submitted(delivery)
-        if not self._writer.submit(submission):
-            self._broker.give_back([delivery])
+    def _submit(self, submissions: list[Submission]) -> None:
+        # Marked first: the writer may have settled them before this thread runs again.
+        deliveries: Any = [submission.delivery for submission in submissions]
+        self._broker.submitted(*deliveries)
+        if not self._writer.submit(*submissions):
+            self._broker.give_back(deliveries)
 
 
-def _raw_reader(payload: bytes) -> Callable[[int], bytes]:
-    @lru_cache(maxsize=1)
-    def slices() -> list[bytes]:
-        return record_slices(payload)
+def _submission(items: list[Item], delivery: Delivery) -> Submission:
+    return Submission(items, delivery, delivery.raw_of, delivery.route, delivery.published_ms, delivery.asks)
 
-    def raw_of(index: int) -> bytes:
-        found = slices()
-        return found[index] if index < len(found) else payload
 
-    return raw_of
+def _request(record: Any, request_id: str, delivery: Delivery, index: int) -> Item:
+    try:
+        return job_of(record, request_id)
+    except MalformedRecord as error:
+        return refusal(delivery.raw_of(index), JOB, record, str(error))
 
 
 def declare_actors(broker: LedgerBroker, intake: Intake) -> list[dramatiq.Actor[Any, Any]]:
-    """Declare every actor of the contract on a worker's broker, where it takes what `workers.actors` sends."""
+    """Declare every actor of the contract on a worker's broker, where it takes bundles of what `workers.actors` sends."""
 
-    def declare(kind: str) -> dramatiq.Actor[Any, Any]:
-        def record(content: Any) -> None:
-            delivery = CurrentMessage.get_current_message()
-            assert isinstance(delivery, Delivery)
-            intake.take(kind, content, delivery)
+    def declare(kind: str, route: Route, says: str) -> dramatiq.Actor[Any, Any]:
+        def record(deliveries: list[Delivery]) -> None:
+            intake.take(kind, deliveries)
 
-        record.__doc__ = FORMS[kind].says
-        declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=ROUTES[kind].actor, queue_name=ROUTES[kind].queue, broker=broker)(record)
+        record.__doc__ = says
+        declared: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=route.actor, queue_name=route.queue, broker=broker)(record)
         return declared
 
-    def request(content: Any) -> None:
-        delivery = CurrentMessage.get_current_message()
-        assert isinstance(delivery, Delivery)
-        intake.take_job(content, delivery)
-
-    request.__doc__ = JOB_SAYS
-    jobs: dramatiq.Actor[Any, Any] = dramatiq.actor(actor_name=JOBS_ROUTE.actor, queue_name=JOBS_ROUTE.queue, broker=broker)(request)
-    return [*(declare(kind) for kind in ROUTES), jobs]
+    return [*(declare(kind, route, FORMS[kind].says) for kind, route in ROUTES.items()), declare(JOB, JOBS_ROUTE, JOB_SAYS)]

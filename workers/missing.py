@@ -17,7 +17,7 @@ import structlog
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.outcome import Reason
 from workers import redis_scripts
-from workers.delivery import unread
+from workers.delivery import Delivery
 
 if TYPE_CHECKING:
     from workers.broker import LedgerBroker
@@ -95,7 +95,7 @@ class MissingPayloads:
             return ids
         with self._lock:
             settled = {redis_id for batch in self._settled for redis_id in batch}
-        self._broker.settle([unread(queue, redis_id, b"") for redis_id in ids if redis_id in settled])
+        self._broker.settle([Delivery(queue, redis_id, b"") for redis_id in ids if redis_id in settled])
         return [redis_id for redis_id in ids if redis_id not in settled]
 
     def _refuse(self, queue: str, ids: list[bytes]) -> None:
@@ -112,7 +112,7 @@ class MissingPayloads:
                 "was used twice; publish the record again, id and payload in one MULTI, a new id for each message"
             )
             raw = json.dumps({"queue": queue, "redis_message_id": text}).encode()
-            broker.quarantine(unread(queue, redis_id, raw), MalformedRecord(detail, Reason.NO_PAYLOAD))
+            broker.quarantine(Delivery(queue, redis_id, raw), MalformedRecord(detail, Reason.NO_PAYLOAD))
 
 
 def _text(redis_id: bytes) -> str:

@@ -215,14 +215,15 @@ class Strays:
     def take_back_lost_payloads(self, queue: str) -> int:
         """Put ids of payloads that no list and no worker names at the end of their queue. Returns how many."""
         names = self._holders()
-        known, lost, taken, cursor = self._named(queue, names), list[bytes](), 0, b"0"
+        # Redis may give an id of a hash that grows or shrinks meanwhile more than once.
+        known, lost, taken, cursor = self._named(queue, names), set[bytes](), 0, b"0"
         while known is not None:
             cursor, *ids = self._payload_ids(keys=[self._broker.keys(queue)[1]], args=[cursor, PAYLOADS_SLICE])
-            lost += [redis_id for redis_id in ids if hash(redis_id) not in known]
+            lost.update(redis_id for redis_id in ids if hash(redis_id) not in known)
             done = cursor == b"0" or self.pause()
             if lost and (done or len(lost) >= MOST_LOST):
                 taken += self._take(queue, lost)
-                lost = []
+                lost = set()
                 known = known if done else self._named(queue, names)
             if done:
                 break
@@ -247,7 +248,7 @@ class Strays:
                 found.add(hash(redis_id))
         return found
 
-    def _take(self, queue: str, lost: list[bytes]) -> int:
+    def _take(self, queue: str, lost: Iterable[bytes]) -> int:
         # What was published, fetched or given back while the payloads were read is named by now.
         names = self._holders()
         known = self._named(queue, names)

@@ -47,11 +47,15 @@ COMMANDS = {
             "demo", "demo", "Run", "Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."
         ),
         Listed("broker", "broker", "Run", "The embedded broker."),
-        Listed("worker", "run", "Run", "The worker, which records what arrives."),
-        Listed("scheduler", "run", "Run", "The scheduler, which runs what comes round."),
+        Listed("worker", "worker", "Run", "The worker, which records what arrives."),
+        Listed("scheduler", "scheduler", "Run", "The scheduler, which runs what comes round."),
         Listed(
             "serve", "serve", "Run",
             "Answer over HTTP what the books hold: accounts, orders, performance, status … as JSON. It reads, and never writes.",
+        ),
+        Listed(
+            "web", "web", "Run",
+            "Show the books and the daemon in a browser: status, quarantine, jobs, accounts with their pictures. It reads, and never writes.",
         ),
         Listed("publish", "publish", "Feed", "Publish NDJSON records through the broker."),
         Listed(
@@ -128,7 +132,7 @@ COMMANDS = {
 
 
 #: What runs until it is told to stop, whoever reads what it says.
-DAEMONS = {"up", "broker", "worker", "scheduler", "serve"}
+DAEMONS = {"up", "broker", "worker", "scheduler", "serve", "web"}
 
 
 class Front(Group):

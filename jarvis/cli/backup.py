@@ -14,11 +14,11 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide
 from jarvis.cli.output import doing, print_rows
 from jarvis.cli.times import at
+from jarvis.reading.copies import listed
 from jarvis.scheduling import elsewhere
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError
 from jarvis_client.contract.instants import to_instant, to_text
-from persistence.books.book import short
 from persistence.copies import backups
 from persistence.copies.choosing import choose, present_books
 from persistence.copies.kept_aside import kept_aside, remove_kept
@@ -73,20 +73,11 @@ def list_(
     present, now = _present(), instants.now()
     exact: list[tuple[Any, ...]] = []
     shown_rows: list[tuple[Any, ...]] = []
-    for backup in backups.present(settings.backup.path):
-        held = backup.manifest or {}
-        facts = held.get("tables", {}).get("facts", {}).get("rows")
-        newest = (held.get("newest_transaction") or {}).get("occurred_at")
-        whose = None if backup.book is None else short(backup.book)
-        remarks = [said for said, so in (
-            ("other books", present is not None and backup.proved and backup.book != present), ("from the future", backup.is_ahead(now)),
-        ) if so]  # fmt: skip
-        proved = "yes" if backup.proved else "no"
-        taken, remark = to_instant(backup.taken_at), ", ".join(remarks)
-        exact.append((backup.path.name, to_text(taken), whose, remark, proved, backup.size, facts, newest))
-        last = None if newest is None else to_instant(datetime.fromisoformat(newest))
-        counted = None if facts is None else f"{facts:,}"
-        shown_rows.append((at(taken), proved, size(backup.size), counted, whose, remark, at(last), backup.path.name))
+    for b in (listed(backup, present, now) for backup in backups.present(settings.backup.path)):
+        proved, newest = "yes" if b.proved else "no", None if b.newest_at is None else to_text(b.newest_at)
+        exact.append((b.file, to_text(b.taken_at), b.books, b.remark, proved, b.bytes, b.facts, newest))
+        counted = None if b.facts is None else f"{b.facts:,}"
+        shown_rows.append((at(b.taken_at), proved, size(b.bytes), counted, b.books, b.remark, at(b.newest_at), b.file))
     if as_json:
         print_rows("Backups", ("file", "taken_at", "books", "remark", "proved", "bytes", "facts", "newest_transaction"), exact, as_json=True)
         return

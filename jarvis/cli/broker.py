@@ -12,7 +12,8 @@ from jarvis.cli.context import CONTEXT
 from jarvis.embedded_broker import EmbeddedBroker
 from jarvis.errors import SettingsError
 from jarvis.limits import raise_file_limit
-from jarvis.processes import leave, run_broker
+from jarvis.processes import leave
+from jarvis.processes.broker import run_broker
 from jarvis.streams import heed_no_reader
 from persistence.domain.errors import Damaged
 from persistence.domain.showing import count_of

@@ -25,6 +25,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
+from scheduler.notes import look_for_notes
 
 #: The newest orders and transactions that are shown, and the last days.
 LATEST, LAST_DAYS = 8, 5
@@ -48,7 +49,8 @@ def demo(
         _show_books(database)
         _show_performance(database, settings)
         if report is not None:
-            found = report_of(database, ACCOUNT, settings.rollup_plan.of(ACCOUNT), (None, None), "BTC")
+            notes = look_for_notes(database, settings.rollup_plan, instants.now()).notes
+            found = report_of(database, ACCOUNT, settings.rollup_plan.of(ACCOUNT), (None, None), "BTC", notes=notes)
             assert found is not None
             write(found, report)
             say(f"wrote {report}: open it in a browser")

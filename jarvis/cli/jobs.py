@@ -18,7 +18,7 @@ from jarvis.cli.times import ago, at, moment_of
 from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
 from jarvis.status.jobs import read_jobs
-from jarvis.status.model import Job
+from jarvis.status.words import job_stands
 from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
@@ -49,7 +49,7 @@ def list_(wide: Wide = False, as_json: Json = False) -> None:
     for_people: list[tuple[Any, ...]] = []
     for job in read_jobs(runs, entries_of(CONTEXT.settings), zone, now):
         age = None if job.last_success_at is None else max(0, now - job.last_success_at) // 1_000_000
-        said, success, upcoming, next_try = said_of(job, now), _exactly(job.last_success_at), _exactly(job.next_at), _exactly(job.next_try_at)
+        said, success, upcoming, next_try = job_stands(job, now), _exactly(job.last_success_at), _exactly(job.next_at), _exactly(job.next_try_at)
         exact.append((job.name, job.cron, job.zone, success, age, upcoming, next_try, said, job.says))
         hours = job.cron if job.zone == "UTC" or job.name.endswith(f"@{job.zone}") else f"{job.cron} {job.zone}"
         for_people.append((job.name, said, ago(job.last_success_at, now), at(job.next_at), hours))
@@ -64,20 +64,6 @@ def list_(wide: Wide = False, as_json: Json = False) -> None:
         say(NO_SCHEDULER)
     elif (changed := changed_since(CONTEXT.config, started)) is not None:
         say(changed)
-
-
-def said_of(job: Job, now: int) -> str:
-    """How a job stands, in a few words."""
-    state = job.state
-    if job.next_try_at is not None and state in ("failed", "succeeded"):
-        state = f"failed, next try {ago(job.next_try_at, now) if job.next_try_at > now else 'now'}"
-    if not job.enabled:
-        state = f"off, runs when asked for{_last(state)}"
-    return state if job.paused_since is None else f"paused{_last(state)}"
-
-
-def _last(state: str) -> str:
-    return f"; last run {state}" if state else ""
 
 
 def history(

@@ -17,15 +17,13 @@ from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Wide, parse_time
 from jarvis.cli.output import print_json, print_rows, print_values
 from jarvis.cli.times import at, moment_of
-from jarvis.reading.oddities import QUARANTINED, quarantined
+from jarvis.reading.oddities import QUARANTINED, differences, quarantined
 from jarvis_client.contract import instants
-from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.instants import to_instant, to_text
 from jarvis_client.contract.outcome import Reason
-from persistence.domain.entries import AnyFact
+from persistence.domain.differing import exactly
 from persistence.domain.showing import count_of
 from persistence.repositories.quarantine import STATES, Filter, Quarantined, SQLiteQuarantineRepository
-from workers.replay import facts_of
 from workers.replay import replay as try_again
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER", help="These records; without any, all that the filters let through.")]
@@ -92,7 +90,7 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
         raise typer.BadParameter(f"there is no record {number}; `jarvis quarantine list --state all` shows the numbers", param_hint="NUMBER")
     recorded = repository.recorded_version(held)
     if as_json:
-        print_json({**_plain(held), "recorded": None if recorded is None else _exactly(recorded)})
+        print_json({**_plain(held), "recorded": None if recorded is None else exactly(recorded)})
         return
     told = {**_plain(held), "received_at": moment_of(to_instant(held.received_at)), "resolved_at": held.resolved_at and moment_of(to_instant(held.resolved_at))}
     print_values([
@@ -101,31 +99,7 @@ def show(number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: Json
     ])  # fmt: skip
     if recorded is not None:
         print()
-        print_rows("What differs", ("field", "arrived", "recorded"), _differences(held, recorded), none=NOTHING_DIFFERS)
-
-
-def _differences(held: Quarantined, recorded: AnyFact) -> list[tuple[str, str | None, str | None]]:
-    """The fields of a conflict that are not the same in both versions."""
-    try:
-        facts = facts_of(held.raw, held.kind, CONTEXT.settings.conventions)
-    except MalformedRecord:
-        return []
-    arrived = next((fact for fact in facts if type(fact) is type(recorded) and _is_of(held, fact)), recorded)
-    theirs, ours = _exactly(arrived), _exactly(recorded)
-    return [(name, theirs[name], value) for name, value in ours.items() if name not in ("producer", "sequence") and theirs[name] != value]
-
-
-def _is_of(held: Quarantined, fact: Any) -> bool:
-    """Whether it is the record that is held: a message may carry others, too."""
-    return bool(fact.record_id == held.record_id and fact.account_id == held.account_id)
-
-
-def _exactly(fact: Any) -> dict[str, str | None]:
-    """The fields of a fact as texts, instants as records have them."""
-    return {
-        name: None if value is None else to_text(value) if name.endswith("_at") and isinstance(value, int) else str(value)
-        for name, value in fact._asdict().items()
-    }
+        print_rows("What differs", ("field", "arrived", "recorded"), differences(held, recorded, CONTEXT.settings.conventions), none=NOTHING_DIFFERS)
 
 
 def replay(

@@ -18,12 +18,13 @@ from jarvis.cli.options import Wide, parse_date
 from jarvis.cli.period import checked, tell_summary
 from jarvis.cli.progress import doing
 from jarvis.cli.times import moment_of
-from jarvis.report.figures import Report, report_of
+from jarvis.report.figures import Report, Reported, report_of
 from jarvis.report.page import index, page
 from jarvis_client.contract import instants
 from persistence import exports
 from persistence.domain.showing import count_of
 from persistence.repositories.rollups import SQLiteRollupRepository
+from scheduler.notes import look_for_notes
 
 PAGE, FOLDER = Path("report.html"), Path("reports")
 #: Of an account's id, so much stands in the name of its file.
@@ -42,6 +43,9 @@ def report(
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", metavar="CURRENCY", help="Beside the return, what one of this currency did, such as BTC.")
     ] = None,
+    other: Annotated[
+        str | None, typer.Option("--beside", metavar="ACCOUNT", help="Another account beside it: both over the days that both have, in one picture and table.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help=f"The file, {PAGE} where none is named; with --all the folder, {FOLDER}.")] = None,
     terminal: Annotated[bool, typer.Option("--terminal", help="The summary here, with its curves, instead of a file.")] = False,
     wide: Wide = False,
@@ -53,8 +57,12 @@ def report(
     database = CONTEXT.database()
     if (account is None) != every:
         raise typer.BadParameter("name an account, or say --all for every one of them", param_hint="ACCOUNT")
-    if terminal and (every or output is not None or benchmark is not None):
+    if terminal and (every or output is not None or benchmark is not None or other is not None):
         raise typer.BadParameter("goes with one account, --from and --to alone", param_hint="--terminal")
+    if other is not None and (every or other == account):
+        raise typer.BadParameter(
+            "takes another account than the one that is reported; with --all, the index has all of them in one table", param_hint="--beside"
+        )
     days = first, last = parse_date(start, "--from"), parse_date(end, "--to")
     if first is not None and last is not None and last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
@@ -63,16 +71,23 @@ def report(
         _all(days, currency, output or FOLDER)
         return
     known_account(account)
-    options = CONTEXT.settings.rollup_plan.of(account)
+    plan = CONTEXT.settings.rollup_plan
+    options = plan.of(account)
+    if other is not None:
+        known_account(other, "--beside")
     if terminal:
         _on_the_terminal(account, days, wide=wide)
         return
     with doing("reading the books"):
-        found = report_of(database, account, options, days, currency)
+        notes = look_for_notes(database, plan, instants.now()).notes
+        beside = None if other is None else Reported(other, plan.of(other))
+        found = report_of(database, account, options, days, currency, other=beside, notes=notes)
     if found is None:
         say(f"{account} has no row in that period: `jarvis performance {account}` lists those it has, `jarvis rollup` brings them up to date")
         raise typer.Exit(Exit.FINDINGS)
     _tell_benchmark(found)
+    if other is not None and found.beside is None:
+        say(f"{other} has no figures of any day that {account} has in that period, so it is not beside it")
     target = output or PAGE
     write(found, target)
     say(f"wrote {target}: {account}, {found.summary.figures.first} to {found.summary.figures.last}")
@@ -93,9 +108,11 @@ def file_of(account: str) -> str:
 def _all(days: tuple[Date | None, Date | None], currency: str | None, folder: Path) -> None:
     database, plan = CONTEXT.database(), CONTEXT.settings.rollup_plan
     entries, without = [], []
+    with doing("looking for notes"):
+        notes = look_for_notes(database, plan, instants.now()).notes
     for account in SQLiteRollupRepository(database).account_ids():
         with doing(f"reading {account}"):
-            found = report_of(database, account, plan.of(account), days, currency)
+            found = report_of(database, account, plan.of(account), days, currency, notes=notes)
         if found is None:
             without.append(account)
             continue

@@ -17,12 +17,13 @@ from rich.live import Live
 from jarvis.cli.common import Exit
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json
-from jarvis.cli.output import print_json
-from jarvis.cli.status_screen import in_a_line, screen
+from jarvis.cli.output import print_json, printable
+from jarvis.cli.status_screen import screen
 from jarvis.reading.status import status as status_as_plain
 from jarvis.status.alarms import Raised, Severity, raised
 from jarvis.status.gathering import Watcher, is_elsewhere
 from jarvis.status.model import Status
+from jarvis.status.words import in_a_line
 from jarvis_client.contract import instants
 
 
@@ -52,7 +53,7 @@ def status(
         found = watcher.look(instants.now())
     alarms = raised(found, settings.monitoring.thresholds)
     if check:
-        print(in_a_line(found, alarms))
+        print(printable(in_a_line(found, alarms)))
         raise typer.Exit(exit_code(found, alarms, strict=strict))
     if as_json:
         print_json(status_as_plain(found, alarms))

@@ -9,12 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from jarvis.cli.output import printable
-from jarvis.cli.times import ago
 from jarvis.status.alarms import Raised, Severity
-from jarvis.status.model import Copies, Job, Process, State, Status
-from jarvis_client.contract.showing import first_few
-from persistence.domain.showing import count_of, length, size
-from persistence.domain.strays import StrayKind
+from jarvis.status.model import Status
+from jarvis.status.words import Row, in_a_line, lasting_for, parts
 
 #: Red and bold are legible on a dark terminal and on a light one.
 _LOUD, _HEAD = "bold red", "bold"
@@ -23,33 +20,22 @@ MOST_ALARMS = 8
 MOST_PROCESSES = 8
 
 
-def in_a_line(status: Status, alarms: Sequence[Raised]) -> str:
-    """The sentence that says it all."""
-    if not alarms:
-        return f"all is well: {_recorded(status)}"
-    critical = [alarm for alarm in alarms if alarm.severity is Severity.CRITICAL]
-    counted = count_of("alarm", len(critical)) if len(critical) == len(alarms) else count_of("warning", len(alarms) - len(critical))
-    if critical and len(critical) < len(alarms):
-        counted = f"{count_of('alarm', len(critical))}, {counted}"
-    return printable(f"{counted}: {'; '.join(alarm.says for alarm in alarms)}")
-
-
 def screen(status: Status, alarms: Sequence[Raised], hint: str = "") -> RenderableType:
     """The whole of it. `hint` says what else can be done with it, such as ending it."""
-    first = in_a_line(status, ()) if not alarms else in_a_line(status, alarms).partition(":")[0]
+    first = printable(in_a_line(status, ()) if not alarms else in_a_line(status, alarms).partition(":")[0])
     head = Text(first, style=_LOUD if any(alarm.severity is Severity.CRITICAL for alarm in alarms) else _HEAD)
     head.append(f"   jarvis {status.version} on {status.host}{f'   {hint}' if hint else ''}", style="not bold default")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style=_HEAD, no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, body in _parts(status):
-        grid.add_row(name, Text(printable(body)) if isinstance(body, str) else body)
+    for name, body in parts(status):
+        grid.add_row(name, _body(name, body))
     return Group(head, *_alarms(alarms, status.taken_at), Text(), grid)
 
 
 def _alarms(alarms: Sequence[Raised], now: int) -> Iterator[RenderableType]:
     for alarm in alarms[:MOST_ALARMS]:
-        lasts = "" if alarm.since is None else f" ({_for(now - alarm.since)})"
+        lasts = "" if alarm.since is None else f" ({lasting_for(now - alarm.since)})"
         loud = alarm.severity is Severity.CRITICAL
         yield _marked(Text("✗ " if loud else "! ", style=_LOUD if loud else _HEAD), f"{alarm.says}{lasts}")
         yield _marked(Text("  → "), alarm.remedy)
@@ -66,173 +52,18 @@ def _marked(mark: Text, text: str) -> Table:
     return line
 
 
-def _parts(status: Status) -> Iterator[tuple[str, RenderableType | str]]:
-    now = status.taken_at
-    if status.processes is not None:
-        yield "processes", _processes(status.processes, status.version, now)
-    if status.broker is not None:
-        yield "broker", _broker(status)
-    if status.queues is not None:
-        yield "queues", "\n".join(_queues(status))
-    if status.records is not None:
-        yield "records", "\n".join(_records(status))
-    if status.quarantine is not None:
-        held = status.quarantine
-        reasons = first_few(f"{count:,} {reason}" for reason, count in sorted(held.by_reason.items(), key=lambda item: -item[1]))
-        yield "quarantine", f"{held.held:,} held: {reasons}; the oldest {ago(held.oldest_at, now)}" if held.held else "nothing held"
-    if status.gaps is not None:
-        gaps = status.gaps
-        missing = f"{count_of('number', gaps.missing)} of {count_of('producer', gaps.producers)} missing, first noticed {ago(gaps.first_noticed_at, now)}"
-        yield "gaps", missing if gaps.missing else "none"
-    if status.notes is not None:
-        yield "notes", f"{status.notes:,} open: `jarvis notes`" if status.notes else "none open"
-    if status.strays:
-        yield "unclaimed", "\n".join(f"{stray.kind}: {stray.count:,} on {stray.subject}, since {ago(stray.since, now)}" for stray in status.strays[:5])
-    if status.jobs is not None:
-        yield "jobs", _jobs(status.jobs, now)
-    if status.copies is not None:
-        yield "backups", "\n".join(_copies(copies, now) for copies in status.copies) or "off"
-    if status.proof is not None:
-        yield "proof", _proof(status)
-    if status.storage is not None:
-        yield "storage", "\n".join(_storage(status))
-    for parts, why in _unread(status):
-        yield "not read", f"{parts}: {why}"
-
-
-def _processes(processes: Sequence[Process], installed: str, now: int) -> RenderableType:
+def _body(name: str, said: list[str] | list[Row]) -> RenderableType:
+    """Lines as they are, rows as a table."""
+    rows = [row for row in said if isinstance(row, Row)]
+    if not rows:
+        return Text(printable("\n".join(str(line) for line in said)))
+    shown = rows[:MOST_PROCESSES] if name == "processes" else rows
     table = Table.grid(padding=(0, 2))
-    for _ in range(2):
+    for _ in rows[0].cells[1:]:
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for process in processes[:MOST_PROCESSES]:
-        bad = process.state is State.NOT_READY or (process.state is State.STOPPED and process.problem is not None)
-        table.add_row(printable(process.name), Text(process.state, style=_LOUD if bad else ""), printable(", ".join(_of_process(process, installed, now))))
-    if len(processes) > MOST_PROCESSES:
-        table.add_row(f"and {len(processes) - MOST_PROCESSES:,} more", "", "")
+    for row in shown:
+        table.add_row(*(Text(printable(cell), style=_LOUD if row.loud and at == row.state_at else "") for at, cell in enumerate(row.cells)))
+    if len(rows) > len(shown):
+        table.add_row(f"and {len(rows) - len(shown):,} more")
     return table
-
-
-def _of_process(process: Process, installed: str, now: int) -> Iterator[str]:
-    if process.problem is not None:
-        yield process.problem if process.not_ready_since is None else f"{_for(now - process.not_ready_since)}: {process.problem}"
-    if process.state is State.STOPPED:
-        if process.seen_at is not None:
-            yield f"last heard of {ago(process.seen_at, now)}"
-        return
-    if process.since is not None:
-        yield f"up {length(max(0, now - process.since) / 1_000_000)}"
-    if process.counts is not None:
-        yield f"{process.counts['applied']:,} recorded since, {f'{process.in_flight:,}' if process.in_flight else 'nothing'} in hand"
-    if process.version not in (None, installed):
-        yield f"runs {process.version}, installed is {installed}: restart it"
-
-
-def _broker(status: Status) -> str:
-    broker = status.broker
-    assert broker is not None
-    since = "" if broker.since is None else f" for {length(max(0, status.taken_at - broker.since) / 1_000_000)}"
-    place = broker.place.removeprefix("the ").removesuffix(" broker")
-    if not broker.reachable:
-        return f"{place}: {broker.problem}{since}; {broker.remedy}"
-    trip = "" if broker.round_trip_seconds is None else f", answers in {_short(broker.round_trip_seconds)}"
-    return f"{place}{'' if broker.server is None else f', {broker.server}'}{trip}{f', in use{since}' if since else ''}"
-
-
-def _queues(status: Status) -> Iterator[str]:
-    filled = [queue for queue in status.queues or () if queue.waiting or queue.held]
-    for queue in filled:
-        oldest = "" if queue.oldest_at is None else f", the oldest published {ago(queue.oldest_at, status.taken_at)}"
-        yield f"{queue.name}: {queue.waiting:,} waiting, {queue.held:,} in hand{oldest}"
-    if not filled:
-        yield "nothing waits"
-    for stray in status.strays or ():
-        if stray.kind == StrayKind.UNREAD_QUEUE:
-            yield f"{stray.subject}: {stray.count:,}, and nobody reads it"
-
-
-def _records(status: Status) -> Iterator[str]:
-    records = status.records
-    assert records is not None
-    total = "" if records.total is None else f"{records.total:,} in all, "
-    yield f"{total}{records.last_hour:,} in the last hour, {records.last_minute:,} in the last minute"
-    if records.last_commit_at is not None:
-        lag = "" if records.lag_seconds is None else f", durable {_short(records.lag_seconds)} after it was published"
-        yield f"the newest {ago(records.last_commit_at, status.taken_at)}{lag}"
-
-
-def _recorded(status: Status) -> str:
-    records = status.records
-    waiting = sum(queue.waiting for queue in status.queues or ())
-    recorded = "nothing is known of what is recorded" if records is None else f"{count_of('record', records.last_hour)} in the last hour"
-    return f"{recorded}, {f'{waiting:,} waiting' if waiting else 'nothing waits'}"
-
-
-def _jobs(jobs: Sequence[Job], now: int) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for job in jobs:
-        # A look takes its time where a broker does not answer, and a job may have ended meanwhile.
-        done = f"done {ago(min(job.last_success_at, now), now)}" if job.last_success_at is not None else "never done"
-        upcoming = min((at for at in (job.next_at, job.next_try_at) if at is not None), default=None)
-        following = "" if upcoming is None else f"next {ago(upcoming, now) if upcoming > now else 'now'}"
-        table.add_row(job.name, done, following, Text(printable(_state(job, now)), style=_LOUD if job.failed or job.late_since is not None else ""))
-    return table
-
-
-def _state(job: Job, now: int) -> str:
-    """What is worth a word: that a job has succeeded is said by when it did, and why one has failed by its alarm."""
-    said = [] if job.state in ("", "succeeded", "failed") else [job.state]
-    if not job.enabled:
-        said.append("off")
-    if job.paused_since is not None:
-        said.append(f"paused {ago(job.paused_since, now)}")
-    if job.late_since is not None:
-        said.append(f"late by {length((now - job.late_since) / 1_000_000)}")
-    if job.failed:
-        said.append("failed")
-    return ", ".join(said)
-
-
-def _copies(copies: Copies, now: int) -> str:
-    if copies.problem is not None:
-        return f"{copies.place}: {copies.problem}"
-    newest = f"{copies.count:,} proved, {size(copies.bytes)}, the newest {ago(copies.newest_at, now)}" if copies.newest_at is not None else "none is proved yet"
-    return f"{copies.place}: {newest}{' (second place)' if copies.second else ''}"
-
-
-def _proof(status: Status) -> str:
-    proof, now = status.proof, status.taken_at
-    assert proof is not None
-    if proof.verified_at is None:
-        verified = "never verified"
-    else:
-        found = f"{count_of('finding', proof.findings)}: {proof.found}" if proof.findings else "no findings"
-        verified = f"verified {ago(proof.verified_at, now)}, {found}"
-    return f"{verified}; {'no restore rehearsed yet' if proof.drilled_at is None else f'restore rehearsed {ago(proof.drilled_at, now)}'}"
-
-
-def _storage(status: Status) -> Iterator[str]:
-    storage = status.storage
-    assert storage is not None
-    inside = f", {size(storage.free_bytes_inside)} free inside" if storage.free_bytes_inside else ""
-    yield f"{size(storage.database_bytes)}, log {size(storage.log_bytes)}{inside}: {storage.path}"
-    for disk in storage.disks:
-        where = "on its disk" if len(storage.disks) == 1 else f"for {first_few(disk.folders)}"
-        yield f"{size(disk.free_bytes)} of {size(disk.total_bytes)} free {where}"
-
-
-def _unread(status: Status) -> Iterator[tuple[str, str]]:
-    """Each reason once, with the parts that it keeps from being read."""
-    for why in dict.fromkeys(status.unread.values()):
-        yield first_few([part for part, said in status.unread.items() if said == why], most=10), why
-
-
-def _for(microseconds: int) -> str:
-    return f"for {length(max(0, microseconds) / 1_000_000)}"
-
-
-def _short(seconds: float) -> str:
-    return length(seconds) if seconds >= 1 else f"{seconds * 1_000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1_000:.1f} ms"

@@ -4,7 +4,8 @@
     movements.py     orders, transactions
     performance.py   daily rows, in USD and converted; the summary of a period
     statement.py     periods by their names, and the statement of one
-    oddities.py      quarantine, gaps
+    oddities.py      quarantine, how a conflict differs, gaps
+    copies.py        backups
     status.py        how the daemon stands
 
 Amounts are texts of every digit, instants texts in UTC, days dates.

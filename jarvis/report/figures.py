@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from datetime import timedelta
-from itertools import pairwise
-from typing import NamedTuple
 
+from jarvis.report.beside import Beside, Reported, beside, check_days
+from jarvis.report.quality import Around, Quality, quality_of
 from jarvis.report.series import Point, every
 from jarvis_client.contract.instants import end_of_day, start_of_day
-from persistence.domain.rollup import RollupRow, Withheld
+from persistence.domain.finding import Note
 from persistence.engine.contract import Database
-from persistence.repositories.gaps import Missing, SQLiteGapRepository
+from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.report import FeesOfInstrument, ReportBooks, reading_report
 from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.converted import Exchange, row_figures, trade_figures
+from scheduler.rollup.converted import Exchange, row_figures
 from scheduler.rollup.days import ONE_DAY
 from scheduler.rollup.options import RollupOptions
 from scheduler.rollup.period import DayFigures, TradeFigures
@@ -27,19 +27,6 @@ from scheduler.rollup.summary import Summary, summarise
 DAYS_OF_EXPOSURE, DAYS_OF_BENCHMARK = 120, 500
 
 Days = tuple[Date | None, Date | None]
-
-
-class Quality(NamedTuple):
-    """How complete the figures are. `missing` are days without a row among the observed ones, (first, last) each; `gaps` are of all producers."""
-
-    missing: list[tuple[Date, Date]]
-    withheld: list[Withheld]
-    gaps: Missing
-    warnings: list[tuple[Date, str]]
-    oddities: list[tuple[str, int]]
-    flows_estimated: int
-    trades_estimated: int
-    revisions: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -58,31 +45,48 @@ class Report:
     quality: Quality
     benchmark_currency: str | None
     benchmark: list[Point]
+    beside: Beside | None
 
 
-def report_of(database: Database, account: str, options: RollupOptions, days: Days, benchmark: str | None = None) -> Report | None:
-    """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row."""
-    gaps, withheld = SQLiteGapRepository(database).missing(), SQLiteRollupRepository(database).withheld(account)
+def report_of(
+    database: Database,
+    account: str,
+    options: RollupOptions,
+    days: Days,
+    benchmark: str | None = None,
+    *,
+    other: Reported | None = None,
+    notes: Sequence[Note] | None = None,
+    rows_alone: bool = False,
+    fees_of: Callable[[ReportBooks, int, int], list[FeesOfInstrument]] = ReportBooks.fees,
+) -> Report | None:
+    """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row.
+
+    `other` is an account to stand beside it, `notes` are the open ones of all accounts, where somebody looked. `rows_alone`: nothing that
+    takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty. `fees_of`: the fees of
+    [start, end), for who has them already. Raises `Invalid` where the days of the other account are not those of this one.
+    """
+    own = Reported(account, options)
+    if other is not None:
+        check_days(own, other)
+    gaps = SQLiteGapRepository(database)
+    around = Around(notes, SQLiteRollupRepository(database).withheld(account), gaps.find_open(), gaps.missing())
     with reading_report(database, account) as books:
-        summary = summarise(books, options, *days)
+        summary = summarise(books, options, *days, with_trades=not rows_alone)
         if summary is None:
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
-        trades = [*books.trades(first - ONE_DAY, last)]
-        beside = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [(month, books.fees(start, end)) for month, start, end in _months(first, last, options)]
-        exposure = _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
-        quality = Quality(
-            _missing(books, rows, summary, options), [w for w in withheld if first <= w.date <= last], gaps,
-            [(r.date, r.warnings) for r in rows if r.warnings], books.oddities(first, last), _estimated_flows(books, first, last, options),
-            sum(trade.estimated for _, trade in trades), books.revised(first, last),
-        )  # fmt: skip
+        worths = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
+        fees = [] if rows_alone else [(month, fees_of(books, start, end)) for month, start, end in _months(*summary.looked_at, options)]
+        exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
+        quality = quality_of(books, rows, summary, options, around)
+        both = None if other is None else beside(books, own, books.of(other.id), other, summary)
         # Last: where options have changed since the last rollup it reads everything anew, and from then on the books show nothing of before.
-        standing = Standing(books, options, last)
+        standing = None if rows_alone else Standing(books, options, last)
         return Report(
-            account, options, summary, [row_figures(r) for r in rows], [trade_figures(day, trade, None) for day, trade in trades], fees, exposure,
-            standing.positions(), standing.lots(), quality, benchmark, beside,
+            account, options, summary, [row_figures(r) for r in rows], summary.trades, fees, exposure, [] if standing is None else standing.positions(),
+            [] if standing is None else standing.lots(), quality, benchmark, worths, both,
         )  # fmt: skip
 
 
@@ -109,26 +113,4 @@ def _by_day(found: Iterable[tuple[Date, str, float | None]]) -> list[tuple[Date,
     return [*days.items()]
 
 
-def _missing(books: ReportBooks, rows: Sequence[RollupRow], summary: Summary, options: RollupOptions) -> list[tuple[Date, Date]]:
-    """The days that the summary counts as without a row, in stretches."""
-    start, until = summary.looked_at
-    before = books.row_before(start)
-    # Where the books are valued, a day on which nothing moved has no row and lacks none.
-    owed = start if before is not None and before.close_fact_no is not None else next((r.date for r in rows if r.close_fact_no is not None), None)
-    if owed is None:
-        return []
-    there = [owed - ONE_DAY, *(r.date for r in rows if r.date >= owed), until + ONE_DAY]
-    stretches = []
-    for earlier, later in pairwise(there):
-        between = [day for n in range(1, (later - earlier).days) if options.observes(day := earlier + timedelta(n))]
-        if between:
-            stretches.append((between[0], between[-1]))
-    return stretches
-
-
-def _estimated_flows(books: ReportBooks, first: Date, last: Date, options: RollupOptions) -> int:
-    flows = books.flows_shown(start_of_day(first, options.zone) - 1, end_of_day(last, options.zone))
-    return sum(not f.given and f.currency not in {"USD", *options.usd_like} for f in flows)
-
-
-__all__ = ["Quality", "Report", "report_of"]
+__all__ = ["Beside", "Quality", "Report", "Reported", "report_of"]

@@ -1,4 +1,7 @@
-"""Pictures in SVG by a few small functions. They stretch with the page while their texts keep their size; colours are classes of the style."""
+"""Pictures in SVG by a few small functions. They stretch with the page while their texts keep their size; colours are classes of the style.
+
+The labels of values stand left of the picture, in a margin that the style leaves free: over bars nobody could read them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ from jarvis.report.series import Point, step_of
 #: The inner picture's own units; it is stretched to the width of the page.
 WIDE = 1_000
 #: Pixels: above the picture for the highest label, and below it for the days.
-ABOVE, BELOW = 16, 22
+ABOVE, BELOW = 8, 22
+#: A bar alone in its picture is a bar, not a wall.
+WIDEST_BAR = 60
+#: Pixels: how far the mark of a day reaches up, so that many of them leave the lines in sight.
+MARK = 16
 DAYS_NAMED = 4
 Format = Callable[[float], str]
 
@@ -55,13 +62,16 @@ class _Scale(NamedTuple):
         return [n * step for n in range(math.ceil(self.least / step - 1e-9), math.floor(self.most / step + 1e-9) + 1)]
 
 
-def lines(label: str, drawn: Sequence[Line], form: Format, *, marks: Sequence[Mark] = (), area: bool = False, zero: bool = False, height: int = 220) -> str:
-    """Lines over days. `area` fills between the first line and zero; `zero` is always in sight."""
+def lines(
+    label: str, drawn: Sequence[Line], form: Format, *,
+    marks: Sequence[Mark] = (), area: bool = False, zero: bool = False, flat: float = 1.0, height: int = 220,
+) -> str:  # fmt: skip
+    """Lines over days. `area` fills between the first line and zero; `zero` is always in sight; `flat` is what a picture of noughts spans."""
     points = [point for line in drawn for point in line.points]
     if not points:
         return ""
     first, last = min(day for day, _ in points), max(day for day, _ in points)
-    scale = _scale([value for _, value in points], height, zero=zero or area)
+    scale = _scale([value for _, value in points], height, zero=zero or area, flat=flat)
     parts = []
     for number, line in enumerate(drawn):
         path = _path(line, first, last, scale)
@@ -69,10 +79,10 @@ def lines(label: str, drawn: Sequence[Line], form: Format, *, marks: Sequence[Ma
             base = f"{scale.y(0):.1f}"
             ends = [_x(day, first, last) for day in (line.points[0][0], line.points[-1][0])]
             parts.append(f'<path class="area {line.style}" d="M{ends[0]:.1f},{base}L{path[1:]}L{ends[1]:.1f},{base}Z"/>')
-        parts.append(f'<path class="line {line.style}" d="{path}"/>')
+        parts.append(f'<path class="{"line" if len(line.points) > 1 else "dot"} {line.style}" d="{path}"/>')
     for mark in marks:
         x = _x(mark.date, first, last)
-        parts.append(f'<path class="mark {mark.style}" d="M{x:.1f},0V{height}"><title>{escape(mark.says)}</title></path>')
+        parts.append(f'<path class="mark {mark.style}" d="M{x:.1f},{height}v{-MARK}"><title>{escape(mark.says)}</title></path>')
     return _framed(label, "".join(parts), scale, form, _days(first, last))
 
 
@@ -83,8 +93,8 @@ def bars(label: str, drawn: Sequence[Bar], form: Format, below: Sequence[str], *
     ups = [sum(v for _, v in bar.parts if v > 0) for bar in drawn]
     downs = [sum(v for _, v in bar.parts if v < 0) for bar in drawn]
     scale = _scale([*ups, *downs], height, zero=True)
-    width = WIDE / len(drawn)
-    gap = min(width * 0.15, 2.0)
+    room = WIDE / len(drawn)
+    width = min(room - 2 * min(room * 0.15, 2.0), WIDEST_BAR)
     parts = []
     for number, bar in enumerate(drawn):
         up = down = 0.0
@@ -92,7 +102,7 @@ def bars(label: str, drawn: Sequence[Bar], form: Format, below: Sequence[str], *
         for style, value in bar.parts:
             start = up if value > 0 else down
             top, bottom = sorted((scale.y(start), scale.y(start + value)))
-            box = f'x="{number * width + gap:.1f}" y="{top:.1f}" width="{width - 2 * gap:.1f}" height="{bottom - top:.1f}"'
+            box = f'x="{(number + 0.5) * room - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" height="{bottom - top:.1f}"'
             rectangles.append(f'<rect class="bar {style}" {box}/>')
             up, down = (up + value, down) if value > 0 else (up, down + value)
         parts.append(f"<g>{''.join(rectangles)}<title>{escape(bar.says)}</title></g>")
@@ -107,12 +117,12 @@ def days_below(days: Sequence[Date]) -> list[str]:
     return [f"{days[round(n * (len(days) - 1) / count)]:%d %b %Y}" for n in range(count + 1)] if count else [f"{days[0]:%d %b %Y}"]
 
 
-def _scale(values: Sequence[float], height: int, *, zero: bool) -> _Scale:
+def _scale(values: Sequence[float], height: int, *, zero: bool, flat: float = 1.0) -> _Scale:
     least, most = min(values), max(values)
     if zero:
         least, most = min(least, 0.0), max(most, 0.0)
     if least == most:
-        room = abs(least) * 0.05 or 1.0
+        room = abs(least) * 0.05 or flat
         return _Scale(least - room, most + room, height)
     room = (most - least) * 0.05
     return _Scale(least if zero and least == 0 else least - room, most if zero and most == 0 else most + room, height)
@@ -126,7 +136,7 @@ def _path(line: Line, first: Date, last: Date, scale: _Scale) -> str:
     placed = [(_x(day, first, last), scale.y(value)) for day, value in line.points]
     if len(placed) == 1:
         x, y = placed[0]
-        return f"M{x - 4:.1f},{y:.1f}L{x + 4:.1f},{y:.1f}"
+        return f"M{x:.1f},{y:.1f}h0"
     path = ""
     for x, y in placed:
         path += f"M{x:.1f},{y:.1f}" if not path else f"H{x:.1f}V{y:.1f}" if line.stepped else f"L{x:.1f},{y:.1f}"
@@ -143,7 +153,7 @@ def _framed(label: str, inner: str, scale: _Scale, form: Format, below: Sequence
     """The picture with its lines and labels. An SVG within an SVG: the inner one is stretched, the texts of the outer one are not."""
     height = scale.height
     grid = "".join(f'<path class="{"zero" if not tick else "grid"}" d="M0,{scale.y(tick):.1f}H{WIDE}"/>' for tick in scale.ticks())
-    labels = "".join(f'<text x="2" y="{ABOVE + scale.y(tick) - 3:.1f}">{escape(form(tick))}</text>' for tick in scale.ticks())
+    labels = "".join(f'<text x="-8" y="{ABOVE + scale.y(tick) + 4:.1f}" text-anchor="end">{escape(form(tick))}</text>' for tick in scale.ticks())
     days = ""
     for number, words in enumerate(below):
         share = number / (len(below) - 1) * 100 if len(below) > 1 else 50

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from scheduler.rollup.options import RollupOptions
-from scheduler.rollup.period import DatedReturn, volatility
+from scheduler.rollup.period import DatedReturn, DayFigures, volatility
 from scheduler.rollup.ratios import series_of, sharpe_ratio
 
 Point = tuple[Date, float]
@@ -35,6 +35,29 @@ def sampled(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
         part = points[start : start + stretch]
         kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
     return [*kept, points[-1]]
+
+
+def linked_points(rows: Sequence[DayFigures]) -> list[Point]:
+    """What the returns so far come to, day by day; until they are beyond what a float holds."""
+    points: list[Point] = []
+    index = 1.0
+    for row in rows:
+        if row.daily_return is not None:
+            index *= 1.0 + row.daily_return
+            if math.isinf(index):
+                break
+            points.append((row.date, index - 1))
+    return points
+
+
+def below_peak(points: Sequence[Point]) -> list[Point]:
+    """How far linked returns lie below their highest so far; the start counts as the first peak."""
+    found: list[Point] = []
+    peak = 1.0
+    for day, value in points:
+        peak = max(peak, 1.0 + value)
+        found.append((day, (1.0 + value) / peak - 1))
+    return found
 
 
 def every(all_of: Sequence[T], most: int) -> list[T]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.model import State, Status
+from jarvis.status.processes import SILENT_SECONDS
 from jarvis_client.contract.showing import first_few
 from persistence.domain.showing import count_of, moment, size
 from persistence.domain.strays import StrayKind
@@ -89,11 +90,18 @@ def _broker_away(status: Status, thresholds: Thresholds) -> Iterator[Found]:
 
 
 def _worker_not_ready(status: Status, thresholds: Thresholds) -> Iterator[Found]:
-    away = status.broker is not None and not status.broker.reachable
+    broker = status.broker
     for process in status.processes or ():
-        if away and (process.problem or "").startswith("the broker"):
-            continue  # the same cause, told once
-        if process.kind == "worker" and process.state is State.NOT_READY and _lasts(status, process.not_ready_since, thresholds.not_ready_seconds):
+        if process.kind != "worker" or process.state is not State.NOT_READY:
+            continue
+        since, seconds = process.not_ready_since, thresholds.not_ready_seconds
+        if broker is not None and (process.problem or "").startswith("the broker"):
+            if not broker.reachable:
+                continue  # the same cause, told once
+            if since is not None and broker.since is not None:
+                # It is back: the worker has yet to notice, and to say so.
+                since, seconds = max(since, broker.since), max(seconds, SILENT_SECONDS)
+        if _lasts(status, since, seconds):
             yield Found(process.name, f"{process.name} records nothing", process.not_ready_since, quoted=process.problem or "it does not say why")
 
 

@@ -42,6 +42,8 @@ class Watcher:
         self._database = database
         self._broker_only = broker_only
         self._patience = Patience()
+        #: Whether the broker was reachable at the last look, and since which look it is as it was then.
+        self._broker_stands: tuple[bool, int | None] | None = None
         url, namespace = settings.broker.url, settings.broker.namespace
         embedded = EmbeddedBroker(settings.data_folder)
         self._broker = (
@@ -56,8 +58,9 @@ class Watcher:
             queues=seen.queues, unread={} if seen.unread is None else {"queues": seen.unread},
         )  # fmt: skip
         status = self._of_the_broker(status, seen) if self._broker_only else self._of_everything(status, seen)
-        since = broker_since(None if self._broker_only else settings.data_folder, seen.spoken, reachable=seen.broker.reachable, now=now)
-        broker = replace(seen.broker, since=since)
+        told = broker_since(None if self._broker_only else settings.data_folder, seen.spoken, reachable=seen.broker.reachable, now=now)
+        watched = self._watched(seen.broker.reachable, now)
+        broker = replace(seen.broker, since=watched if told is None else told)
         supervised = any(process.kind == "supervisor" and process.state is not State.STOPPED for process in status.processes or ())
         if supervised and broker.problem == NOT_RUNNING:
             broker = replace(broker, remedy=f"`jarvis up` starts it again; its log says why: {EmbeddedBroker(settings.data_folder).log.absolute()}")
@@ -67,6 +70,14 @@ class Watcher:
         self._broker.close()
 
     # -- details -----------------------------------------------------------------------------------------------------
+
+    def _watched(self, reachable: bool, now: int) -> int | None:
+        """Since when the broker is reachable, or is not, where this watcher saw it come or go."""
+        if self._broker_stands is None:
+            self._broker_stands = reachable, None
+        elif self._broker_stands[0] is not reachable:
+            self._broker_stands = reachable, now
+        return self._broker_stands[1]
 
     def _of_the_broker(self, status: Status, seen: Seen) -> Status:
         if seen.queues is None:

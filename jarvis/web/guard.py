@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jarvis.web.problems import Problem, problem
 
+#: Below it programs ask, which bring their token by themselves.
+API = "/api/"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: With every answer: nobody keeps it, frames it, takes it for something else, or reads it from a page of another origin.
 HEADERS = {
@@ -37,8 +41,19 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Stands before the application. `hosts`: names of this server besides those of loopback and the address that a connection came to."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = (), token: str | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str] = (),
+        token: str | None = None,
+        tell: Callable[[Problem, str], Response] = lambda problem, _path: problem.response(),
+        browsers: bool = False,
+    ) -> None:
+        """`tell`: the answer that tells of a problem at a path; `browsers`: the token may also come as the password that a browser asks for."""
         self._app = app
+        self._tell = tell
+        self._browsers = browsers
         self._hosts = {*LOOPBACK, *(host.lower() for host in hosts)}
         # Digests of one length, so that comparing them tells nothing of the token.
         self._token = None if token is None else _digest(token)
@@ -57,7 +72,7 @@ class Guard:
         try:
             self._look_at(scope)
         except Problem as refused:
-            await refused.response()(scope, receive, send_guarded)
+            await self._tell(refused, scope["path"])(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
 
@@ -70,10 +85,26 @@ class Guard:
             raise problem(421, "the Host must be a name of this server", remedy, value=headers.get("host"))
         if scope["method"] not in ("GET", "HEAD"):
             raise problem(405, "books are read here, and never written to", "use GET", value=scope["method"], headers={"Allow": "GET, HEAD"})
-        if self._token is not None and not hmac.compare_digest(self._token, _digest(_bearer(headers))):
-            raise problem(
-                401, "the token must come along", "send `Authorization: Bearer` with the content of web.token_file", headers={"WWW-Authenticate": "Bearer"}
-            )
+        if self._browsers and headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+            raise problem(403, "a page of another place may lead here, and ask nothing", "follow a link, or ask from this server's own pages")
+        if self._token is not None and not hmac.compare_digest(self._token, _digest(self._brought(headers))):
+            schemes = 'Basic realm="jarvis", charset="UTF-8"' if self._browsers and not scope["path"].startswith(API) else "Bearer"
+            remedy = "send `Authorization: Bearer` with the content of web.token_file"
+            if self._browsers:
+                remedy += "; in a browser, it is the password, and the name may be any"
+            raise problem(401, "the token must come along", remedy, headers={"WWW-Authenticate": schemes})
+
+    def _brought(self, headers: Headers) -> str:
+        """The token of a request, empty where it has none."""
+        scheme, _, sent = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return sent.strip()
+        if scheme.lower() != "basic" or not self._browsers:
+            return ""
+        try:
+            return base64.b64decode(sent.strip(), validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
 
 
 def name_of(host: str) -> str:
@@ -81,11 +112,6 @@ def name_of(host: str) -> str:
     text = host.strip().lower()
     name = text[1:].partition("]")[0] if text.startswith("[") else text.rpartition(":")[0] if text.count(":") == 1 else text
     return name.removesuffix(".")
-
-
-def _bearer(headers: Headers) -> str:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(token: str) -> bytes:

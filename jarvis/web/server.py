@@ -1,4 +1,4 @@
-"""The process of `jarvis serve`: the application in uvicorn, until it is told to stop."""
+"""The process of `jarvis serve` and `jarvis web`: the application in uvicorn, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ BACKLOG = 128
 DRAIN_SECONDS = 5
 
 
-def run(settings: Settings) -> None:
-    """Answer until SIGTERM or SIGINT. Raises `Invalid` before it listens where anybody beyond this machine could read without a token."""
+def run(settings: Settings, *, pages: bool = False) -> None:
+    """Answer until SIGTERM or SIGINT; with `pages` for people, too. Raises `Invalid` before it listens where anybody beyond this machine could
+    read without a token."""
     chosen = settings.web
     host, _, port = chosen.listen.rpartition(":")
     host = host.strip("[]")
@@ -48,7 +49,7 @@ def run(settings: Settings) -> None:
     books = open_books(settings)
     with books.get_connection():
         pass  # books that are not there, or not ours, are told of before anybody asks
-    app = create_app(Reading(books, settings), hosts=chosen.hosts, token=token)
+    app = create_app(Reading(books, settings), hosts=chosen.hosts, token=token, pages=pages)
     with _listening(host, int(port)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -60,7 +61,7 @@ def run(settings: Settings) -> None:
         thread.start()
         bound = listener.getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        log.info("answering", url=f"http://{shown}:{bound[1]}", description=DESCRIPTION, token=token is not None)
+        log.info("answering", url=f"http://{shown}:{bound[1]}", description=DESCRIPTION, pages=pages, token=token is not None)
         notify("READY=1")
         while not stop.wait(LOOK_SECONDS):
             if not thread.is_alive():

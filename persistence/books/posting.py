@@ -16,6 +16,7 @@ from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Reason, 
 from persistence.books import accounts, events, facts, gaps, job_requests, movements, orders, quarantine
 from persistence.books.facts import ERASED, LIVE, VOIDED, Identity, Known
 from persistence.books.orders import OrderId
+from persistence.domain.differing import differing, in_words
 from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.errors import AccountDeleted, Conflict
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
@@ -83,7 +84,8 @@ class Posting:
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch, numbered)
-        for index, refusal, fact_no in sorted(held, key=lambda h: h[0]):
+        for index, refused, fact_no in sorted(held, key=lambda h: h[0]):
+            refusal = refused if fact_no is None else self._saying_what_differs(refused, batch[index], fact_no)
             if self._by_hand:
                 raise _by_hand_error(refusal)
             new = not self._keep_refusals or quarantine.hold(self._connection, refusal, fact_no, self._now)
@@ -455,9 +457,14 @@ class Posting:
 
     def _conflict(self, index: int, fact: AnyFact) -> Refusal:
         of = f" of account {fact.account_id}" if fact.account_id else ""
-        remedy = "a mistake is corrected by a void and a new record under a new id"
-        detail = f"{fact.kind} {fact.record_id}{of} is recorded with other content; {remedy}"
-        return self._refuse(index, fact, Reason.CONFLICT, detail)
+        return self._refuse(index, fact, Reason.CONFLICT, f"{fact.kind} {fact.record_id}{of} is recorded with other content")
+
+    def _saying_what_differs(self, refusal: Refusal, arrived: Item, fact_no: int) -> Refusal:
+        """Asked once everything is recorded, because the recorded version may be of the same batch."""
+        recorded = facts.recorded_fact(self._connection, fact_no)
+        fields = "" if recorded is None else in_words(differing(arrived, recorded))
+        said = f" ({fields})" if fields else ""
+        return refusal._replace(detail=f"{refusal.detail}{said}; a mistake is corrected by a void and a new record under a new id")
 
     def _refuse(self, index: int, fact: AnyFact, reason: Reason, detail: str) -> Refusal:
         return refusal_of(fact, reason, detail, self._raw_of, index)

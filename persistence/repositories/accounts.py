@@ -22,6 +22,7 @@ from persistence.domain.money import Balance, Currency, Figures, changes_between
 from persistence.domain.transaction import Transaction, TransactionType
 from persistence.engine.contract import Connection, Database
 from persistence.proof.chain import seal_within
+from persistence.repositories.asked import limit_of
 from persistence.repositories.transactions import SQLiteTransactionRepository, manual_fact
 
 #: The id of what an account was opened with in a currency begins so.
@@ -51,6 +52,14 @@ class SQLiteAccountRepository(AccountRepository):
 
     def find_all_active(self) -> list[Account]:
         return self._select("WHERE is_active = 1", ())
+
+    def page(self, limit: int, after: str | None = None) -> list[Account]:
+        """In the order of ids, of those that come after an id."""
+        return self._select("WHERE account_id > ?", (after or "",), limit)
+
+    def ids(self, limit: int) -> list[str]:
+        """The first ids, in order."""
+        return [row[0] for row in self._database.execute_query("SELECT account_id FROM accounts ORDER BY account_id LIMIT ?", (limit,))]
 
     def activate(self, account_id: str) -> bool:
         return self._set_active(account_id, True)
@@ -152,11 +161,11 @@ class SQLiteAccountRepository(AccountRepository):
                 _note_saved(connection, account_id)
             return True
 
-    def _select(self, where: str, params: tuple[Any, ...]) -> list[Account]:
-        sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id"
+    def _select(self, where: str, params: tuple[Any, ...], limit: int | None = None) -> list[Account]:
+        sql = f"SELECT account_id, name, is_active, opened_at, created_at, updated_at FROM accounts {where} ORDER BY account_id LIMIT ?"
         # One snapshot, so that no account shows half of a commit.
         with self._database.snapshot() as connection:
-            return [_entity(connection, row) for row in connection.execute(sql, params).fetchall()]
+            return [_entity(connection, row) for row in connection.execute(sql, (*params, limit_of(limit))).fetchall()]
 
 
 def _note_saved(connection: Connection, account_id: str, *, opened_by_hand: bool = False) -> None:

@@ -1,4 +1,5 @@
-"""What a report reads of an account besides its rows: fees, exposure, revisions, oddities. All of it in the snapshot that the rows come from."""
+"""What a report reads of an account besides its rows: fees, exposure, revisions, oddities, what is held in quarantine. All of it in the
+snapshot that the rows come from."""
 
 from __future__ import annotations
 
@@ -21,8 +22,56 @@ class FeesOfInstrument(NamedTuple):
     without_rate: int
 
 
+#: Of what is counted, so many are named.
+NAMED = 5
+
+
+class Revised(NamedTuple):
+    """A row that changed, at an instant, and the late records it changed by."""
+
+    date: Date
+    at: int
+    cause: str
+    records: list[str]
+
+
+class Revisions(NamedTuple):
+    """How many revisions there were, of how many days, and the newest of them."""
+
+    revisions: int
+    days: int
+    newest: list[Revised]
+
+
+class Met(NamedTuple):
+    """What the rollup found odd on a day."""
+
+    date: Date
+    what: str
+    subject: str
+    detail: str
+
+
+class HeldRecord(NamedTuple):
+    number: int
+    kind: str | None
+    record_id: str | None
+    reason: str
+
+
+class Held(NamedTuple):
+    """How many records of an account are held in quarantine, and the oldest of them."""
+
+    records: int
+    oldest: list[HeldRecord]
+
+
 class ReportBooks(AccountBooks):
     """One account as its report reads it, within one snapshot."""
+
+    def of(self, account_id: str) -> ReportBooks:
+        """Another account in the same snapshot."""
+        return ReportBooks(self._connection, account_id)
 
     def fees(self, start: int, end: int) -> list[FeesOfInstrument]:
         """The fees of the fills in [start, end), instants; rebates are below zero."""
@@ -38,16 +87,29 @@ class ReportBooks(AccountBooks):
         sql = "SELECT date, currency, usd_number FROM v_exposure WHERE account_id = ? AND date IN (SELECT value FROM json_each(?)) ORDER BY date, currency"
         return [(Date.fromisoformat(day), name, usd) for day, name, usd in self._all(sql, json.dumps([d.isoformat() for d in days]))]
 
-    def revised(self, first: Date, last: Date) -> tuple[int, int]:
-        """(revisions, days) of the figures of [first, last]."""
-        sql = "SELECT count(*), count(DISTINCT date) FROM performance_revisions WHERE account_id = ? AND date BETWEEN ? AND ?"
-        [(revisions, days)] = self._all(sql, first.isoformat(), last.isoformat())
-        return int(revisions), int(days)
+    def revised(self, first: Date, last: Date) -> Revisions:
+        """The revisions of the figures of [first, last], the newest by name."""
+        where, params = "FROM performance_revisions WHERE account_id = ? AND date BETWEEN ? AND ?", (first.isoformat(), last.isoformat())
+        [(revisions, days)] = self._all(f"SELECT count(*), count(DISTINCT date) {where}", *params)
+        newest = self._all(f"SELECT date, revised_at, cause, facts {where} ORDER BY revised_at DESC, date DESC LIMIT {NAMED}", *params)
+        return Revisions(int(revisions), int(days), [Revised(Date.fromisoformat(day), at, cause, _records(facts)) for day, at, cause, facts in newest])
 
-    def oddities(self, first: Date, last: Date) -> list[tuple[str, int]]:
-        """(what, how often) of what the rollup found odd in [first, last]."""
-        sql = "SELECT oddity, count(*) FROM rollup_oddities WHERE account_id = ? AND date BETWEEN ? AND ? GROUP BY oddity ORDER BY oddity"
-        return [(what, int(count)) for what, count in self._all(sql, first.isoformat(), last.isoformat())]
+    def met(self, first: Date, last: Date) -> list[Met]:
+        """What the rollup found odd in [first, last], accepted or not."""
+        sql = "SELECT date, oddity, subject, detail FROM rollup_oddities WHERE account_id = ? AND date BETWEEN ? AND ? ORDER BY date, oddity, subject, fact_no"
+        return [Met(Date.fromisoformat(day), what, subject, detail) for day, what, subject, detail in self._all(sql, first.isoformat(), last.isoformat())]
+
+    def held(self) -> Held:
+        """What is held in quarantine of the account now, the oldest by name."""
+        where = "FROM quarantine WHERE state = 'held' AND account_id = ?"
+        [(count,)] = self._all(f"SELECT count(*) {where}")
+        named = self._all(f"SELECT quarantine_no, kind, record_id, reason {where} ORDER BY quarantine_no LIMIT {NAMED}")
+        return Held(int(count), [HeldRecord._make(row) for row in named])
+
+
+def _records(facts: str) -> list[str]:
+    """The records that a revision names, as `fill f1`."""
+    return [f"{fact['kind']} {fact['id']}" if "id" in fact else f"{fact['more']:,} more" for fact in json.loads(facts)]
 
 
 @contextmanager
@@ -57,4 +119,4 @@ def reading_report(database: Database, account_id: str) -> Iterator[ReportBooks]
         yield ReportBooks(connection, account_id)
 
 
-__all__ = ["FeesOfInstrument", "ReportBooks", "reading_report"]
+__all__ = ["NAMED", "FeesOfInstrument", "Held", "HeldRecord", "Met", "ReportBooks", "Revised", "Revisions", "reading_report"]

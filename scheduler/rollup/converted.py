@@ -191,7 +191,7 @@ def of_usd(usd: Decimal | None, rate: UsdRate | None) -> Decimal | None:
 def trade_figures(day: Date, trade: ClosedTrade, rate: UsdRate | None, currency: str = "USD") -> TradeFigures:
     """What of a trade a summary adds up."""
     pnl, fees = (trade.pnl, trade.fees) if currency == "USD" else (of_usd(trade.pnl, rate), of_usd(trade.fees, rate))
-    return TradeFigures(day, name_and_kind(trade.position)[0], trade.direction, trade.opened_at, trade.closed_at, pnl, fees)
+    return TradeFigures(day, name_and_kind(trade.position)[0], trade.direction, trade.opened_at, trade.closed_at, pnl, fees, trade.estimated)
 
 
 def row_figures(row: RollupRow) -> DayFigures:
@@ -201,10 +201,7 @@ def row_figures(row: RollupRow) -> DayFigures:
 
 
 def _sums(trades: Sequence[TradeFigures], sums: TradeSums | None = None) -> TradeSums:
-    found = TradeSums() if sums is None else sums
-    for trade in trades:
-        found = found.with_trade(trade.pnl)
-    return found
+    return (TradeSums() if sums is None else sums).with_all(t.pnl for t in trades)
 
 
 def _usable(rate: UsdRate | None) -> UsdRate | None:

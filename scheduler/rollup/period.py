@@ -40,7 +40,8 @@ class DayFigures(NamedTuple):
 
 
 class TradeFigures(NamedTuple):
-    """A closed trade; `pnl`, net of fees, and `fees` in the currency of the summary, None where that cannot be told."""
+    """A closed trade; `pnl`, net of fees, and `fees` in the currency of the summary, None where that cannot be told; `estimated` where a rate
+    was not given by a record."""
 
     date: Date
     instrument: str
@@ -49,6 +50,7 @@ class TradeFigures(NamedTuple):
     closed_at: int
     pnl: Decimal | None
     fees: Decimal | None
+    estimated: bool
 
 
 class Drawdown(NamedTuple):
@@ -212,13 +214,11 @@ def worst(found: Sequence[Drawdown], count: int = DRAWDOWNS_TOLD) -> list[Drawdo
 
 def summary_of(trades: Sequence[TradeFigures]) -> TradeSummary:
     """What closed trades add up to."""
-    sums = TradeSums()
-    for trade in trades:
-        sums = sums.with_trade(trade.pnl)
+    sums = TradeSums().with_all(t.pnl for t in trades)
     held = [t.closed_at - t.opened_at for t in trades]
     told = not sums.untold
     return TradeSummary(
-        sums.trades, sums.wins, sums.losses, sums.untold, win_rate(sums), profit_factor(sums), _sum(t.pnl for t in trades),
+        sums.trades, sums.wins, sums.losses, sums.untold, win_rate(sums), profit_factor(sums), EXACT.subtract(sums.profit, sums.loss) if told else None,
         QUOTIENT.divide(sums.profit, Decimal(sums.wins)) if told and sums.wins else None,
         QUOTIENT.divide(sums.loss, Decimal(sums.losses)) if told and sums.losses else None,
         _sum(t.fees for t in trades), sum(held) // len(held) if held else None, int(median(held)) if held else None,

@@ -103,8 +103,6 @@ def test_each_fault_is_told_and_is_over_when_it_is_mended(daemon, broker_server)
     daemon.tells("raised", "JarvisBrokerAway")
     broker_server.start()
     daemon.tells("over", "JarvisBrokerAway")
-    if ("raised", "JarvisWorkerNotReady") in daemon.told():  # the worker may notice a moment after the scheduler that the broker is back
-        daemon.tells("over", "JarvisWorkerNotReady")
     # then: nothing of the record has left, and a restart neither repeats nor forgets
     told = daemon.told()
     for word in (ACCOUNT, SYMBOL, AMOUNT):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -33,7 +30,7 @@ class Place:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[command.Process] = []
         folder.mkdir(exist_ok=True)
 
     def run(self, *arguments: str, code: int = 0, stdin: str | None = None) -> str:
@@ -42,11 +39,11 @@ class Place:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
-    def start(self, *arguments: str, said: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, said: str) -> command.Process:
         """A process of its own, once it has said something."""
-        environment = {**os.environ, "JARVIS_BROKER__URL": self.url}
         log = self.log(arguments[0])
-        process = subprocess.Popen([sys.executable, "-m", "jarvis", *arguments], cwd=self.folder, env=environment, stderr=log.open("wb"))
+        with log.open("wb") as said_at:
+            process = command.begin(*arguments, folder=self.folder, log=said_at, JARVIS_BROKER__URL=self.url)
         self.started.append(process)
         wait_until(lambda: said in log.read_text() or process.poll() is not None, f"{arguments[0]} says {said!r}")
         assert process.poll() is None, log.read_text()

@@ -77,6 +77,17 @@ def test_an_installed_wheel_writes_what_a_checkout_does(jarvis, tmp_path):
         assert without_hashes(tmp_path / recipe) == without_hashes(of_the_checkout)
 
 
+def test_an_installed_wheel_writes_reports(jarvis, tmp_path):
+    metrics = {"type": "metrics", "snapshot_id": "m1", "account_id": "acc", "total_value_usd": "5", "observed_at": "2026-01-01T12:00:00Z"}
+    (tmp_path / "feed.ndjson").write_text("\n".join(map(json.dumps, (DEPOSIT, metrics))))
+    for arguments in (["db", "init"], ["import", "feed.ndjson"], ["rollup"], ["report", "acc"], ["report", "--all"]):
+        run(jarvis, *arguments, folder=tmp_path)
+    for written in (tmp_path / "report.html", tmp_path / "reports" / "acc.html", tmp_path / "reports" / "index.html"):
+        text = written.read_text()
+        assert ".figures {" in text, "its style came along"
+        assert "5.00" in text
+
+
 class Image:
     """What the Dockerfile says, with a folder in the place of / and no Docker: the settings, the environment, the commands."""
 

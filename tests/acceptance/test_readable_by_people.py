@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
+from functools import cache
 from pathlib import Path
 
 import command
@@ -53,6 +49,12 @@ def day(book):
     return rows[-3]["date"]
 
 
+@pytest.fixture(scope="module")
+def whole(book, day):
+    """What a command prints where no width is given, asked once."""
+    return cache(lambda arguments: shown(book, day, arguments).stdout)
+
+
 def shown(book: Path, day: str, arguments: tuple[str, ...], **environment: str) -> subprocess.CompletedProcess[str]:
     done = command.run(*(day if word == "DAY" else word for word in arguments), folder=book, **environment)
     assert "Traceback" not in done.stderr
@@ -63,10 +65,10 @@ def shown(book: Path, day: str, arguments: tuple[str, ...], **environment: str) 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
 @pytest.mark.parametrize("arguments", LISTINGS, ids=" ".join)
-def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(book, day, arguments, columns):
-    whole, narrow = shown(book, day, arguments).stdout, shown(book, day, arguments, COLUMNS=columns).stdout
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(book, day, whole, arguments, columns):
+    narrow = shown(book, day, arguments, COLUMNS=columns).stdout
     assert max(map(len, narrow.splitlines()), default=0) <= int(columns)
-    known, wrapped = words_of(whole), words_of(narrow)
+    known, wrapped = words_of(whole(arguments)), words_of(narrow)
     assert not [word for word in wrapped - known if CUT not in word], "a cell wraps inside a word"
     for word in wrapped - known:
         head, _, tail = word.partition(CUT)
@@ -79,9 +81,9 @@ def words_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [listing for listing in LISTINGS if listing[0] not in ("db", "verify") and "show" not in listing], ids=" ".join)
-def test_what_gives_way_on_eighty_columns_is_there_with_wide(book, day, arguments):
+def test_what_gives_way_on_eighty_columns_is_there_with_wide(book, day, whole, arguments):
     wide = shown(book, day, (*arguments, "--wide"), COLUMNS="80")
-    assert {word for word in words_of(shown(book, day, arguments).stdout) if CUT not in word} <= words_of(wide.stdout)
+    assert {word for word in words_of(whole(arguments)) if CUT not in word} <= words_of(wide.stdout)
     assert "--wide" not in wide.stderr
 
 
@@ -148,7 +150,9 @@ def test_days_on_which_nothing_moved_are_missed_only_where_an_account_reports_it
     assert "without a row" not in command.run("performance", "books-only", "--summary", folder=book).stderr
 
 
-@pytest.mark.parametrize("arguments", [("db", "stats"), ("jobs", "list"), ("performance", "demo"), ("statement", "--help"), ("--help",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [
+    ("jobs", "list"), ("--help",), *(pytest.param(told, marks=pytest.mark.slow) for told in (("db", "stats"), ("performance", "demo"), ("statement", "--help")))
+], ids=" ".join)  # fmt: skip
 def test_a_reader_that_has_seen_enough_is_no_error(book, arguments):
     line = f"{sys.executable} -m jarvis {' '.join(arguments)} | true"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=book, capture_output=True, text=True, check=False, timeout=60)
@@ -167,45 +171,22 @@ def test_help_screens_fit_and_speak_of_no_types_of_flags():
 ONLY_ON_DARK = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:33|37|9[0-7]|38;[0-9;]+)m")
 
 
-def on_terminal(folder: Path, *arguments: str, stdin: str | None = None, columns: int = 80, **environment: str) -> str:
-    """All that a terminal of so many columns gets, standard error included, as it is."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jarvis", *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env={**kept, "TERM": "xterm-256color", **environment},
-    )  # fmt: skip
-    os.close(theirs)
-    found = b""
-    while True:
-        try:
-            part = os.read(ours, 1 << 16)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        found += part
-    os.close(ours)
-    process.wait(60)
-    return found.decode()
-
-
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("jobs", "run", "--help"), ("orders", "-a", "nobody"), ("quarantine", "list"), ("rollup", "--rebuild")], ids=" ".join
 )
 def test_nothing_is_shown_in_a_colour_that_a_light_terminal_hides(book, arguments):
-    found = on_terminal(book, *arguments)
+    found = command.on_terminal(book, *arguments)
     assert "\x1b[" in found, "it is a terminal"
     assert not ONLY_ON_DARK.findall(found)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("quarantine", "list"), ("rollup", "--rebuild")], ids=" ".join)
 def test_a_terminal_that_knows_no_codes_gets_none(book, arguments):
-    assert "\x1b" not in on_terminal(book, *arguments, TERM="dumb")
+    assert "\x1b" not in command.on_terminal(book, *arguments, TERM="dumb")
 
 
 def test_no_color_is_obeyed(book):
-    found = on_terminal(book, "jobs", "run", "--help", NO_COLOR="1")
+    found = command.on_terminal(book, "jobs", "run", "--help", NO_COLOR="1")
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", found)
 
 
@@ -216,15 +197,15 @@ def many(tmp_path, monkeypatch):
     monkeypatch.setenv("JARVIS_DATABASE__PATH", str(tmp_path / "b.db"))
     monkeypatch.setenv("JARVIS_DATABASE__BACKUP__PATH", str(tmp_path / "backups"))
     assert command.run("db", "init", folder=tmp_path).returncode == 0
-    return tmp_path, on_terminal(tmp_path, "import", "records.ndjson")
+    return tmp_path, command.on_terminal(tmp_path, "import", "records.ndjson")
 
 
 def test_what_takes_its_time_says_on_a_terminal_how_far_it_is_and_nowhere_else(many):
     folder, found = many
     assert re.search(r"records\.ndjson.* [\d.]+/[\d.]+ kB .* s", found), found
     assert "imported 4,000 records" in found
-    assert "rolling up acc, 2026-01-" in on_terminal(folder, "rollup")
-    assert "%" not in on_terminal(folder, "verify", "--json")
+    assert "rolling up acc, 2026-01-" in command.on_terminal(folder, "rollup")
+    assert "%" not in command.on_terminal(folder, "verify", "--json")
     assert "%" not in command.run("verify", folder=folder).stderr
 
 
@@ -234,7 +215,7 @@ def test_each_long_command_says_on_a_terminal_how_far_it_is(many):
     assert command.run("rollup", folder=folder).returncode == 0
     for arguments in (("verify",), ("verify", "--chain"), ("backup", "create"), ("backup", "verify"), ("rebuild", "--check"), ("rebuild",), ("db", "check"), (
         "db", "salvage", "salvaged.db"), ("restore", "--latest")):  # fmt: skip
-        assert "%" in on_terminal(folder, *arguments), arguments
+        assert "%" in command.on_terminal(folder, *arguments), arguments
 
 
 def many_deposits(number: int):

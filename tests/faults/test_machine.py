@@ -6,8 +6,9 @@ import shutil
 import sys
 
 import pytest
+from searching import WHOLE, of, searched
 
-from faults.machine import run
+from faults.machine import FAULTS, run
 
 pytestmark = [
     pytest.mark.on_disk,
@@ -15,29 +16,34 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(("case", "every"), [("ingestion", 20), ("backup", 16), ("migration", 50), ("restore", 9)])
+@searched
+@pytest.mark.parametrize(("case", "every"), [("ingestion", of(80, 20)), ("backup", of(120, 16)), ("migration", of(200, 50)), ("restore", of(72, 9))])
 def test_whichever_call_fails_nothing_acknowledged_is_lost_nothing_doubled_and_nothing_half_done(case, every):
     figures = run(case, every=every, seed=7)
-    assert figures["faults"] > 20
+    # Each of the kinds of fault once, at least.
+    assert figures["faults"] >= (20 if WHOLE else len(FAULTS))
     assert figures["wrong"] == 0
 
 
-@pytest.mark.parametrize(("case", "every"), [("power-ingestion", 9), ("power-backup", 9), ("power-migration", 32), ("power-restore", 7)])
+@searched
+@pytest.mark.parametrize(
+    ("case", "every"), [("power-ingestion", of(45, 9)), ("power-backup", of(63, 9)), ("power-migration", of(160, 32)), ("power-restore", of(49, 7))]
+)
 def test_whenever_the_power_goes_the_same_holds(case, every):
     figures = run(case, every=every, seed=7)
-    assert figures["images"] >= 20
+    assert figures["images"] >= of(3, 20)
     assert figures["wrong"] == 0
 
 
 @pytest.mark.parametrize(
     ("bug", "case", "every"),
     [
-        ("acknowledge_before_commit", "ingestion", 7),
+        pytest.param("acknowledge_before_commit", "ingestion", 7, marks=pytest.mark.slow),
         ("synchronous_normal", "power-ingestion", 9),
-        ("no_identity_key", "ingestion", 40),
+        pytest.param("no_identity_key", "ingestion", 40, marks=pytest.mark.slow),
         ("swallowed_io_error", "ingestion", 20),
-        ("failed_commit_is_success", "ingestion", 20),
-        ("rename_without_fsync", "power-backup", 3),
+        pytest.param("failed_commit_is_success", "ingestion", 20, marks=pytest.mark.slow),
+        pytest.param("rename_without_fsync", "power-backup", 3, marks=pytest.mark.slow),
     ],
 )
 def test_the_harness_tells_a_planted_mistake(bug, case, every):

@@ -25,7 +25,7 @@ from persistence.database import DatabaseManager
 from workers.actors import record_deposit
 from workers.app import create_worker
 
-CONFLICT = "deposit 1 of account a is recorded with other content; a mistake is corrected by a void and a new record under a new id"
+CONFLICT = "deposit 1 of account a is recorded with other content (amount 1, not 2); a mistake is corrected by a void and a new record under a new id"
 
 
 def deposit(name: object, **changes: object) -> dict[str, object]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 from properties.test_rollup_order import derived
+from searching import of, searched
 
 from jarvis_client.contract.facts import Deposit, EquitySnapshot, Fill
 from jarvis_client.contract.instants import to_instant
@@ -23,7 +24,8 @@ from scheduler.timetable import timetable
 DAY = 86_400_000_000
 HOUR = DAY // 24
 START = to_instant(datetime(2025, 9, 1, tzinfo=UTC))
-DAYS = 400
+#: Over a change of clocks at least.
+DAYS = of(130, 400)
 ZONES = {"utc": "UTC", "ny": "America/New_York", "beirut": "Asia/Beirut"}
 PLAN = RollupPlan(RollupOptions(), {name: RollupOptions(timezone=zone) for name, zone in ZONES.items() if zone != "UTC"})
 
@@ -53,6 +55,7 @@ def facts_of_day(day: int, chance: random.Random) -> list:
     return found
 
 
+@searched
 @pytest.mark.every_engine
 def test_a_year_of_downtime_crashes_and_stepping_clocks_ends_as_one_rebuild(another):
     chance = random.Random(20)

@@ -9,6 +9,7 @@ import pytest
 from books import deposit, ended, fill, placed, snapshot, statuses, void
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searching import of, searched
 
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
@@ -131,8 +132,9 @@ def test_a_quick_one_does_not_read_what_was_verified(kept):
     assert told(kept) != set()
 
 
+@searched
 @given(st.lists(st.sampled_from(["fill", "void", "deposit", "verify", "delete", "by hand", "again"]), max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=40)
+@settings(max_examples=of(14, 40))
 def test_quick_and_full_agree_that_nothing_is_wrong(tmp_path_factory, steps, chance):
     database = DatabaseManager(tmp_path_factory.mktemp("b") / "b.db")
     database.initialize()

@@ -164,7 +164,7 @@ def test_money_adds_up_whatever_cannot_be_told(returns, missing):
 
 def trade(pnl, hours=1, instrument="BTC/USDT", side="long", fees="1"):
     money = [None if x is None else Decimal(x) for x in (pnl, fees)]
-    return TradeFigures(FIRST, instrument, side, DAY, DAY + hours * HOUR, *money)
+    return TradeFigures(FIRST, instrument, side, DAY, DAY + hours * HOUR, *money, False)
 
 
 def test_trades_are_told_together_and_by_instrument_and_side():

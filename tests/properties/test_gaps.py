@@ -6,6 +6,7 @@ import pytest
 from books import deposit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searching import of, searched
 
 from persistence.books.ledger import Ledger
 from persistence.domain import Refusal
@@ -18,7 +19,8 @@ def gaps(database):
     return [(g.producer, g.first, g.last) for g in SQLiteGapRepository(database).find_open()]
 
 
-@settings(max_examples=100)
+@searched
+@settings(max_examples=of(40, 100))
 @given(st.lists(st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 25)), max_size=8), max_size=6))
 def test_gaps_are_exactly_the_numbers_between_the_first_and_the_last_that_never_came(another, batches):
     with another() as database:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searching import of, searched
 
 from jarvis.importing.preview import preview
 from jarvis.importing.profile import Profile
@@ -58,7 +59,8 @@ def written(rows, delimiter: str, ends: str, order: list[int]) -> bytes:
     return out.getvalue().encode("utf-8-sig", "replace")
 
 
-@settings(max_examples=40)
+@searched
+@settings(max_examples=of(20, 40))
 @given(ROWS, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.permutations(range(7)), st.randoms())
 def test_rows_of_anything_are_counted_and_keep_their_ids_however_they_are_written(rows, delimiter, ends, order, random):
     def ids(content: bytes):
@@ -72,8 +74,9 @@ def test_rows_of_anything_are_counted_and_keep_their_ids_however_they_are_writte
     assert ids(written(shuffled, delimiter, ends, order)) == ids(plain)
 
 
+@searched
 @pytest.mark.parametrize("name", shipped_names())
-@settings(max_examples=12)  # of each profile; together they are enough
+@settings(max_examples=of(4, 12))  # of each profile; together they are enough
 @given(st.data())
 def test_a_shipped_profile_meets_any_cell_with_a_sentence(name, data):
     profile = shipped(name)

@@ -11,6 +11,7 @@ from books import NEW_YEAR, SECOND, balance_report, books, deposit, ended, expor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parts import closing
+from searching import of, searched
 
 from persistence import exports
 from persistence.books.ledger import Ledger
@@ -104,8 +105,9 @@ def recorded(another: Any, batches: list[list[Any]]) -> dict[str, str]:
         return books(database)
 
 
+@searched
 @pytest.mark.every_engine
-@settings(max_examples=200)
+@settings(max_examples=of(60, 200))
 @given(facts(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_any_batches_and_any_duplicates_give_the_books_of_the_sorted_set(another: Any, found: list[Any], random: Any, batches: int) -> None:
     in_order = recorded(another, [sorted(found, key=lambda f: (f.place, f.kind, f.account_id))])
@@ -118,8 +120,9 @@ def test_any_order_any_batches_and_any_duplicates_give_the_books_of_the_sorted_s
     assert recorded(another, split) == in_order
 
 
+@searched
 @pytest.mark.every_engine
-@settings(max_examples=60)
+@settings(max_examples=of(20, 60))
 @given(facts())
 def test_what_is_exported_as_records_makes_the_same_books_again(another: Any, found: list[Any]) -> None:
     with another() as database:

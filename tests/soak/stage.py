@@ -40,7 +40,7 @@ class Fault:
     #: Whether a scheduler runs beside the worker, with daily jobs; and whether their clock can be moved.
     scheduler: bool = False
     clock: bool = False
-    #: Takes so long by its nature that the tests run it only with those that need longer.
+    #: Staged by `make test-all` only: it takes long by its nature, or `make test` has the like of it (a process dies, the broker dies, the disk is full).
     slow: bool = False
 
 

@@ -14,6 +14,7 @@ from jarvis_client.contract.errors import MalformedRecord, Unavailable
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES, ROUTES, encode
 from workers.broker import LedgerBroker
 from workers.consumer import LedgerConsumer
+from workers.delivery import Bundle
 from workers.reclaim import return_what_the_dead_hold
 from workers.wire import decode_json
 
@@ -64,7 +65,7 @@ def settle(broker, deliveries):
 def test_what_is_published_is_fetched_held_and_settled(broker, client):
     Publisher(client=client).publish_deposit(DEPOSIT)
     [delivery] = broker.fetch("deposits")
-    assert (delivery.actor_name, delivery.args, delivery.queue_name) == ("record_deposit", (DEPOSIT,), "deposits")
+    assert (delivery.actor_name, delivery.content, delivery.queue) == ("record_deposit", DEPOSIT, "deposits")
     assert (len(held(client)), broker.in_flight, broker.unsubmitted) == (1, 1, 1)
 
     broker.submitted(delivery)
@@ -79,7 +80,7 @@ def test_a_stock_dramatiq_client_publishes_the_same_form(broker, client):
     stock = RedisBroker(client=client)
     dramatiq.actor(lambda content: None, actor_name="record_deposit", queue_name="deposits", broker=stock).send(DEPOSIT)
     [delivery] = broker.fetch("deposits")
-    assert delivery.args == (DEPOSIT,)
+    assert delivery.content == DEPOSIT
 
 
 HOSTILE = [
@@ -151,7 +152,9 @@ def test_queue_and_id_are_what_redis_says_whatever_the_json_says(broker, client)
     envelope |= {"queue_name": "elsewhere", "options": {"redis_message_id": "lie", "eta": 1, "pipe_target": {}}, "message_id": ["unhashable"], "surprise": 1}
     push(client, "true", json.dumps(envelope))
     [delivery] = broker.fetch("deposits")
-    assert (delivery.queue_name, delivery.options, delivery.message_id) == ("deposits", {"redis_message_id": "true"}, "true")
+    assert (delivery.queue, delivery.redis_id, delivery.message_id) == ("deposits", b"true", "true")
+    bundle = Bundle([delivery])
+    assert (bundle.queue_name, bundle.options, bundle.message_id) == ("deposits", {}, "true"), "nor is anything of it for Dramatiq"
 
 
 def test_no_more_is_fetched_than_may_be_in_flight(server, client):
@@ -190,7 +193,7 @@ def test_a_successor_takes_back_what_its_predecessor_held(server, client, broker
     broker.fetch("deposits")
 
     successor = make_broker(server)
-    delivery = next(LedgerConsumer(successor, "deposits", 1, 1))
+    [delivery] = next(LedgerConsumer(successor, "deposits", 1, 1)).deliveries
     assert delivery.redis_id == b"m"
     settle(broker, [delivery])
 
@@ -226,8 +229,8 @@ def test_a_late_acknowledgement_of_a_returned_message_leaves_it_to_its_new_holde
 def test_an_actor_that_did_not_hand_over_gets_its_message_back_in_the_queue(broker, client):
     push(client, "m", encode(ROUTES["deposit"], DEPOSIT)[1])
     consumer = LedgerConsumer(broker, "deposits", 1, 1)
-    delivery = next(consumer)
-    consumer.ack(delivery)
+    bundle = next(consumer)
+    consumer.ack(bundle)
     assert client.lrange("dramatiq:deposits", 0, -1) == [b"m"]
 
 
@@ -246,7 +249,7 @@ def test_a_bulk_arrives_in_order_with_its_producer_numbered(broker, client):
     publisher = Publisher(client=client, producer="engine", sequence=41)
     assert publisher.publish_deposits({**DEPOSIT, "deposit_id": str(n)} for n in range(3)) == 3
     assert publisher.publish_many([("deposit", {**DEPOSIT, "deposit_id": str(n)}) for n in range(5)], records_per_message=2) == 5
-    contents = [d.args[0] for d in broker.fetch("deposits")]
+    contents = [d.content for d in broker.fetch("deposits")]
     assert [c["sequence"] for c in contents[:3]] == [42, 43, 44]
     assert [[r["deposit_id"] for r in batch] for batch in contents[3:]] == [["0", "1"], ["2", "3"], ["4"]]
     assert publisher.sequence == 49
@@ -287,7 +290,7 @@ def test_two_workers_of_one_name_do_not_share_a_broker(server):
 def test_messages_are_split_by_their_bytes_and_a_record_that_is_too_long_is_refused(broker, client):
     long = [{**DEPOSIT, "deposit_id": f"d{n}", "note": "x" * 400_000} for n in range(4)]
     assert Publisher(client=client).publish_deposits(long, records_per_message=4) == 4
-    found = [len(d.args[0]) for d in broker.fetch("deposits")]
+    found = [len(d.content) for d in broker.fetch("deposits")]
     assert (sum(found), max(found), broker.refused) == (4, 2, [])
     for publish in (Publisher(client=client).publish_deposit, lambda r: Publisher(client=client).publish_deposits([r])):
         with pytest.raises(MalformedRecord, match="at most 1,048,576 are taken"):

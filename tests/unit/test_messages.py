@@ -5,8 +5,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from searching import of, searched
 
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.facts import Fact
@@ -151,6 +152,8 @@ def test_floats_are_taken_by_their_shortest_text():
     assert str(fact_of("deposit", {**GOOD["deposit"], "amount": 0.1}).amount) == "0.1"
 
 
+@searched
+@settings(max_examples=of(35, 100))
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_canonical_json_is_json_and_means_the_same(value):
     assert json.loads(canonical_json(value)) == value
@@ -183,6 +186,8 @@ def test_no_line_of_bytes_breaks_the_reader(line):
     assert item.detail.startswith("line 7: ")
 
 
+@searched
+@settings(max_examples=of(35, 100))
 @given(st.sampled_from(sorted(GOOD)), st.data())
 def test_no_value_in_any_field_breaks_the_reader(kind, data):
     anything = st.recursive(

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from jarvis.cli.status import exit_code
-from jarvis.cli.status_screen import in_a_line, screen
+from jarvis.cli.status_screen import screen
 from jarvis.settings_monitoring import Thresholds
 from jarvis.status.alarms import ALARMS, Severity, raised
 from jarvis.status.model import Broker, Copies, Disk, Gaps, Job, Process, Proof, Quarantine, Queue, Records, State, Status, Storage, Stray
+from jarvis.status.words import in_a_line
 from persistence.domain.strays import StrayKind
 
 SECOND = 1_000_000
@@ -27,11 +28,16 @@ def process(kind: str = "worker", **changes) -> Process:
 
 def not_ready(seconds: int | None, **changes) -> tuple[Process, ...]:
     since = None if seconds is None else NOW - seconds * SECOND
-    return process(state=State.NOT_READY, problem="commits fail", not_ready_since=since, **changes), process("scheduler")
+    return process(state=State.NOT_READY, not_ready_since=since, **{"problem": "commits fail", **changes}), process("scheduler")
 
 
 def broker(*, reachable: bool = False, seconds: int | None = None) -> Broker:
     return Broker(place="redis at r:1/0", reachable=reachable, since=None if seconds is None else NOW - seconds * SECOND, problem="refuses", remedy="mend it")
+
+
+def without_broker(*, back_for: int | None) -> dict[str, object]:
+    """A worker that has said for ten minutes that its broker is not reachable, which it is again."""
+    return {"processes": not_ready(600, problem="the broker is not reachable"), "broker": broker(reachable=True, seconds=back_for)}
 
 
 def queue(seconds: int) -> tuple[Queue, ...]:
@@ -82,6 +88,8 @@ CASES = [
     ("JarvisNoWorker", {"processes": (process("scheduler"), process(state=State.STOPPED))}, "no worker", {"processes": None}),
     ("JarvisWorkerNotReady", {"processes": not_ready(61)}, "worker records nothing: commits fail", {"processes": not_ready(59)}),
     ("JarvisWorkerNotReady", {"processes": not_ready(None)}, "records nothing", {"processes": (process(state=State.DRAINING), process("scheduler"))}),
+    ("JarvisWorkerNotReady", without_broker(back_for=61), "not reachable", without_broker(back_for=59)),
+    ("JarvisWorkerNotReady", without_broker(back_for=None), "not reachable", {**without_broker(back_for=61), "broker": broker(seconds=1)}),
     ("JarvisNoScheduler", {"processes": (process(),)}, "no scheduler", {"processes": (process(), process("scheduler", state=State.DRAINING))}),
     ("JarvisNoScheduler", {"processes": (process(), STILL)}, "stands still, so no backup, rollup or verification runs: it does not tick", {"processes": None}),
     ("JarvisBooksUnreadable", {"unread": {"records": "it is newer"}}, "it is newer", {"unread": {"queues": "no answer"}}),

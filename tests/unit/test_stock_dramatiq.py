@@ -24,6 +24,7 @@ from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from workers import actors
 from workers.actors import RecordActor, record_deposit, record_fill, request_job
 from workers.broker import LedgerBroker
+from workers.delivery import bundles_of
 from workers.envelope import content_of, refused
 from workers.intake import Intake, declare_actors
 from workers.replay import facts_of
@@ -68,8 +69,9 @@ class Books:
     def __init__(self):
         self.items = []
 
-    def submit(self, submission):
-        self.items += submission.items
+    def submit(self, *submissions):
+        for submission in submissions:
+            self.items += submission.items
         return True
 
 
@@ -88,10 +90,10 @@ def worker(server, books):
 
     def work():
         for queue in (*sorted(broker.queues), *sorted(broker.delay_queues)):
-            for delivery in filter(None, broker.fetch(queue)):
-                broker.emit_before("process_message", delivery)
-                broker.get_actor(delivery.actor_name)(*delivery.args, **delivery.kwargs)
-                broker.emit_after("process_message", delivery)
+            for bundle in bundles_of(filter(None, broker.fetch(queue))):
+                broker.emit_before("process_message", bundle)
+                broker.get_actor(bundle.actor_name)(*bundle.args, **bundle.kwargs)
+                broker.emit_after("process_message", bundle)
 
     broker.work = work
     return broker
