@@ -8,6 +8,6 @@ skipped, unless CI or JARVIS_TEST_POSTGRES demands them.
 
 from postgres.schemas import Books
 from postgres.server import Server
-from postgres.shared import belongs_to_this_run, books_of_a_test, server_of_a_test
+from postgres.shared import belongs_to_this_run, books_of_a_test, server_of_a_test, standby_of
 
-__all__ = ["Books", "Server", "belongs_to_this_run", "books_of_a_test", "server_of_a_test"]
+__all__ = ["Books", "Server", "belongs_to_this_run", "books_of_a_test", "server_of_a_test", "standby_of"]

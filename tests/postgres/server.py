@@ -67,15 +67,20 @@ class Server:
         return self._process.pid
 
     def create(self) -> None:
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
-            self._programs = self._within_reach_of(self._user)
+        self._make_folder()
         password = self.folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
         access = ("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}")
         self._run("initdb", f"--pgdata={self.data}", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--data-checksums", *access)
+
+    def create_standby_of(self, primary: Server) -> None:
+        """A copy of a running server, which follows it from its start on."""
+        self._make_folder()
+        self._run(
+            "pg_basebackup", f"--pgdata={self.data}", f"--host={primary.folder}", f"--port={primary.port}", "--username=postgres", "--write-recovery-conf"
+        )
+        self.data.chmod(0o700)
 
     def start(self) -> None:
         settings = {**self.settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
@@ -95,13 +100,17 @@ class Server:
         self._end_by(signal.SIGQUIT)
 
     def kill(self) -> None:
-        """The kernel takes every process of the server at once."""
-        processes = _children(self.pid)
+        """The kernel takes every process of the server at once: one that was left would go on writing beside the next server."""
         self._end_by(signal.SIGKILL)
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        wait_until(lambda: not any(is_alive(process) for process in processes), "no process of the server is left")
+
+        def any_left() -> bool:
+            left = _processes_in(self.data)
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            return bool(left)
+
+        wait_until(lambda: not any_left(), "no process of the server is left")
 
     def remove(self) -> None:
         self.crash()
@@ -111,6 +120,12 @@ class Server:
         if tcp:
             return f"postgresql://{user}:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
         return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}"
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+            self._programs = self._within_reach_of(self._user)
 
     def _answers_or_ended(self) -> bool:
         try:
@@ -155,8 +170,14 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+def _processes_in(folder: Path) -> list[int]:
+    """Those that work in a folder, as all of a server do in its data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder and is_alive(int(process.name)):
+                found.append(int(process.name))
+    return found
 
 
 def is_alive(process: int) -> bool:

@@ -46,13 +46,28 @@ def books_of_a_test() -> Iterator[Books]:
 @contextmanager
 def server_of_a_test(**settings: str) -> Iterator[Server]:
     """A running server that belongs to one test, which may crash it."""
+    with _made(settings) as server:
+        server.create()
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby_of(primary: Server, **settings: str) -> Iterator[Server]:
+    """A running server that follows another one, until it is promoted."""
+    with _made(settings) as server:
+        server.create_standby_of(primary)
+        server.start()
+        yield server
+
+
+@contextmanager
+def _made(settings: dict[str, str]) -> Iterator[Server]:
     # Another user may have to enter the folder, and a socket needs a short path.
     folder = Path(tempfile.mkdtemp(prefix="jt-"))
     folder.chmod(0o755)
     server = Server(folder / "pg", _programs(), **settings)
     try:
-        server.create()
-        server.start()
         yield server
     finally:
         server.remove()
