@@ -13,7 +13,7 @@ from typing import IO
 
 from jarvis_client.contract.errors import HeldElsewhere
 from persistence.domain.errors import WrongFolder
-from persistence.holders import holder_of, in_lock_table, note_holder, noted_holder
+from persistence.holders import holder_of, in_lock_table, note_holder, noted_holder, sees_locks
 
 
 def fsync_folder(folder: str | Path) -> None:
@@ -152,13 +152,13 @@ def is_locked(path: str | Path) -> bool:
 
 def is_seen_locked(path: str | Path) -> bool:
     """The same, told without taking the lock, so that who looks every few seconds is in nobody's way. It is tried only where who noted itself
-    in its file is in another pid namespace, which cannot be seen from here."""
+    in its file cannot be seen from here: in another pid namespace, or from a service that is shown no table of locks."""
     if in_lock_table(path):
         return True
     noted = noted_holder(path)
     if noted is None:
         return False
-    return noted.process is not None if noted.here else is_locked(path)
+    return noted.process is not None if noted.here and sees_locks() else is_locked(path)
 
 
 @contextmanager

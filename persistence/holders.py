@@ -113,6 +113,11 @@ def noted_holder(path: str | Path) -> Noted | None:
     )
 
 
+def sees_locks() -> bool:
+    """Whether the kernel's table of locks can be read here; ProcSubset=pid of a hardened service hides it."""
+    return os.access("/proc/locks", os.R_OK)
+
+
 def in_lock_table(path: str | Path) -> bool:
     """Whether the kernel's table has a lock on this file. It shows those of our own pid namespace; False where there is no table."""
     try:

@@ -43,6 +43,7 @@ def systemd(
     engine_group: Annotated[str | None, typer.Option("--engine-group", metavar="GROUP", help="Let this group publish to the embedded broker.")] = None,
     metrics_http: Annotated[bool, typer.Option("--metrics-http", help="Let this machine ask for /metrics and /healthz.")] = False,
     metrics_textfile: Annotated[str | None, typer.Option("--metrics-textfile", metavar="DIR", help="Leave metrics in node_exporter's folder.")] = None,
+    web: Annotated[bool, typer.Option("--web", help="The pages of `jarvis web` as well, for this machine.")] = False,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
@@ -51,7 +52,7 @@ def systemd(
     With the example settings, the user, jarvis-ctl (which runs any command as the services do), scripts, alert rules, dashboards and the guide.
     """
     choices = SystemdChoices(
-        user, prefix, state, broker, server, tuple(allow or ()), second_path, network, engine_group, metrics_http, metrics_textfile
+        user, prefix, state, broker, server, tuple(allow or ()), second_path, network, engine_group, metrics_http, metrics_textfile, web
     )  # fmt: skip
     folder = to.absolute()
     _carry_out(systemd_recipe(folder, choices), folder, dry_run=dry_run, force=force)

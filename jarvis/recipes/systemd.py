@@ -14,23 +14,27 @@ from jarvis.recipes.sources import source, sources
 from jarvis_client.contract.errors import Invalid
 
 UNITS = "etc/systemd/system"
-ALL, WORKER, SCHEDULER = (f"{UNITS}/{unit}.service.d" for unit in ("jarvis-", "jarvis-worker", "jarvis-scheduler"))
-BROKER_UNIT = f"{UNITS}/jarvis-broker.service"
+ALL, WORKER, SCHEDULER, WEB = (f"{UNITS}/{unit}.service.d" for unit in ("jarvis-", "jarvis-worker", "jarvis-scheduler", "jarvis-web"))
+BROKER_UNIT, WEB_UNIT = f"{UNITS}/jarvis-broker.service", f"{UNITS}/jarvis-web.service"
 TMPFILES = "etc/tmpfiles.d/jarvis.conf"
-#: By the drop-in, where it goes. The broker's URL is read by the scheduler, too, which tells of the backlog.
+#: By the drop-in, where it goes. The broker's URL is read by the scheduler and the pages, too, which tell of the backlog.
 DROP_INS = {
-    "redis-tcp": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf"),
-    "redis-tls": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf"),
-    "redis-unix": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf"),
+    "redis-tcp": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf", f"{WEB}/50-redis.conf"),
+    "redis-tls": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf", f"{WEB}/50-redis.conf"),
+    "redis-unix": (f"{WORKER}/50-redis.conf", f"{SCHEDULER}/50-redis.conf", f"{WEB}/50-redis.conf"),
     "engine": (f"{ALL}/50-engine.conf",),
     "second-path": (f"{SCHEDULER}/60-second-path.conf",),
     "network": (f"{SCHEDULER}/60-network.conf",),
+    "web": (f"{WEB}/60-web.conf",),
     "metrics-http": (f"{ALL}/70-metrics-http.conf",),
     "metrics-textfile": (f"{ALL}/70-metrics-textfile.conf",),
 }
 #: By the drop-in, the option that brings it; the others are of --broker.
-OPTIONS = {"engine": "--engine-group", "second-path": "--second-path", "network": "--network"}
+OPTIONS = {"engine": "--engine-group", "second-path": "--second-path", "network": "--network", "web": "--web"}
 OPTIONS |= {name: f"--{name}" for name in ("metrics-http", "metrics-textfile")}
+_WHEEL = "jarvis_trading-*.whl"
+#: A shell would take the brackets of the extra for a set of letters.
+_WHEEL_WITH_PAGES = f'"$(echo {_WHEEL})[web]"'
 #: Where systemd keeps StateDirectory=.
 STATE_DIRECTORIES = "/var/lib/"
 
@@ -51,6 +55,8 @@ class SystemdChoices:
     engine_group: str | None = None
     metrics_http: bool = False
     metrics_textfile: str | None = None
+    #: The pages, for this machine.
+    web: bool = False
 
 
 def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
@@ -62,13 +68,15 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     drop_ins = [
         name for name, wanted in (
             (f"redis-{choices.broker}", not embedded), ("engine", choices.engine_group), ("second-path", choices.second_path),
-            ("network", choices.network), ("metrics-http", choices.metrics_http), ("metrics-textfile", choices.metrics_textfile),
+            ("network", choices.network), ("web", choices.web), ("metrics-http", choices.metrics_http), ("metrics-textfile", choices.metrics_textfile),
         ) if wanted
     ]  # fmt: skip
     files = {f"{UNITS}/{name}": text for name, text in shipped_units(choices).items()}
     if not embedded:
         del files[BROKER_UNIT]
     files |= {target: _drop_in(name, choices) for name in drop_ins for target in DROP_INS[name]}
+    if not choices.web:
+        files = {path: text for path, text in files.items() if path != WEB_UNIT and not path.startswith(f"{WEB}/")}
     files["etc/sysusers.d/jarvis.conf"] = source("deploy/systemd/sysusers.conf")
     if choices.engine_group:
         files[TMPFILES] = source("deploy/systemd/tmpfiles.conf").replace(" engines ", f" {choices.engine_group} ")
@@ -85,7 +93,7 @@ def systemd_recipe(folder: Path, choices: SystemdChoices) -> Recipe:
     planned += [PlannedFile(path, text.encode()) for path, text in pages.items()]
     planned += [PlannedFile(path, _fit(text, choices).encode(), 0o755) for path, text in programs.items()]
     planned += [PlannedFile(path, text.encode(), kept=True) for path, text in yours.items()]
-    others = {BROKER_UNIT: "--broker embedded", TMPFILES: "--engine-group"}
+    others = {BROKER_UNIT: "--broker embedded", WEB_UNIT: "--web", TMPFILES: "--engine-group"}
     others |= {target: OPTIONS.get(name, "--broker") for name, targets in DROP_INS.items() for target in targets}
     return Recipe(tuple(planned), tuple(_steps(folder, choices)), others)
 
@@ -162,7 +170,7 @@ def _steps(folder: Path, choices: SystemdChoices) -> list[Step]:
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         steps.append(Step(
             "Install jarvis where the units look for it, from the wheel that you have:",
-            (f"{python} -m venv {choices.prefix}", f"{choices.prefix}/bin/pip install jarvis_trading-*.whl"),
+            (f"{python} -m venv {choices.prefix}", f"{choices.prefix}/bin/pip install {_WHEEL_WITH_PAGES if choices.web else _WHEEL}"),
         ))  # fmt: skip
     commands = ["systemd-sysusers jarvis.conf"]
     if not choices.state.startswith(STATE_DIRECTORIES):
@@ -186,7 +194,10 @@ def _steps(folder: Path, choices: SystemdChoices) -> list[Step]:
         ))  # fmt: skip
     if choices.broker != "embedded" and (folder / BROKER_UNIT).exists():
         steps.append(Step("Once nothing is queued in the embedded broker any more, end it:", ("systemctl disable --now jarvis-broker",)))
-    units = " ".join(f"jarvis-{part}" for part in ("broker", "worker", "scheduler") if part != "broker" or choices.broker == "embedded")
+    parts = [*(["broker"] if choices.broker == "embedded" else []), "worker", "scheduler", *(["web"] if choices.web else [])]
+    units = " ".join(f"jarvis-{part}" for part in parts)
     steps.append(Step("Start it:", ("systemctl daemon-reload", f"systemctl enable --now {units}")))
+    if choices.web:
+        steps.append(Step("The pages are at http://127.0.0.1:8787, or where web.listen says; from another machine, after: ssh -L 8787:127.0.0.1:8787 HOST"))
     steps.append(Step("Look at it; jarvis-ctl runs any command as the services do:", ("jarvis-ctl doctor", "jarvis-ctl verify")))
     return steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from datetime import timedelta
@@ -31,7 +31,8 @@ Days = tuple[Date | None, Date | None]
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a page tells of an account and a period. `benchmark` is the worth of one of its currency; `fees` are by month, under its first day."""
+    """Everything a page tells of an account and a period. `benchmark` is the worth of one of its currency, from the close on that the
+    first return is of; `fees` are by month, under its first day."""
 
     account: str
     options: RollupOptions
@@ -58,12 +59,13 @@ def report_of(
     other: Reported | None = None,
     notes: Sequence[Note] | None = None,
     rows_alone: bool = False,
+    fees_of: Callable[[ReportBooks, int, int], list[FeesOfInstrument]] = ReportBooks.fees,
 ) -> Report | None:
     """The report of the rows of [first, last]; None where there is none. Positions, lots and exposure are those at the end of the last row.
 
     `other` is an account to stand beside it, `notes` are the open ones of all accounts, where somebody looked. `rows_alone`: nothing that
-    takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty. Raises `Invalid` where the
-    days of the other account are not those of this one.
+    takes the longer the more was traded, so without trades, fees, exposure, positions and lots, which are empty. `fees_of`: the fees of
+    [start, end), for who has them already. Raises `Invalid` where the days of the other account are not those of this one.
     """
     own = Reported(account, options)
     if other is not None:
@@ -76,8 +78,11 @@ def report_of(
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
-        worths = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
-        fees = [] if rows_alone else [(month, books.fees(start, end)) for month, start, end in _months(*summary.looked_at, options)]
+        # The first return is of what the day before closed with, and so has to be that of the benchmark.
+        before = books.row_before(first)
+        drawn = [first - ONE_DAY if before is None else before.date, *every([r.date for r in rows], DAYS_OF_BENCHMARK)]
+        worths = [(d, worth) for d in drawn if (worth := _worth(books, options, benchmark, d)) is not None]
+        fees = [] if rows_alone else [(month, fees_of(books, start, end)) for month, start, end in _months(*summary.looked_at, options)]
         exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
         quality = quality_of(books, rows, summary, options, around)
         both = None if other is None else beside(books, own, books.of(other.id), other, summary)

@@ -45,7 +45,7 @@ class Watcher:
         #: Whether the broker was reachable at the last look, and since which look it is as it was then.
         self._broker_stands: tuple[bool, int | None] | None = None
         url, namespace = settings.broker.url, settings.broker.namespace
-        embedded = EmbeddedBroker(settings.data_folder)
+        embedded = EmbeddedBroker(settings.data_folder, settings.broker.socket_folder)
         self._broker = (
             BrokerLook(embedded.url, namespace, log_of_embedded=embedded.log.absolute()) if url is None else BrokerLook(url.get_secret_value(), namespace)
         )

@@ -6,6 +6,7 @@
     books.py, figures.py, standing.py    the functions behind the paths
     openapi.py    the description of all that, from the same table
     desk.py       so many requests at a time, each for so long, each over one moment of the books
+    remembered.py sums over every fill, until something changes them
     problems.py   what is answered instead: value, rule, remedy
     guard.py      who is answered at all: method, Host, token; headers
     pages/        what people see, made of the same functions; templates/, static/ what it is made with

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from jarvis.settings import Settings
 from jarvis.web.problems import problem
+from jarvis.web.remembered import RememberedFees
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
 from persistence.reading import ReadOnlyBooks
@@ -29,11 +30,12 @@ _AGAIN = {"Retry-After": "1"}
 
 
 class Reading:
-    """What the function behind a path is handed: the books, what the operator chose, the time."""
+    """What the function behind a path is handed: the books, what the operator chose, the time, what was summed before."""
 
     def __init__(self, books: ReadOnlyBooks, settings: Settings) -> None:
         self.books = books
         self.settings = settings
+        self.fees = RememberedFees()
 
     @property
     def now(self) -> int:

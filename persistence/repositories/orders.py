@@ -128,9 +128,21 @@ class SQLiteOrderRepository(OrderRepository):
         opened = f" AND {_OPEN}" if wanted.is_open else ""
         return self._select(f"account_id = ? AND status = ?{opened}", (account_id, str(wanted)), _NEWEST_FIRST, limit)
 
-    def page(self, account_id: str, limit: int, after: OrderPlace | None = None, *, status: str | None = None, symbol: str | None = None) -> list[Order]:
-        """The newest first, of those that come after a place. `status` may also be "open"; `symbol` in any notation."""
+    def page(
+        self,
+        account_id: str,
+        limit: int,
+        after: OrderPlace | None = None,
+        *,
+        status: str | None = None,
+        symbol: str | None = None,
+        since: OrderPlace | None = None,
+    ) -> list[Order]:
+        """The newest first, of those that come after a place. `status` may also be "open"; `symbol` in any notation. None is older than `since`,
+        a place that `reach` gave."""
         terms, params = ["account_id = ?"], [account_id]
+        if since is not None:
+            terms, params = [*terms, "created_at >= ?"], [*params, since.created_at]  # type: ignore[list-item]
         if status is not None:
             terms += [_OPEN] if status == "open" or OrderStatus(status).is_open else []
             terms, params = (terms, params) if status == "open" else ([*terms, "status = ?"], [*params, str(OrderStatus(status))])
@@ -140,6 +152,15 @@ class SQLiteOrderRepository(OrderRepository):
             # The index begins at the instant; the rest of the place tells those of one instant apart.
             terms, params = [*terms, "created_at <= ?", _BEYOND], [*params, after.created_at, *after]  # type: ignore[list-item]
         return self._select(" AND ".join(terms), tuple(params), _NEWEST_FIRST, limit)
+
+    def reach(self, account_id: str, orders: int, after: OrderPlace | None = None) -> OrderPlace | None:
+        """Where a search ends that looks through so many orders that are older than a place, and the next one goes on: before all of that instant.
+        None where there are fewer."""
+        where, params = ("account_id = ?", [account_id]) if after is None else ("account_id = ? AND created_at < ?", [account_id, after.created_at])
+        with self._database.get_connection() as connection:
+            sql = f"SELECT created_at FROM orders WHERE {where} ORDER BY created_at DESC LIMIT 1 OFFSET ?"
+            found = connection.execute(sql, (*params, limit_of(orders))).get
+        return None if found is None else OrderPlace(int(found), "", "", "", "")
 
     def find_by_symbol(self, account_id: str, symbol: str, limit: int | None = 1000) -> list[Order]:
         """By any notation of its instrument."""

@@ -28,7 +28,8 @@ _FROM = "FROM transactions t JOIN facts f ON f.fact_no = t.fact_no"
 #: The order of facts, then the leg: total, and independent of arrival.
 _OLDEST_FIRST = f"{oldest_first('t.occurred_at')}, t.leg"
 _NEWEST_FIRST = f"{newest_first('t.occurred_at')}, t.leg DESC"
-_FREQUENT = ("trade_in", "trade_out", "fee", "rebate")
+#: Types of which there are too many for an index of their own.
+FREQUENT = ("trade_in", "trade_out", "fee", "rebate")
 #: How many columns an entity is made of.
 _ENTITY = len(_COLUMNS.split(", "))
 _PLACE = "t.occurred_at, coalesce(f.sequence, -1), coalesce(f.producer, ''), f.sort_key, t.leg"
@@ -81,12 +82,12 @@ class SQLiteTransactionRepository(TransactionRepository):
     def find_by_type(self, account_id: str, transaction_type: TransactionType, limit: int | None = 1000) -> list[Transaction]:
         wanted = TransactionType(transaction_type)
         # The terms of the partial index, word for word, so that the planner may use it.
-        rare = "" if wanted in _FREQUENT else "".join(f" AND t.type <> '{name}'" for name in _FREQUENT)
+        rare = "" if wanted in FREQUENT else "".join(f" AND t.type <> '{name}'" for name in FREQUENT)
         return self._select(f"WHERE t.account_id = ? AND t.type = ?{rare}", (account_id, str(wanted)), f"ORDER BY {_NEWEST_FIRST}", limit)
 
     def find_by_currency(self, account_id: str, currency: Currency, limit: int | None = 1000) -> list[Transaction]:
         code = currency if isinstance(currency, Currency) else Currency(currency)
-        if not self._ever_had(account_id, code):
+        if not self.ever_had(account_id, code):
             return []
         where = "WHERE t.account_id = ? AND t.currency = ? AND t.kind = ?"
         return self._select(where, (account_id, str(code), kind_of(code)), f"ORDER BY {_NEWEST_FIRST}", limit)
@@ -99,15 +100,18 @@ class SQLiteTransactionRepository(TransactionRepository):
         *,
         transaction_type: TransactionType | None = None,
         currency: Currency | None = None,
+        since: TransactionPlace | None = None,
     ) -> list[tuple[Transaction, TransactionPlace]]:
-        """The newest first, of those that come after a place, each with its own."""
+        """The newest first, of those that come after a place, each with its own. None is older than `since`, a place that `reach` gave."""
+        if not self.ever_had(account_id, currency, transaction_type):
+            return []
         terms, params = ["t.account_id = ?"], [account_id]
+        if since is not None:
+            terms, params = [*terms, "t.occurred_at >= ?"], [*params, since.occurred_at]  # type: ignore[list-item]
         if transaction_type is not None:
-            rare = [] if transaction_type in _FREQUENT else [f"t.type <> '{name}'" for name in _FREQUENT]
+            rare = [] if transaction_type in FREQUENT else [f"t.type <> '{name}'" for name in FREQUENT]
             terms, params = [*terms, "t.type = ?", *rare], [*params, str(transaction_type)]
         if currency is not None:
-            if not self._ever_had(account_id, currency):
-                return []
             terms, params = [*terms, "t.currency = ?", "t.kind = ?"], [*params, str(currency), kind_of(currency)]
         if after is not None:
             # The index begins at the instant; the rest of the place tells those of one instant apart.
@@ -117,6 +121,26 @@ class SQLiteTransactionRepository(TransactionRepository):
             sql = f"SELECT {_COLUMNS}, {_PLACE} {_FROM} WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT ?"
             rows = connection.execute(sql, (*params, limit_of(limit))).fetchall()
         return [(_entity(row[:_ENTITY]), TransactionPlace(*row[_ENTITY:])) for row in rows]
+
+    def ever_had(self, account_id: str, code: Currency | None = None, of_type: TransactionType | None = None) -> bool:
+        """Whether anything moved in a currency, or as a type: without, every row of the account would be read in vain."""
+        where, params = "account_id = ?", [account_id]
+        if code is not None:
+            where, params = f"{where} AND currency = ? AND kind = ?", [*params, str(code), kind_of(code)]
+        if of_type is not None:
+            where, params = f"{where} AND type = ?", [*params, str(of_type)]
+        with self._database.get_connection() as connection:
+            return connection.execute(f"SELECT 1 FROM transaction_totals WHERE {where} LIMIT 1", tuple(params)).get is not None
+
+    def reach(self, account_id: str, transactions: int, after: TransactionPlace | None = None) -> TransactionPlace | None:
+        """Where a search ends that looks through so many transactions that are older than a place, and the next one goes on: before all of that
+        instant. None where there are fewer."""
+        where, params = ("account_id = ?", [account_id]) if after is None else ("account_id = ? AND occurred_at < ?", [account_id, after.occurred_at])
+        with self._database.get_connection() as connection:
+            sql = f"SELECT occurred_at FROM transactions WHERE {where} ORDER BY occurred_at DESC LIMIT 1 OFFSET ?"
+            found = connection.execute(sql, (*params, limit_of(transactions))).get
+        # Below every number: a fact without one counts as -1.
+        return None if found is None else TransactionPlace(int(found), -2, "", b"", 0)
 
     def find_by_period(self, account_id: str, start: datetime, end: datetime, limit: int | None = None) -> list[Transaction]:
         where = "WHERE t.account_id = ? AND t.occurred_at >= ? AND t.occurred_at < ?"
@@ -166,12 +190,6 @@ class SQLiteTransactionRepository(TransactionRepository):
 
     def export_to_json(self, account_id: str, path: str | Path) -> None:
         exports.to_file(self._database, "transactions", account_id, "json", path)
-
-    def _ever_had(self, account_id: str, code: Currency) -> bool:
-        """Whether anything moved in it: without, every row of the account would be read in vain."""
-        with self._database.get_connection() as connection:
-            sql = "SELECT 1 FROM transaction_totals WHERE account_id = ? AND currency = ? AND kind = ? LIMIT 1"
-            return connection.execute(sql, (account_id, str(code), kind_of(code))).get is not None
 
     def _select(self, where: str, params: tuple[Any, ...], order: str, limit: int | None) -> list[Transaction]:
         with self._database.get_connection() as connection:

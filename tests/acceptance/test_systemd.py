@@ -65,3 +65,11 @@ def test_worker_and_scheduler_use_a_redis_as_its_least_privileged_users(tmp_path
         "start": "0", "published": "0", "recorded": "1", "job_by_a_publisher": "1", "who_reads_the_key": key, "wrapper_has_the_broker": "0",
         "secret_in_environment": "0", "scheduler": "inactive success", "worker": "inactive success",
     }, said  # fmt: skip
+
+
+def test_the_pages_answer_on_this_machine_and_may_not_touch_the_backups(tmp_path):
+    did, said = staged(units(tmp_path / "tree", web=True, engine_group="trading"), "systemd_web.sh")
+    assert did == {
+        "start": "0", "recorded": "1", "account": "1", "broker_unread": "0", "running": "3", "user": "jarvis", "wrote_a_backup": "1", "alive_beyond_the_watchdog": "0",
+        "web": "inactive success",
+    }, said  # fmt: skip

@@ -13,19 +13,25 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from pages import BOOKS, HOSTILE, NAMES, PATHS, Answer, ask, is_ours, path_for
+from books import NEW_YEAR, SECOND, deposit, fill, snapshot
+from pages import BOOKS, DAY, HOSTILE, NAMES, PATHS, PLAN, Answer, ask, is_ours, path_for
 
 from jarvis import web
 from jarvis.report.figures import report_of
 from jarvis.report.page import told
 from jarvis.settings import Settings
+from jarvis.web import books as web_books
 from jarvis.web.app import create_app
 from jarvis.web.desk import Reading
 from jarvis.web.guard import Guard
 from jarvis.web.pages.words import coded
+from jarvis.web.remembered import RememberedFees
+from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.reading import ReadOnlyBooks
+from persistence.repositories.report import reading_report
+from scheduler.jobs import roll_up_accounts
 
 STATIC = Path(web.__file__).parent / "static"
 
@@ -224,6 +230,82 @@ def test_the_next_pages_of_a_listing_have_the_rest_of_it(sites, path):
             following = page.link("next")
         assert joined[:60] == whole[:60]
         assert len(joined) >= min(len(whole), 500)
+
+
+@pytest.mark.parametrize("most", [40, 333])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orders?status=filled", "/orders?status=cancelled", "/orders?symbol=BTC/USDT", "/orders?status=open", "/transactions?type=fee",
+        "/transactions?type=rebate", "/transactions?type=deposit", "/transactions?currency=USDT", "/transactions?currency=BTC&type=trade_in",
+    ],
+)  # fmt: skip
+def test_a_search_in_steps_finds_what_a_search_at_once_does(demo, monkeypatch, path, most):
+    def found() -> list[str]:
+        rows, after = [], None
+        while True:
+            page = ask(demo.app, f"/api/v1{path}&account={demo.account}&limit=400{f'&after={after}' if after else ''}")
+            rows += [row.get("transaction_id") or row["order_id"] for row in json.loads(page.body)["items"]]
+            after = json.loads(page.body)["next"]
+            if after is None:
+                return rows
+
+    at_once = found()
+    monkeypatch.setattr(web_books, "MOST_LOOKED_THROUGH", most)
+    assert found() == at_once
+    assert len({*at_once}) == len(at_once)
+
+
+def test_a_search_passes_an_instant_of_which_there_is_more_than_it_looks_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(web_books, "MOST_LOOKED_THROUGH", 3)
+    with contextlib.closing(DatabaseManager(tmp_path / "books.db", durable=False)) as database:
+        database.initialize()
+        Ledger(database).record([
+            fill(f"{at}-{n}", order_id=f"o{at}-{n}", executed_at=NEW_YEAR + at * SECOND) for at in range(3) for n in range(8)
+        ])  # fmt: skip
+    with contextlib.closing(ReadOnlyBooks(database.path, 4)) as books:
+        app = create_app(Reading(books, Settings()), pages=True)
+        for path, count in (("/orders?status=filled", 24), ("/orders?symbol=DOGE", 0), ("/transactions?type=fee", 24)):
+            rows, following = 0, f"{path}{'&' if '?' in path else '?'}account=acc&limit=5"
+            for _ in range(40):
+                page = ask(app, following).page
+                rows, following = rows + len([row for row in page.rows if row][1:]), page.link("next")
+                if following is None:
+                    break
+            assert (rows, following) == (count, None), path
+
+
+def test_a_search_that_found_nothing_yet_leads_on(demo, monkeypatch):
+    monkeypatch.setattr(web_books, "MOST_LOOKED_THROUGH", 5)
+    page = demo.ask("/orders?symbol=DOGE%2FUSDT").page
+    assert "There is none among the 5 orders that were looked through" in page.text
+    assert "symbol=DOGE" in str(page.link("next"))
+    assert demo.ask("/transactions?type=rebate").page.link("next") is None, "what never was is not looked for"
+
+
+def test_fees_are_summed_anew_when_something_of_their_month_comes(tmp_path):
+    with contextlib.closing(DatabaseManager(tmp_path / "books.db", durable=False)) as database:
+        database.initialize()
+        ledger, fees, asked = Ledger(database), RememberedFees(), []
+        year = (NEW_YEAR, NEW_YEAR + 31 * DAY)
+
+        def summed() -> list[float]:
+            with reading_report(database, "acc") as books:
+                monkeyed = books.fees
+                books.fees = lambda start, end: asked.append(start) or monkeyed(start, end)  # type: ignore[method-assign]
+                return [round(of.usd, 6) for of in fees.of(books, *year)]
+
+        assert (summed(), len(asked)) == ([], 1)
+        ledger.record([deposit(), fill(1, quote_usd_rate=1), snapshot(1)])
+        roll_up_accounts(database, PLAN, NEW_YEAR + 2 * DAY)
+        assert [summed(), summed()] == [[0.1], [0.1]]
+        assert len(asked) == 2, "what nothing has changed is known"
+        ledger.record([fill(2, quote_usd_rate=1, executed_at=NEW_YEAR + 40 * DAY)])
+        assert (summed(), len(asked)) == ([0.1], 2), "what comes after the month is not of it"
+        ledger.record([fill(3, quote_usd_rate=1, executed_at=NEW_YEAR + DAY)])
+        assert (summed(), len(asked)) == ([0.2], 3)
+        roll_up_accounts(database, PLAN, NEW_YEAR + 3 * DAY)
+        assert ([summed(), summed()], len(asked)) == ([[0.2], [0.2]], 4)
 
 
 def test_a_filter_stays_in_the_links_and_in_the_form(demo):

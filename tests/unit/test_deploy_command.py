@@ -38,7 +38,7 @@ def files(folder: Path) -> dict[str, str]:
 
 def test_every_file_of_the_sources_has_its_place(tmp_path):
     """A unit, a rule or a setting that somebody adds is not forgotten."""
-    written = files(units(tmp_path, engine_group="g", second_path="/mnt/x", network=True, metrics_http=True, metrics_textfile="/var/lib/x"))
+    written = files(units(tmp_path, engine_group="g", second_path="/mnt/x", network=True, metrics_http=True, metrics_textfile="/var/lib/x", web=True))
     for path in [*(HOUSE / "config").glob("*.yaml"), *(HOUSE / "deploy" / "ops").glob("*.sh"), *(HOUSE / "deploy" / "systemd").glob("*.service")]:
         assert any(name.endswith(f"/{path.name}") and text == path.read_text() for name, text in written.items()), path.name
     drop_ins = {path.stem for path in (HOUSE / "deploy" / "systemd" / "drop-ins").glob("*.conf")}
@@ -53,6 +53,16 @@ def test_every_file_of_the_sources_has_its_place(tmp_path):
         (["--broker", "tcp", "--allow", "10.0.0.5"], ["jarvis-scheduler.service.d/50-redis.conf", "jarvis-worker.service.d/50-redis.conf"]),
         (["--engine-group", "trading"], ["jarvis-.service.d/50-engine.conf"]),
         (["--second-path", "/mnt/disk/jarvis", "--network"], ["jarvis-scheduler.service.d/60-network.conf", "jarvis-scheduler.service.d/60-second-path.conf"]),
+        (["--web"], ["jarvis-web.service.d/60-web.conf"]),
+        (
+            ["--web", "--broker", "unix"],
+            [
+                "jarvis-scheduler.service.d/50-redis.conf",
+                "jarvis-web.service.d/50-redis.conf",
+                "jarvis-web.service.d/60-web.conf",
+                "jarvis-worker.service.d/50-redis.conf",
+            ],
+        ),
         (["--metrics-http"], ["jarvis-.service.d/70-metrics-http.conf"]),
         (["--metrics-textfile", "/var/lib/node"], ["jarvis-.service.d/70-metrics-textfile.conf"]),
     ],
@@ -276,3 +286,17 @@ def test_the_password_in_the_environment_is_that_of_the_user(compose):
     before = files(compose)
     laid(compose_recipe(compose), compose)
     assert files(compose) == before
+
+
+def test_the_pages_are_a_unit_where_they_are_asked_for(deploy, tmp_path):
+    unit = "tree/etc/systemd/system/jarvis-web.service"
+    said = deploy("systemd", "--to", "tree", "--prefix", "/srv/no-such-venv").stdout
+    assert (not (tmp_path / unit).exists(), "jarvis-web" in said) == (True, False)
+    said = deploy("systemd", "--to", "tree", "--web", "--state", "/srv/books", "--prefix", "/srv/no-such-venv", "--force").stdout
+    assert "systemctl enable --now jarvis-broker jarvis-worker jarvis-scheduler jarvis-web" in said
+    assert '/srv/no-such-venv/bin/pip install "$(echo jarvis_trading-*.whl)[web]"' in said
+    text = (tmp_path / unit).read_text()
+    assert "ExecStart=/srv/no-such-venv/bin/jarvis web\n" in text
+    assert "ReadOnlyPaths=-/srv/books/backups\n" in text
+    left = deploy("systemd", "--to", "tree", "--state", "/srv/books", "--prefix", "/srv/no-such-venv").stdout
+    assert re.search(r"rm \S*jarvis-web\.service  # --web", left)

@@ -20,6 +20,7 @@ from jarvis.web.pages.asking import Account
 from jarvis.web.problems import problem
 from persistence.domain.account import Account as AccountEntity
 from persistence.repositories import SQLiteAccountRepository
+from scheduler.notes import look_for_notes
 
 #: The picture of the report that a browser draws anew, so that it can be looked into, by the name that the script knows it by.
 LIVE = {"equity": "value", "below": "below"}
@@ -50,8 +51,13 @@ def _entity(reading: Reading, asked: Account) -> AccountEntity:
 
 
 def _report(reading: Reading, asked: Account, *, rows_alone: bool = False) -> Report | None:
-    options = reading.settings.rollup_plan.of(asked.account)
-    return report_of(reading.books, asked.account, options, (asked.first, asked.last), asked.benchmark, rows_alone=rows_alone)
+    plan = reading.settings.rollup_plan
+    # The page of the account says nothing of them: they stand with what is odd, below the trades.
+    notes = None if rows_alone else look_for_notes(reading.books, plan, reading.now, known=True).notes
+    return report_of(
+        reading.books, asked.account, plan.of(asked.account), (asked.first, asked.last), asked.benchmark, notes=notes, rows_alone=rows_alone,
+        fees_of=reading.fees.of,
+    )  # fmt: skip
 
 
 def _curve(report: Report) -> dict[str, Any]:

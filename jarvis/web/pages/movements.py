@@ -27,7 +27,7 @@ def transactions(reading: Reading, asked: Transactions) -> dict[str, Any]:
     if account is None:
         return {"offered": offered, "account": None, "items": [], "next": None}
     wanted = asking.Transactions(account=account, limit=asked.limit, after=asked.after, type=asked.type, currency=asked.currency)
-    return {"offered": offered, "account": account, "types": TYPES, **books.transactions(reading, wanted)}
+    return {"offered": offered, "account": account, "types": TYPES, "looked_through": books.MOST_LOOKED_THROUGH, **books.transactions(reading, wanted)}
 
 
 def orders(reading: Reading, asked: Orders) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def orders(reading: Reading, asked: Orders) -> dict[str, Any]:
     if account is None:
         return {"offered": offered, "account": None, "items": [], "next": None}
     wanted = asking.Orders(account=account, limit=asked.limit, after=asked.after, status=asked.status, symbol=asked.symbol)
-    return {"offered": offered, "account": account, "statuses": STATUSES, **books.orders(reading, wanted)}
+    return {"offered": offered, "account": account, "statuses": STATUSES, "looked_through": books.MOST_LOOKED_THROUGH, **books.orders(reading, wanted)}
 
 
 def offer(reading: Reading) -> list[str]:
