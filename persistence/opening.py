@@ -38,7 +38,13 @@ def open_books(
             raise
         raise Invalid("database.url names a PostgreSQL server, whose driver is not installed: pip install 'jarvis-trading[postgres]'") from None
     opened: LiveBooks = server.ServerDatabase(
-        str(place), max_connections, folder=folder or ".", backup_folder=backup_folder, second_folder=second_folder, durable=not looking, half_moved=half_moved
+        str(place),
+        max_connections,
+        folder=folder or ".",
+        backup_folder=backup_folder,
+        second_folder=second_folder,
+        refuse_loss=not looking,
+        half_moved=half_moved,
     )
     return opened
 

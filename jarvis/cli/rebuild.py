@@ -14,6 +14,7 @@ from jarvis.cli.output import doing, print_json, tell_findings
 from jarvis.restoring import nobody_else, stop_holders
 from jarvis_client.contract import instants
 from persistence.copies import backups
+from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
 from scheduler import rebuild as rebuilding
 from scheduler.verification import check_rebuild
@@ -37,18 +38,20 @@ def rebuild(
             findings = list(check_rebuild(copy, settings.rollup_plan, now, progress))
         tell_findings(findings, "everything derived equals a rebuild", as_json=as_json)
         return
-    stored = CONTEXT.file("`jarvis rebuild` without --check", "move them into a file (`jarvis db move`), rebuild that, and move them back", looking=True)
     if stop:
         stop_holders(settings.data_folder, beside=settings.database.path)
     with nobody_else(settings.data_folder, beside=settings.database.path):
         with doing("deriving from the facts", wanted=not as_json) as progress:
 
             def keep() -> None:
-                kept = backups.keep_as_is(stored, settings.database.backup.path, now, progress)
+                kept = backups.keep_as_is(database, settings.database.backup.path, now, progress)
                 say(f"the books as they were are kept as {kept}")
 
-            findings = rebuilding.replace(stored, settings.rollup_plan, now, keep, progress)
-        stored.close()
+            if isinstance(database, DatabaseManager):
+                findings = rebuilding.replace(database, settings.rollup_plan, now, keep, progress)
+            else:
+                findings = rebuilding.replace_on_server(database, settings.rollup_plan, now, keep, progress)
+        database.close()
     if as_json:
         print_json([asdict(f) for f in findings])
     for f in () if as_json else findings:

@@ -77,7 +77,7 @@ _BLOCK = ", ".join(Block._fields)
 def seal(database: Database, now: int) -> Head:
     """Seal what was recorded since the last block, block by block. Rows are read and hashed outside the commit that adds them."""
     with database.transaction(alone=True) as connection:
-        settled = _reach(connection)
+        settled = reach(connection)
     while True:
         with database.snapshot() as connection:
             last = newest(connection)
@@ -92,7 +92,7 @@ def seal(database: Database, now: int) -> Head:
 
 def seal_within(connection: Connection, now: int) -> None:
     """The same within the commit of somebody who is about to remove rows, and is alone."""
-    while (block := _next_block(connection, newest(connection), _reach(connection), now)) is not None:
+    while (block := _next_block(connection, newest(connection), reach(connection), now)) is not None:
         _insert(connection, block)
 
 
@@ -123,7 +123,7 @@ def epochs_left(connection: Connection) -> dict[str, int]:
     return shared | {connection.execute("SELECT epoch FROM book").get: newest(connection).block_no + 1_000_000_000}
 
 
-def _reach(connection: Connection) -> Reach:
+def reach(connection: Connection) -> Reach:
     """How far everything is there, in a commit that is alone: what comes later has higher numbers. Otherwise one that is still under way
     might bring a lower number into what is sealed already."""
     sql = (

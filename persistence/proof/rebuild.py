@@ -124,6 +124,26 @@ def differences(stored: SQLiteDatabase, rebuilt: str) -> Iterator[Finding]:
         yield Finding(NAME, f"{found.table} {' '.join(map(str, found.key))}", *said, "jarvis rebuild")
 
 
+def mend(connection: Connection, stored: SQLiteDatabase, rebuilt: str) -> None:
+    """Put what a rebuilt copy (a path) holds otherwise than `stored`, a copy of the books as they are, into the books: row by row."""
+    for table, keys, columns, expected, found in attached.differences(stored, rebuilt, _DERIVED):
+        [derived] = [d for d in _DERIVED if d.table == table]
+        where = " AND ".join(f"{name} = ?" for name in derived.key.split(", "))
+        if derived in _DERIVED[4:]:
+            column = derived.columns
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (*(expected or ())[: len(columns)], *keys))
+            continue
+        if found is not None:
+            connection.execute(f"DELETE FROM {table} WHERE {where}", keys)
+        if expected is not None:
+            # The rows of balances say when they were changed, too.
+            dated = {"updated_at": connection.now} if table == "balances" else {}
+            names = ", ".join((derived.key, derived.columns, *dated))
+            placeholders = ", ".join("?" * len(names.split(", ")))
+            connection.execute(f"INSERT INTO {table} ({names}) VALUES ({placeholders})", (*keys, *expected[: len(columns)], *dated.values()))
+    events.record(connection, events.REBUILT, connection.now, {})
+
+
 def replace_derived(database: SQLiteDatabase, rebuilt: str, *, differing: bool = True) -> None:
     """Put what was rebuilt in the place of what is stored, in one commit. Where nothing is `differing`, it is there."""
     replaced = [table._replace(columns=f"{table.columns}, updated_at") if table.table == "balances" else table for table in _DERIVED[:4]]

@@ -10,7 +10,7 @@ import pytest
 from books import NEW_YEAR, SECOND, books, deposit, fill, placed, rate, snapshot, statuses, void
 from postgres import Books
 
-from jarvis_client.contract.errors import Invalid
+from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.copies.server_restoring import bring_back_to_server
@@ -21,6 +21,7 @@ from persistence.proof import chain
 from persistence.proof.books_checks import check_books
 from persistence.proof.chain_checks import check_chain
 from persistence.server import ServerDatabase
+from scheduler.rebuild import replace_on_server
 from scheduler.rollup.options import RollupPlan
 from scheduler.verification import Depth, verify
 
@@ -98,3 +99,26 @@ def test_whoever_has_the_former_books_open_does_not_go_on_with_others(server, po
 def test_what_only_a_file_can_be_asked_for_is_refused_with_what_to_do_instead(server):
     with pytest.raises(Invalid, match=r"salvage is about a SQLite file.*: ask its administrator"):
         of_a_file(server, "salvage", "ask its administrator")
+
+
+def test_a_rebuild_mends_what_the_facts_do_not_make(server):
+    before = books(server)
+    server.execute_update("UPDATE balances SET available = '1' WHERE currency = 'USDT'")
+    server.execute_update("UPDATE orders SET filled = '999'")
+    server.execute_update("DELETE FROM transactions WHERE transaction_no = (SELECT min(transaction_no) FROM transactions)")
+    server.execute_update("UPDATE facts SET state = 0 WHERE state = 1")
+
+    found = replace_on_server(server, RollupPlan(), NOW)
+
+    assert {f.where.split()[0] for f in found} == {"balances", "orders", "transactions", "facts"}
+    assert books(server) == before
+    assert check_books(server) == []
+    assert replace_on_server(server, RollupPlan(), NOW) == []
+
+
+def test_a_rebuild_changes_nothing_where_somebody_records_meanwhile(server):
+    server.execute_update("UPDATE balances SET available = '1' WHERE currency = 'USDT'")
+    before = books(server)["acc balances"]
+    with pytest.raises(Unavailable, match="stop the workers of every host"):
+        replace_on_server(server, RollupPlan(), NOW, lambda: Ledger(server).post([rate(2)]) and None)
+    assert books(server)["acc balances"] == before

@@ -52,11 +52,13 @@ class PostgresDatabase:
         backup_folder: str | Path | None = None,
         second_folder: str | Path | None = None,
         durable: bool = True,
+        refuse_loss: bool = True,
         half_moved: bool = False,
         clock: Callable[[], int] = instants.now,
     ) -> None:
         """`url` as libpq reads it; the schema is the first of the user's search_path. `folder`: where scratch copies of the books lie, and their
-        backups where `backup_folder` names no other place. `durable=False` never waits for the server's disk: for tests.
+        backups where `backup_folder` names no other place. `refuse_loss=False` opens books on a server that may lose what it
+        acknowledged: for diagnosis. `durable=False` never waits for its disk: for tests.
         `half_moved` opens books that are being moved here, too: for who moves them."""
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
@@ -65,7 +67,7 @@ class PostgresDatabase:
         self.folder = Path(folder)
         self.backup_folder = self.folder / "backups" if backup_folder is None else Path(backup_folder)
         self.second_folder = None if second_folder is None else Path(second_folder)
-        self._durable = durable
+        self._refuse_loss = refuse_loss and durable
         self._half_moved = half_moved
         self._clock = clock
         self._book_id: str | None = None
@@ -78,7 +80,7 @@ class PostgresDatabase:
 
     def looking_too(self) -> PostgresDatabase:
         """The same books once more, by connections of its own: nothing is refused that the server takes."""
-        return PostgresDatabase(self._url, 2, folder=self.folder, backup_folder=self.backup_folder, second_folder=self.second_folder, durable=False)
+        return PostgresDatabase(self._url, 2, folder=self.folder, backup_folder=self.backup_folder, second_folder=self.second_folder, refuse_loss=False)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -96,7 +98,7 @@ class PostgresDatabase:
 
     def _refuse_unfit(self, connection: PostgresConnection) -> None:
         migrations.refuse_unfit_server(connection, self.path)
-        if self._durable:
+        if self._refuse_loss:
             migrations.refuse_undurable(connection, self.path)
 
     def _look_at(self, connection: PostgresConnection) -> None:
