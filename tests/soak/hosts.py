@@ -232,7 +232,7 @@ def _settle(hosts: Hosts, result: Result, patience: float) -> None:
 
 def _differences(hosts: Hosts, facts: list[Any]) -> list[str]:
     """What the disturbed books have otherwise than those of the same facts in one undisturbed batch on SQLite."""
-    with closing(DatabaseManager(hosts.folder / "undisturbed.db", durable=False)) as expected, closing(ServerDatabase(hosts.url)) as found:
+    with closing(DatabaseManager(hosts.folder / "undisturbed.db", durable=False)) as expected, closing(ServerDatabase(hosts.url, folder=hosts.folder)) as found:
         expected.initialize()
         Ledger(expected).post(facts)
         for database in (expected, found):
