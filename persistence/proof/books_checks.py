@@ -152,9 +152,7 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
 
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
     """One content row per identity that is not erased, in the table of its kind."""
-    where = " ".join(
-        f"WHEN '{kind}' THEN NOT EXISTS (SELECT 1 FROM {content.table} t WHERE t.fact_no = f.fact_no)" for kind, content in facts.CONTENT_OF.items()
-    )
+    where = " ".join(f"WHEN '{key}' THEN NOT EXISTS (SELECT 1 FROM {content.table} t WHERE t.fact_no = f.fact_no)" for key, content in facts.CONTENT_OF.items())
     sql = f"SELECT f.kind, f.record_id, f.account_id FROM facts f WHERE f.state <> 2 AND CASE f.kind {where} END"
     for kind, record_id, account_id in connection.execute(sql):
         yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {facts.CONTENT_OF[kind].table}", "none", RESTORE)

@@ -310,9 +310,13 @@ def test_what_is_wrong_is_an_object_for_programs_as_well(tmp_path):
     ]
 
 
+#: A dozen commits.
+ROWS = 12_000
+
+
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path):
-    rows = [{**DEPOSIT, "transaction_id": f"tx{n}", "amount": "1", "currency": "USDT"} for n in range(30_000)]
-    written(tmp_path, {"accounts.json": [{**ACCOUNT, "balance": {"USDT": 30_000}}], "transactions.json": rows})
+    rows = [{**DEPOSIT, "transaction_id": f"tx{n}", "amount": "1", "currency": "USDT"} for n in range(ROWS)]
+    written(tmp_path, {"accounts.json": [{**ACCOUNT, "balance": {"USDT": ROWS}}], "transactions.json": rows})
     run("db", "init", folder=tmp_path)
     process = subprocess.Popen([sys.executable, "-m", "jarvis", "import-json", "old", "--archive"], cwd=tmp_path, stderr=subprocess.PIPE)
 
@@ -323,15 +327,15 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path):
         wait_until(lambda: recorded() or process.poll() is not None, "something is recorded", seconds=90)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert 0 < recorded() < 30_000
+        assert 0 < recorded() < ROWS
     assert (tmp_path / "old").is_dir(), "it is archived only once everything is recorded"
 
     again = run("import-json", "old", "--archive", folder=tmp_path)
 
     assert again.returncode == 0, again.stderr
     with books_of(tmp_path) as books:
-        assert SQLiteTransactionRepository(books).count("acc_001") == 30_000
-        assert SQLiteAccountRepository(books).find_by_id("acc_001").balance.total("USDT").amount == Decimal(30_000)
+        assert SQLiteTransactionRepository(books).count("acc_001") == ROWS
+        assert SQLiteAccountRepository(books).find_by_id("acc_001").balance.total("USDT").amount == Decimal(ROWS)
         assert check_books(books) == []
 
 

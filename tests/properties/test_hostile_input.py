@@ -148,7 +148,8 @@ def test_an_export_stays_where_it_was_told_to_go(database, ledger, tmp_path):
 
 INJECTIONS = ["' OR 1=1 --", "'; DROP TABLE facts; --", '" OR ""="', "x') UNION SELECT 1 --", "%", "_", "\\", "1; DELETE FROM accounts"]
 #: What each parameter takes besides text, and what changes the books on purpose.
-OTHERS = {"after": None,
+OTHERS = {
+    "after": None, "since": None,
     "limit": 5, "date": Date(2026, 1, 1), "start": Date(2026, 1, 1), "end": Date(2026, 1, 2), "days": 3, "currency": Currency("USDT"),
     "transaction_type": TransactionType.DEPOSIT, "status": OrderStatus.FILLED,
 }  # fmt: skip
