@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from jarvis_client.contract.errors import Invalid
 from persistence.database import DatabaseManager
 from persistence.domain.address import is_server
-from persistence.engine.contract import Database, LiveBooks
+from persistence.engine.contract import BooksToRead, Database, LiveBooks
 
 
 def open_books(
@@ -31,13 +32,7 @@ def open_books(
             place, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder,
             refuse_loss=not looking, verify_pages=not looking,
         )  # fmt: skip
-    try:
-        server = import_module("persistence.server")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool"):
-            raise
-        raise Invalid("database.url names a PostgreSQL server, whose driver is not installed: pip install 'jarvis-trading[postgres]'") from None
-    opened: LiveBooks = server.ServerDatabase(
+    opened: LiveBooks = _server_room().ServerDatabase(
         str(place),
         max_connections,
         folder=folder or ".",
@@ -49,6 +44,22 @@ def open_books(
     return opened
 
 
+def open_to_read(url: str, max_connections: int, folder: Path) -> BooksToRead:
+    """The books of a server, for who only reads them. Raises as `open_books`."""
+    opened: BooksToRead = _server_room().ServerToRead(url, max_connections, folder=folder)
+    return opened
+
+
+def _server_room() -> Any:
+    """The module that needs the driver, loaded where a server is named and not before."""
+    try:
+        return import_module("persistence.server")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool"):
+            raise
+        raise Invalid("database.url names a PostgreSQL server, whose driver is not installed: pip install 'jarvis-trading[postgres]'") from None
+
+
 def of_a_file(books: Database, doing: str, instead: str) -> DatabaseManager:
     """The same books, where a file holds them. Raises `Invalid` where a server does: `doing` is what it cannot be asked for, `instead` the
     remedy."""
@@ -57,4 +68,4 @@ def of_a_file(books: Database, doing: str, instead: str) -> DatabaseManager:
     raise Invalid(f"{doing} is about a SQLite file, and these books are kept by a server ({books.path}): {instead}")
 
 
-__all__ = ["of_a_file", "open_books"]
+__all__ = ["of_a_file", "open_books", "open_to_read"]

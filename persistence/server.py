@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Never, Self
 
+from jarvis_client.contract.errors import Unavailable
+from persistence.engine.postgres.connect import PostgresConnection
 from persistence.engine.postgres.database import PostgresDatabase
 from persistence.files import make_last_folder
 
@@ -26,4 +30,33 @@ class ServerDatabase(PostgresDatabase):
         self.open_up()
 
 
-__all__ = ["ServerDatabase"]
+class ServerToRead(ServerDatabase):
+    """The same for who only reads: `BooksToRead`."""
+
+    @contextmanager
+    def moment(self, seconds: float) -> Iterator[PostgresConnection]:
+        """As `BooksToRead` says it."""
+        with self.snapshot() as connection, connection.at_most(seconds):
+            yield connection
+
+    def initialize(self) -> None:
+        _refuse()
+
+    @contextmanager
+    def transaction(self, *, alone: bool = False) -> Iterator[PostgresConnection]:
+        _refuse()
+        yield  # what makes it a context manager, as callers expect of it
+
+    @contextmanager
+    def get_connection(self, *, writing: bool = False) -> Iterator[PostgresConnection]:
+        if writing:
+            _refuse()
+        with super().get_connection() as connection:
+            yield connection
+
+
+def _refuse() -> Never:
+    raise Unavailable("these books are open for reading alone; write through the commands, or a ServerDatabase")
+
+
+__all__ = ["ServerDatabase", "ServerToRead"]

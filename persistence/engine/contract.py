@@ -155,4 +155,12 @@ class LiveBooks(Database, Protocol):
         """Empty a long log. Returns the size of one that is still too long, or 0."""
 
 
-__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "Connection", "Database", "LiveBooks", "Rows", "Storage"]
+class BooksToRead(LiveBooks, Protocol):
+    """Books that exist already, for who only reads them. Every way to write raises `Unavailable`, and every connection refuses to."""
+
+    def moment(self, seconds: float) -> AbstractContextManager[Connection]:
+        """A snapshot that whatever this thread reads in the block joins. Raises `TookTooLong` in a statement that runs on after so many
+        seconds."""
+
+
+__all__ = ["NO_LIMIT", "UNFINISHED_MOVE", "Bindings", "BooksToRead", "Connection", "Database", "LiveBooks", "Rows", "Storage"]

@@ -14,9 +14,9 @@ from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.books.ledger import Ledger
 from persistence.copies import backups
 from persistence.copies.server_restoring import bring_back_to_server
-from persistence.domain.errors import OtherBooks, WrongDatabase
+from persistence.domain.errors import OtherBooks, TookTooLong, WrongDatabase
 from persistence.engine.sqlite.database import SQLiteDatabase
-from persistence.opening import of_a_file
+from persistence.opening import of_a_file, open_to_read
 from persistence.proof import chain
 from persistence.proof.books_checks import check_books
 from persistence.proof.chain_checks import check_chain
@@ -122,3 +122,15 @@ def test_a_rebuild_changes_nothing_where_somebody_records_meanwhile(server):
     with pytest.raises(Unavailable, match="stop the workers of every host"):
         replace_on_server(server, RollupPlan(), NOW, lambda: Ledger(server).post([rate(2)]) and None)
     assert books(server)["acc balances"] == before
+
+
+def test_who_only_reads_books_of_a_server_cannot_write(server, postgres_books, tmp_path):
+    with closing(open_to_read(postgres_books.url, 2, tmp_path)) as reading:
+        with reading.moment(5.0) as connection:
+            assert connection.execute("SELECT count(*) FROM fills").get == 90
+        with pytest.raises(Invalid, match="for reading"), reading.moment(5.0) as connection:
+            connection.execute("DELETE FROM fills")
+        with pytest.raises(TookTooLong), reading.moment(0.05) as connection:
+            connection.execute("SELECT pg_sleep(5)")
+        with pytest.raises(Unavailable, match="for reading alone"), reading.transaction():
+            pass
