@@ -39,11 +39,16 @@ demo-picture: demo-report ## Take README's picture of that report (Debian's chro
 # Compiled once, not by each of the hundreds of processes that tests start, whatever the machine's own habit is.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
+# By itself each process of pytest would compile all of it, at the same time.
+COMPILE := $(BIN)/python -m compileall -q -j 2 clients/python jarvis persistence scheduler workers
+
 # Three, because tests that wait for a process to start, stop or come back leave a core to the others.
-test: $(VENV)/.dev ## Install what tests need and run them (5 minutes on 2 cores)
+test: $(VENV)/.dev ## Install what tests need and run them (4 minutes on 2 cores)
+	@$(COMPILE)
 	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.slow ## The tests that need longer, a browser, another program or registry; and searches in whole
+	@$(COMPILE)
 	TESTS_SEARCH=whole $(BIN)/pytest -n 3 --dist worksteal -m "slow or searched"
 
 check: $(VENV)/.dev ## Lint, format and strict types

@@ -26,16 +26,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from jarvis.sockets import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis_client.contract.address import socket_of, unix_url
 from jarvis_client.contract.errors import BooksError, HeldElsewhere, Unavailable
 from persistence.domain.errors import Damaged, WrongFolder
 from persistence.files import locked_file, make_last_folder, try_lock
 from persistence.holders import Process, holder_of, holders_of, note_holder
 
-#: A Unix socket's path has to fit into this many bytes on every platform.
-LONGEST_SOCKET_PATH = 100
-#: What engines of a group name after the folder.
-SOCKET_NAME = "valkey.sock"
 START_SECONDS = 10.0
 END_SECONDS = 10.0
 LAUNCHER_LOCK = "broker.lock"

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 
-from jarvis.embedded_broker import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis.errors import SettingsError
 from jarvis.importing.profile import Profile
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings, WebSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis.sockets import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair

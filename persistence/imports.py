@@ -20,7 +20,8 @@ LINES_PER_COMMIT = 2_500
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What became of the lines. `problems` holds the first few details of what was quarantined."""
+    """What became of the lines. `quarantined` are those that quarantine holds, new there or not; `problems` has the first few
+    details of them."""
 
     lines: int = 0
     applied: int = 0
@@ -49,9 +50,9 @@ def import_lines(
         counts.applied += applied
         for (number, _), item, outcome in zip(group, items, outcomes if applied < len(outcomes) else (), strict=False):
             counts.duplicate += outcome is DUPLICATE
-            if outcome.status == "quarantined":
-                counts.quarantined += 1
-            if outcome.status == "quarantined" and len(counts.problems) < 10:
+            # What quarantine held already is not recorded either.
+            counts.quarantined += not outcome.recorded
+            if not outcome.recorded and len(counts.problems) < 10:
                 counts.problems.append(outcome.detail if isinstance(item, Refusal) else f"line {number}: {outcome.detail}")
         counts.lines += len(group)
         progress()

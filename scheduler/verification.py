@@ -188,9 +188,12 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 
-#: What takes half of the time and reads the copy alone, by name.
-_HALF = frozenset(check.__name__.replace("_", " ") for check in (*books_checks.HALF, orders_match_their_facts))
-BESIDE = {Depth.USUAL: _HALF, Depth.FULL: _HALF | {rebuild.NAME}}
+def _names(checks: Iterable[books_checks.Check]) -> frozenset[str]:
+    return frozenset(check.__name__.replace("_", " ") for check in checks)
+
+
+#: What takes half of the time and reads the copy alone, by name. A rebuild takes about as long as reading one backup back and all other checks.
+BESIDE = {Depth.USUAL: _names(books_checks.HALF), Depth.FULL: _names((orders_match_their_facts,)) | {rebuild.NAME}}
 
 
 def verify(

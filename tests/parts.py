@@ -63,8 +63,8 @@ class BrokerServer:
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.5
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    """Wait for an event; fail with its name."""
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Wait for an event; fail with its name. Three times as long as a busy machine was seen to take: who waits in vain has time."""
     deadline = time.monotonic() + seconds
     while True:
         began = time.monotonic()

@@ -49,7 +49,8 @@ def decode_json(payload: bytes) -> Any:
     """The value of a JSON text. Where a strict parser gives up (a broken character, a number of 10,000 digits) the offending
     value alone is left for the record's own checks to refuse. Raises `MalformedRecord` where there is no JSON at all."""
     try:
-        return from_json(payload)
+        # Keys come again and again, values do not: keeping those, too, costs a tenth more.
+        return from_json(payload, cache_strings="keys")
     except ValueError:
         pass
     if (depth := _depth(payload)) > MAX_DEPTH:

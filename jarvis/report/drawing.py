@@ -26,11 +26,12 @@ def drawn(report: Report, turned: Rolling) -> dict[str, str]:
     """Every picture as SVG; an empty text where there is nothing to draw."""
     grown = linked_points(report.rows)
     beside = [(day, worth / report.benchmark[0][1] - 1) for day, worth in report.benchmark]
+    since = beside[:1] if beside and beside[0][0] < report.summary.figures.first else []
     return {
         "equity": _equity(report),
         "growth": pictures.lines(
             "Return since the beginning of the period",
-            [Line("value", sampled(grown)), *([Line("beside", sampled(beside))] if beside else [])], percent, zero=True, flat=FLAT,
+            [Line("value", sampled([*since, *grown] if grown else [])), *([Line("beside", sampled(beside))] if beside else [])], percent, zero=True, flat=FLAT,
         ),
         "below": pictures.lines("Below the peak", [Line("down", sampled(below_peak(grown)))], percent, area=True, flat=FLAT, height=150),
         "profit": _profit(report),

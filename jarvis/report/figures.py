@@ -31,7 +31,8 @@ Days = tuple[Date | None, Date | None]
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a page tells of an account and a period. `benchmark` is the worth of one of its currency; `fees` are by month, under its first day."""
+    """Everything a page tells of an account and a period. `benchmark` is the worth of one of its currency, from the close on that the
+    first return is of; `fees` are by month, under its first day."""
 
     account: str
     options: RollupOptions
@@ -77,7 +78,10 @@ def report_of(
             return None
         first, last = summary.figures.first, summary.figures.last
         rows = [r for r in books.rows_from(first) if r.date <= last]
-        worths = [(d, worth) for d in every([r.date for r in rows], DAYS_OF_BENCHMARK) if (worth := _worth(books, options, benchmark, d)) is not None]
+        # The first return is of what the day before closed with, and so has to be that of the benchmark.
+        before = books.row_before(first)
+        drawn = [first - ONE_DAY if before is None else before.date, *every([r.date for r in rows], DAYS_OF_BENCHMARK)]
+        worths = [(d, worth) for d in drawn if (worth := _worth(books, options, benchmark, d)) is not None]
         fees = [] if rows_alone else [(month, fees_of(books, start, end)) for month, start, end in _months(*summary.looked_at, options)]
         exposure = [] if rows_alone else _by_day(books.exposure(every([r.date for r in rows], DAYS_OF_EXPOSURE)))
         quality = quality_of(books, rows, summary, options, around)

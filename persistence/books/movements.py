@@ -59,20 +59,20 @@ class Totals:
 
     def __init__(self) -> None:
         #: What moved, by (account, currency, kind, type), until `fold` adds it up: appending is what costs least for each fill.
-        self.moved: defaultdict[Cell, list[Decimal]] = defaultdict(list)
+        self.moved: defaultdict[Cell, list[str]] = defaultdict(list)
         self._cells: dict[Cell, tuple[Decimal, int]] = {}
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Count some rows of transactions."""
         moved = self.moved
         for _, account_id, _, type_, currency, kind, amount, _, _ in rows:
-            moved[account_id, currency, kind, type_].append(Decimal(amount))
+            moved[account_id, currency, kind, type_].append(amount)
 
     def fold(self) -> None:
         """Add up what moved, so that memory does not grow with the number of facts."""
         for key, amounts in self.moved.items():
             amount, count = self._cells.get(key, (ZERO, 0))
-            self._cells[key] = reduce(_add, amounts, amount), count + len(amounts)
+            self._cells[key] = reduce(_add, map(Decimal, amounts), amount), count + len(amounts)
         self.moved.clear()
 
     def by_balance(self) -> dict[tuple[str, str, str], Decimal]:
@@ -200,7 +200,7 @@ def reversal_rows(connection: Connection, fact_no: int, totals: Totals) -> list[
     for row in connection.execute(f"{_ROWS} WHERE transaction_no BETWEEN ? AND ?", (fact_no * LEGS, fact_no * LEGS + REVERSAL - 1)):
         opposite = reversed_row(TransactionRow._make(row))
         rows.append(opposite)
-        totals.moved[opposite.account_id, opposite.currency, opposite.kind, opposite.type].append(Decimal(opposite.amount))
+        totals.moved[opposite.account_id, opposite.currency, opposite.kind, opposite.type].append(opposite.amount)
     return rows
 
 

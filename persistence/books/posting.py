@@ -312,7 +312,8 @@ class Posting:
 
     def _apply_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
         connection = self._connection
-        voids = [(number, fact) for number, fact, _ in numbered if isinstance(fact, Void)]
+        others = [(number, fact) for number, fact, _ in numbered if type(fact) is not Fill]
+        voids = [(number, fact) for number, fact in others if isinstance(fact, Void)]
         targets = facts.find_known(connection, [(void.target_id, void.account_id, void.target_kind) for _, void in voids])
         for number, void in voids:
             target = targets.get((void.target_id, void.account_id, void.target_kind))
@@ -324,7 +325,7 @@ class Posting:
                 later = "SELECT fact_no FROM fees WHERE account_id = ? AND fill_id = ? ORDER BY fact_no"
                 for (fee_no,) in connection.execute(later, (void.account_id, void.target_id)).fetchall():
                     self._void(fee_no, Fee.kind)
-        self._void_fees_of_voided_fills(numbered)
+        self._void_fees_of_voided_fills([(number, fact) for number, fact in others if isinstance(fact, Fee)])
         if connection.execute("SELECT 1 FROM voids WHERE target_fact_no IS NULL LIMIT 1").get is None:
             return
         sql = (
@@ -337,14 +338,13 @@ class Posting:
             connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (number, void_no))
             self._void(number, kind)
 
-    def _void_fees_of_voided_fills(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
-        fees = {(fact.account_id, fact.fill_id) for _, fact, _ in numbered if isinstance(fact, Fee)}
+    def _void_fees_of_voided_fills(self, fees: list[tuple[int, Fee]]) -> None:
         if not fees:
             return
         sql = "SELECT account_id, target_id FROM voids WHERE account_id = ? AND target_id = ? AND target_kind = 'fill'"
-        voided = set(self._connection.lookup(sql, sorted(fees)))
-        for number, fact, _ in numbered:
-            if isinstance(fact, Fee) and (fact.account_id, fact.fill_id) in voided:
+        voided = set(self._connection.lookup(sql, sorted({(fee.account_id, fee.fill_id) for _, fee in fees})))
+        for number, fee in fees:
+            if (fee.account_id, fee.fill_id) in voided:
                 self._void(number, Fee.kind)
 
     def _void(self, fact_no: int, kind: str) -> None:

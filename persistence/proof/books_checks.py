@@ -5,6 +5,7 @@ which command shows more. Checks read one consistent snapshot and change nothing
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
@@ -102,16 +103,18 @@ def sums_match_transactions(connection: Connection) -> Iterator[Finding]:
 def _summed(connection: Connection) -> dict[movements.Cell, tuple[Decimal, int]]:
     """The sum and the number of all transactions by account, currency, kind and type. Added up here: the store would sort them all first, in
     memory."""
-    found: dict[movements.Cell, tuple[Decimal, int]] = {}
-    rows = iter(connection.execute("SELECT account_id, currency, kind, type, amount FROM transactions"))
+    found: dict[str, tuple[Decimal, int]] = {}
+    # One text comes into Python in half the time of four.
+    key = connection.dialect.array("account_id", "currency", "kind", "type")
+    rows = iter(connection.execute(f"SELECT {key}, amount FROM transactions"))
     while group := list(islice(rows, ROWS_AT_ONCE)):
-        amounts: defaultdict[movements.Cell, list[Decimal]] = defaultdict(list)
-        for account_id, currency, kind, type_, amount in group:
-            amounts[account_id, currency, kind, type_].append(Decimal(amount))
-        for key, of_it in amounts.items():
-            total, count = found.get(key, (ZERO, 0))
-            found[key] = reduce(EXACT.add, of_it, total), count + len(of_it)
-    return found
+        amounts: defaultdict[str, list[str]] = defaultdict(list)
+        for cell, amount in group:
+            amounts[cell].append(amount)
+        for cell, of_it in amounts.items():
+            total, count = found.get(cell, (ZERO, 0))
+            found[cell] = reduce(EXACT.add, map(Decimal, of_it), total), count + len(of_it)
+    return {tuple(json.loads(cell)): summed for cell, summed in found.items()}
 
 
 def balances_are_explained(connection: Connection) -> Iterator[Finding]:
@@ -146,10 +149,12 @@ def reserved_is_explained(connection: Connection) -> Iterator[Finding]:
 
 def every_fact_has_its_content(connection: Connection) -> Iterator[Finding]:
     """One content row per identity that is not erased, in the table of its kind."""
-    for kind, table in ((kind, content.table) for kind, content in facts.CONTENT_OF.items()):
-        sql = f"SELECT f.record_id, f.account_id FROM facts f LEFT JOIN {table} t USING (fact_no) WHERE f.kind = ? AND f.state <> 2 AND t.fact_no IS NULL"
-        for record_id, account_id in connection.execute(sql, (kind,)):
-            yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {table}", "none", RESTORE)
+    where = " ".join(
+        f"WHEN '{kind}' THEN NOT EXISTS (SELECT 1 FROM {content.table} t WHERE t.fact_no = f.fact_no)" for kind, content in facts.CONTENT_OF.items()
+    )
+    sql = f"SELECT f.kind, f.record_id, f.account_id FROM facts f WHERE f.state <> 2 AND CASE f.kind {where} END"
+    for kind, record_id, account_id in connection.execute(sql):
+        yield Finding("every fact has its content", f"{kind} {record_id} of {account_id}", f"a row in {facts.CONTENT_OF[kind].table}", "none", RESTORE)
 
 
 def movements_match_their_facts(connection: Connection) -> Iterator[Finding]:
@@ -184,8 +189,8 @@ CHECKS: tuple[Check, ...] = (
     every_fact_has_its_content, content_and_movements_follow, movements_match_their_facts, voids_count,
     quarantine_is_whole,
 )  # fmt: skip
-#: Those that take half of the time, and the others.
-HALF: tuple[Check, ...] = (content_and_movements_follow, sums_match_transactions)
+#: Those that take half of the time, where a file is looked through as well, and the others.
+HALF: tuple[Check, ...] = (content_and_movements_follow, sums_match_transactions, orders_match_their_facts)
 OTHER_HALF: tuple[Check, ...] = tuple(check for check in CHECKS if check not in HALF)
 
 

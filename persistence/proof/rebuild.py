@@ -19,10 +19,12 @@ from persistence.domain.errors import Damaged
 from persistence.domain.finding import Finding
 from persistence.domain.order_state import OrderState, derive_orders
 from persistence.domain.progress import Progress, silent
-from persistence.engine.contract import Connection, Database
+from persistence.engine.contract import Connection
 from persistence.engine.sqlite import attached
 from persistence.engine.sqlite.attached import Derived
+from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.sqlite.emptying import emptied
 from persistence.proof.order_checks import IDS_AT_ONCE
 from persistence.proof.plain_orders import plain_rows
 
@@ -46,7 +48,7 @@ _DERIVED = tuple(Derived(*row) for row in (
 ))  # fmt: skip
 
 
-def rebuild(copy: Database, now: int, progress: Progress = silent) -> None:
+def rebuild(copy: SQLiteDatabase, now: int, progress: Progress = silent) -> None:
     """Derive everything anew in a copy of the books that nobody else uses. Raises `Damaged` where its facts cannot be derived from."""
     try:
         with copy.transaction() as connection:
@@ -57,12 +59,15 @@ def rebuild(copy: Database, now: int, progress: Progress = silent) -> None:
         raise Damaged(f"the facts cannot be derived from: {type(error).__name__}: {error}") from error
 
 
-def _rebuild(connection: Connection, now: int, progress: Progress) -> None:
-    for table in ("transactions", "transaction_totals", "balances", "orders"):
-        connection.execute(f"DELETE FROM {table}")
+def _rebuild(connection: SQLiteConnection, now: int, progress: Progress) -> None:
     connection.execute("UPDATE facts SET state = 0 WHERE state = 1")
     connection.execute("UPDATE voids SET target_fact_no = NULL")
     connection.execute("UPDATE order_events SET waiting = 0 WHERE waiting = 1")
+    with emptied(connection, [derived.table for derived in _DERIVED[:4]]):
+        _derive(connection, now, progress)
+
+
+def _derive(connection: Connection, now: int, progress: Progress) -> None:
     posting = Posting(connection, now, None)
     voids = list[tuple[int, AnyFact, None]]()
     newest = facts.next_fact_no(connection) - 1

@@ -141,10 +141,10 @@ def test_the_shell_completes_commands_what_lies_below_them_and_options(typed, of
     assert offered == {*shown} if typed else offered < {*shown}
 
 
-@pytest.mark.parametrize("process", ["up", "broker run", "worker run", "scheduler run"])
+@pytest.mark.parametrize("process", ["worker run", *(pytest.param(other, marks=pytest.mark.slow) for other in ("up", "broker run", "scheduler run"))])
 def test_too_few_open_files_are_refused_at_the_start_with_the_remedy(run, process):
     done = subprocess.run(
-        ["sh", "-c", f'ulimit -n 100; exec "$0" -m jarvis {process}', sys.executable], cwd=run.folder, capture_output=True, text=True, timeout=30, check=False
+        ["sh", "-c", f'ulimit -n 100; exec "$0" -m jarvis {process}', sys.executable], cwd=run.folder, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (
         3, "jarvis: the limit of open files is 100, 256 are needed; raise it with `ulimit -n`, or LimitNOFILE= in a unit\n",

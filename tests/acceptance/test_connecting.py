@@ -95,7 +95,7 @@ def started(folder: Path, *command: str, **environment: str) -> subprocess.Popen
 def test_a_worker_is_ready_when_its_books_are_open_and_says_that_its_broker_is_away(short_folder):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(short_folder / "n"))
-        listener.settimeout(20)
+        listener.settimeout(60)
         url = f"unix://:hunter2@{short_folder}/none?password=hunter2"
         worker = started(short_folder, "worker", "run", NOTIFY_SOCKET=str(short_folder / "n"), JARVIS_BROKER__URL=url)
         try:

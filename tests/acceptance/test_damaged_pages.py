@@ -60,7 +60,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("noise", [False, True], ids=["a few bytes", "all of it"])
+@pytest.mark.parametrize("noise", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["a few bytes", "all of it"])
 @pytest.mark.parametrize(("name", "kind", "told"), KINDS.values(), ids=KINDS)
 def test_the_page_is_named_and_everything_of_last_resort_survives_it(sound, tmp_path, name, kind, told, noise):
     books = tmp_path / "data" / "jarvis_trading.db"

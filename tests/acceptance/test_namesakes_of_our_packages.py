@@ -39,6 +39,7 @@ def recorded(engine: Path) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_every_part_of_the_daemon_runs_in_the_folder_of_such_an_engine(engine):
     with (engine / "said").open("w") as said:
         up = subprocess.Popen([sys.executable, "-m", "jarvis", "up"], cwd=engine, stdout=said, stderr=said, start_new_session=True)

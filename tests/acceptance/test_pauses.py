@@ -104,6 +104,7 @@ def children_of(pid: int) -> list[int]:
     return sorted(int(n) for tasks in Path(f"/proc/{pid}/task").iterdir() for n in (tasks / "children").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_supervisor_waits_for_a_child_that_was_stopped(daemon):
     daemon.start("up", "up")
     daemon.wait_for("up", "worker started")
@@ -148,6 +149,6 @@ HOLDS_ITS_END = "import threading, time\nfrom jarvis.processes import end_within
 
 
 def test_a_thread_that_does_not_let_go_keeps_no_process_from_its_end():
-    ended = subprocess.run([sys.executable, "-c", HOLDS_ITS_END], capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run([sys.executable, "-c", HOLDS_ITS_END], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert "most recent call first" in ended.stderr, "it says where each thread stands"

@@ -109,6 +109,7 @@ def test_a_stop_while_the_broker_comes_up_is_no_failure(short_folder):
         assert daemon.wait(60) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a pid namespace here")
 def test_as_the_first_process_of_a_container_it_buries_the_dead_and_restarts_the_server(short_folder):
     with up(short_folder, "log", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child") as outer:

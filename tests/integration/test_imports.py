@@ -45,3 +45,14 @@ def test_the_death_of_the_reader_is_told_with_the_way_on_and_what_came_before_is
     kept = database.execute_query("SELECT count(*) AS n FROM facts")[0]["n"]
     assert GROUPS_READ_HERE * LINES_PER_COMMIT * 0.99 < kept <= last
     assert import_lines(Ledger(database), lines, item_of_line).lines == len(lines)
+
+
+def test_a_line_that_quarantine_holds_already_is_counted_and_told_again(database):
+    lines = [*_lines(2), b"no record", b"no record"]
+    assert [import_lines(Ledger(database), lines, item_of_line).quarantined for _ in range(2)] == [2, 2]
+
+    counts = import_lines(Ledger(database), lines, item_of_line)
+
+    assert (counts.lines, counts.applied, counts.duplicate, counts.quarantined) == (4, 0, 2, 2)
+    assert [problem.partition(":")[0] for problem in counts.problems] == ["line 3", "line 4"]
+    assert database.execute_query("SELECT count(*) AS n FROM quarantine")[0]["n"] == 1

@@ -121,6 +121,7 @@ def script(name: str, folder: Path, *arguments: str, **environment: str) -> subp
     return subprocess.run([str(OPS / name), *arguments], capture_output=True, text=True, env=known, cwd=folder, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_the_ops_scripts_wait_for_the_scheduler_and_tell_how_it_ended(tmp_path):
     database = DatabaseManager(tmp_path / "books.db")
     database.initialize()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from statistics import correlation
 
 import command
 import pytest
-from books import NEW_YEAR, deposit, snapshot
+from books import NEW_YEAR, deposit, rate, snapshot
 from plain_account import DAY, FIRST, HOUR, figures_of, plain_account
 from report_pages import ReportPage, number
 
@@ -119,6 +120,21 @@ def test_two_zones_are_refused_wherever_they_come_from(database):
     roll_up_accounts(database, RollupPlan(RollupOptions()), NEW_YEAR + 6 * DAY)
     with pytest.raises(Invalid, match="Asia/Tokyo"):
         report_of(database, "acc", RollupOptions(), (None, None), other=Reported("acc", RollupOptions(timezone="Asia/Tokyo")))
+
+
+@pytest.mark.parametrize(("first", "base"), [(None, None), (date(2026, 1, 5), date(2026, 1, 4)), (date(2026, 1, 8), date(2026, 1, 5))])
+def test_a_benchmark_begins_with_the_close_that_the_first_return_is_of(database, first, base):
+    """The account grows as its benchmark does, a tenth a day, so whatever the period both have to come to the same; two days have no snapshot."""
+    growth = [Decimal(1_000) * 11**n / 10**n for n in range(10)]
+    Ledger(database).post([
+        deposit(1), *(snapshot(n, total_value_usd=v, snapshot_id=f"s{n}", observed_at=NEW_YEAR + n * DAY + HOUR) for n, v in enumerate(growth) if n not in (5, 6)),
+        *(rate(n, currency="BTC", usd_rate=v, observed_at=NEW_YEAR + n * DAY + HOUR) for n, v in enumerate(growth)),
+    ])  # fmt: skip
+    roll_up_accounts(database, RollupPlan(RollupOptions()), NEW_YEAR + 10 * DAY + HOUR)
+    report = report_of(database, "acc", RollupOptions(), (first, None), "BTC")
+    day, worth = report.benchmark[0]
+    assert day == (base or report.rows[0].date)
+    assert report.benchmark[-1][1] / worth - 1 == pytest.approx(report.summary.figures.total_return)
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -120,6 +120,17 @@ def test_the_cards_say_what_the_summary_says(account):
         assert card(shown, label) == (None if value is None else pytest.approx(float(value), abs=within)), label
 
 
+def test_the_index_says_what_the_pages_say(folder):
+    assert command.run("report", "--all", folder=folder).returncode == 0
+    rows = {row[0]: row[1:] for row in ReportPage((folder / "reports" / "index.html").read_text()).tables["Accounts"][1:]}
+    assert rows.keys() == ACCOUNTS.keys()
+    for name, (_, last, *figures) in rows.items():
+        page_of = ReportPage((folder / f"{name}.html").read_text())
+        assert last == f"{plain_account(*ACCOUNTS[name], name=name).days[-1]}"
+        labels = ("Closing value", "Profit", "Return", "Sharpe", "Max drawdown", "Trades")
+        assert [*map(number, figures)] == [card(page_of, label) for label in labels], name
+
+
 def test_a_trade_that_closed_after_the_last_row_is_in_every_part_of_the_page_or_in_none(database):
     """The engine went on trading after its last snapshot: the summary counts that trade, so its tables have to."""
     Ledger(database).post([

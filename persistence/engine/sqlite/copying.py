@@ -16,7 +16,7 @@ def copy_to(connection: SQLiteConnection, target: str, *, check: bool = True) ->
     Raises `Unavailable` where it cannot be written, and with `check` `WrongDatabase` where the copy is damaged.
     """
     partial = f"{target}.partial"
-    with reachable(f"write {partial}"), translated(f"write {partial}"):
+    with reachable(f"write {partial}"), translated(f"write {partial}", reading=connection.db_filename("main")):
         remove(partial)
         os.close(make_file(partial))
         copy = connect(partial)

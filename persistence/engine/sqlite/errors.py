@@ -22,8 +22,10 @@ CONTENT = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.Rang
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise the driver's errors as the books' own, with what was being done."""
+def translated(doing: str, *, reading: str | None = None) -> Iterator[None]:
+    """Raise the driver's errors as the books' own, with what was being done. `reading`: the file that it is done from, where a damaged page of
+    another one is met."""
+    damaged = f"could not {doing if reading is None else f'read {reading}'}"
     try:
         yield
     except BooksError:
@@ -31,7 +33,7 @@ def translated(doing: str) -> Iterator[None]:
     except apsw.NotADBError as error:
         raise WrongDatabase(f"could not {doing}: the file is no SQLite database; name another one in database.path") from error
     except apsw.CorruptError as error:
-        raise Damaged(f"could not {doing}: {error}; run `jarvis db check`, then restore the newest backup") from error
+        raise Damaged(f"{damaged}: {error}; run `jarvis db check`, then restore the newest backup") from error
     except apsw.FullError as error:
         raise Unavailable(f"could not {doing}: the disk is full; free some space, writing resumes by itself") from error
     except apsw.BusyError as error:
@@ -45,7 +47,7 @@ def translated(doing: str) -> Iterator[None]:
     except PASSING as error:
         if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
             raise Damaged(
-                f"could not {doing}: a page of the file does not match its checksum, so it is not what was written; "
+                f"{damaged}: a page of the file does not match its checksum, so it is not what was written; "
                 "run `jarvis db check`, then restore the newest backup"
             ) from error
         # SQLite reports an error during a copy without its cause.

@@ -12,7 +12,7 @@ import apsw
 import apsw.sqlite_extra
 
 from persistence.domain.errors import Damaged, WrongDatabase
-from persistence.domain.finding import SHOWN, Finding
+from persistence.domain.finding import Finding
 from persistence.engine.sqlite.connect import SQLiteConnection, connect
 
 
@@ -24,10 +24,35 @@ def refuse_damaged(connection: SQLiteConnection, path: str) -> None:
         raise WrongDatabase(f"{path} is damaged: {'; '.join(problems)}")
 
 
+#: Problems that SQLite is asked for: their number tells an index that lacks a row from a file that is gone.
+PROBLEMS = 1_000
+#: And those of them that are told.
+TOLD = 3
+
+
 def file_is_sound(connection: SQLiteConnection) -> Iterator[Finding]:
-    for (text,) in connection.execute(f"PRAGMA integrity_check({SHOWN})"):
-        if text != "ok":
-            yield Finding("file is sound", "database file", "ok", text, "jarvis rebuild --stop makes indexes anew; else jarvis restore --latest")
+    if problems := _problems(connection):
+        yield _unsound(problems)
+
+
+def _problems(connection: SQLiteConnection) -> list[str]:
+    """What SQLite's own check of a database says, a line each; a page that it cannot read ends it."""
+    found: list[str] = []
+    try:
+        for (text,) in connection.execute(f"PRAGMA integrity_check({PROBLEMS})"):
+            found.append(" ".join(text.split()))
+    except apsw.Error as error:
+        if not found:
+            raise
+        found.append(str(error))
+    return [text for text in found if text != "ok"]
+
+
+def _unsound(problems: list[str]) -> Finding:
+    more = len(problems) - TOLD
+    rest = "" if more <= 0 else f"; and {more:,} more" + (", at least" if len(problems) == PROBLEMS else "")
+    remedy = "jarvis rebuild --stop makes indexes anew; else jarvis restore --latest, or jarvis db salvage NEW-FILE"
+    return Finding("file is sound", "database file", "ok", "; ".join(problems[:TOLD]) + rest, remedy)
 
 
 #: SQLite locks bytes from here on, so the page that holds them is never used.
@@ -103,13 +128,14 @@ def mend_indexes(connection: SQLiteConnection) -> list[Finding]:
 
     Raises `Damaged` where an index cannot be made: then it is not only the indexes.
     """
-    before = list(file_is_sound(connection))
+    before = _problems(connection)
     if not before:
         return []
     try:
         connection.execute("REINDEX")
     except apsw.Error as error:
-        said = f"{before[0].found}: it is not only the indexes ({error})"
+        said = f"{before[0]}: it is not only the indexes ({error})"
         raise Damaged(f"{said}; `jarvis db check` says what can be read, `jarvis db salvage` recovers it") from error
-    left = list(file_is_sound(connection))
-    return [finding for finding in before if finding not in left]
+    left = _problems(connection)
+    mended = [problem for problem in before if problem not in left]
+    return [_unsound(mended)] if mended else []

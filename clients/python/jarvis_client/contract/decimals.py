@@ -92,6 +92,8 @@ def canonical(number: Decimal) -> str:
     if number is ZERO:
         return "0"
     text = str(number)
+    if text[-1] != "0" and "E" not in text:
+        return text  # nearly every one
     if "E" in text:
         text = format(number, "f")
     if text[-1] == "0" and "." in text:
