@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import DataError, RedisError
 
-from jarvis_client.contract.broker_faults import fault_of, passes_with_a_failover
+from jarvis_client.contract.broker_faults import fault_of, passes_with_a_failover, words_of
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.forms import fact_of
@@ -234,7 +234,7 @@ class Outbox:
                     error.add_note(fault_of(error, self._url).sentence(error))
                     raise
                 if pause == self._pauses[0]:
-                    log.warning("%s; trying again for %.0f s", fault_of(error, self._url).sentence(error), sum(self._pauses))
+                    log.warning("the broker %s: %s; trying again for up to %.0f s", fault_of(error, self._url).clause, words_of(error), sum(self._pauses))
             # The same messages under the same ids: should they have arrived, what is recorded already counts as a duplicate.
             yield Pause(pause)
 
