@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import redis.asyncio
@@ -33,12 +34,13 @@ class Finder:
     def __init__(self, question: Question, asked: list[Any]) -> None:
         self._question = question
         self._asked = asked
+        self._turns = count()
 
     async def discover_master(self, _name: str) -> tuple[str, int]:
         errors = Errors(self._question)
-        for _ in range(len(self._asked)):
-            client = self._asked.pop(0)
-            self._asked.append(client)
+        turn = next(self._turns)
+        for n in range(len(self._asked)):
+            client = self._asked[(turn + n) % len(self._asked)]
             try:
                 found = self._question.read(await client.execute_command(*self._question.command), host_of(client)[0])
             except redis.RedisError as error:

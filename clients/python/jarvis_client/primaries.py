@@ -8,6 +8,7 @@ runs over one connection to a single Redis runs here as it is: scripts, pipeline
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple
 
 import redis
@@ -96,13 +97,15 @@ class Finder:
     def __init__(self, question: Question, asked: list[Any]) -> None:
         self._question = question
         self._asked = asked
+        #: Counted by whatever thread asks next.
+        self._turns = count()
 
     def discover_master(self, _name: str) -> tuple[str, int]:
         """Raises an error of redis's where nobody knows."""
         errors = Errors(self._question)
-        for _ in range(len(self._asked)):
-            client = self._asked.pop(0)
-            self._asked.append(client)
+        turn = next(self._turns)
+        for n in range(len(self._asked)):
+            client = self._asked[(turn + n) % len(self._asked)]
             try:
                 found = self._question.read(client.execute_command(*self._question.command), host_of(client)[0])
             except redis.RedisError as error:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
+import redis
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, ResponseError, TryAgainError
 
 from jarvis_client import MalformedRecord, Publisher
 from jarvis_client.connecting import RETRIES, RETRIES_OVER_A_FAILOVER, patience
 from jarvis_client.contract.address import read_address
 from jarvis_client.contract.broker_faults import fault_of, passes_with_a_failover
-from jarvis_client.primaries import elsewhere, owner_of
+from jarvis_client.primaries import Finder, elsewhere, owner_of, question_of
 
 SENTINEL = "redis+sentinel://h1,h2/books"
 
@@ -59,6 +64,36 @@ def test_the_owner_of_a_slot_is_read_from_what_any_node_says():
     assert owner_of(99, slots, "asked") == ("10.0.0.1", 6379)
     assert owner_of(100, slots, "asked") == ("asked", 6380)
     assert owner_of(5, slots[1:], "asked") is None
+
+
+class Sentinel:
+    """Answers once as many threads ask as there are to be."""
+
+    def __init__(self, port: int, answer: list[object] | None, together: threading.Barrier) -> None:
+        self.connection_pool = SimpleNamespace(connection_kwargs={"host": "127.0.0.1", "port": port})
+        self._answer, self._together = answer, together
+
+    def execute_command(self, *_: str) -> list[object] | None:
+        self._together.wait(60)
+        return self._answer
+
+
+def test_threads_that_ask_at_the_same_time_are_all_answered():
+    together = threading.Barrier(8)
+    question = question_of(read_address(SENTINEL), "dramatiq")
+    finder = Finder(question, [Sentinel(port, [b"10.0.0.1", b"6379"], together) for port in (1, 2)])
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(finder.discover_master, ["books"] * 8))
+    assert found == [("10.0.0.1", 6379)] * 8
+
+
+def test_who_knows_nothing_is_not_believed_while_another_knows():
+    alone = threading.Barrier(1)
+    question = question_of(read_address(SENTINEL), "dramatiq")
+    finder = Finder(question, [Sentinel(1, None, alone), Sentinel(2, [b"10.0.0.1", b"6379"], alone)])
+    assert [finder.discover_master("books") for _ in range(3)] == [("10.0.0.1", 6379)] * 3
+    with pytest.raises(redis.ConnectionError, match="no sentinel knows a primary called books"):
+        Finder(question, [Sentinel(1, None, alone)]).discover_master("books")
 
 
 @pytest.mark.parametrize("number", [-1, 17, True, "1", 1.0])
