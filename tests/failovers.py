@@ -46,6 +46,8 @@ class Node:
     def __init__(self, folder: Path, port: int, lines: Sequence[str], *, sentinel: bool = False, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         self.port = port
         self.host = host
+        #: Of the user `default`, where its lines ask for one.
+        self.password: str | None = None
         self._inside = inside
         self._folder = folder / str(port)
         self._folder.mkdir()
@@ -61,7 +63,7 @@ class Node:
         wait_until(self.answers, f"{self.port} answers")
 
     def client(self) -> redis.Redis:
-        return redis.Redis(self.host, self.port, socket_timeout=2, retry=Retry(NoBackoff(), 0), decode_responses=True)
+        return redis.Redis(self.host, self.port, password=self.password, socket_timeout=2, retry=Retry(NoBackoff(), 0), decode_responses=True)
 
     def answers(self) -> bool:
         with suppress(redis.RedisError), self.client() as client:

@@ -11,7 +11,7 @@ import pytest
 import redis
 from command import run
 from failover_stories import story
-from failovers import Cluster, Node, Watched, clustered, watched
+from failovers import Cluster, Node, Watched, clustered, free_ports, watched
 from parts import wait_until
 from redis.crc import key_slot
 
@@ -117,6 +117,37 @@ def test_asyncio_answers_and_commands_work_on_a_cluster(cluster, tmp_path):
     with cluster.owner(SLOT).client() as client:
         left = [key for key in client.scan_iter() if not key.startswith(f"{NAMESPACE}:__")]
     assert left == []
+
+
+@pytest.fixture
+def guarded(short_folder) -> Iterator[tuple[Node, Node]]:
+    """A server and a sentinel that ask for passwords, each for its own."""
+    port, sentinel_port = free_ports(2)
+    server = Node(short_folder, port, ["requirepass hunter2"])
+    watch = [f"sentinel monitor books 127.0.0.1 {port} 1", "sentinel auth-pass books hunter2", "requirepass w4tch"]
+    sentinel = Node(short_folder, sentinel_port, watch, sentinel=True)
+    server.password, sentinel.password = "hunter2", "w4tch"
+    try:
+        server.start()
+        sentinel.start()
+        yield server, sentinel
+    finally:
+        sentinel.kill()
+        server.kill()
+
+
+def test_servers_and_sentinels_have_passwords_of_their_own(guarded):
+    server, sentinel = guarded
+    place = f"127.0.0.1:{sentinel.port}/books?sentinel_password="
+    with Publisher(f"redis+sentinel://:hunter2@{place}w4tch") as publisher:
+        publisher.publish("deposit", deposit("d-1"))
+    with server.client() as client:
+        assert client.llen("dramatiq:deposits") == 1
+    for wrong in (f"redis+sentinel://:hunter2@{place}wr0ng", f"redis+sentinel://:wr0ng@{place}w4tch"):
+        with Publisher(wrong) as publisher, pytest.raises(redis.AuthenticationError) as refused:
+            publisher.publish("deposit", deposit("d-2"))
+        assert "refuses user or password" in refused.value.__notes__[0]
+        assert "wr0ng" not in str(refused.value) + refused.value.__notes__[0]
 
 
 @pytest.fixture

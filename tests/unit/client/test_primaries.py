@@ -10,9 +10,10 @@ import pytest
 import redis
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, ResponseError, TryAgainError
 
-from jarvis_client import MalformedRecord, Publisher
+from jarvis_client import MalformedRecord, Publisher, aio_primaries, primaries
 from jarvis_client.connecting import RETRIES, RETRIES_OVER_A_FAILOVER, patience
 from jarvis_client.contract.address import read_address
+from jarvis_client.contract.address_options import OPTIONS, SENTINEL_OPTIONS, TLS_OPTIONS
 from jarvis_client.contract.broker_faults import fault_of, passes_with_a_failover
 from jarvis_client.primaries import Finder, elsewhere, owner_of, question_of
 
@@ -100,3 +101,17 @@ def test_who_knows_nothing_is_not_believed_while_another_knows():
 def test_a_number_of_replicas_that_cannot_be_is_refused(number):
     with pytest.raises(MalformedRecord, match="a whole number from 0 to 16"):
         Publisher("redis://h", wait_replicas=number)
+
+
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"])
+@pytest.mark.parametrize("connected", [primaries.connect, aio_primaries.connect], ids=["threads", "asyncio"])
+def test_the_options_of_a_url_are_ones_that_the_client_takes(scheme, connected):
+    values = {"db": "0", "protocol": "2", "ssl_cert_reqs": "none", "ssl_check_hostname": "no", "ssl_min_version": "771", "socket_keepalive": "yes"}
+    options = {**OPTIONS, **(TLS_OPTIONS if scheme.startswith("rediss") else {}), **(SENTINEL_OPTIONS if scheme.endswith("sentinel") else {})}
+    for name in options:
+        certificate = "&ssl_certfile=/c" if name == "ssl_keyfile" else ""
+        url = f"{scheme}://user:word@h1,h2/{'books' if scheme.endswith('sentinel') else ''}?{name}={values.get(name, '1')}{certificate}"
+        client = connected(url, "{jarvis}")
+        connection = client.connection_pool.make_connection()
+        assert connection.credential_provider is None
+        assert (connection.username, connection.password) == ("user", "word")
