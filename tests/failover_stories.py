@@ -79,7 +79,7 @@ class Story:
         worker = self.worker
         assert worker is not None
         tried, acked = [{name for name, _ in self.said(word)} for word in ("tried", "acked")]
-        still = time.monotonic() + 45
+        still = time.monotonic() + 20
 
         def is_recorded() -> bool:
             # What is lost never comes; it is waited for, and then counted.

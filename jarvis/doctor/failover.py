@@ -53,15 +53,17 @@ def look_at_replicas(client: Any, settings: Settings) -> Iterator[Diagnosis]:
     if found.get("role") != "master":
         return
     replicas, wanted = int(found.get("connected_slaves", 0)), settings.publisher.wait_replicas
+    where = getattr(client.connection_pool, "master_address", None)
+    primary = f"the primary, {shown_host(*where)}," if where else "the primary"
     if replicas < max(1, wanted):
         rule = "it loses what was not recorded yet when it is lost" if not replicas else f"publisher.wait_replicas asks for {wanted}"
-        yield warning("replicas", f"the primary has {replicas or 'none'}", rule, "start them, and look at INFO replication")
+        yield warning("replicas", f"{primary} has {replicas or 'none'}", rule, "start them, and look at INFO replication")
     elif "min_slaves_good_slaves" not in found:
         rule = "a primary that is cut off goes on accepting records, which a failover drops"
         remedy = "CONFIG SET min-replicas-to-write 1 and min-replicas-max-lag 10, on every server, and the same in its configuration file"
-        yield warning("replicas", f"the primary has {replicas}, and needs none of them", rule, remedy)
+        yield warning("replicas", f"{primary} has {replicas}, and needs none of them", rule, remedy)
     else:
-        yield well("replicas", f"the primary has {replicas}, and accepts nothing without them")
+        yield well("replicas", f"{primary} has {replicas}, and accepts nothing without them")
 
 
 def _remedy(error: redis.ResponseError) -> str:

@@ -84,7 +84,7 @@ def test_three_hosts_record_and_go_on_when_one_is_handed_over_and_one_dies(hosts
     assert "jarvis doctor\njarvis up\n" in block("sh")
     said = {line["subject"]: line["value"] for line in json.loads(run("doctor", "--json", folder=short_folder).stdout)}
     assert said["sentinels"] == "3 can agree on a failover of books"
-    assert said["replicas"] == "the primary has 2, and accepts nothing without them"
+    assert said["replicas"] == f"the primary, 127.0.0.1:{here('6379')}, has 2, and accepts nothing without them"
     names: dict[str, Publisher] = {}
     exec(here(block("python")), names)  # type: ignore[arg-type]
     publisher = names["publisher"]

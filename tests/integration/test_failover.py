@@ -65,7 +65,7 @@ def test_status_doctor_and_publish_speak_to_the_primary_that_there_is(servers, t
     assert (broker["reachable"], broker["place"].startswith("redis primary books (sentinels 127.0.0.1:")) == (True, True)
     said = {line["subject"]: line for line in json.loads(run("doctor", "--json", folder=tmp_path, **environment).stdout)}
     assert said["sentinels"]["value"] == "3 can agree on a failover of books"
-    assert said["replicas"]["value"] == "the primary has 2, and needs none of them"
+    assert said["replicas"]["value"] == f"the primary, 127.0.0.1:{servers.primary.port}, has 2, and needs none of them"
     assert "min-replicas-to-write 1" in said["replicas"]["remedy"]
 
 
