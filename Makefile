@@ -22,7 +22,7 @@ $(VENV)/.dev: $(BIN)/jarvis pyproject.toml
 
 $(VENV)/.slow: $(VENV)/.dev
 	@echo "installing what the longer tests need …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ccxt,data]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ccxt,data,dev-postgres]'
 	@touch $@
 
 run: $(BIN)/jarvis ## Install and run everything: broker, worker, scheduler
@@ -62,6 +62,7 @@ format: $(VENV)/.dev ## Put the code into its form
 
 soak: $(VENV)/.dev ## Stage every fault many times, minutes of it; prints what was lost and doubled
 	cd tests && ../$(BIN)/python -m soak.harness $(SOAK)
+	cd tests && ../$(BIN)/python -m soak.hosts
 	cd tests && ../$(BIN)/python -m soak.machine
 	HOSTILE_EXAMPLES=20000 $(BIN)/pytest -q tests/properties/test_hostile_input.py --timeout 3000
 

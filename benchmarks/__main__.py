@@ -2,6 +2,7 @@
 
 python -m benchmarks [--transactions N] [--backlog N] [--days N] [--quick]
 python -m benchmarks waiting [--facts N] [--rounds N] [--against CHECKOUT]     how long people wait for backup, restore, verify and rebuild
+python -m benchmarks servers [--fills N] [--rounds N]                          SQLite and PostgreSQL, by batches and writers
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from persistence.imports import import_lines
 from workers.app import tune_interpreter
 from workers.messages import item_of_line
 
-from . import driver, history, latency, protection, rollup, waiting
+from . import driver, history, latency, protection, rollup, servers, waiting
 from .common import fill_records, fresh_books, seconds
 from .workers import Server, rate
 
@@ -75,6 +76,9 @@ def other(mode: str, count: int) -> float:
 def main() -> None:
     if sys.argv[1:2] == ["waiting"]:
         waiting.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["servers"]:
+        servers.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000, help="size of the large book")

@@ -26,8 +26,8 @@ from jarvis_client.contract.address import without_password
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.contract.instants import to_instant, to_text
-from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
+from persistence.engine.contract import LiveBooks
 
 ACCOUNT = "demo"
 #: Symbol, first price, price step, quantity step, hourly volatility.
@@ -142,7 +142,7 @@ def _time(moment: datetime) -> str:
 # -- the show -------------------------------------------------------------------------------------------------------------
 
 
-def run_demo(into: Settings | None, config: Path, show: Callable[[DatabaseManager, Settings], None], *, fills: int, seed: int, keep: Path | None) -> None:
+def run_demo(into: Settings | None, config: Path, show: Callable[[LiveBooks, Settings], None], *, fills: int, seed: int, keep: Path | None) -> None:
     """Publish a month and `show` the books. Raises `Unavailable` where the daemon does not record it in time."""
     console = Console(stderr=True)
     with _daemon(into, config, keep) as settings:
@@ -205,11 +205,11 @@ def _daemon(into: Settings | None, config: Path, keep: Path | None) -> Iterator[
                 daemon.kill()
 
 
-def _recorded(database: DatabaseManager) -> int:
+def _recorded(database: LiveBooks) -> int:
     return int(database.execute_query("SELECT coalesce(max(fact_no), 0) FROM facts")[0][0])
 
 
-def _wait_until_recorded(database: DatabaseManager, before: int, records: int, *, again: bool) -> None:
+def _wait_until_recorded(database: LiveBooks, before: int, records: int, *, again: bool) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     # Published into a running daemon for the second time, everything is a duplicate and nothing grows.
     sql = "SELECT count(*) FROM facts WHERE account_id = ?" if again else None

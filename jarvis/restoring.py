@@ -16,6 +16,8 @@ from jarvis_client.contract.errors import HeldElsewhere
 from jarvis_client.contract.instants import to_instant
 from persistence.copies import backups
 from persistence.copies.restoring import Restored, bring_back
+from persistence.copies.server_restoring import bring_back_to_server
+from persistence.database import DatabaseManager
 from persistence.domain.progress import Progress, silent
 from persistence.files import locked_file, make_last_folder
 from persistence.holders import Process, holder_of
@@ -52,6 +54,8 @@ def restore_books(
         closing(open_database(settings)) as database,
     ):
         moment = None if until is None else to_instant(until)
+        if not isinstance(database, DatabaseManager):
+            return bring_back_to_server(database, plain, to_instant(now), source=backup, later_folder=folder, until=moment, progress=progress)
         return bring_back(database, plain, to_instant(now), source=backup, later_folder=folder, until=moment, progress=progress)
 
 

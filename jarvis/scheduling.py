@@ -9,13 +9,13 @@ from jarvis.hours import entries_of
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from persistence.copies.second_place import SecondPlace
-from persistence.database import DatabaseManager
+from persistence.engine.contract import LiveBooks
 from scheduler.daemon import Scheduler
 from scheduler.exporting import Standing, Wanted, write_standing
 from scheduler.jobs import JOBS, back_up, drill, roll_up_zone, verify
 
 
-def create_scheduler(settings: Settings, database: DatabaseManager, config: Path | None = None) -> Scheduler:
+def create_scheduler(settings: Settings, database: LiveBooks, config: Path | None = None) -> Scheduler:
     """`config`: the folder of the settings. Where they were changed meanwhile, a job that fails says so."""
     backup = settings.database.backup
     jobs = dict(JOBS)

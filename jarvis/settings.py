@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, S
 from jarvis.errors import SettingsError
 from jarvis.importing.profile import Profile
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings, WebSettings
-from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secret
+from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secrets
 from jarvis.sockets import LONGEST_SOCKET_PATH, SOCKET_NAME
 from jarvis_client.contract.address import MOST_REPLICAS, WORKERS_CONNECTIONS, read_address, refuse_namespace
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
@@ -28,6 +28,7 @@ from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
+from persistence.domain.address import is_server, password_of, shown
 from scheduler.rollup.options import RollupOptions, RollupPlan
 from scheduler.timetable import TIMETABLE, Cron
 
@@ -83,9 +84,31 @@ class PerformanceSettings(_Section):
 
 
 class DatabaseSettings(_Section):
+    #: The file of the books. Where a server keeps them, what else lies on this machine (locks, scratch copies) lies in its folder.
     path: Where = Path("data/jarvis_trading.db")
+    #: A PostgreSQL server that keeps the books instead. It may hold a password, so it is never shown as it is.
+    url: SecretStr | None = None
+    #: A file that holds the URL alone. A systemd credential named database-url is found without it.
+    url_file: Where | None = None
     backup: BackupSettings = BackupSettings()
     performance: PerformanceSettings = PerformanceSettings()
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_server(url.get_secret_value()):
+            raise ValueError("names no server; write postgresql://user@host:5432/name, or leave the key without a value for the file at database.path")
+        return url
+
+    @property
+    def place(self) -> str | Path:
+        """What opens the books: the server's URL, else the path of the file."""
+        return self.path if self.url is None else self.url.get_secret_value()
+
+    @property
+    def said(self) -> str:
+        """The same for people: without a password."""
+        return str(self.path) if self.url is None else shown(self.url.get_secret_value())
 
 
 class BrokerSettings(_Section):
@@ -332,7 +355,7 @@ def load_settings_with_places(folder: Path, *, named: bool = False) -> tuple[Set
         raise SettingsError([f"--config (or JARVIS_CONFIG) is {str(folder)!r:.60}: it {rule}"])
     values, places, problems = read_files(Path(os.path.expanduser(folder)), list(Settings.model_fields), named=named)
     problems += read_environment(values, places, Settings)
-    problems += read_secret(values, places)
+    problems += read_secrets(values, places)
     settings = None
     try:
         settings = Settings(**values)
@@ -352,9 +375,13 @@ def exposed_secrets(folder: Path, settings: Settings) -> list[str]:
     if settings.broker.url is not None:
         # As a URL has them: a password alone may be a word that a comment uses, too.
         secrets += [f"{before}{secret}" for secret in read_address(settings.broker.url.get_secret_value()).secrets for before in ":="]
+    if settings.database.url is not None and (password := password_of(settings.database.url.get_secret_value())):
+        secrets += [f"{before}{password}" for before in ":="]
     paths |= {Path(os.path.expanduser(folder)) / name: secrets for name in FILES}
     if settings.broker.url_file is not None:
         paths[settings.broker.url_file] = secrets
+    if settings.database.url_file is not None:
+        paths[settings.database.url_file] = secrets
     found = []
     for path, held in paths.items():
         with suppress(OSError, UnicodeDecodeError):

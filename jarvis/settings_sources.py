@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -21,8 +21,6 @@ from persistence.domain.showing import size
 
 FILES = ("database.yaml", "workers.yaml", "scheduler.yaml", "monitoring.yaml")
 ENVIRONMENT_PREFIX = "JARVIS_"
-#: What a systemd unit calls the secret (`LoadCredential=broker-url:…`).
-CREDENTIAL = "broker-url"
 #: Names of our environment that are no settings.
 OTHER_NAMES = {"JARVIS_CONFIG", "JARVIS_TIME_ZONE", "JARVIS_SUPERVISOR", "JARVIS_STATUS_FD"}
 #: Endings of files that somebody meant to be read as settings.
@@ -250,42 +248,67 @@ def _names(model: type[BaseModel], prefix: str) -> Iterator[str]:
 # -- the secret --------------------------------------------------------------------------------------------------------------
 
 
-def read_secret(values: Values, places: Places) -> list[str]:
-    """The broker's URL from its file, or from systemd's credentials, where it is not set outright."""
-    broker = values.setdefault("broker", {})
-    if not isinstance(broker, dict):
+class Secret(NamedTuple):
+    """A section whose `url` may stand in a file of its own: `url_file`, or a credential of systemd's."""
+
+    section: str
+    #: What it is the URL of, as people say it, and where records would go without one.
+    of: str
+    without: str
+
+    @property
+    def credential(self) -> str:
+        """What a systemd unit calls it (`LoadCredential=broker-url:…`)."""
+        return f"{self.section}-url"
+
+    @property
+    def owner(self) -> str:
+        return f"the {self.of}'s"
+
+
+SECRETS = (Secret("broker", "broker", "an embedded broker"), Secret("database", "server", "a file"))
+
+
+def read_secrets(values: Values, places: Places) -> list[str]:
+    """The URLs of the broker and of the books' server from their files, or from systemd's credentials, where they are not set outright."""
+    return [problem for secret in SECRETS for problem in _read_secret(secret, values, places)]
+
+
+def _read_secret(secret: Secret, values: Values, places: Places) -> list[str]:
+    section = values.setdefault(secret.section, {})
+    if not isinstance(section, dict):
         return []
-    url, url_file = (broker.get(name) is not None for name in ("url", "url_file"))
+    url, url_file = (section.get(name) is not None for name in ("url", "url_file"))
     if url and url_file:
-        from_file = {name: not places.get(("broker", name), "").startswith(ENVIRONMENT_PREFIX) for name in ("url", "url_file")}
+        from_file = {name: not places.get((secret.section, name), "").startswith(ENVIRONMENT_PREFIX) for name in ("url", "url_file")}
         if from_file["url"] == from_file["url_file"]:
-            return ["broker.url: broker.url_file is set, too, and they may name two brokers; keep one of them"]
+            return [f"{secret.section}.url: {secret.section}.url_file is set, too, and they may name two {secret.of}s; keep one of them"]
         if not from_file["url"]:
             return []
     elif url:
         return []
     if url_file:
-        named = broker["url_file"]
+        named = section["url_file"]
         if not isinstance(named, str) or (expanded := usable_path(named)) is None:
             return []  # its own rule says what is wrong with it
-        return _take_secret(broker, places, Path(expanded), "broker.url_file")
+        return _take_secret(secret, section, places, Path(expanded), f"{secret.section}.url_file")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.lexists(Path(folder) / CREDENTIAL):
-        return _take_secret(broker, places, Path(folder) / CREDENTIAL, f"systemd's credential {CREDENTIAL}")
+    if folder and os.path.lexists(Path(folder) / secret.credential):
+        return _take_secret(secret, section, places, Path(folder) / secret.credential, f"systemd's credential {secret.credential}")
     return []
 
 
-def _take_secret(broker: Values, places: Places, path: Path, called: str) -> list[str]:
+def _take_secret(secret: Secret, section: Values, places: Places, path: Path, called: str) -> list[str]:
     try:
         text = read_text(path).strip()
     except Unreadable as why:
         return [f"{called}: {path}{why}"]
     if not text:
-        return [f"{called}: {path} is empty; write the broker's URL into it (without it, records would go to an embedded broker)"]
+        return [f"{called}: {path} is empty; write {secret.owner} URL into it (without it, records would go to {secret.without})"]
     if len(text.splitlines()) > 1:
-        return [f"{called}: {path} has {len(text.splitlines())} lines; it must hold the broker's URL alone"]
-    broker["url"] = text
-    places[("broker", "url")] = str(path)
+        return [f"{called}: {path} has {len(text.splitlines())} lines; it must hold {secret.owner} URL alone"]
+    section["url"] = text
+    places[(secret.section, "url")] = str(path)
     return []
 
 

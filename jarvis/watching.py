@@ -8,8 +8,8 @@ import time
 import structlog
 
 from jarvis_client.contract.errors import BooksError
-from persistence.database import DatabaseManager
 from persistence.domain.errors import WrongDatabase
+from persistence.engine.contract import LiveBooks
 
 log = structlog.get_logger("jarvis")
 
@@ -22,7 +22,7 @@ class BooksWatch:
     """Looks at the file on a thread of its own, because copying a deleted one takes as long as it takes, and whoever watches this
     process must hear of it meanwhile. Used as a context manager; `look` raises what was found."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: LiveBooks) -> None:
         self._database = database
         self._ended = threading.Event()
         self._refusal: WrongDatabase | None = None
@@ -59,7 +59,7 @@ class BooksWatch:
 class WalWatch:
     """Keeps the write-ahead log short, and warns while a reader of another program does not let us."""
 
-    def __init__(self, database: DatabaseManager) -> None:
+    def __init__(self, database: LiveBooks) -> None:
         self._database = database
         self._warned = 0.0
 

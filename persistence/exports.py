@@ -187,10 +187,8 @@ TABLES = {
     ),
     "snapshots": Export(
         ("snapshot_id", "account_id", "observed_at", "date", "total_value_usd", "is_close", *_REPORTED),
-        "SELECT c.snapshot_id, c.account_id, c.observed_at, c.date, c.total_value_usd, c.reported, EXISTS (SELECT 1 FROM rollup_rows r "
-        "WHERE r.account_id = c.account_id AND r.close_fact_no = c.fact_no AND r.date BETWEEN date(c.observed_at / 1000000, 'unixepoch', '-1 day') "
-        "AND date(c.observed_at / 1000000, 'unixepoch', '+1 day')) "
-        "FROM equity_snapshots c JOIN facts f ON f.fact_no = c.fact_no AND f.state = 0 {where} "
+        "SELECT c.snapshot_id, c.account_id, c.observed_at, c.date, c.total_value_usd, c.reported, v.is_close "
+        "FROM equity_snapshots c JOIN v_snapshots v ON v.fact_no = c.fact_no JOIN facts f ON f.fact_no = c.fact_no AND f.state = 0 {where} "
         f"ORDER BY {oldest_first('c.observed_at')}",
         _snapshot, "c.account_id", "c.observed_at",
     ),
@@ -217,7 +215,7 @@ class Rows:
                 where, params = _days(table, str(account_id), *self._bounds)
             else:
                 where, params = period(table.account_column, column, account_id, *(self._bounds if column else (None, None)))
-            for row in self._connection.execute(table.sql.format(where=where), params):
+            for row in self._connection.stream(table.sql.format(where=where), params):
                 yield table.values(row)
 
 

@@ -25,7 +25,7 @@ class ReadOnlyBooks(DatabaseManager):
         _refuse()
 
     @contextmanager
-    def transaction(self) -> Iterator[SQLiteConnection]:
+    def transaction(self, *, alone: bool = False) -> Iterator[SQLiteConnection]:
         _refuse()
         yield  # what makes it a context manager, as callers expect of it
 

@@ -23,9 +23,9 @@ from apscheduler.triggers.base import BaseTrigger
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Invalid, Unavailable
 from jarvis_client.contract.instants import to_text
-from persistence.database import DatabaseManager
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.stillness import LONGEST_LOOK_SECONDS, Stillness
+from persistence.engine.contract import LiveBooks
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 from scheduler.jobs import JOBS, Job
 from scheduler.timetable import Cron, Entry
@@ -55,7 +55,7 @@ class Scheduler:
 
     def __init__(
         self,
-        database: DatabaseManager,
+        database: LiveBooks,
         entries: Mapping[str, Entry],
         *,
         zone: str = "UTC",

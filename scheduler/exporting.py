@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence import exports
-from persistence.database import DatabaseManager
 from persistence.domain.errors import WrongFolder
+from persistence.engine.contract import LiveBooks
 from persistence.files import make_last_folder
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.options import RollupPlan
@@ -35,7 +35,7 @@ class Wanted:
     raw: bool = False
 
 
-def write(database: DatabaseManager, plan: RollupPlan, wanted: Wanted, out: TextIO, tell: Callable[[str], None] = lambda said: None) -> int:
+def write(database: LiveBooks, plan: RollupPlan, wanted: Wanted, out: TextIO, tell: Callable[[str], None] = lambda said: None) -> int:
     """Write an export to an open text file, Parquet to the binary file behind it. Returns the number of rows.
 
     Raises `Invalid` for an account that does not exist.
@@ -68,7 +68,7 @@ def write_standing(chosen: Mapping[str, Standing], plan: RollupPlan) -> Callable
     """The job that writes each of some exports, by name, into NAME-DATE.FORM: DATE is the last day of it. A second run of one day replaces
     its files, so they also have what came late."""
 
-    def run(database: DatabaseManager, slot: int) -> Any:
+    def run(database: LiveBooks, slot: int) -> Any:
         if not chosen:
             raise Invalid("there is nothing to export: name it under exports: in scheduler.yaml, and restart the scheduler")
         midnight = instants.to_datetime(slot).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -98,7 +98,7 @@ def bounded(wanted: Wanted, start: int | None, end: int) -> Wanted:
     return replace(wanted, start=None if wanted.table in MOMENTARY else start, end=end)
 
 
-def into_file(database: DatabaseManager, plan: RollupPlan, wanted: Wanted, path: Path, tell: Callable[[str], None]) -> int:
+def into_file(database: LiveBooks, plan: RollupPlan, wanted: Wanted, path: Path, tell: Callable[[str], None]) -> int:
     """Write an export into a file, which appears whole or not at all. Returns the number of rows."""
     return exports.into_file(path, lambda out: write(database, plan, wanted, out, tell))
 

@@ -20,7 +20,7 @@ from persistence.books.book import book_id
 from persistence.copies import backups
 from persistence.copies.places import claim
 from persistence.copies.second_place import SecondPlace, carry
-from persistence.database import DatabaseManager
+from persistence.engine.contract import LiveBooks
 from persistence.proof import chain
 from persistence.repositories import SQLiteQuarantineRepository
 from persistence.repositories.job_runs import SQLiteJobRunRepository
@@ -39,7 +39,7 @@ FIRST_BACKUP_SECONDS = 20.0
 Job = Callable[..., Any]
 
 
-def checkpoint(database: DatabaseManager, slot: int) -> Any:
+def checkpoint(database: LiveBooks, slot: int) -> Any:
     """Where a reader keeps some of the log back, the result has a warning, and since when at least."""
     frames, moved = housekeeping.checkpoint(database)
     told = {"wal_frames": frames, "moved": moved}
@@ -52,12 +52,12 @@ def checkpoint(database: DatabaseManager, slot: int) -> Any:
     return {**told, "held_since": since, "warning": f"{said} names it"}
 
 
-def statistics(database: DatabaseManager, slot: int) -> Any:
+def statistics(database: LiveBooks, slot: int) -> Any:
     report = housekeeping.record_statistics(database, slot)
     return {"file_bytes": report.file_bytes, "facts": report.rows["facts"]}
 
 
-def clean_up(database: DatabaseManager, slot: int) -> Any:
+def clean_up(database: LiveBooks, slot: int) -> Any:
     return housekeeping.clean_up(database, slot)
 
 
@@ -73,7 +73,7 @@ def back_up(
 ) -> Job:
     """The daily backup into a folder, proved before it counts; old ones go only once a new one stands."""
 
-    def run(database: DatabaseManager, _slot: int) -> Any:
+    def run(database: LiveBooks, _slot: int) -> Any:
         # Named by when it is taken: the slot may be long past.
         now = clock()
         made = backups.create(database, folder, now, compress=compress)
@@ -99,7 +99,7 @@ def roll_up_zone(plan: RollupPlan, zone: str | None = None, clock: Callable[[], 
     each one's own."""
 
     def run(
-        database: DatabaseManager,
+        database: LiveBooks,
         slot: int,
         account_id: str | None = None,
         date: str | None = None,
@@ -131,7 +131,7 @@ def _day(text: str | None) -> Date | None:
 def drill(folder: Path, plan: RollupPlan) -> Job:
     """Restore the backup that reaches furthest into a scratch folder and rebuild its rows. A success means that a restore has been proved."""
 
-    def run(database: DatabaseManager, slot: int) -> Any:
+    def run(database: LiveBooks, slot: int) -> Any:
         with database.get_connection() as connection:
             book = book_id(connection)
         # A fresh installation takes its first backup at the same time.
@@ -146,11 +146,9 @@ def drill(folder: Path, plan: RollupPlan) -> Job:
 def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[[], int] = instants.now) -> Job:
     """Every check of the books, of what was derived from them and of what surrounds them. A finding fails the run."""
 
-    def run(database: DatabaseManager, _slot: int) -> Any:
+    def run(database: LiveBooks, _slot: int) -> Any:
         # Through connections that refuse nothing, so that everything is told.
-        with closing(
-            DatabaseManager(database.path, 2, wal_mode=database.wal_mode, checkpoints=database.checkpoints, refuse_loss=False, verify_pages=False)
-        ) as looking:
+        with closing(database.looking_too()) as looking:
             findings = verification.verify(looking, plan, clock(), backup_folder)
             looked = look_for_notes(looking, plan, clock())
             held = SQLiteQuarantineRepository(looking).held_by_reason()
@@ -164,13 +162,13 @@ def verify(plan: RollupPlan, backup_folder: Path | None = None, clock: Callable[
     return run
 
 
-def seal(database: DatabaseManager, slot: int) -> Any:
+def seal(database: LiveBooks, slot: int) -> Any:
     head = chain.seal(database, slot)
     return {"head": str(head)}
 
 
 def roll_up_accounts(
-    database: DatabaseManager,
+    database: LiveBooks,
     plan: RollupPlan,
     now: int,
     account_ids: Sequence[str] | None = None,

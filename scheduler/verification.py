@@ -18,6 +18,7 @@ from persistence.copies.backup_checks import backups_are_sound, chain_holds, fil
 from persistence.domain.errors import Damaged, WrongDatabase
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.progress import Progress, silent
+from persistence.engine.contract import Database
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.engine.sqlite.migrations import schema_texts
@@ -50,8 +51,8 @@ class Depth(StrEnum):
 class Scope:
     """What a verification looks at: the books themselves, and a copy of one moment of them that may be read at leisure."""
 
-    live: SQLiteDatabase
-    copy: SQLiteDatabase
+    live: Database
+    copy: Database
     plan: RollupPlan
     now: int
     depth: Depth
@@ -69,8 +70,11 @@ class Check(NamedTuple):
     of_the_books: bool = True
 
 
-def check_pages(database: SQLiteDatabase) -> Iterator[Finding]:
-    """Every page of the file is what was written to it; where one is not, its table or index is named. Reads pages before it opens the file."""
+def check_pages(database: Database) -> Iterator[Finding]:
+    """Every page of the file is what was written to it; where one is not, its table or index is named. Reads pages before it opens the file; those of
+    a server are its own matter."""
+    if not isinstance(database, SQLiteDatabase):
+        return
     pages = damaged_pages(database.path, wal_is_in_use=database.wal_bytes() > 0)[:SHOWN]
     owners: dict[int, str] = {}
     if pages:
@@ -84,12 +88,13 @@ def check_pages(database: SQLiteDatabase) -> Iterator[Finding]:
             yield Finding("pages carry checksums", database.path, "checksums", "none", "stop everything that uses it, then jarvis db init")
 
 
-def check_opens(database: SQLiteDatabase) -> list[Finding]:
+def check_opens(database: Database) -> list[Finding]:
     """The file can be opened as a database: without that nothing else can be looked at. Raises `WrongDatabase` for a file that is missing,
     or a sound one of another program."""
     try:
         with database.get_connection() as connection:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            if isinstance(database, SQLiteDatabase):
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             connection.execute("SELECT book_id FROM book").fetchall()
     except WrongDatabase as error:
         if not isinstance(error, Damaged) and not (Path(database.path).is_file() and damaged_pages(database.path)):
@@ -126,9 +131,15 @@ def check_rebuild(copy: SQLiteDatabase, plan: RollupPlan, now: int, progress: Pr
 def _in_snapshot(find: Callable[[SQLiteConnection], Iterable[Finding]]) -> Callable[[Scope], Iterator[Finding]]:
     def found(scope: Scope) -> Iterator[Finding]:
         with scope.copy.snapshot() as connection:
-            yield from find(connection)
+            yield from find(connection)  # type: ignore[arg-type]  # those of a file look at copies alone
 
     return found
+
+
+def _file(scope: Scope) -> SQLiteDatabase:
+    """The copy, which is a SQLite file wherever the books are kept."""
+    assert isinstance(scope.copy, SQLiteDatabase)
+    return scope.copy
 
 
 def _since_last_time(scope: Scope) -> Iterator[Finding]:
@@ -159,7 +170,7 @@ ALWAYS, THOROUGH = tuple(Depth), (Depth.USUAL, Depth.FULL)
 
 #: The chain and what every fact holds: `jarvis verify --chain`.
 CHAIN_CHECKS = (
-    Check("the chain holds", THOROUGH, lambda s: chain_holds(s.copy, s.backup_folder, s.heads)),
+    Check("the chain holds", THOROUGH, lambda s: chain_holds(_file(s), s.backup_folder, s.heads)),
     *(
         Check(check.__name__.replace("_", " "), THOROUGH, _in_snapshot(check))
         for check in (books_checks.every_fact_has_its_content, content_and_movements_follow, books_checks.movements_match_their_facts)
@@ -175,9 +186,9 @@ CHECKS: tuple[Check, ...] = (
         for check in (*books_checks.FILE_CHECKS, *books_checks.CHECKS, *TOLD_CHECKS) if check.__name__.replace("_", " ") not in {c.name for c in CHAIN_CHECKS}
     ),
     *CHAIN_CHECKS,
-    Check("the schema is this program's", THOROUGH, lambda s: check_schema(s.copy)),
+    Check("the schema is this program's", THOROUGH, lambda s: check_schema(_file(s))),
     Check("rows follow from the facts", THOROUGH, lambda s: check_rollups(s.copy, s.plan)),
-    Check(rebuild.NAME, (Depth.FULL,), lambda s: check_rebuild(s.copy, s.plan, s.now)),
+    Check(rebuild.NAME, (Depth.FULL,), lambda s: check_rebuild(_file(s), s.plan, s.now)),
     Check("no commit is missing", ALWAYS, lambda s: surroundings.no_commit_is_missing(s.live)),
     Check("every number of a producer arrived", ALWAYS, _in_snapshot(surroundings.every_number_arrived), of_the_books=False),
     Check("quarantine is looked after", ALWAYS, lambda s: _in_snapshot(lambda c: surroundings.quarantine_is_looked_after(c, s.now))(s), of_the_books=False),
@@ -197,7 +208,7 @@ BESIDE = {Depth.USUAL: _names(books_checks.HALF), Depth.FULL: _names((orders_mat
 
 
 def verify(
-    database: SQLiteDatabase,
+    database: Database,
     plan: RollupPlan,
     now: int,
     backup_folder: Path | None,
@@ -214,7 +225,7 @@ def verify(
     for the next quick verification.
     """
 
-    def scope(copy: SQLiteDatabase) -> Scope:
+    def scope(copy: Database) -> Scope:
         return Scope(database, copy, plan, now, depth, backup_folder, second_folder, heads)
 
     if depth is Depth.QUICK:
@@ -233,7 +244,7 @@ def verify(
 
 
 def verify_chain(
-    database: SQLiteDatabase, plan: RollupPlan, now: int, backup_folder: Path | None, heads: Sequence[Anchor] = (), progress: Progress = silent
+    database: Database, plan: RollupPlan, now: int, backup_folder: Path | None, heads: Sequence[Anchor] = (), progress: Progress = silent
 ) -> list[Finding]:
     """The chain alone, and that what each fact holds and moved is what its identity says."""
     progress("copying the books", 0, 0)
@@ -265,9 +276,13 @@ def _found_in(path: str, names: frozenset[str], plan: RollupPlan, now: int) -> d
 
 
 @contextmanager
-def _apart(database: SQLiteDatabase) -> Iterator[SQLiteDatabase]:
+def _apart(database: Database) -> Iterator[Database]:
     """A copy to read at leisure; where there is no room for one, the books themselves."""
-    folder = Path(database.path).absolute().parent
+    folder = database.folder.absolute()
+    if not isinstance(database, SQLiteDatabase):
+        with database.copied(folder) as copy:  # what the checks read is a file
+            yield copy
+        return
     if disk_usage(folder).free < backups.room_needed(database):
         # What is left belongs to those who write.
         yield database

@@ -10,14 +10,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from parts import BrokerServer, closing
+from postgres import Books, Server, belongs_to_this_run, books_of_a_test, server_of_a_test
 
 from persistence.books.ledger import Ledger
 from persistence.database import DatabaseManager
+from persistence.server import ServerDatabase
 
 # Files and processes are slow to make; a slow example is not a wrong one.
 hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -33,14 +36,27 @@ ROOM_BYTES = 512 << 20
 #: Names the folder for temporary files otherwise, to the processes of pytest-xdist too. Where it is set beforehand, nothing lies in memory.
 ON_DISK = "TESTS_FOLDER_ON_DISK"
 
-#: Every engine that keeps books, by what makes a database of it in a folder. A second one joins by one more entry.
-ENGINES: dict[str, Callable[..., DatabaseManager]] = {
-    "sqlite": lambda folder, durable: DatabaseManager(folder / "books.db", durable=durable),
-}
+
+@contextmanager
+def _on_sqlite(folder: Path, durable: bool) -> Iterator[DatabaseManager]:
+    with closing(DatabaseManager(folder / "books.db", durable=durable)) as manager:
+        yield manager
+
+
+@contextmanager
+def _on_postgres(folder: Path, durable: bool) -> Iterator[ServerDatabase]:
+    with books_of_a_test() as books, closing(ServerDatabase(books.url, durable=durable, backup_folder=folder / "backups")) as manager:
+        yield manager
+
+
+#: Every engine that keeps books, by what makes a database of it, whose files go into a folder. Those that need longer run in `make test-all`.
+ENGINES: dict[str, Callable[[Path, bool], AbstractContextManager[Any]]] = {"sqlite": _on_sqlite, "postgres": _on_postgres}
+IN_TURN = ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
 
 
 def pytest_configure() -> None:
     """Temporary files of tests, and of the programs that they start, lie in memory where there is room for them."""
+    belongs_to_this_run()
     if ON_DISK in os.environ:
         return
     os.environ[ON_DISK] = tempfile.gettempdir()
@@ -58,7 +74,7 @@ def pytest_collection_finish() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What is marked `every_engine` has its databases from each engine in turn."""
     if "made_by" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_engine"):
-        metafunc.parametrize("made_by", ENGINES, indirect=True)
+        metafunc.parametrize("made_by", IN_TURN, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +114,7 @@ def made_by(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(made_by: str, tmp_path: Path, on_disk: bool) -> Iterator[DatabaseManager]:
-    with closing(ENGINES[made_by](tmp_path, durable=on_disk)) as manager:
+    with ENGINES[made_by](tmp_path, on_disk) as manager:
         yield manager
 
 
@@ -108,7 +124,7 @@ def another(made_by: str, on_disk: bool) -> Callable[[], AbstractContextManager[
 
     @contextmanager
     def made() -> Iterator[DatabaseManager]:
-        with tempfile.TemporaryDirectory(prefix="jt-") as folder, closing(ENGINES[made_by](Path(folder), durable=on_disk)) as manager:
+        with tempfile.TemporaryDirectory(prefix="jt-") as folder, ENGINES[made_by](Path(folder), on_disk) as manager:
             yield manager
 
     return made
@@ -128,6 +144,20 @@ def broker_server() -> Iterator[BrokerServer]:
     yield server
     server.kill()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_books() -> Iterator[Books]:
+    """An empty schema of its own on the run's PostgreSQL. Belongs into tests that are marked `slow`."""
+    with books_of_a_test() as books:
+        yield books
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server of the test's own, to be crashed. Belongs into tests that are marked `slow`."""
+    with server_of_a_test() as server:
+        yield server
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def test_only_the_front_door_reads_settings():
 #: Names that may be put into SQL: they come from this package, never from outside.
 SQL_PARTS = re.compile(
     r"^[A-Z_]+$|^_[A-Z_]+$|^(where|order|opened|rare|table|column|columns|account_column|instant_column|sql|name|names|numbers|key|placeholders|sets|head|source|rest"
-    r"|differs|schema|SHOWN|own|targets|fact|leg|legs|held|event|LEGS \+ REVERSAL|REVERSAL - 1|LEGS - 1|dialect\..*|movements\.\w+|orders\.\w+|content\.\w+"
+    r"|differs|schema|SHOWN|own|targets|fact|kind|holding|leg|legs|held|event|LEGS \+ REVERSAL|REVERSAL - 1|LEGS - 1|dialect\..*|movements\.\w+|orders\.\w+|content\.\w+|table\.\w+|sequence"
     r"|CONTENT_OF\[kind\]\.table|order_of_facts\.\w+|(old|new)est_first\(.*\)|', '\.join\(.*\)|self\..*)$"
 )
 

@@ -23,9 +23,10 @@ from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
-from persistence.database import DatabaseManager
 from persistence.domain.errors import OtherBooks
+from persistence.engine.contract import LiveBooks
 from persistence.files import locked_file
+from persistence.opening import open_books
 from persistence.program import program_version
 from persistence.repositories.gaps import SQLiteGapRepository
 from persistence.repositories.strays import SQLiteStrayRepository
@@ -81,7 +82,7 @@ class RecorderWorker:
 
     def __init__(
         self,
-        database: DatabaseManager,
+        database: LiveBooks,
         broker: LedgerBroker,
         writer: BatchWriter,
         strays: Strays,
@@ -315,7 +316,8 @@ def create_worker(
     take_over: bool = False,
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
-    """A worker from plain values, ready to start. `take_over`: the namespace's messages go to these books from now on, whosever they were.
+    """A worker from plain values, ready to start. `database_path`: a file, or the URL of a PostgreSQL server. `take_over`: the namespace's
+    messages go to these books from now on, whosever they were.
 
     Raises `Invalid` where the URL cannot be used, or not with this namespace.
     """
@@ -327,10 +329,11 @@ def create_worker(
         refuse_namespace(address, namespace)
     except Invalid as error:
         raise Invalid(f"the namespace {error}") from None
-    database = DatabaseManager(
-        database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, backup_folder=backup_folder, second_folder=second_folder
-    )
-    folder = Path(lock_folder) if lock_folder is not None else Path(database_path).absolute().parent
+    database = open_books(
+        database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, folder=lock_folder, backup_folder=backup_folder,
+        second_folder=second_folder,
+    )  # fmt: skip
+    folder = Path(lock_folder) if lock_folder is not None else database.folder.absolute()
     broker = LedgerBroker(broker_url, namespace=namespace, worker_name=worker_name, max_in_flight=max_in_flight)
     gap_lines = GapLines(SQLiteGapRepository(database))
     writer = BatchWriter(

@@ -15,7 +15,7 @@ from jarvis_client.contract.jobs import job_of
 from jarvis_client.contract.outcome import Outcome, Reason
 from persistence.books.ledger import Ledger
 from persistence.books.posting import Item
-from persistence.database import DatabaseManager
+from persistence.engine.contract import LiveBooks
 from persistence.repositories.quarantine import Quarantined, SQLiteQuarantineRepository
 from workers.envelope import KIND_OF_ACTOR, content_of
 from workers.messages import kind_and_record
@@ -32,7 +32,7 @@ class Replayed:
 
 
 def replay(
-    database: DatabaseManager,
+    database: LiveBooks,
     numbers: Sequence[int],
     *,
     conventions: Conventions = DEFAULT_CONVENTIONS,
@@ -58,7 +58,7 @@ class _DryRun(Exception):
 
 
 def _replay_one(
-    database: DatabaseManager,
+    database: LiveBooks,
     repository: SQLiteQuarantineRepository,
     ledger: Ledger,
     held: Quarantined,

@@ -123,7 +123,7 @@ COMMANDS = {
         Listed("jobs", "jobs", "Look after", "The scheduler's jobs: what there is, what ran, running one, pausing one."),
         Listed("backup", "backup", "Look after", "Backups: copies that were restored and compared before they count."),
         Listed("chain", "chain", "Look after", "The hash chain over everything recorded."),
-        Listed("db", "database", "Look after", "The database file."),
+        Listed("db", "database", "Look after", "The books where they are kept: a file, or a server."),
         Listed("deploy", "deploy", "Look after", "Write the files that a deployment needs, made to fit, and say which steps remain."),
         Listed("config", "config", "Look after", "The settings."),
         Listed("quarantine", "quarantine", "Look after", "Records that could not be applied: look, mend, try again."),

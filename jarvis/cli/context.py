@@ -8,11 +8,12 @@ from pathlib import Path
 from jarvis.cli.common import CHOSEN, say
 from jarvis.cli.times import moment_of
 from jarvis.logging import configure_logging
-from jarvis.opening import open_database
+from jarvis.opening import open_database, open_file
 from jarvis.settings import Settings, exposed_secrets, load_settings_with_places
 from jarvis.settings_sources import Places
 from jarvis_client.contract.instants import to_instant
 from persistence.database import DatabaseManager
+from persistence.engine.contract import LiveBooks
 
 
 class Context:
@@ -38,9 +39,13 @@ class Context:
             say(f"warning: {warning}")
         return settings
 
-    def database(self, *, looking: bool = False) -> DatabaseManager:
+    def database(self, *, looking: bool = False) -> LiveBooks:
         """The books, which have to exist already. `looking` as in `open_database`."""
         return open_database(self.settings, looking=looking)
+
+    def file(self, doing: str, instead: str, *, looking: bool = False) -> DatabaseManager:
+        """The same for what only a file can be asked for: `doing` it; `instead` is what is done about books that a server keeps."""
+        return open_file(self.settings, doing, instead, looking=looking)
 
 
 CONTEXT = Context()

@@ -1,4 +1,4 @@
-"""`jarvis db`: the database file."""
+"""`jarvis db`: the books where they are kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
+from jarvis.cli.move import db_move
 from jarvis.cli.options import Json
 from jarvis.cli.output import doing, print_json, print_rows, tell_findings
 from jarvis.cli.times import at
@@ -28,6 +29,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.finding import Finding
 from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, length, size
+from persistence.engine.contract import LiveBooks
 from persistence.engine.sqlite.salvage import readable, salvage
 from persistence.proof.books_checks import CHECKS, FILE_CHECKS, check_books, guarded
 from persistence.proof.remedies import RESTORE
@@ -38,8 +40,15 @@ from scheduler.verification import check_opens, check_pages
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The database file.", no_args_is_help=True)
-    for name, command in (("init", db_init), ("stats", db_stats), ("check", db_check), ("salvage", db_salvage), ("accept-loss", db_accept_loss)):
+    group = typer.Typer(help="The books where they are kept: a file, or a server.", no_args_is_help=True)
+    for name, command in (
+        ("init", db_init),
+        ("stats", db_stats),
+        ("check", db_check),
+        ("move", db_move),
+        ("salvage", db_salvage),
+        ("accept-loss", db_accept_loss),
+    ):
         group.command(name)(command)
     app.add_typer(group, name="db")
 
@@ -54,13 +63,13 @@ def db_init(
     database = CONTEXT.database()
     if anew:
         with nobody_else(CONTEXT.settings.data_folder):
-            for kept in database.start_anew():
+            for kept in CONTEXT.file("--anew", "create an empty database and name it in database.url").start_anew():
                 say(f"kept aside: {kept}")
         say("these are new books: where a broker knows the old ones, start with `jarvis up --take-over` or `jarvis worker run --take-over`")
     else:
         database.initialize()
     database.close()
-    say(f"{CONTEXT.settings.database.path} is ready")
+    say(f"{database.path} is ready")
 
 
 def db_stats(as_json: Json = False) -> None:
@@ -85,7 +94,7 @@ def db_stats(as_json: Json = False) -> None:
 
 def _for_people(name: str, value: Any) -> tuple[str, str]:
     """A line of the statistics: sizes in their unit, ages as such, times to the second."""
-    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes").replace("sqlite", "SQLite")
+    plain = name.replace("_", " ").replace("wal bytes", "write-ahead log bytes")
     for ending, shown in ((" age seconds", lambda seconds: f"{length(seconds)} ago"), (" bytes", size), (" at", _at)):
         if ending in plain:
             return plain.replace(ending, ""), "never" if value is None else shown(value)
@@ -104,7 +113,9 @@ def db_check(as_json: Json = False) -> None:
     tell_findings(findings, f"{len(FILE_CHECKS) + len(CHECKS) + ROLLUP_CHECKS + 3} checks, no findings: the books add up", as_json=as_json)
 
 
-def _found(database: DatabaseManager, progress: Progress) -> list[Finding]:
+def _found(database: LiveBooks, progress: Progress) -> list[Finding]:
+    if not isinstance(database, DatabaseManager):
+        return [*check_books(database, progress), *guarded("rows follow from what stands behind them", _of_rollups(database))]
     findings = [*guarded("pages match their checksums", check_pages(database)), *check_opens(database)]
     if not any(f.check == "the file can be opened" for f in findings):
         findings += guarded("no commit is missing", no_commit_is_missing(database))
@@ -117,7 +128,7 @@ def _found(database: DatabaseManager, progress: Progress) -> list[Finding]:
     return findings
 
 
-def _of_rollups(database: DatabaseManager) -> Iterator[Finding]:
+def _of_rollups(database: LiveBooks) -> Iterator[Finding]:
     yield from check_rollups(database, CONTEXT.settings.rollup_plan)
 
 
@@ -126,8 +137,9 @@ def db_salvage(target: Annotated[Path, typer.Argument(metavar="NEW-FILE", help="
 
     Exits 0 where everything came over, 1 where something is missing.
     """
+    damaged = CONTEXT.file("`jarvis db salvage`", "a damaged server is brought back by its administrator, or `jarvis restore` fills a new one", looking=True)
     with doing("reading the damaged file") as progress:
-        found = salvage(CONTEXT.settings.database.path, target, progress)
+        found = salvage(Path(damaged.path), target, progress)
     rows = [(t.name, f"{t.read - t.refused:,}", f"{t.refused:,}" if t.refused else "", "; ".join(t.lost)) for t in found]
     print_rows("Recovered", ("table", "rows", "left_out", "lost"), rows, right=("rows", "left_out"))
     missing = [t for t in found if t.lost or t.refused]
@@ -144,7 +156,7 @@ def db_accept_loss(
 ) -> None:
     """Go on with books that end before what was made durable, as after a damaged write-ahead log. Says what to publish again."""
     settings = CONTEXT.settings
-    database = CONTEXT.database(looking=True)
+    database = CONTEXT.file("`jarvis db accept-loss`", "a server that lost commits is brought back by its administrator", looking=True)
     stands, noted, _ = database.durability()
     if noted is None or not noted.is_beyond(stands):
         say("no commit is missing")

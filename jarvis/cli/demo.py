@@ -21,8 +21,8 @@ from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.instants import to_instant
-from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
+from persistence.engine.contract import LiveBooks
 from persistence.repositories import SQLiteAccountRepository, SQLiteOrderRepository, SQLitePerformanceRepository, SQLiteTransactionRepository
 from scheduler.jobs import roll_up_accounts
 from scheduler.notes import look_for_notes
@@ -45,7 +45,7 @@ def demo(
     """Watch it work: a simulated engine trades a month through the broker into a temporary daemon, then the books are shown."""
     raise_file_limit()
 
-    def show(database: DatabaseManager, settings: Settings) -> None:
+    def show(database: LiveBooks, settings: Settings) -> None:
         _show_books(database)
         _show_performance(database, settings)
         if report is not None:
@@ -58,7 +58,7 @@ def demo(
     run_demo(CONTEXT.settings if into_running else None, CONTEXT.config, show, fills=fills, seed=seed, keep=keep)
 
 
-def _show_books(database: DatabaseManager) -> None:
+def _show_books(database: LiveBooks) -> None:
     """Balances, order statistics and the last transactions of the demo's account."""
     account = SQLiteAccountRepository(database).find_by_id(ACCOUNT)
     assert account is not None
@@ -89,7 +89,7 @@ def _show_books(database: DatabaseManager) -> None:
     print(f"{told[0]} from {told[1]} of {told[2]}")
 
 
-def _show_performance(database: DatabaseManager, settings: Settings) -> None:
+def _show_performance(database: LiveBooks, settings: Settings) -> None:
     """Roll the month up, here and now, and show its equity curve and last rows."""
     roll_up_accounts(database, settings.rollup_plan, instants.now(), [ACCOUNT])
     rows = SQLitePerformanceRepository(database).find_all(ACCOUNT)

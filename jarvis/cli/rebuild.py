@@ -14,6 +14,7 @@ from jarvis.cli.output import doing, print_json, tell_findings
 from jarvis.restoring import nobody_else, stop_holders
 from jarvis_client.contract import instants
 from persistence.copies import backups
+from persistence.database import DatabaseManager
 from persistence.domain.showing import count_of
 from scheduler import rebuild as rebuilding
 from scheduler.verification import check_rebuild
@@ -46,7 +47,10 @@ def rebuild(
                 kept = backups.keep_as_is(database, settings.database.backup.path, now, progress)
                 say(f"the books as they were are kept as {kept}")
 
-            findings = rebuilding.replace(database, settings.rollup_plan, now, keep, progress)
+            if isinstance(database, DatabaseManager):
+                findings = rebuilding.replace(database, settings.rollup_plan, now, keep, progress)
+            else:
+                findings = rebuilding.replace_on_server(database, settings.rollup_plan, now, keep, progress)
         database.close()
     if as_json:
         print_json([asdict(f) for f in findings])

@@ -22,6 +22,7 @@ from persistence.copies.choosing import choose, present_books
 from persistence.copies.proving import is_encrypted
 from persistence.copies.restoring import Restored, restore_copy
 from persistence.copies.second_place import decrypt
+from persistence.database import DatabaseManager
 from persistence.domain.progress import Progress
 from persistence.domain.showing import count_of, lasting
 from persistence.files import make_last_folder, scratch_folder
@@ -90,7 +91,7 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
         done = _to_new_file(backup, asked, asked.to, progress) if asked.to is not None else restore_books(
             settings, backup, now, stop=asked.stop, unproved=asked.unproved, until=asked.until, progress=progress
         )  # fmt: skip
-    say(f"restored {backup.path.name} to {asked.to or settings.database.path}")
+    say(f"restored {backup.path.name} to {asked.to or settings.database.said}")
     if asked.until is not None:
         say(_landed(backup, done, asked.until))
     if asked.to is not None:
@@ -111,7 +112,7 @@ def _bring_back(backup: Backup, asked: _Asked, now: datetime) -> None:
 def _to_new_file(backup: Backup, asked: _Asked, to: Path, progress: Progress) -> Restored:
     with closing(open_database(CONTEXT.settings)) as database:
         until = None if asked.until is None else to_instant(asked.until)
-        present = database if Path(database.path).exists() else None
+        present = database if isinstance(database, DatabaseManager) and Path(database.path).exists() else None
         return restore_copy(backup, to, unproved=asked.unproved, until=until, present=present, progress=progress)
 
 

@@ -15,9 +15,9 @@ from jarvis.cli.output import doing, print_json, tell_findings
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError
 from persistence.books.events import all_events
-from persistence.database import DatabaseManager
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.finding import Finding, Note
+from persistence.engine.contract import LiveBooks
 from persistence.proof.chain_checks import Anchor
 from persistence.repositories import SQLiteQuarantineRepository
 from scheduler import verification
@@ -85,7 +85,7 @@ def verify(
     tell_findings(findings, "no findings", as_json=as_json, notes=notes, strict=strict and bool(notes or held))
 
 
-def _tell_events(database: DatabaseManager) -> None:
+def _tell_events(database: LiveBooks) -> None:
     """What the chain says happened to recorded rows: sound books may still hold what their owner did not do."""
     with database.get_connection() as connection:
         counts = Counter(kind for _, kind, _, _ in all_events(connection))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, refused, warning, well
+from jarvis.opening import open_database
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import BooksError, Unavailable
 from persistence.books.book import book_id, short
@@ -22,6 +24,9 @@ from persistence.engine.sqlite.wal import LONG_WAL_BYTES
 def look(_case: Case, settings: Settings) -> Iterator[Diagnosis]:
     path, backup = settings.database.path, settings.database.backup
     folders = [folder for folder in (backup.path, backup.second.path) if folder is not None and backup.enabled]
+    if settings.database.url is not None:
+        yield from _on_a_server(settings, folders)
+        return
     try:
         if is_missing(path):
             refuse_to_replace(path, folders)
@@ -43,6 +48,18 @@ def look(_case: Case, settings: Settings) -> Iterator[Diagnosis]:
     except BooksError as error:
         yield refused("database", error)
     yield from _log(path)
+
+
+def _on_a_server(settings: Settings, folders: list[Path]) -> Iterator[Diagnosis]:
+    try:
+        with closing(open_database(settings)) as database, database.get_connection() as connection:
+            held = database.storage()
+            yield well("database", f"{database.path}, {held.engine_version}, books {short(book_id(connection))}, {size(held.file_bytes)}")
+            yield from _of_their_folders(connection, folders)
+    except Unavailable as error:
+        yield refused("database", error, Level.NOT_CHECKED)
+    except BooksError as error:
+        yield refused("database", error)
 
 
 def _of_their_folders(connection: Connection, folders: list[Path]) -> Iterator[Diagnosis]:

@@ -17,6 +17,7 @@ from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
 from jarvis.embedded_broker import LAUNCHER_LOCK
 from jarvis.errors import SettingsError
+from jarvis.opening import reading_books
 from jarvis.settings import Settings
 from jarvis_client.contract import instants
 from jarvis_client.contract.address import client_url, read_address
@@ -28,7 +29,6 @@ from jarvis_client.contract.showing import first_few
 from jarvis_client.primaries import connect
 from persistence.books.book import book_id
 from persistence.domain.showing import size
-from persistence.engine.sqlite.peek import peeked
 from persistence.files import is_seen_locked
 from workers.broker_server import refuse_old_server, told, version_of, weaknesses
 from workers.heartbeat import look_for_namesake
@@ -144,7 +144,7 @@ def _rights(client: Any, namespace: str) -> Iterator[Diagnosis]:
 
 def _ownership(client: Any, settings: Settings) -> Iterator[Diagnosis]:
     """Whose books the messages go to, and whether somebody else takes them."""
-    namespace, path = settings.broker.namespace, settings.database.path
+    namespace = settings.broker.namespace
     queues = sorted({route.queue for route in (*ROUTES.values(), JOBS_ROUTE)})
     with suppress(redis.exceptions.NoPermissionError):  # told above
         try:
@@ -157,7 +157,7 @@ def _ownership(client: Any, settings: Settings) -> Iterator[Diagnosis]:
         except BooksError as error:
             yield refused("worker's name", error)
         ours = None
-        with suppress(BooksError, OSError), peeked(path) as connection:
+        with suppress(BooksError, OSError), reading_books(settings) as connection:
             ours = book_id(connection)
         if ours is None:
             yield not_checked("whose messages", "there are no books that could be read")

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
+from jarvis.opening import reading_books
 from jarvis.settings import Settings
 from jarvis_client.contract.errors import BooksError, Unavailable
 from jarvis_client.contract.instants import to_datetime
 from persistence.copies.identity import is_missing
-from persistence.engine.sqlite.peek import peeked
 from persistence.proof.surroundings import clock_is_sane
 
 #: Of adjtimex(2): nobody disciplines the clock.
@@ -57,11 +57,10 @@ def look(case: Case, ask: Callable[[], bool | None] = kernel_says) -> Iterator[D
 
 def look_at_books(case: Case, settings: Settings) -> Iterator[Diagnosis]:
     """Nothing was recorded later than now."""
-    path = settings.database.path
     try:
-        if is_missing(path):
+        if settings.database.url is None and is_missing(settings.database.path):
             return
-        with peeked(path) as connection:
+        with reading_books(settings) as connection:
             found = list(clock_is_sane(connection, case.now))
     except Unavailable as error:
         yield refused("newest record", error, Level.NOT_CHECKED)

@@ -12,10 +12,10 @@ from jarvis_client.contract.errors import BooksError, Unavailable
 from jarvis_client.contract.instants import to_instant
 from persistence.copies import backups
 from persistence.copies.places import refuse_strange
-from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.contract import Database
 
 
-def read_copies(settings: Settings, database: SQLiteDatabase | None, book: str | None, now: int, patience: Patience) -> Iterator[Copies]:
+def read_copies(settings: Settings, database: Database | None, book: str | None, now: int, patience: Patience) -> Iterator[Copies]:
     """The folder of backups and the second place, where the settings have them. `book`: whose backups count; None: anybody's."""
     backup = settings.database.backup
     if not backup.enabled:
@@ -25,7 +25,7 @@ def read_copies(settings: Settings, database: SQLiteDatabase | None, book: str |
         yield _copies(backup.second.path, database, book, now, patience, second=True)
 
 
-def _copies(folder: Path, database: SQLiteDatabase | None, book: str | None, now: int, patience: Patience, *, second: bool) -> Copies:
+def _copies(folder: Path, database: Database | None, book: str | None, now: int, patience: Patience, *, second: bool) -> Copies:
     def look() -> tuple[int, int, int | None]:
         if database is not None:
             with database.get_connection() as connection:

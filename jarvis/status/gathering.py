@@ -23,7 +23,7 @@ from jarvis.status.processes import broker_since, elsewhere, read_processes
 from jarvis.status.storage import read_storage
 from jarvis_client.contract.errors import BooksError
 from persistence.books.book import book_id
-from persistence.database import DatabaseManager
+from persistence.engine.contract import LiveBooks
 from persistence.repositories.job_runs import SQLiteJobRunRepository
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Watcher:
     """Looks again and again, at the same cost however much was recorded. It keeps its connection to the broker, but one to the database only
     where it is given one: whoever holds a file that was deleted holds its last copy, and a watcher should not."""
 
-    def __init__(self, settings: Settings, database: DatabaseManager | None = None, *, broker_only: bool = False) -> None:
+    def __init__(self, settings: Settings, database: LiveBooks | None = None, *, broker_only: bool = False) -> None:
         """`broker_only`: ask the broker alone, as on a machine that has neither the books nor the daemon."""
         self._settings = settings
         self._database = database
@@ -114,17 +114,17 @@ class Watcher:
                     "proof": read("proof", lambda: read_proof(database, now)),
                 }
             found["copies"] = read("copies", lambda: tuple(read_copies(settings, None if book is None else database, book, now, self._patience)))
-        found["storage"] = read("storage", lambda: read_storage(settings, self._patience))
+            found["storage"] = read("storage", lambda: read_storage(settings, database, self._patience))
         found["processes"] = read("processes", lambda: read_processes(settings, seen.spoken, ticks, now))
         if found.get("records") is not None and found["processes"] is not None:
             found["records"] = replace(found["records"], lag_seconds=_newest_lag(found["processes"]))
         return replace(status, **found, unread=unread)
 
-    def _opened(self) -> AbstractContextManager[DatabaseManager]:
+    def _opened(self) -> AbstractContextManager[LiveBooks]:
         return nullcontext(self._database) if self._database is not None else closing(open_database(self._settings, looking=True))
 
 
-def gather(settings: Settings, *, now: int, database: DatabaseManager | None = None, broker_only: bool = False) -> Status:
+def gather(settings: Settings, *, now: int, database: LiveBooks | None = None, broker_only: bool = False) -> Status:
     """How everything stands, once. `database`: open books to ask; without them they are opened for a moment."""
     with closing(Watcher(settings, database, broker_only=broker_only)) as watcher:
         return watcher.look(now)
@@ -134,10 +134,12 @@ def is_elsewhere(settings: Settings) -> bool:
     """Whether nothing of the daemon lies here, while the settings name a broker: then only that can be asked. A database that is missing beside
     its locks or its log is another matter."""
     path = settings.database.path
+    if settings.database.url is not None:
+        return False
     return settings.broker.url is not None and not any(settings.data_folder.glob(f"{path.name}*")) and not any(settings.data_folder.glob("*.lock"))
 
 
-def _book_of(database: DatabaseManager) -> str:
+def _book_of(database: LiveBooks) -> str:
     with database.get_connection() as connection:
         return book_id(connection)
 

@@ -12,11 +12,18 @@ from jarvis.settings import Settings
 from jarvis.status.model import Disk, Storage
 from jarvis.status.patience import PATIENCE_SECONDS, Patience
 from jarvis_client.contract.errors import Unavailable
+from persistence.engine.contract import Database
 from persistence.engine.sqlite.connect import free_bytes_of
 
 
-def read_storage(settings: Settings, patience: Patience) -> Storage:
-    """Read from the files alone, so that a database that cannot be opened is no hindrance; one that is missing has no bytes."""
+def read_storage(settings: Settings, database: Database, patience: Patience) -> Storage:
+    """Read from the files alone, so that a database that cannot be opened is no hindrance; one that is missing has no bytes. A server is asked."""
+    if settings.database.url is not None:
+        held = database.storage()
+        return Storage(
+            path=database.path, database_bytes=held.file_bytes, log_bytes=held.log_bytes, free_bytes_inside=held.free_bytes,
+            disks=tuple(_disks(settings, patience)),
+        )  # fmt: skip
     path = settings.database.path.absolute()
     return Storage(
         path=str(path), database_bytes=_size(path), log_bytes=_size(path.with_name(f"{path.name}-wal")), free_bytes_inside=free_bytes_of(str(path)),

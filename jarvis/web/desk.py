@@ -13,7 +13,7 @@ from jarvis.web.problems import problem
 from jarvis.web.remembered import RememberedFees
 from jarvis_client.contract import instants
 from jarvis_client.contract.errors import Unavailable
-from persistence.reading import ReadOnlyBooks
+from persistence.engine.contract import BooksToRead
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _AGAIN = {"Retry-After": "1"}
 class Reading:
     """What the function behind a path is handed: the books, what the operator chose, the time, what was summed before."""
 
-    def __init__(self, books: ReadOnlyBooks, settings: Settings) -> None:
+    def __init__(self, books: BooksToRead, settings: Settings) -> None:
         self.books = books
         self.settings = settings
         self.fees = RememberedFees()

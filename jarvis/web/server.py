@@ -20,6 +20,8 @@ from jarvis.web.connection import KEEP_ALIVE_SECONDS, LONGEST_REQUEST_BYTES, Bou
 from jarvis.web.desk import AT_A_TIME, Reading
 from jarvis.web.guard import is_loopback
 from jarvis_client.contract.errors import Invalid, Unavailable
+from persistence.engine.contract import BooksToRead
+from persistence.opening import open_to_read
 from persistence.reading import ReadOnlyBooks
 
 log = structlog.get_logger("web")
@@ -78,8 +80,10 @@ def run(settings: Settings, *, pages: bool = False, listening: Callable[[str], N
     end_within()
 
 
-def open_books(settings: Settings) -> ReadOnlyBooks:
+def open_books(settings: Settings) -> BooksToRead:
     """The books as configured, for reading; a connection for each request that is answered at a time."""
+    if settings.database.url is not None:
+        return open_to_read(settings.database.url.get_secret_value(), AT_A_TIME, settings.data_folder)
     performance, backup = settings.database.performance, settings.database.backup
     return ReadOnlyBooks(
         settings.database.path, AT_A_TIME, wal_mode=performance.wal_mode, checkpoints=performance.checkpoints == "jarvis", backup_folder=backup.path,

@@ -162,7 +162,7 @@ class AccountFacts(AccountReader):
 
     def fills(self, start: int, end: int) -> Iterator[FillRow]:
         """Live fills of [start, end) in the order of facts."""
-        rows = self._connection.execute(
+        rows = self._connection.stream(
             f"SELECT {_FILL} FROM fills l JOIN facts f USING (fact_no) WHERE l.account_id = ? AND l.executed_at >= ? AND l.executed_at < ? "
             f"AND f.state = 0 ORDER BY {oldest_first('l.executed_at')}",
             (self.account_id, start, end),
@@ -191,7 +191,7 @@ class AccountFacts(AccountReader):
     def flow_rows(self, start: int, end: int) -> Iterator[FlowRow]:
         """Live deposits and withdrawals of [start, end) in the order of facts."""
         sql = f"SELECT {_FLOW} FROM flows l JOIN facts f USING (fact_no) WHERE l.account_id = ? AND l.occurred_at >= ? AND l.occurred_at < ? AND f.state = 0 "
-        return map(FlowRow._make, self._connection.execute(f"{sql}ORDER BY {oldest_first('l.occurred_at')}", (self.account_id, start, end)))
+        return map(FlowRow._make, self._connection.stream(f"{sql}ORDER BY {oldest_first('l.occurred_at')}", (self.account_id, start, end)))
 
     def other_half(self, row: FlowRow) -> FlowRow | None:
         """The other half of a rename: the one flow of the other direction with the same reference and instant."""

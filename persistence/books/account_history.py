@@ -32,6 +32,11 @@ _ROW = (
 _TRADE = "position, direction, opened_at, closed_at, closing_fact_no, fills, peak, pnl, fees, estimated"
 
 
+_NEWEST_RATE = (
+    "SELECT coalesce(max(fact_no), 0) FROM (SELECT max(fact_no) AS fact_no FROM rates UNION ALL SELECT max(fact_no) FROM voids WHERE account_id = '') AS newest"
+)
+
+
 class ContractValue(NamedTuple):
     """What one contract is worth, value / per, in the currency that it settles in."""
 
@@ -74,15 +79,20 @@ class AccountBooks(AccountFacts):
         return None if row is None else DirtyMark(*row)
 
     def progress(self) -> Progress | None:
-        sql = "SELECT options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, usd_like FROM rollup_accounts WHERE account_id = ?"
-        row = self._one(sql)
+        names = "options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, seen_rate_no, generation, usd_like"
+        row = self._one(f"SELECT {names} FROM rollup_accounts WHERE account_id = ?")
         if row is None:
             return None
-        digest, snapshots_from, rolled_to, stale, seen, generation, usd_like = row
-        return Progress(digest, _date(snapshots_from), Date.fromisoformat(rolled_to), _date(stale), seen, generation, tuple(json.loads(usd_like)))
+        digest, snapshots_from, rolled_to, stale, seen, seen_rate, generation, usd_like = row
+        return Progress(digest, _date(snapshots_from), Date.fromisoformat(rolled_to), _date(stale), seen, seen_rate, generation, tuple(json.loads(usd_like)))
 
     def newest_fact_no(self) -> int:
-        return int(self._connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
+        """The newest number of the account's facts: whatever this snapshot does not see of it has a higher one."""
+        return int(self._one("SELECT last_fact_no FROM accounts WHERE account_id = ?") or 0)
+
+    def newest_rate_no(self) -> int:
+        """The same of rates and their voids, of all currencies."""
+        return int(self._connection.execute(_NEWEST_RATE).get)
 
     def new_facts(self, since: int, until: int, seen: int) -> list[NewFact]:
         """What was recorded after number `seen` of instants in [since, until), and what was voided since. A fee counts at its own
@@ -201,7 +211,7 @@ class AccountBooks(AccountFacts):
         return None if found is None else KnownRate(found[0], UsdRate(Decimal(found[1]))), until
 
     def rates_since(self, seen: int) -> list[tuple[str, int, int]]:
-        """(currency, first, last instant) of the rate records of the account's currencies that came, or were voided, after fact number `seen`."""
+        """(currency, first, last instant) of the rate records of the account's currencies that came, or were voided, after number `seen`."""
         names = "(SELECT currency FROM transaction_totals WHERE account_id = ?1)"
         return self._all(
             "SELECT currency, min(observed_at), max(observed_at) FROM ("

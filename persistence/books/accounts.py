@@ -10,12 +10,34 @@ from jarvis_client.contract.decimals import EXACT, ZERO, canonical
 from persistence.books import events
 from persistence.engine.contract import Connection
 
+#: What is held by who records rates, which are of no account.
+RATES = "rates"
+
+
+def hold(connection: Connection, account_ids: Iterable[str]) -> None:
+    """Let nobody else change these accounts, new ones included, before this commit has ended: for who reads first what it saves by hand."""
+    # What is no id is refused by who saves it, by its field.
+    ids = sorted({account_id for account_id in account_ids if isinstance(account_id, str) and account_id.isprintable()})
+    for account_id in ids:
+        connection.hold(f"account {account_id}")
+    _hold_rows(connection, ids)
+
+
+def _hold_rows(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these accounts there are, each held, in the order of their ids: nobody waits for somebody who waits for him."""
+    holding = connection.dialect.holding("account_id")
+    sql = f"SELECT account_id FROM accounts WHERE account_id = ?{holding}"
+    return {account_id for (account_id,) in connection.lookup(sql, [(account_id,) for account_id in ids])}
+
 
 def open_unknown(connection: Connection, account_ids: Iterable[str], now: int, *, reopen: bool) -> set[str]:
-    """Open the accounts that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
-    asked = [(account_id,) for account_id in account_ids if account_id]  # rates are of no account
-    known = {account_id for (account_id,) in connection.lookup("SELECT account_id FROM accounts WHERE account_id = ?", asked)}
-    unknown = [key for key in asked if key[0] not in known]
+    """Hold the accounts, and open those that are new; `mark_dirty` says since when. Returns those that were deleted, unless `reopen`."""
+    ids = sorted(account_ids)
+    if ids and not ids[0]:
+        connection.hold(RATES)
+        del ids[0]
+    known = _hold_rows(connection, ids)
+    unknown = [(account_id,) for account_id in ids if account_id not in known]
     if not unknown:
         return set()
     deleted = {account_id for (account_id,) in connection.lookup("SELECT account_id FROM account_tombstones WHERE account_id = ?", unknown)}
@@ -24,7 +46,10 @@ def open_unknown(connection: Connection, account_ids: Iterable[str], now: int, *
             lift_tombstone(connection, account_id, now)
         deleted = set()
     opened = [(account_id, account_id, now, now) for (account_id,) in unknown if account_id not in deleted]
-    connection.executemany("INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)", opened)
+    sql = "INSERT INTO accounts (account_id, name, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (account_id) DO NOTHING"
+    if connection.insert_many(sql, opened) < len(opened):
+        # Somebody else has opened one meanwhile.
+        _hold_rows(connection, [account_id for account_id, *_ in opened])
     return deleted
 
 
@@ -34,15 +59,17 @@ def lift_tombstone(connection: Connection, account_id: str, now: int) -> None:
         events.record(connection, events.ACCOUNT_REOPENED, now, {"account_id": account_id})
 
 
-def mark_dirty(connection: Connection, least: dict[str, int]) -> None:
-    """Leave the least instant that changed, for the rollup; it clears the mark only if no further commit came meanwhile.
+def mark_dirty(connection: Connection, least: dict[str, int], newest: int) -> None:
+    """Leave the least instant that changed, for the rollup, which clears the mark only if no further commit came meanwhile; and the
+    `newest` number that this commit has recorded, 0 for none: in an account numbers grow from one commit to the next.
 
     The same instant may be the account's earliest.
     """
     connection.executemany(
         "UPDATE accounts SET dirty_since = CASE WHEN dirty_since < ?1 THEN dirty_since ELSE ?1 END, dirty_count = dirty_count + 1, "
-        "opened_at = CASE WHEN opened_at < ?1 THEN opened_at ELSE ?1 END WHERE account_id = ?2",
-        [(instant, account_id) for account_id, instant in least.items()],
+        "opened_at = CASE WHEN opened_at < ?1 THEN opened_at ELSE ?1 END, last_fact_no = CASE WHEN last_fact_no < ?3 THEN ?3 ELSE last_fact_no END "
+        "WHERE account_id = ?2",
+        [(instant, account_id, newest) for account_id, instant in least.items()],
     )
 
 

@@ -100,10 +100,6 @@ CONTENT_OF = {kind: content for content in CONTENTS for kind in content.kinds}
 INSERTS = {kind: content.insert for kind, content in CONTENT_OF.items()}
 
 
-def next_fact_no(connection: Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
-
-
 def find_known(connection: Connection, identities: Sequence[Identity]) -> dict[Identity, Known]:
     """What is recorded under each of these identities; missing ones are left out."""
     rows = connection.lookup(
@@ -155,7 +151,7 @@ NUMBER, STATE = 0, 5
 
 def rows_of(connection: Connection, content: Content, after: int = 0) -> Iterator[tuple[Any, ...]]:
     """The rows of the facts of a table, in the order of their numbers; `recorded` reads them."""
-    return iter(connection.execute(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
+    return iter(connection.stream(f"SELECT {_HEAD}, {content.selected} FROM {content.source} WHERE c.fact_no > ? ORDER BY c.fact_no", (after,)))
 
 
 def rows_of_numbers(connection: Connection, content: Content, numbers: Sequence[tuple[int]]) -> Sequence[tuple[Any, ...]]:
@@ -208,7 +204,7 @@ def numbers_of(connection: Connection, kinds: Sequence[str], account_id: str | N
         f"SELECT {columns} FROM voids v JOIN facts f USING (fact_no) LEFT JOIN facts t ON t.fact_no = v.target_fact_no "
         f"WHERE v.target_kind IN ({placeholders}) {where}{targets}"
     )
-    for (number,) in connection.execute(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
+    for (number,) in connection.stream(f"SELECT f.fact_no FROM ({sql}) AS f ORDER BY {oldest_first('f.occurred_at')}", params * 2):
         yield int(number)
 
 

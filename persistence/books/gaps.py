@@ -23,7 +23,7 @@ class Opened(NamedTuple):
 def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> list[Opened]:
     """Take the numbers of one commit into account: open the gaps that they show, close those that they fill. Returns what was opened."""
     opened = []
-    for producer, numbers in arrived.items():
+    for producer, numbers in sorted(arrived.items()):
         for first, last in runs(numbers):
             gap = _note_run(connection, producer, first, last, now)
             if gap is not None:
@@ -34,8 +34,8 @@ def note(connection: Connection, arrived: dict[str, set[int]], now: int) -> list
 def not_counted(connection: Connection, arrived: dict[str, set[int]]) -> dict[str, set[int]]:
     """Which of these numbers have not arrived before."""
     found: dict[str, set[int]] = {}
-    for producer, numbers in arrived.items():
-        known = connection.execute("SELECT lowest, highest FROM producers WHERE producer = ?", (producer,)).get
+    for producer, numbers in sorted(arrived.items()):
+        known = _held(connection, producer)
         if known is None:
             found[producer] = set(numbers)
             continue
@@ -47,16 +47,19 @@ def not_counted(connection: Connection, arrived: dict[str, set[int]]) -> dict[st
 def accept(connection: Connection, producer: str, first: int, last: int) -> list[tuple[int, int]]:
     """Take what is missing of a range out of the gaps for good. Returns what that was."""
     sql = "SELECT first, last FROM gaps WHERE producer = ? AND first <= ? AND last >= ? ORDER BY first"
+    _held(connection, producer)
     met: list[Any] = connection.execute(sql, (producer, last, first)).fetchall()
     _fill(connection, producer, first, last)
     return [(max(first, gap_first), min(last, gap_last)) for gap_first, gap_last in met]
 
 
 def _note_run(connection: Connection, producer: str, first: int, last: int, now: int) -> Opened | None:
-    known = connection.execute("SELECT lowest, highest FROM producers WHERE producer = ?", (producer,)).get
+    known = _held(connection, producer)
     if known is None:
-        connection.execute("INSERT INTO producers (producer, lowest, highest, seen_at) VALUES (?, ?, ?, ?)", (producer, first, last, now))
-        return None
+        new = "INSERT INTO producers (producer, lowest, highest, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT (producer) DO NOTHING"
+        if connection.changed(new, (producer, first, last, now)):
+            return None
+        known = _held(connection, producer)  # somebody else was faster
     lowest, highest = known
     opened = None
     if first > highest + 1:
@@ -69,6 +72,13 @@ def _note_run(connection: Connection, producer: str, first: int, last: int, now:
         _fill(connection, producer, first, last)
     connection.execute("UPDATE producers SET lowest = ?, highest = ?, seen_at = ? WHERE producer = ?", (min(lowest, first), max(highest, last), now, producer))
     return opened
+
+
+def _held(connection: Connection, producer: str) -> Any:
+    """(lowest, highest) of a producer, whose numbers nobody else notes before this commit has ended."""
+    holding = connection.dialect.holding("producer")
+    sql = f"SELECT lowest, highest FROM producers WHERE producer = ?{holding}"
+    return connection.execute(sql, (producer,)).get
 
 
 def _fill(connection: Connection, producer: str, first: int, last: int) -> None:

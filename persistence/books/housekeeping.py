@@ -15,7 +15,7 @@ _TABLES = (
 
 #: A daily job's last quarter.
 KEPT_ALWAYS = 90
-_OLDEST_RUN_KEPT = "SELECT scheduled_for FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND NOT ahead ORDER BY scheduled_for DESC LIMIT 1 OFFSET ?3 - 1"
+_OLDEST_RUN_KEPT = "SELECT scheduled_for FROM job_runs WHERE job = ?1 AND state = 'succeeded' AND ahead = 0 ORDER BY scheduled_for DESC LIMIT 1 OFFSET ?3 - 1"
 _OLDEST_REPORT_KEPT = "SELECT taken_at FROM statistics_reports ORDER BY taken_at DESC LIMIT 1 OFFSET ?2 - 1"
 
 
@@ -25,7 +25,7 @@ class Statistics:
 
     path: str
     schema_version: int
-    sqlite_version: str
+    engine: str
     rows: dict[str, int]
     file_bytes: int
     wal_bytes: int

@@ -8,6 +8,7 @@ from persistence.engine.contract import Connection
 
 def file_request(connection: Connection, request: JobRequest, now: int) -> bool:
     """File a request within somebody's commit. False where its id is filed already."""
+    connection.hold(f"job {request.job}")
     if connection.execute("SELECT 1 FROM job_runs WHERE request_id = ?", (request.request_id,)).get is not None:
         return False
     taken = "SELECT 1 FROM job_runs WHERE job = ? AND scheduled_for = ?"

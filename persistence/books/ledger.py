@@ -16,14 +16,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from jarvis_client.contract.errors import BooksError
 from jarvis_client.contract.outcome import Outcome, Reason
 from persistence.books.gaps import Opened
 from persistence.books.posting import UNRECORDABLE, Item, Posting, RawOf, refusal_of
 from persistence.domain.entries import AnyFact
+from persistence.domain.errors import Overtaken
 from persistence.engine.contract import Connection, Database
+
+#: Outcomes, and the gaps that the numbers of a commit show.
+Posted = tuple[list[Outcome], list[Opened]]
+#: Several writers on one server seldom meet twice in a row.
+MOST_TRIES = 5
 
 
 @contextmanager
@@ -59,11 +65,9 @@ class Ledger:
         too: identities settle what was applied).
         """
         try:
-            with self._database.transaction() as connection, _without_collecting():
-                posting = Posting(connection, self._now(connection), raw_of, keep_refusals=keep_refusals)
-                outcomes, opened = posting.run(batch), posting.gaps_opened
+            outcomes, opened = self._again_where_overtaken(lambda: self._post_together(batch, raw_of, keep_refusals))
         except UNRECORDABLE:
-            outcomes, opened = self._post_one_by_one(batch, raw_of, keep_refusals)
+            outcomes, opened = self._again_where_overtaken(lambda: self._post_one_by_one(batch, raw_of, keep_refusals))
         if opened:
             self._gaps_opened(opened)
         return outcomes
@@ -81,7 +85,19 @@ class Ledger:
     def _now(self, connection: Connection) -> int:
         return connection.now if self._clock is None else self._clock()
 
-    def _post_one_by_one(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> tuple[list[Outcome], list[Opened]]:
+    def _again_where_overtaken(self, post: Callable[[], Posted]) -> Posted:
+        """Another commit being faster says nothing of these facts: they are posted again, and never refused for it."""
+        for _ in range(MOST_TRIES - 1):
+            with suppress(Overtaken):
+                return post()
+        return post()
+
+    def _post_together(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> Posted:
+        with self._database.transaction() as connection, _without_collecting():
+            posting = Posting(connection, self._now(connection), raw_of, keep_refusals=keep_refusals)
+            return posting.run(batch), posting.gaps_opened
+
+    def _post_one_by_one(self, batch: Sequence[Item], raw_of: RawOf | None, keep_refusals: bool) -> Posted:
         """The batch held something the store refuses: find it, and record the rest, still in one commit."""
         outcomes: list[Outcome] = []
         opened: list[Opened] = []

@@ -185,7 +185,7 @@ _ROWS_OF = (
 
 def rows_of_facts(connection: Connection, table: str, after: int) -> Iterator[tuple[Any, ...]]:
     """The transactions of the facts of a table after a number, in their order: the fields of `TransactionRow`."""
-    return iter(connection.execute(f"{_ROWS_OF.format(table, 'c.fact_no > ?')} ORDER BY c.fact_no, t.transaction_no", (after,)))
+    return iter(connection.stream(f"{_ROWS_OF.format(table, 'c.fact_no > ?')} ORDER BY c.fact_no, t.transaction_no", (after,)))
 
 
 def rows_of_numbers(connection: Connection, table: str, numbers: Sequence[tuple[int]]) -> Sequence[tuple[Any, ...]]:

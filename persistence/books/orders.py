@@ -53,7 +53,7 @@ def find_states(connection: Connection, ids: Sequence[OrderId]) -> dict[OrderId,
 
 def all_rows(connection: Connection) -> Iterator[tuple[OrderId, list[tuple[int, OrderRow]]]]:
     """Every order's (number, row), by (order id, account)."""
-    rows = connection.execute(f"SELECT order_no, {_ROW} FROM orders ORDER BY order_id, account_id")
+    rows = connection.stream(f"SELECT order_no, {_ROW} FROM orders ORDER BY order_id, account_id")
     for key, found in groupby(rows, itemgetter(1, 2)):
         yield key, [(row[0], row[1:]) for row in found]
 

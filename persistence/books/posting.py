@@ -80,7 +80,7 @@ class Posting:
         self._update_orders()
         self._move_balances()
         self._dirty.pop("", None)  # rates are of no account
-        accounts.mark_dirty(self._connection, self._dirty)
+        accounts.mark_dirty(self._connection, self._dirty, max((number for number, *_ in numbered), default=0))
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch, numbered)
@@ -172,11 +172,11 @@ class Posting:
         if not fresh:
             return []
         connection, now = self._connection, self._now
-        number = facts.next_fact_no(connection)
+        numbers = iter(connection.fact_numbers(len(fresh)))
         numbered: list[tuple[int, AnyFact, Any]] = []
         rows: dict[Identity, tuple[Any, ...]] = {}
         sha256 = hashlib.sha256
-        for key, (_, fact) in fresh.items():
+        for (key, (_, fact)), number in zip(fresh.items(), numbers, strict=True):
             if type(fact) is Fill:
                 texts = fact.texts()
                 digest, instant = sha256(fact.content_of(texts).encode()).digest(), fact.executed_at
@@ -185,14 +185,9 @@ class Posting:
             record_id, account_id, kind = key
             rows[key] = (number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now)
             numbered.append((number, fact, texts))
-            number += 1
         # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
-        connection.execute("SAVEPOINT identities")
         if connection.insert_many(facts.INSERT_IDENTITY, list(rows.values())) == len(rows):
-            connection.execute("RELEASE identities")
             return numbered
-        connection.execute("ROLLBACK TO identities")
-        connection.execute("RELEASE identities")
         known = facts.find_known(connection, list(rows))
         return self._settle_known(known, fresh, rows, numbered, outcomes, held)
 
@@ -206,13 +201,11 @@ class Posting:
         held: list[tuple[int, Refusal, int | None]],
     ) -> list[tuple[int, AnyFact, Any]]:
         new: list[tuple[int, AnyFact, Any]] = []
-        inserts = []
         for (key, values), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
             row = _IdentityRow._make(values)
-            record = known.get(key)
+            record = known[key]
             index = fresh[key][0]
-            if record is None:
-                inserts.append(row)
+            if record.fact_no == number:  # nobody else has that number: it was new
                 new.append((number, fact, texts))
             elif record.state == ERASED and self._by_hand:
                 # An explicit save records anew what went with its account.
@@ -229,7 +222,6 @@ class Posting:
                     self._take_earlier_pair(record, fact)
             else:
                 held.append((index, self._conflict(index, fact), record.fact_no))
-        self._connection.insert_many(facts.INSERT_IDENTITY, inserts)
         return new
 
     def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:

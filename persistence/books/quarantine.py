@@ -11,16 +11,15 @@ from persistence.engine.contract import Connection
 def hold(connection: Connection, refusal: Refusal, fact_no: int | None, now: int) -> bool:
     """Keep a refused record; False where the same bytes are held already. `fact_no` is the recorded fact it conflicts with."""
     digest = hashlib.sha256(refusal.raw).digest()
-    if connection.execute("UPDATE quarantine SET deliveries = deliveries + 1 WHERE raw_digest = ? RETURNING 1", (digest,)).get is not None:
-        return False
-    connection.execute(
-        "INSERT INTO quarantine (raw, raw_digest, reason, detail, kind, account_id, record_id, fact_no, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    deliveries: int = connection.execute(
+        "INSERT INTO quarantine (raw, raw_digest, reason, detail, kind, account_id, record_id, fact_no, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (raw_digest) DO UPDATE SET deliveries = quarantine.deliveries + 1 RETURNING deliveries",
         (
             refusal.raw, digest, str(refusal.reason), storable(refusal.detail), storable(refusal.kind), storable(refusal.account_id),
             storable(refusal.record_id), fact_no, now,
         ),
-    )  # fmt: skip
-    return True
+    ).get  # fmt: skip
+    return deliveries == 1
 
 
 def storable(text: str | None) -> str | None:

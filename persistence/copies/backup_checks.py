@@ -18,6 +18,7 @@ from persistence.copies import backups, going_back
 from persistence.copies.choosing import last_taken, summary
 from persistence.domain.finding import SHOWN, Finding
 from persistence.domain.showing import size
+from persistence.engine.contract import Database
 from persistence.engine.sqlite.database import SQLiteDatabase
 from persistence.proof import chain
 from persistence.proof.books_checks import guarded
@@ -38,7 +39,7 @@ class Protected(NamedTuple):
     restored: int | None
 
 
-def protected(database: SQLiteDatabase) -> Protected:
+def protected(database: Database) -> Protected:
     with database.get_connection() as connection:
         begun = connection.execute("SELECT recorded_at FROM facts ORDER BY fact_no LIMIT 1").get
         came_from = [content["taken_at"] for _, content in of_kind(connection, RESTORED) if content.get("proved") and content.get("taken_at")]
@@ -87,16 +88,16 @@ def _of_other_books(folder: Path, present: Sequence[backups.Backup], ours: str) 
         )
 
 
-def there_is_room(database: SQLiteDatabase, folder: Path) -> Iterator[Finding]:
+def there_is_room(database: Database, folder: Path) -> Iterator[Finding]:
     """The next backup fits."""
     if folder.exists() and (free := disk_usage(folder).free) < (needed := backups.room_needed(database)):
         yield Finding("there is room for a backup", str(folder), size(needed), f"{size(free)} are free", f"df -h {folder}")
 
 
-def files_are_private(database: SQLiteDatabase, backup_folder: Path | None) -> list[Finding]:
+def files_are_private(database: Database, backup_folder: Path | None) -> list[Finding]:
     """Check that nobody but their owner may open the files, those of the backups included, or change what lies in their folders."""
     paths = [path for path in (Path(f"{database.path}{suffix}") for suffix in ("", "-wal", "-shm", "-mark")) if path.exists()]
-    folders = [folder for folder in (Path(database.path).absolute().parent, backup_folder) if folder is not None and folder.is_dir()]
+    folders = [folder for folder in (database.folder.absolute(), backup_folder) if folder is not None and folder.is_dir()]
     if backup_folder in folders and backup_folder is not None:
         paths += sorted(path for kind in ("jarvis", "failed", "unproved", "rescued") for path in backup_folder.glob(f"{kind}-*"))
     modes = _modes_of(paths)

@@ -31,6 +31,7 @@ from persistence.copies.retention import expired
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.progress import Progress, silent
 from persistence.domain.showing import size
+from persistence.engine.contract import Database
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import connect, sqlite_version
 from persistence.engine.sqlite.database import SQLiteDatabase
@@ -92,14 +93,13 @@ class Backup:
         return self.path.stat().st_size
 
 
-def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool = True, progress: Progress = silent) -> Backup:
+def create(database: Database, folder: Path, now: int, *, compress: bool = True, progress: Progress = silent) -> Backup:
     """Copy the database while others write, prove the copy, put it in place, named by the second it was taken in or the next free one.
 
     Raises `WrongFolder` where the folder is not the one that these books used so far, `Unavailable` where it could not be written,
     `BackupFailed` where the copy is not what was copied.
     """
-    with database.get_connection() as connection:
-        schema = migrations.schema_version(connection, database.path)
+    schema = database.storage().schema_version
     enter(database, folder)
     with locked_folder(folder, "another backup is being taken"):
         now = _free_second(folder, now)
@@ -115,7 +115,7 @@ def create(database: SQLiteDatabase, folder: Path, now: int, *, compress: bool =
     return Backup(path, taken_at, schema, manifest)
 
 
-def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema: int, *, compress: bool, progress: Progress) -> dict[str, Any]:
+def _take(database: Database, path: Path, partial: Path, now: int, schema: int, *, compress: bool, progress: Progress) -> dict[str, Any]:
     """Copy and prove, under a name that counts for nothing yet. Returns the manifest."""
     folder = path.parent
     with scratch_folder(folder, "taking") as scratch:
@@ -147,7 +147,7 @@ def _take(database: SQLiteDatabase, path: Path, partial: Path, now: int, schema:
     return manifest
 
 
-def refuse_without_room(database: SQLiteDatabase, folder: Path) -> None:
+def refuse_without_room(database: Database, folder: Path) -> None:
     """Raises `Unavailable` where a copy, its compressed form and the proof of it would not fit: better none than half a one."""
     needed, free = room_needed(database), shutil.disk_usage(folder).free
     if free < needed:
@@ -156,9 +156,10 @@ def refuse_without_room(database: SQLiteDatabase, folder: Path) -> None:
         )
 
 
-def room_needed(database: SQLiteDatabase) -> int:
+def room_needed(database: Database) -> int:
     """Bytes that a backup takes while it is being proved."""
-    size = sum(Path(f"{database.path}{suffix}").stat().st_size for suffix in ("", "-wal") if Path(f"{database.path}{suffix}").exists())
+    files = [Path(f"{database.path}{suffix}") for suffix in ("", "-wal") if Path(f"{database.path}{suffix}").exists()]
+    size = sum(file.stat().st_size for file in files) if isinstance(database, SQLiteDatabase) else database.storage().file_bytes
     return int(size * 2.2)
 
 
@@ -171,7 +172,7 @@ def _free_second(folder: Path, instant: int) -> int:
     return instant
 
 
-def keep_as_is(database: SQLiteDatabase, folder: Path, now: int, progress: Progress = silent) -> Path:
+def keep_as_is(database: Database, folder: Path, now: int, progress: Progress = silent) -> Path:
     """A backup where the books can be proved, else a plain copy of them as they are, for study or to go back to."""
     try:
         return create(database, folder, now, progress=progress).path

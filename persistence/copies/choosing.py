@@ -17,7 +17,7 @@ from persistence.copies import backups
 from persistence.copies.backups import Backup
 from persistence.domain.errors import WrongDatabase
 from persistence.domain.showing import count_of
-from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.contract import Database
 from persistence.engine.sqlite.durable_mark import DurableMarkFile
 
 #: Names shown of those that were passed over for the same reason.
@@ -32,7 +32,7 @@ class Choice:
     remarks: list[str]
 
 
-def present_books(database: SQLiteDatabase) -> tuple[str, str] | None:
+def present_books(database: Database) -> tuple[str, str] | None:
     """Id and epoch of the books that stand there; None where there are none that can be read."""
     with suppress(BooksError), closing(database.looking_too()) as looking, looking.get_connection() as connection:
         return book_id_and_epoch(connection)

@@ -15,8 +15,7 @@ from jarvis_client.contract.errors import Unavailable
 from persistence.books.book import book_id
 from persistence.copies.manifest import read_manifest
 from persistence.domain.errors import WrongFolder
-from persistence.engine.contract import Connection
-from persistence.engine.sqlite.database import SQLiteDatabase
+from persistence.engine.contract import Connection, Database
 from persistence.engine.sqlite.host import disk_not_mounted
 from persistence.files import make_last_folder, replaced
 
@@ -24,7 +23,7 @@ MARKER = ".books"
 MANIFEST = ".manifest.json"
 
 
-def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, remember: bool = True) -> None:
+def claim(database: Database, folder: Path, *, adopt: bool = False, remember: bool = True) -> None:
     """Take a folder for the backups of these books: where it is theirs already nothing changes; the first time, or to `adopt` it, it is
     made where it is missing, marked, and remembered unless the books are not to be written to.
 
@@ -40,10 +39,12 @@ def claim(database: SQLiteDatabase, folder: Path, *, adopt: bool = False, rememb
         _mark(folder, ours)
     if remember and not known:
         with database.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO backup_folders (path, first_used_at) VALUES (?, ?)", (str(folder.absolute()), connection.now))
+            connection.execute(
+                "INSERT INTO backup_folders (path, first_used_at) VALUES (?, ?) ON CONFLICT (path) DO NOTHING", (str(folder.absolute()), connection.now)
+            )
 
 
-def enter(database: SQLiteDatabase, folder: Path) -> None:
+def enter(database: Database, folder: Path) -> None:
     """Make a folder for the backups of these books where it is missing, before anything is looked at or written there.
 
     Raises `WrongFolder` as `refuse_strange` does, and where the folder above it is missing.

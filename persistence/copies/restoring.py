@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jarvis_client.contract.errors import BooksError, Invalid
 from jarvis_client.contract.instants import to_datetime, to_text
@@ -85,8 +86,8 @@ def restore_copy(
     done = Restored()
     with backups.opened(backup, target.parent, unproved=unproved, progress=progress) as plain:
         if until is not None and present is not None:
-            _compare(present, plain, None, until, done)
-        done.recorded_until = _newest(plain)
+            compare(present, plain, None, until, done)
+        done.recorded_until = newest_instant(plain)
         os.replace(plain, target)
     return done
 
@@ -112,20 +113,19 @@ def bring_back(
     present = present_books(database)
     life = 0
     if present is not None:
-        _refuse_other_books(path, source.path, plain, present[0])
-        life = _generation(database)
+        refuse_other_books(path, source.path, plain, present[0])
+        life = generation_of(database)
     progress("comparing with the present database", 0, 0)
     if path.exists():
-        since = _newest(plain)
+        since = newest_instant(plain)
         later = later_folder / f"after-{stamp}{'' if since is None else f'-since-{to_datetime(since):%Y%m%dT%H%M%SZ}'}.ndjson"
-        _compare(database, plain, later, until, done)
+        compare(database, plain, later, until, done)
     elif Path(f"{path}-wal").exists():
         done.problem = f"the database was gone, its log is kept as {aside}-wal"
-    done.recorded_until = _newest(plain)
-    origin = {"backup": source.path.name, "taken_at": to_text(_taken_at(source)), "proved": source.proved}
+    done.recorded_until = newest_instant(plain)
     progress("putting the backup in its place", 0, 0)
     done.missing_notes = take_back_on_purpose(
-        plain, now, database.backup_folder, instead_of=None if present is None else present[1], least_generation=life, content=origin
+        plain, now, database.backup_folder, instead_of=None if present is None else present[1], least_generation=life, content=origin_of(source)
     )
     same_owner(plain, path if path.exists() else path.parent)
     done.aside = database.replaced_from(plain, aside)
@@ -136,8 +136,9 @@ def bring_back(
     return done
 
 
-def _taken_at(source: Backup) -> int:
-    return int(source.taken_at.timestamp()) * 1_000_000
+def origin_of(source: Backup) -> dict[str, Any]:
+    """What the chain says of where restored books come from."""
+    return {"backup": source.path.name, "taken_at": to_text(int(source.taken_at.timestamp()) * 1_000_000), "proved": source.proved}
 
 
 def _free_name(path: Path, now: int) -> tuple[str, Path]:
@@ -150,7 +151,8 @@ def _free_name(path: Path, now: int) -> tuple[str, Path]:
     raise Invalid(f"{path.parent} holds a thousand databases that were kept in this second; move some away")
 
 
-def _refuse_other_books(path: Path, source: Path, plain: Path, ours: str) -> None:
+def refuse_other_books(path: str | Path, source: Path, plain: Path, ours: str) -> None:
+    """Raises `WrongDatabase` where `plain`, a backup's content, is not of the books `ours`, which are kept at `path`."""
     with closing(SQLiteDatabase.copy_of(plain)) as restored, restored.get_connection() as connection:
         theirs = book_id_and_epoch(connection)[0]
     if ours != theirs:
@@ -160,7 +162,7 @@ def _refuse_other_books(path: Path, source: Path, plain: Path, ours: str) -> Non
         )
 
 
-def _generation(database: SQLiteDatabase) -> int:
+def generation_of(database: SQLiteDatabase) -> int:
     """Of the present books; 0 where that cannot be read any more."""
     try:
         with closing(database.looking_too()) as present, present.get_connection() as connection:
@@ -169,19 +171,20 @@ def _generation(database: SQLiteDatabase) -> int:
         return 0
 
 
-def _newest(plain: Path) -> int | None:
+def newest_instant(plain: Path) -> int | None:
+    """When the last record of a copy was recorded."""
     with closing(SQLiteDatabase.copy_of(plain)) as restored:
         found = restored.execute_query("SELECT recorded_at FROM facts ORDER BY fact_no DESC LIMIT 1")
     return int(found[0][0]) if found else None
 
 
-def _compare(database: SQLiteDatabase, plain: Path, later: Path | None, until: int | None, done: Restored) -> None:
-    """Bring in what the present database recorded after the copy until an instant, and write the rest to a file."""
+def compare(database: SQLiteDatabase, plain: Path, later: Path | None, until: int | None, done: Restored) -> None:
+    """Bring into the copy `plain` what the present database recorded after the copy until an instant, and write the rest to a file."""
     try:
         # We move the log ourselves, even if Litestream did so until now: it has no more to do with this file.
         with closing(SQLiteDatabase.looking(database.path, wal_mode=database.wal_mode)) as present:
             if later is None:
-                _refuse_other_books(Path(database.path), plain, plain, (present_books(database) or ("",))[0])
+                refuse_other_books(Path(database.path), plain, plain, (present_books(database) or ("",))[0])
             else:
                 present.checkpoint(truncate=True)
             with present.get_connection() as connection:

@@ -65,5 +65,9 @@ class TookTooLong(Unavailable):
     """A reader asked for more than can be read in the time that it may hold a snapshot."""
 
 
+class Overtaken(Unavailable):
+    """Another commit was faster, so that nothing of this one was recorded. The same call may succeed at once."""
+
+
 class CommitUnknown(Unavailable):
     """COMMIT failed, so the commit may or may not be on disk. Reopen, and let identities settle what was applied."""

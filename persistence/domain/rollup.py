@@ -128,14 +128,15 @@ class RollupRow(NamedTuple):
 
 class Progress(NamedTuple):
     """How far an account is rolled up. `snapshots_from`: rows from that day on are valued by snapshots, earlier ones by the books.
-    `stale_from`: everything derived on or after that day has to be redone. `seen_fact_no`: facts with a higher number have not been
-    looked at. `usd_like`: what counts as a dollar under its options."""
+    `stale_from`: everything derived on or after that day has to be redone. `seen_fact_no`: facts of the account with a higher number have not
+    been looked at, nor rates with a higher one than `seen_rate_no`. `usd_like`: what counts as a dollar under its options."""
 
     options_digest: str
     snapshots_from: Date | None
     rolled_to: Date
     stale_from: Date | None
     seen_fact_no: int
+    seen_rate_no: int
     generation: int
     usd_like: tuple[str, ...]
 

@@ -31,6 +31,14 @@ _ENTRY = Struct(">cQ32s")
 FACT, ERASED_FACT, QUARANTINED, EVENT = b"F", b"D", b"Q", b"E"
 
 
+class Reach(NamedTuple):
+    """The newest numbers of what is sealed."""
+
+    fact_no: int
+    quarantine_no: int
+    event_no: int
+
+
 class Head(NamedTuple):
     """The newest block: what has to be kept elsewhere to prove the chain later."""
 
@@ -68,10 +76,12 @@ _BLOCK = ", ".join(Block._fields)
 
 def seal(database: Database, now: int) -> Head:
     """Seal what was recorded since the last block, block by block. Rows are read and hashed outside the commit that adds them."""
+    with database.transaction(alone=True) as connection:
+        settled = reach(connection)
     while True:
         with database.snapshot() as connection:
             last = newest(connection)
-            block = _next_block(connection, last, now)
+            block = _next_block(connection, last, settled, now)
         if block is None:
             return _head(last)
         with database.transaction() as connection:
@@ -81,8 +91,8 @@ def seal(database: Database, now: int) -> Head:
 
 
 def seal_within(connection: Connection, now: int) -> None:
-    """The same within the commit of somebody who is about to remove rows."""
-    while (block := _next_block(connection, newest(connection), now)) is not None:
+    """The same within the commit of somebody who is about to remove rows, and is alone."""
+    while (block := _next_block(connection, newest(connection), reach(connection), now)) is not None:
         _insert(connection, block)
 
 
@@ -113,14 +123,24 @@ def epochs_left(connection: Connection) -> dict[str, int]:
     return shared | {connection.execute("SELECT epoch FROM book").get: newest(connection).block_no + 1_000_000_000}
 
 
-def _next_block(connection: Connection, last: Block, now: int) -> Block | None:
-    """The block after `last`; None where there is nothing to seal."""
-    newest_fact = int(connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
-    facts_to = min(newest_fact, last.facts_to + BLOCK_FACTS)
+def reach(connection: Connection) -> Reach:
+    """How far everything is there, in a commit that is alone: what comes later has higher numbers. Otherwise one that is still under way
+    might bring a lower number into what is sealed already."""
+    sql = (
+        "SELECT coalesce((SELECT max(fact_no) FROM facts), 0), coalesce((SELECT max(quarantine_no) FROM quarantine), 0), "
+        "coalesce((SELECT max(event_no) FROM chain_events), 0)"
+    )
+    return Reach(*connection.execute(sql).get)
+
+
+def _next_block(connection: Connection, last: Block, settled: Reach, now: int) -> Block | None:
+    """The block after `last`, of what is settled; None where there is nothing to seal."""
+    facts_to = min(settled.fact_no, last.facts_to + BLOCK_FACTS)
     quarantine_to, events_to = last.quarantine_to, last.events_to
-    if facts_to == newest_fact:
-        quarantine_to = min(int(connection.execute("SELECT coalesce(max(quarantine_no), 0) FROM quarantine").get), quarantine_to + BLOCK_FACTS)
-        events_to = min(int(connection.execute("SELECT coalesce(max(event_no), 0) FROM chain_events").get), events_to + BLOCK_FACTS)
+    if facts_to >= settled.fact_no:
+        facts_to = max(facts_to, last.facts_to)
+        quarantine_to = max(quarantine_to, min(settled.quarantine_no, quarantine_to + BLOCK_FACTS))
+        events_to = max(events_to, min(settled.event_no, events_to + BLOCK_FACTS))
     if (facts_to, quarantine_to, events_to) <= (last.facts_to, last.quarantine_to, last.events_to):
         return None
     places = recorded_places(connection)
@@ -146,7 +166,7 @@ def _entry(kind: bytes, number: int, text: str) -> bytes:
 
 
 def _insert(connection: Connection, block: Block) -> None:
-    connection.execute(f"INSERT INTO chain_blocks ({_BLOCK}) VALUES (?, ?, ?, ?, ?, ?, ?)", tuple(block))
+    connection.execute(f"INSERT INTO chain_blocks ({_BLOCK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (block_no) DO NOTHING", tuple(block))
 
 
 def _head(block: Block) -> Head:

@@ -92,8 +92,9 @@ QUOTE_QUANTITY = _check(
         "SELECT l.fact_no, l.account_id, l.fill_id, l.instrument, l.quantity, l.price, l.quote_quantity, l.multiplier FROM fills l JOIN facts f "
         "ON f.fact_no = l.fact_no WHERE f.state = 0 AND l.inverse = 0 AND (l.settle IS NULL OR l.settle = l.base OR l.settle = l.quote) AND "
         # Whether to look at all is told by floats, what is odd by decimals.
-        "abs(CAST(l.quote_quantity AS REAL) - CAST(l.quantity AS REAL) * CAST(l.price AS REAL) * CAST(l.multiplier AS REAL)) "
-        "> 0.049 * abs(CAST(l.quantity AS REAL) * CAST(l.price AS REAL) * CAST(l.multiplier AS REAL)) AND {seen}",
+        "abs(CAST(l.quote_quantity AS DOUBLE PRECISION) "
+        "- CAST(l.quantity AS DOUBLE PRECISION) * CAST(l.price AS DOUBLE PRECISION) * CAST(l.multiplier AS DOUBLE PRECISION)) "
+        "> 0.049 * abs(CAST(l.quantity AS DOUBLE PRECISION) * CAST(l.price AS DOUBLE PRECISION) * CAST(l.multiplier AS DOUBLE PRECISION)) AND {seen}",
         "l.fact_no", _off,
     ),
 )  # fmt: skip

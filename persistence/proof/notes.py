@@ -170,11 +170,13 @@ _NOTHING = Decimal("-Infinity")
 def _look_for_suspects(database: Database, checks: Sequence[NoteCheck], *, anew: bool) -> None:
     """Have every fact that is new looked at, slice by slice, each in a snapshot of its own."""
     reached = (0, 0) if anew else None
+    with database.transaction(alone=True) as connection:
+        # A commit that is still under way might bring lower numbers than have been looked at.
+        newest: int = connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get
+        newest_event: int = connection.execute("SELECT coalesce(max(event_no), 0) FROM chain_events").get
     while True:
         with database.snapshot() as connection:
             facts_to, events_to = reached or connection.execute("SELECT facts_to, events_to FROM note_marks").get or (0, 0)
-            newest: int = connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get
-            newest_event: int = connection.execute("SELECT coalesce(max(event_no), 0) FROM chain_events").get
             to = min(newest, facts_to + FACTS_AT_ONCE)
             slices = [Slice(connection, facts_to, to)] if to > facts_to else []
             # A fact that was recorded anew keeps its old number.
@@ -193,7 +195,8 @@ def _look_for_suspects(database: Database, checks: Sequence[NoteCheck], *, anew:
             )
             connection.execute(
                 "INSERT INTO note_marks (one, facts_to, events_to) VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET "
-                "facts_to = max(note_marks.facts_to, ?1), events_to = max(note_marks.events_to, ?2)",
+                "facts_to = CASE WHEN note_marks.facts_to > ?1 THEN note_marks.facts_to ELSE ?1 END, "
+                "events_to = CASE WHEN note_marks.events_to > ?2 THEN note_marks.events_to ELSE ?2 END",
                 (to, newest_event),
             )
         reached = (to, newest_event)

@@ -64,7 +64,7 @@ BEYOND = _check(
     "an order is filled beyond its quantity", "no more than its quantity", "void what was sent twice, or send the amendment that is missing",
     Orders(
         "SELECT o.order_id, o.account_id, o.instrument, o.side, o.filled, o.quantity FROM t CROSS JOIN orders o ON o.order_id = t.order_id "
-        "AND o.account_id = t.account_id WHERE o.quantity_given = 1 AND CAST(o.filled AS REAL) > CAST(o.quantity AS REAL)",
+        "AND o.account_id = t.account_id WHERE o.quantity_given = 1 AND CAST(o.filled AS DOUBLE PRECISION) > CAST(o.quantity AS DOUBLE PRECISION)",
         _beyond,
     ),
 )  # fmt: skip
@@ -93,13 +93,17 @@ LACKING = _check(
 )  # fmt: skip
 
 
+#: The terms of a placed event, as one text.
+_TERMS = " || ' / ' || ".join(
+    f"coalesce(CAST(e.{name} AS TEXT), '')" for name in ("order_type", "quantity", "price", "cost", "closes_position", "reserve", "multiplier")
+)
 TWO_PLACED = _check(
     "an order was placed twice with other terms", "one placed event, and amendments after it", "void the one that is wrong, or send it as amended",
     Orders(
-        "SELECT e.order_id, e.account_id, e.instrument, e.side, count(DISTINCT json_array(e.order_type, e.quantity, e.price, e.cost, e.closes_position, "
-        "e.reserve, e.multiplier)) AS terms, group_concat(e.event_id, ', ') FROM t CROSS JOIN order_events e ON e.order_id = t.order_id "
+        f"SELECT e.order_id, e.account_id, e.instrument, e.side, count(DISTINCT {_TERMS}), group_concat(e.event_id, ', ') FROM t "
+        "CROSS JOIN order_events e ON e.order_id = t.order_id "
         "AND e.account_id = t.account_id JOIN facts f ON f.fact_no = e.fact_no WHERE e.status = 'placed' AND f.state = 0 "
-        "GROUP BY e.order_id, e.account_id, e.instrument, e.settle IS NULL, e.side HAVING terms > 1",
+        f"GROUP BY e.order_id, e.account_id, e.instrument, e.settle IS NULL, e.side HAVING count(DISTINCT {_TERMS}) > 1",
         lambda row: (row[4], f"events {row[5]} placed it with {row[4]} different terms", _leg(row[3], row[2])),
     ),
 )  # fmt: skip

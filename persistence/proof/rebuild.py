@@ -70,7 +70,7 @@ def _rebuild(connection: SQLiteConnection, now: int, progress: Progress) -> None
 def _derive(connection: Connection, now: int, progress: Progress) -> None:
     posting = Posting(connection, now, None)
     voids = list[tuple[int, AnyFact, None]]()
-    newest = facts.next_fact_no(connection) - 1
+    newest = int(connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
     rows = facts.rows_by_number(connection)
     while group := list(islice(rows, FACTS_AT_ONCE)):
         moved = list[tuple[Any, ...]]()
@@ -122,6 +122,26 @@ def differences(stored: SQLiteDatabase, rebuilt: str) -> Iterator[Finding]:
             differing = [(n, a, b) for n, a, b in zip(found.columns, found.expected, found.found, strict=False) if a != b]
             said = ", ".join(f"{n} {a}" for n, a, _ in differing), ", ".join(f"{n} {b}" for n, _, b in differing)
         yield Finding(NAME, f"{found.table} {' '.join(map(str, found.key))}", *said, "jarvis rebuild")
+
+
+def mend(connection: Connection, stored: SQLiteDatabase, rebuilt: str) -> None:
+    """Put what a rebuilt copy (a path) holds otherwise than `stored`, a copy of the books as they are, into the books: row by row."""
+    for table, keys, columns, expected, found in attached.differences(stored, rebuilt, _DERIVED):
+        [derived] = [d for d in _DERIVED if d.table == table]
+        where = " AND ".join(f"{name} = ?" for name in derived.key.split(", "))
+        if derived in _DERIVED[4:]:
+            column = derived.columns
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (*(expected or ())[: len(columns)], *keys))
+            continue
+        if found is not None:
+            connection.execute(f"DELETE FROM {table} WHERE {where}", keys)
+        if expected is not None:
+            # The rows of balances say when they were changed, too.
+            dated = {"updated_at": connection.now} if table == "balances" else {}
+            names = ", ".join((derived.key, derived.columns, *dated))
+            placeholders = ", ".join("?" * len(names.split(", ")))
+            connection.execute(f"INSERT INTO {table} ({names}) VALUES ({placeholders})", (*keys, *expected[: len(columns)], *dated.values()))
+    events.record(connection, events.REBUILT, connection.now, {})
 
 
 def replace_derived(database: SQLiteDatabase, rebuilt: str, *, differing: bool = True) -> None:

@@ -41,7 +41,8 @@ def _without_rate(look: Look) -> Iterator[Oddity]:
 def _far_snapshots(look: Look) -> Iterator[Oddity]:
     sql = (
         "SELECT account_id, date, close_fact_no, value, books_value FROM rollup_rows WHERE close_fact_no IS NOT NULL AND books_value IS NOT NULL "
-        "AND abs(CAST(value AS REAL) - CAST(books_value AS REAL)) > 0.09 * abs(CAST(books_value AS REAL)) ORDER BY account_id, date"
+        "AND abs(CAST(value AS DOUBLE PRECISION) - CAST(books_value AS DOUBLE PRECISION)) > 0.09 * abs(CAST(books_value AS DOUBLE PRECISION)) "
+        "ORDER BY account_id, date"
     )
     far: dict[str, list[tuple[str, int, Decimal, Decimal]]] = {}
     for account_id, date, number, value, books in look.connection.execute(sql):

@@ -12,7 +12,7 @@ from jarvis_client.contract.decimals import EXACT, ZERO, canonical, within_limit
 from jarvis_client.contract.instants import to_datetime, to_instant
 from jarvis_client.contract.showing import first_few
 from persistence.books import events, facts
-from persistence.books.accounts import lift_tombstone
+from persistence.books.accounts import hold, lift_tombstone
 from persistence.books.ledger import Ledger
 from persistence.books.movements import CONTRACT, CURRENCY
 from persistence.domain.account import Account, AccountRepository, Unsaved
@@ -68,7 +68,7 @@ class SQLiteAccountRepository(AccountRepository):
         return self._set_active(account_id, False)
 
     def delete(self, account_id: str) -> bool:
-        with self._database.transaction() as connection:
+        with self._database.transaction(alone=True) as connection:
             if not self.exists(account_id):
                 return False
             now = connection.now
@@ -92,8 +92,10 @@ class SQLiteAccountRepository(AccountRepository):
         return SQLiteTransactionRepository(self._database).find_by_account(account_id, limit)
 
     def _save_all(self, accounts: Iterable[Account], reason: str) -> None:
+        saved = list(accounts)
         with self._database.transaction() as connection:
-            for account in accounts:
+            hold(connection, (account.account_id for account in saved))
+            for account in saved:
                 read = account.unsaved()
                 stored = self._save(connection, account, read, storable_text(reason, "reason"))
                 account.count_as_saved(read, stored)
@@ -154,6 +156,7 @@ class SQLiteAccountRepository(AccountRepository):
     def _set_active(self, account_id: str, active: bool) -> bool:
         sql = "UPDATE accounts SET is_active = ?1, updated_at = ?2 WHERE account_id = ?3 AND is_active <> ?1"
         with self._database.transaction() as connection:
+            hold(connection, [account_id])
             if connection.execute("SELECT 1 FROM accounts WHERE account_id = ?", (account_id,)).get is None:
                 return False
             found = connection.changed(sql, (int(active), connection.now, account_id)) > 0
@@ -169,8 +172,8 @@ class SQLiteAccountRepository(AccountRepository):
 
 
 def _note_saved(connection: Connection, account_id: str, *, opened_by_hand: bool = False) -> None:
-    """Record what an account is called and whether it is open, which no fact explains, and the newest fact before that."""
-    sql = "SELECT name, is_active, opened_at, (SELECT coalesce(max(fact_no), 0) FROM facts) FROM accounts WHERE account_id = ?"
+    """Record what an account is called and whether it is open, which no fact explains, and the newest of its facts before that."""
+    sql = "SELECT name, is_active, opened_at, last_fact_no FROM accounts WHERE account_id = ?"
     name, active, opened_at, facts_to = connection.execute(sql, (account_id,)).get
     content = {"account_id": account_id, "name": name, "is_active": bool(active), "opened_at": opened_at if opened_by_hand else None, "facts_to": facts_to}
     events.record(connection, events.ACCOUNT_SAVED, connection.now, content)

@@ -46,7 +46,9 @@ class SQLiteGapRepository:
         return [Gap(row[0], row[1], row[2], to_datetime(row[3])) for row in self._database.execute_query(sql, params)]
 
     def missing(self) -> Missing:
-        [row] = self._database.execute_query("SELECT CAST(total(last - first + 1) AS INTEGER), count(DISTINCT producer), min(noticed_at) FROM gaps")
+        [row] = self._database.execute_query(
+            "SELECT CAST(coalesce(sum(CAST(last - first + 1 AS DOUBLE PRECISION)), 0) AS BIGINT), count(DISTINCT producer), min(noticed_at) FROM gaps"
+        )
         return Missing(int(row[0]), int(row[1]), row[2])
 
     def accept(self, producer: str, first: int | None, last: int | None, reason: str) -> list[tuple[int, int]]:

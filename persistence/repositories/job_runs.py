@@ -71,15 +71,16 @@ class SQLiteJobRunRepository:
         """Take a run that nobody has: a new or requested one, a failed one whose time to try again has come, or one whose holder
         died; and none while another run of the job is in living hands."""
         with self._database.transaction() as connection:
-            alive = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND NOT ahead AND heartbeat_at BETWEEN ? AND ? LIMIT 1"
+            connection.hold(f"job {job}")
+            alive = "SELECT 1 FROM job_runs WHERE job = ? AND state = 'claimed' AND ahead = 0 AND heartbeat_at BETWEEN ? AND ? LIMIT 1"
             if connection.execute(alive, (job, now - STALE_AFTER_MICROSECONDS, now + MOST_AHEAD)).get is not None:
                 return False
             taken = connection.changed(
                 "INSERT INTO job_runs (job, scheduled_for, state, owner, claimed_at, heartbeat_at) VALUES (?1, ?2, 'claimed', ?3, ?4, ?4) "
                 "ON CONFLICT (job, scheduled_for) DO UPDATE SET state = 'claimed', owner = ?3, claimed_at = ?4, heartbeat_at = ?4, "
-                "attempts = CASE WHEN job_runs.ahead THEN 1 WHEN job_runs.state = 'requested' THEN job_runs.attempts ELSE job_runs.attempts + 1 END, "
+                "attempts = CASE WHEN job_runs.ahead = 1 THEN 1 WHEN job_runs.state = 'requested' THEN job_runs.attempts ELSE job_runs.attempts + 1 END, "
                 "error = NULL, result = NULL, retry_at = NULL, finished_at = NULL, ahead = 0 "
-                "WHERE job_runs.ahead OR job_runs.state IN ('requested', 'claimed') "
+                "WHERE job_runs.ahead = 1 OR job_runs.state IN ('requested', 'claimed') "
                 "OR (job_runs.state = 'failed' AND (coalesce(job_runs.retry_at, 0) <= ?4 OR job_runs.finished_at > ?4 + ?5))",
                 (job, scheduled_for, owner, now, MOST_AHEAD),
             )
@@ -115,13 +116,13 @@ class SQLiteJobRunRepository:
     def last_settled(self, job: str, now: int) -> int | None:
         """The newest slot of the timetable up to now that has a run, whatever became of it; what a clock that was ahead did never
         counts, also once its time has come."""
-        sql = "SELECT max(scheduled_for) FROM job_runs WHERE job = ? AND request_id IS NULL AND NOT ahead AND scheduled_for <= ?"
+        sql = "SELECT max(scheduled_for) FROM job_runs WHERE job = ? AND request_id IS NULL AND ahead = 0 AND scheduled_for <= ?"
         return self._database.execute_query(sql, (job, now))[0][0]  # type: ignore[no-any-return]
 
     def disown_future(self, job: str, now: int) -> int:
         """Mark what a clock that was ahead did, while it can still be told by its time. What was asked for then and is not done yet
         stays: somebody wants it. Returns how many runs."""
-        where = "job = ? AND scheduled_for > ? AND NOT ahead AND (request_id IS NULL OR state = 'succeeded' OR (state = 'failed' AND retry_at IS NULL))"
+        where = "job = ? AND scheduled_for > ? AND ahead = 0 AND (request_id IS NULL OR state = 'succeeded' OR (state = 'failed' AND retry_at IS NULL))"
         if not self._database.execute_query(f"SELECT 1 FROM job_runs WHERE {where} LIMIT 1", (job, now + MOST_AHEAD)):
             return 0
         return self._database.execute_update(f"UPDATE job_runs SET ahead = 1 WHERE {where}", (job, now + MOST_AHEAD))
@@ -142,7 +143,7 @@ class SQLiteJobRunRepository:
     def last_success(self, job: str, now: int) -> int | None:
         """When a run of the job last succeeded; where its end was noted by a clock that was ahead, when it was due."""
         sql = (
-            "SELECT finished_at, scheduled_for FROM job_runs WHERE job = ? AND state = 'succeeded' AND NOT ahead AND scheduled_for <= ? ORDER BY 2 DESC LIMIT 1"
+            "SELECT finished_at, scheduled_for FROM job_runs WHERE job = ? AND state = 'succeeded' AND ahead = 0 AND scheduled_for <= ? ORDER BY 2 DESC LIMIT 1"
         )
         for finished_at, scheduled_for in self._database.execute_query(sql, (job, now + MOST_AHEAD)):
             return int(scheduled_for if is_ahead(finished_at, now) else finished_at)
@@ -150,11 +151,11 @@ class SQLiteJobRunRepository:
 
     def newest(self, job: str, now: int) -> JobRun | None:
         """The run that was filed or due last, those of a clock that was ahead apart."""
-        return next(iter(self._select("WHERE job = ? AND NOT ahead AND scheduled_for <= ?", (job, now + MOST_AHEAD), 1, "scheduled_for DESC")), None)
+        return next(iter(self._select("WHERE job = ? AND ahead = 0 AND scheduled_for <= ?", (job, now + MOST_AHEAD), 1, "scheduled_for DESC")), None)
 
     def newest_ended(self, job: str, now: int) -> JobRun | None:
         """The newest run that has ended, well or not."""
-        where = "WHERE job = ? AND NOT ahead AND scheduled_for <= ? AND state IN ('succeeded', 'failed')"
+        where = "WHERE job = ? AND ahead = 0 AND scheduled_for <= ? AND state IN ('succeeded', 'failed')"
         return next(iter(self._select(where, (job, now + MOST_AHEAD), 1, "scheduled_for DESC")), None)
 
     def asked_for(self, request_id: str) -> JobRun | None:
@@ -163,7 +164,7 @@ class SQLiteJobRunRepository:
 
     def unfinished(self, job: str) -> list[JobRun]:
         """Runs that are asked for, taken, or to be tried again; the oldest first."""
-        return self._select("WHERE job = ? AND NOT ahead AND state <> 'succeeded' AND NOT (state = 'failed' AND retry_at IS NULL)", (job,), 1_000)
+        return self._select("WHERE job = ? AND ahead = 0 AND state <> 'succeeded' AND NOT (state = 'failed' AND retry_at IS NULL)", (job,), 1_000)
 
     def history(self, job: str | None = None, limit: int = 50) -> list[JobRun]:
         """The newest first; after them those of a clock that was ahead."""

@@ -18,6 +18,7 @@ from jarvis_client.contract.showing import first_few
 from jarvis_client.contract.symbols import Instrument, notations
 from persistence import exports
 from persistence.books import facts
+from persistence.books.accounts import hold
 from persistence.books.ledger import Ledger
 from persistence.books.order_of_facts import period
 from persistence.books.orders import OLDEST_FIRST
@@ -65,9 +66,10 @@ class SQLiteOrderRepository(OrderRepository):
         self.save_many([order])
 
     def save_many(self, orders: Iterable[Order]) -> None:
-        ledger = Ledger(self._database)
+        ledger, saved = Ledger(self._database), list(orders)
         with self._database.transaction() as connection:
-            for order in orders:
+            hold(connection, (order.account_id for order in saved))
+            for order in saved:
                 read = order.unsaved()
                 self._save(connection, ledger, read)
                 order.count_as_saved(read)
@@ -102,7 +104,11 @@ class SQLiteOrderRepository(OrderRepository):
 
     def delete(self, order_id: str, account_id: str | None = None, *, symbol: str | None = None, side: OrderSide | str | None = None) -> bool:
         with self._database.transaction() as connection:
-            order = self.find_by_id(order_id, account_id, symbol=symbol, side=side)
+            found = self.find_by_id(order_id, account_id, symbol=symbol, side=side)
+            if found is None:
+                return False
+            hold(connection, [found.account_id])
+            order = self.find_by_id(order_id, found.account_id, symbol=symbol, side=side)
             if order is None:
                 return False
             if order.fills_count:
@@ -190,7 +196,7 @@ class SQLiteOrderRepository(OrderRepository):
     def stream(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Order]:
         where, params = period("account_id", "created_at", account_id, start, end)
         with self._database.get_connection() as connection:
-            for row in connection.execute(f"SELECT {_COLUMNS} FROM orders {where} ORDER BY {OLDEST_FIRST}", params):
+            for row in connection.stream(f"SELECT {_COLUMNS} FROM orders {where} ORDER BY {OLDEST_FIRST}", params):
                 yield _entity(row)
 
     def export_to_csv(self, account_id: str, path: str | Path) -> None:

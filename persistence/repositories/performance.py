@@ -45,6 +45,7 @@ class SQLitePerformanceRepository(PerformanceRepository):
         rows = [m.checked() for m in metrics]
         with self._database.transaction() as connection:
             now = connection.now
+            accounts.hold(connection, (m.account_id for m in rows))
             _open_accounts(connection, rows, now)
             connection.executemany(
                 f"INSERT INTO performance_metrics ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "

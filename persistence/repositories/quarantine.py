@@ -113,7 +113,7 @@ class SQLiteQuarantineRepository:
         where, params = (wanted or Filter()).where()
         with self._database.get_connection() as connection:
             sql = f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY quarantine_no LIMIT ?"
-            for row in connection.execute(sql, (*params, limit_of(limit))):
+            for row in connection.stream(sql, (*params, limit_of(limit))):
                 yield _entity(row)
 
     def recorded_version(self, held: Quarantined) -> AnyFact | None:

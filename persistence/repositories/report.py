@@ -10,7 +10,7 @@ from datetime import date as Date
 from typing import NamedTuple
 
 from persistence.books.account_history import AccountBooks
-from persistence.engine.contract import Database
+from persistence.engine.contract import NO_LIMIT, Database
 
 
 class FeesOfInstrument(NamedTuple):
@@ -77,15 +77,18 @@ class ReportBooks(AccountBooks):
         """The fees of the fills in [start, end), instants; rebates are below zero."""
         sql = (
             # Each fee worked out once: without the bound that bounds nothing, the sum and the count would each do it.
-            "SELECT instrument, total(usd), count(*), sum(usd IS NULL) FROM (SELECT instrument, fee_usd_number AS usd FROM v_fills "
-            "WHERE account_id = ? AND executed_at_us >= ? AND executed_at_us < ? AND NOT is_voided LIMIT -1) GROUP BY instrument ORDER BY instrument"
+            "SELECT instrument, coalesce(sum(usd), 0.0), count(*), sum(CASE WHEN usd IS NULL THEN 1 ELSE 0 END) FROM ("
+            "SELECT instrument, fee_usd_number AS usd FROM v_fills "
+            "WHERE account_id = ? AND executed_at_us >= ? AND executed_at_us < ? AND is_voided = 0 "
+            f"LIMIT {NO_LIMIT}) AS each_once GROUP BY instrument ORDER BY instrument"
         )
         return [FeesOfInstrument._make(row) for row in self._all(sql, start, end)]
 
     def exposure(self, days: Sequence[Date]) -> list[tuple[Date, str, float | None]]:
         """(day, currency or contract, USD) of what was held on these days; None without a rate."""
-        sql = "SELECT date, currency, usd_number FROM v_exposure WHERE account_id = ? AND date IN (SELECT value FROM json_each(?)) ORDER BY date, currency"
-        return [(Date.fromisoformat(day), name, usd) for day, name, usd in self._all(sql, json.dumps([d.isoformat() for d in days]))]
+        placeholders = ", ".join("?" * len(days)) or "NULL"
+        sql = f"SELECT date, currency, usd_number FROM v_exposure WHERE account_id = ? AND date IN ({placeholders}) ORDER BY date, currency"
+        return [(Date.fromisoformat(day), name, usd) for day, name, usd in self._all(sql, *(d.isoformat() for d in days))]
 
     def revised(self, first: Date, last: Date) -> Revisions:
         """The revisions of the figures of [first, last], the newest by name."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from jarvis_client.contract.decimals import canonical
-from persistence.books import derived
+from persistence.books import accounts, derived
 from persistence.books.account_history import _ROW, AccountBooks, ContractValue, DayClose
 from persistence.domain.rollup import (
     FIGURE_COLUMNS,
@@ -65,7 +65,7 @@ class Changes:
     @classmethod
     def none(cls, rolled_to: Date) -> Changes:
         """Nothing to commit, for who only reads."""
-        return cls(Progress("", None, rolled_to, None, 0, 0, ()), 0, DirtyMark(None, None, None, 0, 0))
+        return cls(Progress("", None, rolled_to, None, 0, 0, 0, ()), 0, DirtyMark(None, None, None, 0, 0))
 
 
 class SQLiteRollupRepository:
@@ -86,6 +86,7 @@ class SQLiteRollupRepository:
     def commit(self, account_id: str, changes: Changes, expected_generation: int | None) -> bool:
         """All of it or, where another rollup of the account came first, nothing and False."""
         with self._database.transaction() as connection:
+            accounts.hold(connection, [account_id])
             sql = "SELECT r.generation FROM accounts a LEFT JOIN rollup_accounts r USING (account_id) WHERE a.account_id = ?"
             found = connection.execute(sql, (account_id,)).fetchall()
             if not found or found[0][0] != expected_generation:
@@ -142,13 +143,14 @@ def _write(connection: Connection, account_id: str, changes: Changes) -> None:
     )
     progress = changes.progress
     connection.execute(
-        "INSERT INTO rollup_accounts (account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, generation, usd_like, rolled_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
+        "INSERT INTO rollup_accounts "
+        "(account_id, options_digest, snapshots_from, rolled_to, stale_from, seen_fact_no, seen_rate_no, generation, usd_like, rolled_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET options_digest = excluded.options_digest, "
         "snapshots_from = excluded.snapshots_from, rolled_to = excluded.rolled_to, stale_from = excluded.stale_from, seen_fact_no = excluded.seen_fact_no, "
-        "generation = excluded.generation, usd_like = excluded.usd_like, rolled_at = excluded.rolled_at",
+        "seen_rate_no = excluded.seen_rate_no, generation = excluded.generation, usd_like = excluded.usd_like, rolled_at = excluded.rolled_at",
         (
             account_id, progress.options_digest, _stored(progress.snapshots_from), progress.rolled_to.isoformat(), _stored(progress.stale_from),
-            progress.seen_fact_no, progress.generation, json.dumps(progress.usd_like), changes.now,
+            progress.seen_fact_no, progress.seen_rate_no, progress.generation, json.dumps(progress.usd_like), changes.now,
         ),
     )  # fmt: skip
     _clear_marks(connection, account_id, changes)
@@ -163,7 +165,7 @@ def _clear_marks(connection: Connection, account_id: str, changes: Changes) -> N
         "SELECT occurred_at FROM facts WHERE fact_no > ?3 AND account_id = ?1 UNION ALL "
         "SELECT f.occurred_at FROM voids v JOIN facts f ON f.fact_no = v.target_fact_no WHERE v.fact_no > ?3 AND v.account_id || '' = ?1 UNION ALL "
         # A fee counts in the trade of its fill, too, and goes with it.
-        "SELECT min(e.occurred_at, coalesce(l.executed_at, e.occurred_at)) FROM fees e LEFT JOIN facts g ON g.record_id = e.fill_id "
+        "SELECT CASE WHEN l.executed_at < e.occurred_at THEN l.executed_at ELSE e.occurred_at END FROM fees e LEFT JOIN facts g ON g.record_id = e.fill_id "
         "AND g.account_id = e.account_id AND g.kind = 'fill' LEFT JOIN fills l ON l.fact_no = g.fact_no WHERE e.account_id = ?1 AND (e.fact_no > ?3 "
         "OR EXISTS (SELECT 1 FROM voids v WHERE v.account_id = e.account_id AND v.fact_no > ?3 AND ((v.target_kind = 'fee' AND v.target_id = e.fee_id) "
         "OR (v.target_kind = 'fill' AND v.target_id = e.fill_id))))) AS moved) END "

@@ -149,7 +149,7 @@ class SQLiteTransactionRepository(TransactionRepository):
     def stream(self, account_id: str, start: datetime | None = None, end: datetime | None = None) -> Iterator[Transaction]:
         where, params = period("t.account_id", "t.occurred_at", account_id, start, end)
         with self._database.get_connection() as connection:
-            for row in connection.execute(f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY {_OLDEST_FIRST}", params):
+            for row in connection.stream(f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY {_OLDEST_FIRST}", params):
                 yield _entity(row)
 
     def count(self, account_id: str) -> int:

@@ -150,7 +150,7 @@ class _Pass:
     ) -> _Pass | None:  # fmt: skip
         rolled_to = beginning - ONE_DAY if known is None else min(known.rolled_to, self._until)
         usd_like = tuple(sorted(self._options.usd_like))
-        progress = Progress(self._options.digest, snapshots_from, rolled_to, None, self._books.newest_fact_no(), (self.generation or 0) + 1, usd_like)
+        progress = Progress(self._options.digest, snapshots_from, rolled_to, None, *self._seen(), (self.generation or 0) + 1, usd_like)
         self.changes = changes = Changes(progress, self._now, mark)
         changes.only_days = only_days
         replay = Replay(self._books, self._options, changes, first or self._until + ONE_DAY, progress=self._progress)
@@ -174,6 +174,10 @@ class _Pass:
         self._compare_figures()
         return None if known is not None and self._is_idle(mark, known) else self
 
+    def _seen(self) -> tuple[int, int]:
+        """The newest numbers of the account's facts, and of rates, that this pass looks at."""
+        return self._books.newest_fact_no(), self._books.newest_rate_no()
+
     def _snapshots_from(self) -> Date | None:
         """From which day rows are valued by snapshots; None for never."""
         if self._options.valuation == "books":
@@ -190,7 +194,7 @@ class _Pass:
         end = start_of_day(known.rolled_to + ONE_DAY, self._options.zone)
         if mark.dirty_since is not None and mark.dirty_since < end:
             self.late = self._books.new_facts(mark.dirty_since, end, known.seen_fact_no)
-        self._rates = [(currency, least, min(most, end - 1)) for currency, least, most in self._books.rates_since(known.seen_fact_no) if least < end]
+        self._rates = [(currency, least, min(most, end - 1)) for currency, least, most in self._books.rates_since(known.seen_rate_no) if least < end]
 
     def _restart(self, mark: DirtyMark, known: Progress | None, whole: bool, beginning: Date) -> tuple[Date | None, Late | None]:
         """From which day facts have to be read anew, if at all, and what came there where nothing else asks for it."""

@@ -47,7 +47,7 @@ def first_to_read(books: AccountBooks, options: RollupOptions, wanted: Date) -> 
     if known is None or known.options_digest != options.digest:
         books.floor = Date.max
         return first
-    changed = [mark.dirty_since, mark.recheck_since, *(least for _, least, _ in books.rates_since(known.seen_fact_no))]
+    changed = [mark.dirty_since, mark.recheck_since, *(least for _, least, _ in books.rates_since(known.seen_rate_no))]
     stale = [day_of(instant, options.zone) for instant in changed if instant is not None]
     if known.stale_from is not None:
         stale.append(known.stale_from)

@@ -10,8 +10,8 @@ from typing import Any
 
 from jarvis_client.contract.instants import end_of_day, start_of_day
 from persistence.books.account_history import AccountBooks, FlowShown
-from persistence.database import DatabaseManager
 from persistence.domain.rollup import FIGURE_COLUMNS, ClosedTrade, RollupRow, Withheld
+from persistence.engine.contract import LiveBooks
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.disposals import realised_by_fact
 from scheduler.rollup.options import RollupOptions
@@ -35,7 +35,7 @@ class Explanation:
     withheld: list[Withheld]
 
 
-def explain(database: DatabaseManager, account_id: str, options: RollupOptions, date: Date) -> Explanation:
+def explain(database: LiveBooks, account_id: str, options: RollupOptions, date: Date) -> Explanation:
     """Everything behind the row of a day; what there is where it has no row."""
     repository = SQLiteRollupRepository(database)
     withheld = [w for w in repository.withheld(account_id) if w.date <= date]

@@ -53,6 +53,9 @@ class SQLiteConnection(apsw.Connection):
             self.pragma("query_only", reading)
             self.reading = reading
 
+    def stream(self, sql: str, bindings: Any = (), /) -> Iterator[Any]:
+        return self.execute(sql, bindings)
+
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
         """End a statement that still runs after so many seconds, and every one that is begun after them, by the driver's interruption."""
@@ -110,6 +113,19 @@ class SQLiteConnection(apsw.Connection):
     def savepoint(self) -> Iterator[None]:
         with translated("write to the books"), self:  # the driver's block is a savepoint
             yield
+
+    def hold(self, name: str, /) -> None:
+        """Nothing: only one commit is under way at a time."""
+
+    def fact_numbers(self, count: int, /) -> range:
+        first = int(self.execute("SELECT coalesce(max(fact_no), 0) + 1 FROM facts").get)
+        return range(first, first + count)
+
+    def has_table(self, name: str, /) -> bool:
+        return bool(self.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).get)
+
+    def rows_came_over(self) -> None:
+        """Nothing: a number is the highest one and one more."""
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:

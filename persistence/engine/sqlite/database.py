@@ -15,6 +15,7 @@ from jarvis_client.contract import instants
 from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
 from persistence.domain.errors import CommitUnknown, OtherBooks
 from persistence.engine.contract import Bindings, Storage
+from persistence.engine.result_rows import Row
 from persistence.engine.sqlite import migrations
 from persistence.engine.sqlite.connect import CHECKSUM_BYTES, SQLiteConnection, header_of, sqlite_version
 from persistence.engine.sqlite.copying import copy_to
@@ -24,7 +25,7 @@ from persistence.engine.sqlite.host import refuse_network_file_system, refuse_un
 from persistence.engine.sqlite.pages import rewrite
 from persistence.engine.sqlite.pool import IN_MEMORY, ConnectionPool, FileOptions
 from persistence.engine.sqlite.rescue import rescue
-from persistence.engine.sqlite.result_rows import Row, rows_of
+from persistence.engine.sqlite.result_rows import rows_read
 from persistence.engine.sqlite.wal import LONG_WAL_BYTES, WriteAheadLog
 from persistence.files import fsync_folder, make_last_folder, open_or_make, scratch_folder
 
@@ -66,6 +67,7 @@ class SQLiteDatabase:
         if max_connections < 1:
             raise Invalid(f"max_connections is {max_connections}; at least 1 is needed")
         self.path = os.path.realpath(db_path) if os.path.islink(db_path) else str(db_path)  # the log and the marks lie there, too
+        self.folder = Path(self.path).absolute().parent
         self.wal_mode = wal_mode
         self.checkpoints = checkpoints and wal_mode
         self.backup_folder = Path(backup_folder) if backup_folder is not None else Path(self.path).absolute().parent / "backups"
@@ -234,8 +236,9 @@ class SQLiteDatabase:
                     connection.execute("RELEASE snapshot")
 
     @contextmanager
-    def transaction(self) -> Iterator[SQLiteConnection]:
-        """One commit: all of it durable on exit, none of it after an exception. Its `now` is the one reading of the clock.
+    def transaction(self, *, alone: bool = False) -> Iterator[SQLiteConnection]:
+        """One commit: all of it durable on exit, none of it after an exception. Its `now` is the one reading of the clock. Here every
+        commit is `alone`.
 
         Raises `CommitUnknown` where COMMIT itself failed: the commit may be on disk or not. That connection is thrown away.
         """
@@ -291,7 +294,7 @@ class SQLiteDatabase:
     def execute_query(self, sql: str, params: Bindings = ()) -> list[Row]:
         """All rows of a query, each readable by position or column name."""
         with self.get_connection() as connection, taken():
-            return rows_of(connection.execute(sql, params))
+            return rows_read(connection.execute(sql, params))
 
     def execute_update(self, sql: str, params: Bindings = ()) -> int:
         """Run one statement in a commit of its own (or the current one). Returns how many rows it changed."""
@@ -380,7 +383,7 @@ class SQLiteDatabase:
         size = 0
         with suppress(OSError):
             size = os.stat(self.path).st_size
-        return Storage(version, sqlite_version(), size, self.wal_bytes(), free)
+        return Storage(version, f"SQLite {sqlite_version()}", size, self.wal_bytes(), free)
 
     def has_checksums(self) -> bool:
         """Whether pages carry the checksums that they should."""

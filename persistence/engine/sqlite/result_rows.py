@@ -1,52 +1,15 @@
-"""Result rows that are read by position or by column name."""
+"""All rows of a query, with the names of their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, overload
-
 import apsw
 
-from jarvis_client.contract.errors import Invalid
-
-Bindings = Sequence[Any] | dict[str, Any]
+from persistence.engine.result_rows import Row, rows_of
 
 
-class Row(tuple[Any, ...]):
-    """A result row: by position like any tuple, or by column name."""
-
-    __slots__ = ()
-    _columns: tuple[str, ...] = ()
-
-    @overload  # type: ignore[override]
-    def __getitem__(self, key: str | int) -> Any: ...
-    @overload
-    def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
-    def __getitem__(self, key: str | int | slice) -> Any:
-        if isinstance(key, str):
-            if key not in self._columns:
-                raise Invalid(f"there is no column {key!r:.60}; there are {', '.join(self._columns)}")
-            return tuple.__getitem__(self, self._columns.index(key))
-        return tuple.__getitem__(self, key)
-
-    def keys(self) -> tuple[str, ...]:
-        return self._columns
-
-    def asdict(self) -> dict[str, Any]:
-        return dict(zip(self._columns, self, strict=True))
-
-
-def rows_of(cursor: apsw.Cursor) -> list[Row]:
-    found: list[Row] = []
-    kind = Row
-    for values in cursor:
-        if not found:
-            kind = _row_type(tuple(column[0] for column in cursor.get_description()))
-        found.append(kind(values))
-    return found
-
-
-@lru_cache(maxsize=256)
-def _row_type(columns: tuple[str, ...]) -> type[Row]:
-    return type("Row", (Row,), {"__slots__": (), "_columns": columns})
+def rows_read(cursor: apsw.Cursor) -> list[Row]:
+    for first in cursor:
+        # The driver knows the columns only as long as rows are left.
+        columns = [column[0] for column in cursor.get_description()]
+        return rows_of([first, *cursor], columns)
+    return []

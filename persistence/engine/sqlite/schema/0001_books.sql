@@ -24,7 +24,8 @@ CREATE UNIQUE INDEX facts_identity ON facts (record_id, account_id, kind);
 
 -- `dirty_since` is the least instant of what came since the last rollup took it; `dirty_count` moves with every commit that
 -- touched the account, so that a rollup can see whether it raced one. `recheck_since`: the least instant at which something recorded
--- changed in place (a smaller sequence, a revived record), so that everything derived from there on has to be read anew.
+-- changed in place (a smaller sequence, a revived record), so that everything derived from there on has to be read anew. `last_fact_no`:
+-- the newest number of a commit that recorded something of the account.
 CREATE TABLE accounts (
     account_id  TEXT    PRIMARY KEY CHECK (account_id <> ''),
     name        TEXT    NOT NULL,
@@ -34,6 +35,7 @@ CREATE TABLE accounts (
     dirty_count INTEGER NOT NULL DEFAULT 0,
     recheck_since INTEGER,
     recheck_count INTEGER NOT NULL DEFAULT 0,
+    last_fact_no INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
     updated_at  INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER))
 ) STRICT, WITHOUT ROWID;
@@ -446,7 +448,7 @@ CREATE TABLE broker_marks (
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What the daily rollup derives from the facts. Everything here can be rebuilt from them; performance_metrics has the figures.
 
--- How far an account is rolled up, and under which options. Rows from `snapshots_from` on are valued by snapshots. `generation` moves with
+-- How far an account is rolled up, and under which options: the newest number of its facts that was looked at, and of rates, which are of no account. Rows from `snapshots_from` on are valued by snapshots. `generation` moves with
 -- every commit of a rollup. `usd_like`: the currencies that count as a dollar where nothing else is said, as JSON.
 CREATE TABLE rollup_accounts (
     account_id     TEXT    PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
@@ -455,6 +457,7 @@ CREATE TABLE rollup_accounts (
     rolled_to      TEXT    NOT NULL,
     stale_from     TEXT,
     seen_fact_no   INTEGER NOT NULL,
+    seen_rate_no   INTEGER NOT NULL,
     generation     INTEGER NOT NULL,
     usd_like       TEXT    NOT NULL,
     rolled_at      INTEGER NOT NULL
