@@ -26,10 +26,10 @@ _OF_A_FILE = "sqlite:///"
 
 
 class Place(NamedTuple):
-    """Where books were moved to: what `jarvis` calls it, and the setting that names it."""
+    """Where books were moved to: what `jarvis` calls it, and what has to be set so that it is used."""
 
     shown: str
-    setting: str
+    to_be_set: str
 
 
 def move_books(settings: Settings, to: str, *, stop: bool = False, progress: Progress = silent) -> tuple[Moved, Place]:
@@ -46,9 +46,9 @@ def move_books(settings: Settings, to: str, *, stop: bool = False, progress: Pro
         if is_server(to):
             with closing(open_books(to, folder=folder, half_moved=True)) as target:
                 target.initialize()
-                return move(source, target, progress), Place(target.path, "database.url")
+                return move(source, target, progress), Place(target.path, "let database.url or database.url_file name it on every host")
         path = _file_of(to)
-        return _into_file(source, path, progress), Place(str(path), "database.path")
+        return _into_file(source, path, progress), Place(str(path), "let database.path name it, and take database.url away, on this host alone")
 
 
 def _file_of(to: str) -> Path:

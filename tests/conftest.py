@@ -51,7 +51,8 @@ def _on_postgres(folder: Path, durable: bool) -> Iterator[ServerDatabase]:
 
 #: Every engine that keeps books, by what makes a database of it, whose files go into a folder. Those that need longer run in `make test-all`.
 ENGINES: dict[str, Callable[[Path, bool], AbstractContextManager[Any]]] = {"sqlite": _on_sqlite, "postgres": _on_postgres}
-IN_TURN = ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
+#: A schema for every example takes its time where many look for a counterexample.
+IN_TURN = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 
 
 def pytest_configure() -> None:

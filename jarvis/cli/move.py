@@ -38,7 +38,7 @@ def db_move(
     earlier = f", {moved.were_there:,} of them in an earlier run" if moved.were_there else ""
     say(f"moved to {place.shown}: {count_of('record', moved.facts)} in {count_of('row', moved.rows)}{earlier}, each read back and compared")
     say(f"the chain has the same head: {moved.head}")
-    say(f"next: name the new books in {place.setting} on every host, then start. Start nothing on the old ones again: what they record is missing in the new")
+    say(f"next: {place.to_be_set}, then start. Start nothing on the old books again: what they record would be missing here")
 
 
 def _read(file: Path | None) -> str:

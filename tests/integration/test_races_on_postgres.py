@@ -26,6 +26,7 @@ from persistence.database import DatabaseManager
 from persistence.domain.errors import CommitUnknown, Overtaken
 from persistence.engine.postgres import database as engine
 from persistence.engine.postgres.connect import DIALECT, PostgresConnection
+from persistence.engine.postgres.pool import ConnectionPool
 from persistence.proof import chain
 from persistence.proof.books_checks import voids_count
 from persistence.proof.chain_checks import check_chain
@@ -326,6 +327,26 @@ def test_commits_of_different_accounts_do_not_wait_for_each_other(hosts):
     post(hosts.first, deposit(1), deposit(1, account_id="other"))
     with under_way(hosts.first, deposit(2)):
         assert hosts.meanwhile(lambda: post(hosts.second, deposit(2, account_id="other"))).done()
+
+
+@pytest.mark.parametrize("reading", [False, True], ids=["a commit", "a snapshot"])
+def test_who_opens_the_books_while_another_thread_does_has_a_commit_of_its_own(hosts, monkeypatch, reading):
+    """Each statement was a commit of its own once, where the other thread had looked at the books in between."""
+    begun = ConnectionPool._begun
+
+    def overtaken_by_another_thread(self: ConnectionPool, *how: Any) -> PostgresConnection:
+        connection = begun(self, *how)
+        self._looked_at = True
+        return connection
+
+    monkeypatch.setattr(ConnectionPool, "_begun", overtaken_by_another_thread)
+    with hosts.first.snapshot() if reading else hosts.first.transaction() as connection:
+        assert connection.execute("SELECT now()").get == connection.execute("SELECT now()").get, "the instant of one transaction"
+    if not reading:
+        with pytest.raises(ZeroDivisionError), hosts.second.transaction():
+            Ledger(hosts.second).post([deposit(1)])
+            raise ZeroDivisionError
+        assert hosts.first.execute_query("SELECT count(*) FROM facts") == [(0,)]
 
 
 @pytest.mark.parametrize("arrived", [True, False], ids=["the answer was lost", "COMMIT was lost"])

@@ -42,14 +42,18 @@ class ConnectionPool:
     def connected(self, begin: str, *, looked_at: bool = True) -> Iterator[PostgresConnection]:
         """A connection on which `begin` was run, for the length of a block. Whatever the block leaves open is rolled back."""
         pool, begin = self._opened(), self._with_settings(begin)
+        # Asked once: another thread that looks meanwhile has begun nothing on this connection.
+        looks = looked_at and not self._looked_at
         with translated(f"reach {self._place}"):
-            connection = self._begun(pool, begin if self._looked_at or not looked_at else "SELECT 1")
+            connection = self._begun(pool, "SELECT 1" if looks else begin)
         try:
-            if looked_at and not self._looked_at:
+            if looks:
                 with translated(f"open {self._place}"):
                     self._look_at(connection)
                     connection.run(begin, ())
                 self._looked_at = True
+            if begin.startswith("BEGIN") and connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+                raise Unavailable(f"{self._place}: no commit was begun, so each statement would be one of its own; nothing was recorded")
             yield connection
         finally:
             with suppress(psycopg.Error):
