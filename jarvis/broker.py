@@ -10,6 +10,7 @@ from jarvis.errors import EMPTY_CONFIG, SettingsError
 from jarvis.settings import Settings, load_settings
 from jarvis_client.contract.address import read_address
 from jarvis_client.contract.errors import Unavailable
+from jarvis_client.publisher import Publisher
 
 
 def broker_url(settings: Settings) -> str:
@@ -28,6 +29,13 @@ def broker_url(settings: Settings) -> str:
     if running is None:
         raise Unavailable(f"no broker runs over {settings.data_folder}: start `jarvis up` (or `jarvis broker run`) there, or set broker.url in workers.yaml")
     return running
+
+
+def publisher_of(settings: Settings, url: str | None = None) -> Publisher:
+    """What a command publishes with. Raises as `broker_url` does, where no `url` is given."""
+    return Publisher(
+        url or broker_url(settings), namespace=settings.broker.namespace, conventions=settings.conventions, wait_replicas=settings.publisher.wait_replicas
+    )
 
 
 def broker_for_senders() -> tuple[str, str]:

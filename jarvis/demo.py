@@ -18,11 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
-from jarvis.broker import broker_url
+from jarvis.broker import broker_url, publisher_of
 from jarvis.embedded_broker import running_broker
 from jarvis.opening import open_database
 from jarvis.settings import Settings, SettingsError, load_settings
-from jarvis_client import Publisher
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Unavailable
@@ -158,7 +157,7 @@ def run_demo(into: Settings | None, config: Path, show: Callable[[LiveBooks, Set
             markup=False,
         )
         started = time.perf_counter()
-        Publisher(url, namespace=settings.broker.namespace).publish_many(records)
+        publisher_of(settings, url).publish_many(records)
         published = time.perf_counter() - started
         _wait_until_recorded(database, before, len(records), again=into is not None)
         took = time.perf_counter() - started

@@ -22,8 +22,9 @@ from jarvis.importing.profile import Profile
 from jarvis.settings_monitoring import AlertsSettings, MonitoringSettings, WebSettings
 from jarvis.settings_sources import FILES, Places, as_path, did_you_mean, path_rule, place_of, read_environment, read_files, read_secrets
 from jarvis.sockets import LONGEST_SOCKET_PATH, SOCKET_NAME
-from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address
+from jarvis_client.contract.address import MOST_REPLICAS, WORKERS_CONNECTIONS, read_address, refuse_namespace
 from jarvis_client.contract.conventions import USD_LIKE, Conventions
+from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.symbols import QUOTE_CURRENCIES, is_pair
 from persistence.columns import COMPUTED, OF_NO_ACCOUNT, READ
 from persistence.copies.command import refuse_command
@@ -135,6 +136,22 @@ class BrokerSettings(_Section):
             raise ValueError("is empty; name a broker, or leave the key without a value (unset the variable) for the embedded one")
         read_address(url.get_secret_value(), connections=WORKERS_CONNECTIONS)
         return url
+
+    @model_validator(mode="after")
+    def _kept_together(self) -> BrokerSettings:
+        if self.url is not None:
+            try:
+                refuse_namespace(read_address(self.url.get_secret_value()), self.namespace)
+            except Invalid as error:
+                raise ValueError(f"namespace {error}") from None
+        return self
+
+
+class PublisherSettings(_Section):
+    """Of what the commands publish; an engine gives its own publisher the same."""
+
+    #: Replicas that must have a record before the broker's answer counts.
+    wait_replicas: int = Field(0, ge=0, le=MOST_REPLICAS)
 
 
 class BatchSettings(_Section):
@@ -289,6 +306,7 @@ class Settings(_Section):
 
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
+    publisher: PublisherSettings = PublisherSettings()
     worker: WorkerSettings = WorkerSettings()
     symbols: SymbolSettings = SymbolSettings()
     imports: ImportSettings = ImportSettings()

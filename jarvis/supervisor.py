@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import redis
 import structlog
 from rich.console import Console
 from rich.live import Live
@@ -40,6 +39,7 @@ from jarvis.stopped import is_stopped
 from jarvis.systemd import StatusLine, notify
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import Unavailable
+from jarvis_client.primaries import connect
 from persistence.books.book import book_id
 from persistence.domain.showing import count_of
 from persistence.domain.stillness import Stillness
@@ -239,8 +239,9 @@ class Supervisor:
 
     def _take_over_for(self, books: str) -> None:
         if self._take_over:
-            with redis.Redis.from_url(broker_url(self._settings), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
-                NamespaceBooks(client, self._settings.broker.namespace, place_of(self._settings.data_folder)).take_over(books)
+            namespace = self._settings.broker.namespace
+            with connect(broker_url(self._settings), namespace, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
+                NamespaceBooks(client, namespace, place_of(self._settings.data_folder)).take_over(books)
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal

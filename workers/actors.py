@@ -30,6 +30,7 @@ from jarvis_client.contract.forms import FORMS
 from jarvis_client.contract.jobs import JOB_SAYS
 from jarvis_client.contract.json_values import json_value
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES, Route
+from jarvis_client.primaries import connect
 
 #: Who knows the settings stands above this package, which may not import it: an entry point of this group gives a function
 #: that returns the URL and the namespace of the broker the settings mean.
@@ -93,7 +94,7 @@ def _broker_of_the_settings(actor_name: str) -> RedisBroker:
             url, namespace = found.load()()
         except BooksError as error:
             raise Unavailable(f"{actor_name} has no broker: {error}; or set JARVIS_BROKER__URL, or call dramatiq.set_broker(RedisBroker(url=…))") from None
-        return RedisBroker(url=url, namespace=namespace)  # type: ignore[no-untyped-call]
+        return RedisBroker(client=connect(url, namespace), namespace=namespace)  # type: ignore[no-untyped-call]
     raise Unavailable(f"{actor_name} has no broker: call dramatiq.set_broker(RedisBroker(url=…)) first, or install jarvis-trading, which reads broker.url")
 
 

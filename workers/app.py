@@ -18,7 +18,7 @@ import redis
 import structlog
 
 from jarvis_client.contract import instants
-from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address, without_password
+from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address, refuse_namespace, without_password
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid
 from persistence.books.book import book_id
@@ -319,12 +319,16 @@ def create_worker(
     """A worker from plain values, ready to start. `database_path`: a file, or the URL of a PostgreSQL server. `take_over`: the namespace's
     messages go to these books from now on, whosever they were.
 
-    Raises `Invalid` where the URL cannot be used.
+    Raises `Invalid` where the URL cannot be used, or not with this namespace.
     """
     try:
-        read_address(broker_url, connections=WORKERS_CONNECTIONS)
+        address = read_address(broker_url, connections=WORKERS_CONNECTIONS)
     except Invalid as error:
         raise Invalid(f"the broker's url {error}") from None
+    try:
+        refuse_namespace(address, namespace)
+    except Invalid as error:
+        raise Invalid(f"the namespace {error}") from None
     database = open_books(
         database_path, max_connections, wal_mode=wal_mode, checkpoints=checkpoints, folder=lock_folder, backup_folder=backup_folder,
         second_folder=second_folder,

@@ -34,6 +34,7 @@ from jarvis_client.contract.address import client_url
 from jarvis_client.contract.answers import asks
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
+from jarvis_client.primaries import connect
 from workers import redis_scripts
 from workers.answering import Answering
 from workers.broker_server import warn_of_settings
@@ -81,8 +82,8 @@ class LedgerBroker(RedisBroker):
         if client is None:
             # What the URL says goes before what stands here, so the limits of a URL are left out: a shorter one would end every wait.
             url = client_url(url or "redis://127.0.0.1:6379/0")
-            client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
-            waiting_client = redis.Redis.from_url(url, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            client = connect(url, namespace, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
+            waiting_client = connect(url, namespace, socket_timeout=WAIT_SECONDS + SOCKET_SECONDS, socket_connect_timeout=5, retry=once)
         super().__init__(client=client, namespace=namespace, middleware=[])  # type: ignore[no-untyped-call]
         # redis-py's annotations cover both text and bytes replies; ours are always bytes.
         self.client: Any = client
@@ -200,8 +201,9 @@ class LedgerBroker(RedisBroker):
         # Twice, because a consumer may have been about to wait when the first call came.
         for pause in (0.0, 0.05):
             time.sleep(pause)
-            with suppress(redis.RedisError):
-                for connection_id in list(self.waiting.values()):
+            for connection_id in list(self.waiting.values()):
+                # One connection of the pool that has ended must not keep the other queues waiting.
+                with suppress(redis.RedisError):
                     self.client.client_unblock(connection_id)
 
     def wait_until_settled(self, timeout: float) -> bool:
@@ -415,6 +417,8 @@ class LedgerBroker(RedisBroker):
             self.reachability.failed(of, error)
         elif reachable and self.reachability.succeeded(of):
             self._look_at_server = True
+            # After a failover one thread may have acknowledged on one server what another had fetched from the next.
+            self.suspect.update(self.queues)
 
 
 def _refuse_to_lose(delivery: Delivery, error: MalformedRecord) -> None:

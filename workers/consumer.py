@@ -98,7 +98,11 @@ class LedgerConsumer(Consumer):
         key = f"{self._broker.namespace}:{self._queue}"
         if self._broker.stopping.is_set():
             return False
-        return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None
+        try:
+            return self._waiter.blmove(key, key, WAIT_SECONDS, "LEFT", "LEFT") is not None
+        except ValueError:
+            # Closed by `close`, at a stop that the server did not hear of: the wait may be on one that has just ceased to be the primary.
+            raise redis.ConnectionError("the wait was ended") from None
 
 
 def _not_handed_over(bundles: Iterable[MessageProxy]) -> list[Delivery]:

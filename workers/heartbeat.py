@@ -53,6 +53,8 @@ class Heartbeat:
         self._client = client
         self._name = broker_id.removeprefix("jarvis-")
         self._beats = 0
+        #: Losses so far: several threads beat at a time, and one of them tells of each.
+        self._told = 0
         self._broker_id = broker_id
         self._beat = client.register_script(redis_scripts.BEAT)
         self._keys = [
@@ -63,7 +65,7 @@ class Heartbeat:
 
     def beat(self) -> bool:
         """True once Redis knows that this worker lives; False where one of its name lives elsewhere. Raises `redis.RedisError`."""
-        before = (self.token, self._beats)
+        before = self.token, self._beats, self._told
         # The clock is for Dramatiq clients of other makes, whose maintenance looks at it.
         word = self.word()
         said = "" if word is None else word.text()
@@ -106,17 +108,18 @@ class Heartbeat:
             log.error("a worker of this name is at work on this broker from elsewhere; nothing is fetched", worker=self._name, home=home)
         self.refused = _namesake(self._name, home)
 
-    def _compare(self, token: str, beats: int, before: tuple[str | None, int]) -> None:
+    def _compare(self, token: str, beats: int, before: tuple[str | None, int, int]) -> None:
         if self.token not in (None, token):
             self._lost(StrayKind.BROKER_EMPTIED, "it has no mark of ours: it was emptied, or it is another one; what waited in it and was not recorded is gone")
             self._beats = 0
-        elif before[0] == token and beats <= before[1]:
+        elif (before[0], before[2]) == (token, self._told) and beats <= before[1]:
             self._lost(StrayKind.BROKER_WENT_BACK, f"it has counted {beats} beats of {before[1]}: it came back without its last writes")
             self._beats = 0
         self.token, self._beats = token, max(beats, self._beats)
 
     def _lost(self, kind: StrayKind, example: str) -> None:
         log.error(f"{kind}: publish again what engines sent lately; what is recorded already counts as a duplicate", found=example)
+        self._told += 1
         self.losses.append((kind, example))
 
 

@@ -13,7 +13,7 @@ import redis
 #: After the name of the command; {} stands for the key.
 _TRIES: dict[str, tuple[Any, ...]] = {
     "evalsha": ("0" * 40, 0), "script|exists": ("0" * 40,), "client|id": (), "client|unblock": (0,), "ping": (), "time": (),
-    "info": ("server",), "scan": (0, "COUNT", 1),
+    "info": ("server",), "scan": (0, "COUNT", 1), "cluster|slots": (),
     "type": ("{}",), "exists": ("{}",), "get": ("{}",), "pttl": ("{}",), "del": ("{}",),
     # A time that is none.
     "expire": ("{}", "x"), "pexpire": ("{}", "x"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jarvis.broker import broker_url
+from jarvis.broker import publisher_of
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.options import Json, Limit, Wide, parse_date
@@ -19,7 +19,6 @@ from jarvis.hours import entries_of
 from jarvis.scheduling import changed_since, create_scheduler
 from jarvis.status.jobs import read_jobs
 from jarvis.status.words import job_stands
-from jarvis_client import Publisher
 from jarvis_client.contract import instants
 from jarvis_client.contract.instants import to_text
 from jarvis_client.contract.jobs import JOB_NAMES
@@ -237,9 +236,8 @@ def _exactly(instant: int | None) -> str | None:
 
 
 def _publish(name: str, arguments: dict[str, Any]) -> None:
-    settings = CONTEXT.settings
     named = {{"start": "from", "end": "to"}.get(n, n): v for n, v in arguments.items()}
-    message_id = Publisher(broker_url(settings), namespace=settings.broker.namespace).request_job(name, **named)
+    message_id = publisher_of(CONTEXT.settings).request_job(name, **named)
     say(f"asked for {name} by message {message_id}; on the machine of the books, `jarvis jobs show {message_id}` tells what became of it")
 
 

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from jarvis.broker import broker_url
+from jarvis.broker import publisher_of
 from jarvis.cli.common import Exit, say
 from jarvis.cli.context import CONTEXT
 from jarvis.cli.lines import Source, lines_of
-from jarvis_client import Publisher
 from jarvis_client.contract.errors import MalformedRecord
 from persistence.domain.showing import count_of
 from workers.messages import kind_and_record
@@ -37,8 +36,7 @@ def publish(
     A bad line is named with its number and reason; the good ones are sent, and the exit code is 1.
     """
     settings = CONTEXT.settings
-    url = "unix:///dev/null" if dry_run else broker_url(settings)
-    publisher = Publisher(url, namespace=settings.broker.namespace, conventions=settings.conventions)
+    publisher = publisher_of(settings, "unix:///dev/null" if dry_run else None)
     bad = checked = 0
 
     def good_records() -> Iterator[tuple[str, dict[str, object]]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from jarvis.cli.common import say
 from jarvis.cli.context import CONTEXT
 from jarvis.limits import raise_file_limit
 from jarvis.processes import leave
@@ -35,8 +37,13 @@ def start(listen: str | None, *, pages: bool) -> None:
             raise
         command = "jarvis web" if pages else "jarvis serve"
         raise Unavailable(f"`{command}` needs {error.name}, which is not installed; pip install 'jarvis-trading[web]'") from None
-    server.run(settings, pages=pages)
+    server.run(settings, pages=pages, listening=_say_where if pages and sys.stderr.isatty() else lambda _url: None)
     leave()
+
+
+def _say_where(url: str) -> None:
+    """To who sits at the terminal; elsewhere the log says it."""
+    say(f"open {url} in a browser; Ctrl-C ends it")
 
 
 def _listening_on(web: WebSettings, listen: str) -> WebSettings:

@@ -7,6 +7,7 @@ environment.py   Python, the system, the dependencies, SQLite   settings_read.py
 books_file.py    the database and whose it is                   folders.py        folders, owners, file systems, room
 limits.py        what the system grants                         clock.py          the machine's clock
 broker.py        the broker, its set-up and its rights          certificates.py   how long its certificates hold
+failover.py      whether another server can take over
 secrets.py       who can read the passwords                     running.py        the processes that run
 units.py         systemd's units against those of this version  unit_files.py     reading them
 

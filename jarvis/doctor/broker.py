@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jarvis.broker import broker_url
-from jarvis.doctor import certificates
+from jarvis.doctor import certificates, failover
 from jarvis.doctor.case import Case
 from jarvis.doctor.diagnosis import Diagnosis, Level, not_checked, problem, refused, warning, well
 from jarvis.embedded_broker import LAUNCHER_LOCK
@@ -26,6 +26,7 @@ from jarvis_client.contract.errors import BooksError, Invalid, Unavailable
 from jarvis_client.contract.instants import MOST_AHEAD
 from jarvis_client.contract.routes import JOBS_ROUTE, ROUTES
 from jarvis_client.contract.showing import first_few
+from jarvis_client.primaries import connect
 from persistence.books.book import book_id
 from persistence.domain.showing import size
 from persistence.files import is_seen_locked
@@ -60,11 +61,15 @@ def look(case: Case, settings: Settings) -> Iterator[Diagnosis]:
     address = read_address(url)
     if address.scheme == "rediss":
         yield from certificates.look(address, case.now)
+    if address.finder:
+        yield from failover.look(address, settings.broker.namespace)
     once = Retry(NoBackoff(), 0)
-    with redis.Redis.from_url(client_url(url), socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=once) as client:
+    with connect(client_url(url), settings.broker.namespace, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=once) as client:
         try:
             yield from _reached(client, address.place)
             yield from _set_up(client)
+            if address.finder or settings.publisher.wait_replicas:
+                yield from failover.look_at_replicas(client, settings)
             yield from _rights(client, settings.broker.namespace)
             yield from _ownership(client, settings)
         except redis.RedisError as error:

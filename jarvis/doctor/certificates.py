@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jarvis.doctor.diagnosis import Diagnosis, not_checked, problem, warning, well
-from jarvis_client.contract.address import Address
+from jarvis_client.contract.address import Address, shown_host
 from jarvis_client.contract.instants import to_datetime
 
 #: Time enough to get another one without hurry.
@@ -26,10 +26,15 @@ _VERSION, _UTC_TIME = 0xA0, 0x17
 
 def look(address: Address, now: int) -> Iterator[Diagnosis]:
     shown: list[tuple[str, bytes]] = []
-    try:
-        shown.append(("the server's certificate", _of_server(address)))
-    except (OSError, ValueError) as error:
-        yield not_checked("certificate", f"the server shows none: {error}")
+    for host, port in address.reached:
+        name, who = "the server's certificate", "the server"
+        if len(address.reached) > 1:
+            who = shown_host(host, port)
+            name = f"the certificate of {who}"
+        try:
+            shown.append((name, _of_server(address, host, port)))
+        except (OSError, ValueError) as error:
+            yield not_checked("certificate", f"{who} shows none: {error}")
     for option in ("ssl_ca_certs", "ssl_certfile"):
         path = address.options.get(option)
         if path is not None:
@@ -53,13 +58,13 @@ def _judge(name: str, end: datetime, now: datetime) -> Diagnosis:
     return well("certificate", f"{name} holds until {end:%Y-%m-%d}")
 
 
-def _of_server(address: Address) -> bytes:
+def _of_server(address: Address, host: str, port: int) -> bytes:
     """What the server shows, accepted or not: whether it is accepted shows when the client connects."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if address.options.get("ssl_certfile"):
         context.load_cert_chain(address.options["ssl_certfile"], address.options.get("ssl_keyfile"), address.options.get("ssl_password"))
-    with socket.create_connection((address.host, address.port), _SECONDS) as raw, context.wrap_socket(raw, server_hostname=address.host) as connection:
+    with socket.create_connection((host, port), _SECONDS) as raw, context.wrap_socket(raw, server_hostname=host) as connection:
         return connection.getpeercert(binary_form=True) or b""
 
 

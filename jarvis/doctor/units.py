@@ -140,11 +140,10 @@ def _network(settings: Settings, unit: Unit) -> Iterator[Diagnosis]:
     address = read_address(settings.broker.url.get_secret_value())
     if address.socket:
         return
+    hosts = ", ".join(host for host, _ in address.reached)
     remedy = f"{DEPLOY} with this machine's options and --broker {'tls' if address.scheme == 'rediss' else 'tcp'}, {RELOAD}"
     if unit.last("PrivateNetwork") == "yes":
-        yield problem("units", f"{unit.name} has no network", f"broker.url leads to {address.host}", remedy)
-    elif address.host not in ("localhost", "127.0.0.1", "::1") and unit.words("IPAddressAllow") == ["localhost"]:
+        yield problem("units", f"{unit.name} has no network", f"broker.url leads to {hosts}", remedy)
+    elif not {host for host, _ in address.reached} <= {"localhost", "127.0.0.1", "::1"} and unit.words("IPAddressAllow") == ["localhost"]:
         value = f"{unit.name} may reach no address but this machine's"
-        yield problem(
-            "units", value, f"broker.url leads to {address.host}", f"give its address and the resolver's, each with --allow, to {DEPLOY} --force, {RELOAD}"
-        )
+        yield problem("units", value, f"broker.url leads to {hosts}", f"give its address and the resolver's, each with --allow, to {DEPLOY} --force, {RELOAD}")

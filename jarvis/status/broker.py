@@ -20,6 +20,7 @@ from jarvis.status.model import Broker, Queue
 from jarvis.status.queues import read_queues
 from jarvis_client.contract.address import client_url, read_address
 from jarvis_client.contract.broker_faults import NOT_REACHABLE, fault_of, words_of
+from jarvis_client.primaries import connect
 from workers.heartbeat import DEAD_AFTER_MS, words_key
 from workers.word import Word
 
@@ -59,8 +60,8 @@ class BrokerLook:
         self._url = url
         self._namespace = namespace
         self._log = log_of_embedded
-        self._client: Any = redis.Redis.from_url(
-            client_url(url), socket_timeout=SOCKET_SECONDS, socket_connect_timeout=SOCKET_SECONDS, retry=Retry(NoBackoff(), 0)
+        self._client: Any = connect(
+            client_url(url), namespace, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=SOCKET_SECONDS, retry=Retry(NoBackoff(), 0)
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Callable
 
 import structlog
 import uvicorn
@@ -31,9 +32,9 @@ BACKLOG = 128
 DRAIN_SECONDS = 5
 
 
-def run(settings: Settings, *, pages: bool = False) -> None:
-    """Answer until SIGTERM or SIGINT; with `pages` for people, too. Raises `Invalid` before it listens where anybody beyond this machine could
-    read without a token."""
+def run(settings: Settings, *, pages: bool = False, listening: Callable[[str], None] = lambda _url: None) -> None:
+    """Answer until SIGTERM or SIGINT; with `pages` for people, too. `listening` is told where, once it answers. Raises `Invalid` before it
+    listens where anybody beyond this machine could read without a token."""
     chosen = settings.web
     host, _, port = chosen.listen.rpartition(":")
     host = host.strip("[]")
@@ -63,7 +64,9 @@ def run(settings: Settings, *, pages: bool = False) -> None:
         thread.start()
         bound = listener.getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        log.info("answering", url=f"http://{shown}:{bound[1]}", description=DESCRIPTION, pages=pages, token=token is not None)
+        url = f"http://{shown}:{bound[1]}"
+        log.info("answering", url=url, description=DESCRIPTION, pages=pages, token=token is not None)
+        listening(url)
         notify("READY=1")
         while not stop.wait(LOOK_SECONDS):
             if not thread.is_alive():

@@ -89,6 +89,19 @@ def test_the_pictures_of_an_account_can_be_looked_into(site, tab):
     tab.look()
 
 
+def test_a_picture_stays_as_it_is_looked_into_while_nothing_changes(site, tab):
+    server, account, _ = site
+    if account == "nobody":
+        pytest.skip("there is no account in empty books")
+    tab.look()
+    added = tab.call("Page.addScriptToEvaluateOnNewDocument", source="window.setInterval = (look) => { window.look = look; }")
+    tab.open(server.url + path_for("/account?account={account}", account))
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+    tab.says("document.querySelector('.chart canvas').mine = true; document.getElementById('taken').firstChild.nodeValue = 'before'; window.look(); true")
+    wait_until(lambda: tab.says("document.getElementById('taken').textContent !== 'before'"), "the page has looked again", 20)
+    assert tab.says("document.querySelector('.chart canvas').mine") is True
+
+
 def test_a_page_looks_again_while_it_is_seen_and_only_then(site, tab):
     server, _, database = site
     hidden = "Object.defineProperty(document, 'visibilityState', {get: () => window.unseen ? 'hidden' : 'visible'});"

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jarvis.settings import SettingsError, load_settings
-from jarvis_client.contract.address import OPTIONS, TLS_OPTIONS, client_url, read_address
+from jarvis_client.contract.address import client_url, read_address
+from jarvis_client.contract.address_options import OPTIONS, TLS_OPTIONS
 from jarvis_client.contract.errors import Invalid
 
 PIECES = st.one_of(

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from jarvis_client import Publisher
-from jarvis_client.contract.address import OPTIONS, TLS_OPTIONS, client_url, read_address, socket_of, unix_url, without_password
+from jarvis_client.contract.address import client_url, read_address, socket_of, unix_url, without_password
+from jarvis_client.contract.address_options import OPTIONS, TLS_OPTIONS
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import first_few, hide_passwords
 

@@ -11,6 +11,7 @@ publisher.py    Publisher, and aio.py AsyncPublisher: they only wait differently
 methods.py      a method for each kind; records.py and fields.py: its arguments, and their types
 outbox.py       what publishing consists of, without a connection; packing.py, numbering.py
 spool.py        a file in which records wait while Redis is away
+primaries.py    which server of several takes writes; aio_primaries.py; copies.py: waiting until replicas have what was published
 receipts.py     what the worker said of a record; what it refused
 ccxt/           what ccxt returns, as records
 reading.py      Books: reading back from a server of `jarvis serve`, without Redis
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jarvis_client.contract.conventions import Conventions
     from jarvis_client.contract.errors import HeldElsewhere, Invalid, MalformedRecord, Unavailable
     from jarvis_client.contract.outcome import Outcome
+    from jarvis_client.copies import NotCopied
     from jarvis_client.publisher import Publisher
     from jarvis_client.receipts import AsyncReceipt, AsyncSent, NoAnswer, Receipt, Refusal, Sent
     from jarvis_client.spool import SpoolFull
@@ -39,13 +41,14 @@ __version__ = "0.1.0"
 #: Loaded when they are first asked for: the daemon imports the contract everywhere, and a client of Redis only where it speaks to one.
 _WHERE = {
     "AsyncPublisher": "aio", "AsyncReceipt": "receipts", "AsyncSent": "receipts", "Conventions": "contract.conventions", "HeldElsewhere": "contract.errors",
-    "Invalid": "contract.errors", "MalformedRecord": "contract.errors", "NoAnswer": "receipts", "Outcome": "contract.outcome", "Publisher": "publisher",
-    "Receipt": "receipts", "Refusal": "receipts", "Sent": "receipts", "SpoolFull": "spool", "Unavailable": "contract.errors",
+    "Invalid": "contract.errors", "MalformedRecord": "contract.errors", "NoAnswer": "receipts", "NotCopied": "copies", "Outcome": "contract.outcome",
+    "Publisher": "publisher", "Receipt": "receipts", "Refusal": "receipts", "Sent": "receipts", "SpoolFull": "spool",
+    "Unavailable": "contract.errors",
 }  # fmt: skip
 
 __all__ = [
-    "AsyncPublisher", "AsyncReceipt", "AsyncSent", "Conventions", "HeldElsewhere", "Invalid", "MalformedRecord", "NoAnswer", "Outcome", "Publisher",
-    "Receipt", "Refusal", "Sent", "SpoolFull", "Unavailable", "records",
+    "AsyncPublisher", "AsyncReceipt", "AsyncSent", "Conventions", "HeldElsewhere", "Invalid", "MalformedRecord", "NoAnswer", "NotCopied", "Outcome",
+    "Publisher", "Receipt", "Refusal", "Sent", "SpoolFull", "Unavailable", "records",
 ]  # fmt: skip
 
 

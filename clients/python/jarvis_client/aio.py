@@ -18,19 +18,19 @@ from typing import Any, Self
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as TookTooLong
 
-from jarvis_client.connecting import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, RETRIES, RETRIES_WITH_SPOOL, checked_url
+from jarvis_client.aio_primaries import connect
+from jarvis_client.connecting import checked_address, checked_replicas, patience
 from jarvis_client.contract.answers import answer_key, outcomes_of, refusals_key
+from jarvis_client.contract.broker_faults import passes_with_a_failover
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid, Unavailable
 from jarvis_client.contract.outcome import Outcome
+from jarvis_client.copies import WAIT_SECONDS, WAIT_SECONDS_WITH_SPOOL, wait_for_copies_async
 from jarvis_client.methods import RecordMethods
 from jarvis_client.numbering import Numbering
-from jarvis_client.outbox import Exchange, Outbox, Result, Steps
+from jarvis_client.outbox import Exchange, OnDisk, Outbox, Pause, Result, Steps
 from jarvis_client.packing import Message
 from jarvis_client.publisher import FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS, REFUSALS_SLICE
 from jarvis_client.receipts import WAIT_SLICE_SECONDS, AsyncReceipt, AsyncSent, Places, Refusal, no_answer, refusals_in, wait_slice
@@ -54,20 +54,23 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
         spool: str | Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         retries: int | None = None,
+        wait_replicas: int = 0,
         conventions: Conventions = DEFAULT_CONVENTIONS,
     ) -> None:
         self._owns_client = client is None
+        checked_replicas(wait_replicas, client)
+        pauses: tuple[float, ...] = ()
         if client is None:
-            url = checked_url(url)
-            backoff = ExponentialWithJitterBackoff(cap=LONGEST_PAUSE_SECONDS, base=FIRST_PAUSE_SECONDS)
-            usual = RETRIES if spool is None else RETRIES_WITH_SPOOL
-            client = redis.asyncio.Redis.from_url(url, retry=Retry(backoff, usual if retries is None else retries))
+            address = checked_address(url, namespace)
+            patient = patience(address, retries, spool=spool is not None)
+            client, pauses = connect(url or "", namespace, retry=Retry(patient.backoff, patient.retries)), patient.pauses
         self._client: Any = client
         self._namespace = namespace
         self._answers = answers
+        self._wait_seconds = WAIT_SECONDS if spool is None else WAIT_SECONDS_WITH_SPOOL
         numbering = None if producer is None else Numbering(producer, sequence)
         self._spool = None if spool is None else Spool(spool, spool_bytes)
-        self._outbox = Outbox(url or "", namespace, numbering, conventions, self._spool, asks=answers)
+        self._outbox = Outbox(url or "", namespace, numbering, conventions, self._spool, asks=answers, pauses=pauses, wait_replicas=wait_replicas)
         self._sending: Any = asyncio.Lock() if numbering is not None or self._spool is not None else nullcontext()
         self._closing = False
         self._drainer: asyncio.Task[None] | None = None
@@ -176,7 +179,7 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
             asked = next(steps)
             while True:
                 try:
-                    reply = await (self._exchange(asked) if isinstance(asked, Exchange) else asyncio.to_thread(asked))
+                    reply = await self._take(asked)
                 except BaseException as error:
                     asked = steps.throw(error)
                 else:
@@ -184,7 +187,17 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
+    async def _take(self, asked: Exchange | Pause | OnDisk) -> Any:
+        if isinstance(asked, Exchange):
+            return await self._exchange(asked)
+        if isinstance(asked, Pause):
+            await asyncio.sleep(asked.seconds)
+            return None
+        return await asyncio.to_thread(asked)
+
     async def _exchange(self, asked: Exchange) -> list[Any]:
+        if asked.replicas:
+            return await wait_for_copies_async(self._client, asked.commands, asked.replicas, self._wait_seconds)
         async with self._client.pipeline(transaction=True) as pipeline:
             for command in asked.commands:
                 pipeline.execute_command(*command)
@@ -196,7 +209,9 @@ class AsyncPublisher(RecordMethods[Coroutine[Any, Any, AsyncReceipt], Coroutine[
         while (rest := until - time.monotonic()) > 0:
             try:
                 found = await self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
-            except (Disconnected, TookTooLong):
+            except RedisError as error:
+                if not passes_with_a_failover(error):
+                    raise
                 away = True
                 await asyncio.sleep(min(FIRST_LOOK_SECONDS, rest))
                 continue

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import DataError, RedisError
 
-from jarvis_client.contract.broker_faults import fault_of
+from jarvis_client.contract.broker_faults import fault_of, passes_with_a_failover, words_of
 from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.forms import fact_of
 from jarvis_client.contract.jobs import job_of
 from jarvis_client.contract.json_values import json_value
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, encode
+from jarvis_client.copies import NotCopied
 from jarvis_client.mistaken import kind_and_record, pointed_to_ccxt, refuse_no_record
 from jarvis_client.numbering import EXACT_SCORES, SEQUENCES, Numbering
 from jarvis_client.packing import Checked, Message, messages_of
@@ -36,16 +37,23 @@ Command = tuple[Any, ...]
 
 
 class Exchange(NamedTuple):
-    """Commands for Redis, in one MULTI; the step is sent their replies."""
+    """Commands for Redis, in one MULTI; the step is sent their replies, once so many replicas have what they wrote."""
 
     commands: list[Command]
+    replicas: int = 0
+
+
+class Pause(NamedTuple):
+    """Seconds to wait before the next try."""
+
+    seconds: float
 
 
 OnDisk = Callable[[], Any]
 """Work on the disk; the step is sent what it gives."""
 
 Result = TypeVar("Result")
-Steps = Generator[Exchange | OnDisk, Any, Result]
+Steps = Generator[Exchange | Pause | OnDisk, Any, Result]
 
 
 class Outbox:
@@ -60,11 +68,16 @@ class Outbox:
         spool: Spool | None,
         *,
         asks: bool,
+        pauses: tuple[float, ...] = (),
+        wait_replicas: int = 0,
     ) -> None:
+        """`pauses`: before each further try, where another server may take over."""
         self._url = url
         self._namespace = namespace
         self._conventions = conventions
         self._asks = asks
+        self._pauses = pauses
+        self._replicas = wait_replicas
         self.numbering = numbering
         self.spool = spool
         self._told = False
@@ -159,7 +172,7 @@ class Outbox:
         """Send one message that has no number; with a spool, keep it where it cannot be sent."""
         try:
             yield from self._exchange([message], None)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, NotCopied) as error:
             self._raise_unless_kept(error)
             yield lambda: self._append([message])
 
@@ -206,16 +219,24 @@ class Outbox:
             commands.append(("ZADD", f"{self._namespace}:{SEQUENCES}", "GT", "CH", highest, self.numbering.producer))
         if not commands:
             return True
-        replies = yield from self._say(commands)
+        replies = yield from self._say(commands, self._replicas)
         return not has_number or int(replies[-1]) > 0
 
-    def _say(self, commands: list[Command]) -> Steps[list[Any]]:
-        try:
-            return (yield Exchange(commands))  # type: ignore[no-any-return]
-        except RedisError as error:
-            # Its class is redis's own, for whoever tries again; what it means stands below its trace.
-            error.add_note(fault_of(error, self._url).sentence(error))
-            raise
+    def _say(self, commands: list[Command], replicas: int = 0) -> Steps[list[Any]]:
+        exchange, pauses = Exchange(commands, replicas), iter(self._pauses)
+        while True:
+            try:
+                return (yield exchange)  # type: ignore[no-any-return]
+            except RedisError as error:
+                pause = next(pauses, None)
+                if pause is None or not passes_with_a_failover(error, self._url):
+                    # Its class is redis's own, for whoever tries again; what it means stands below its trace.
+                    error.add_note(fault_of(error, self._url).sentence(error))
+                    raise
+                if pause == self._pauses[0]:
+                    log.warning("the broker %s: %s; trying again for up to %.0f s", fault_of(error, self._url).clause, words_of(error), sum(self._pauses))
+            # The same messages under the same ids: should they have arrived, what is recorded already counts as a duplicate.
+            yield Pause(pause)
 
     def _spooled(self, records: list[Checked], records_per_message: int) -> list[Message]:
         """Keep records whose numbers they get when they are sent, in their order: how far the producer is then, nobody knows yet."""
@@ -254,12 +275,13 @@ class Outbox:
             raise error
         if not self._told:
             self._told = True
-            log.warning("%s; records are kept in %s until it takes them", fault_of(error, self._url).sentence(error), self.spool.path)
+            said = str(error) if isinstance(error, NotCopied) else fault_of(error, self._url).sentence(error)
+            log.warning("%s; records are kept in %s until it takes them", said, self.spool.path)
 
 
 def _may_pass(error: BaseException) -> bool:
     """Whether an error is Redis's or the network's: one of this program's own stays loud."""
-    return isinstance(error, RedisError | OSError) and not isinstance(error, DataError)
+    return isinstance(error, RedisError | OSError | NotCopied) and not isinstance(error, DataError)
 
 
 def _message(payload: bytes) -> Message:

@@ -19,19 +19,21 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from jarvis_client.connecting import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, RETRIES, RETRIES_WITH_SPOOL, checked_url
+from jarvis_client.connecting import checked_address, checked_replicas, patience
 from jarvis_client.contract.answers import answer_key, outcomes_of, refusals_key
+from jarvis_client.contract.broker_faults import passes_with_a_failover
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid, Unavailable
 from jarvis_client.contract.outcome import Outcome
+from jarvis_client.copies import WAIT_SECONDS, WAIT_SECONDS_WITH_SPOOL, wait_for_copies
 from jarvis_client.methods import RecordMethods
 from jarvis_client.numbering import Numbering
-from jarvis_client.outbox import Exchange, Outbox, Result, Steps
+from jarvis_client.outbox import Exchange, OnDisk, Outbox, Pause, Result, Steps
 from jarvis_client.packing import Message
+from jarvis_client.primaries import connect
 from jarvis_client.receipts import WAIT_SLICE_SECONDS, Places, Receipt, Refusal, Sent, no_answer, refusals_in, wait_slice
 from jarvis_client.spool import SPOOL_BYTES, Spool
 
@@ -52,8 +54,10 @@ class Publisher(RecordMethods[Receipt, Sent]):
     - `answers`: the worker answers for each record: `receipt.wait()`.
     - `spool`: a file in which records are kept while Redis is away, at most `spool_bytes`; they are sent in their order when it is back, also by the
       engine's next run. A file is for one publisher at a time.
-    - `retries`: how often a lost connection is made anew, with growing pauses, before that is an error (or the spool's): default 5, with a spool 1. A
-      `client` of your own has retries of its own.
+    - `retries`: how often a lost connection is made anew, with growing pauses, before that is an error (or the spool's): default 5, with a spool 1, and
+      30 (half a minute) where the url names sentinels or a cluster. A `client` of your own has retries of its own.
+    - `wait_replicas`: so many replicas must have what was published before that counts as done; fewer is `NotCopied` after ten
+      seconds of waiting. docs/growing.md says what this is worth and what it costs.
 
     Every method checks its records first and raises `MalformedRecord` before anything is sent. What the broker refuses, or that it is away, raises
     redis's own error; its note says what it means and what to do. With a spool it raises `SpoolFull` instead, once there is no more room.
@@ -71,21 +75,24 @@ class Publisher(RecordMethods[Receipt, Sent]):
         spool: str | Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         retries: int | None = None,
+        wait_replicas: int = 0,
         conventions: Conventions = DEFAULT_CONVENTIONS,
     ) -> None:
         self._owns_client = client is None
+        checked_replicas(wait_replicas, client)
+        pauses: tuple[float, ...] = ()
         if client is None:
-            url = checked_url(url)
-            backoff = ExponentialWithJitterBackoff(cap=LONGEST_PAUSE_SECONDS, base=FIRST_PAUSE_SECONDS)
-            usual = RETRIES if spool is None else RETRIES_WITH_SPOOL
-            client = redis.Redis.from_url(url, retry=Retry(backoff, usual if retries is None else retries))
+            address = checked_address(url, namespace)
+            patient = patience(address, retries, spool=spool is not None)
+            client, pauses = connect(url or "", namespace, retry=Retry(patient.backoff, patient.retries)), patient.pauses
         # redis-py's annotations cover both text and bytes replies, and a client of one's own may give either.
         self._client: Any = client
         self._namespace = namespace
         self._answers = answers
+        self._wait_seconds = WAIT_SECONDS if spool is None else WAIT_SECONDS_WITH_SPOOL
         numbering = None if producer is None else Numbering(producer, sequence)
         self._spool = None if spool is None else Spool(spool, spool_bytes)
-        self._outbox = Outbox(url or "", namespace, numbering, conventions, self._spool, asks=answers)
+        self._outbox = Outbox(url or "", namespace, numbering, conventions, self._spool, asks=answers, pauses=pauses, wait_replicas=wait_replicas)
         #: Who numbers, and who sends what was kept, does so in turn.
         self._sending: Any = threading.Lock() if numbering is not None or self._spool is not None else nullcontext()
         self._closing = threading.Event()
@@ -208,7 +215,7 @@ class Publisher(RecordMethods[Receipt, Sent]):
             asked = next(steps)
             while True:
                 try:
-                    reply = self._exchange(asked) if isinstance(asked, Exchange) else asked()
+                    reply = self._take(asked)
                 except BaseException as error:
                     asked = steps.throw(error)
                 else:
@@ -216,7 +223,17 @@ class Publisher(RecordMethods[Receipt, Sent]):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
+    def _take(self, asked: Exchange | Pause | OnDisk) -> Any:
+        if isinstance(asked, Exchange):
+            return self._exchange(asked)
+        if isinstance(asked, Pause):
+            time.sleep(asked.seconds)
+            return None
+        return asked()
+
     def _exchange(self, asked: Exchange) -> list[Any]:
+        if asked.replicas:
+            return wait_for_copies(self._client, asked.commands, asked.replicas, self._wait_seconds)
         with self._client.pipeline(transaction=True) as pipeline:
             for command in asked.commands:
                 pipeline.execute_command(*command)
@@ -228,7 +245,9 @@ class Publisher(RecordMethods[Receipt, Sent]):
         while (rest := until - time.monotonic()) > 0:
             try:
                 found = self._client.blpop([answer_key(self._namespace, message_id)], timeout=wait_slice(rest))
-            except (redis.ConnectionError, redis.TimeoutError):
+            except RedisError as error:
+                if not passes_with_a_failover(error):
+                    raise
                 away = True
                 # The record may be in the spool, and the answer comes once Redis is back.
                 time.sleep(min(FIRST_LOOK_SECONDS, rest))

@@ -64,8 +64,10 @@ def gaps(reading: Reading, _asked: asking.Asked) -> dict[str, Any]:
     return {"gaps": [(gap, _accepting(gap)) for gap in found[:MOST_GAPS]], "more": max(0, len(found) - MOST_GAPS)}
 
 
-def _accepting(gap: Gap) -> str:
-    """The command up to its reason, which whoever runs it has to give. A producer is called as its engine likes, so the shell is told that it is a word."""
+def _accepting(gap: Gap) -> tuple[str, str]:
+    """The command, and what is shown of the reason that it ends before: whoever runs it has to give one. A producer is called as its engine likes,
+    so the shell is told that it is one word; and the command that it is no option, after which no option can follow."""
     numbers = f"{gap.first}-{gap.last}" if gap.last > gap.first else f"{gap.first}"
-    options = "-- " if gap.producer.startswith("-") else ""
-    return f"jarvis gaps accept {options}{shlex.quote(gap.producer)} {numbers} --reason "
+    if gap.producer.startswith("-"):
+        return f"jarvis gaps accept --reason '' -- {shlex.quote(gap.producer)} {numbers}", ""
+    return f"jarvis gaps accept {shlex.quote(gap.producer)} {numbers} --reason ", "…"

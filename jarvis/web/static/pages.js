@@ -4,6 +4,8 @@
 
   const seconds = Number(document.body.dataset.refresh);
   const state = document.querySelector(".state");
+  // What the server sent of each part, before a script dressed it.
+  const sent = new Map([...document.querySelectorAll("[data-live]")].map((part) => [part.id, part.innerHTML]));
   let looked = Date.now();
   let asking = null;
 
@@ -28,9 +30,9 @@
   const renew = (fresh) => {
     for (const part of document.querySelectorAll("[data-live]")) {
       const other = fresh.getElementById(part.id);
-      if (other && !isInUse(part) && other.innerHTML !== part.innerHTML) {
-        part.replaceChildren(...document.adoptNode(other).childNodes);
-      }
+      if (!other || isInUse(part) || other.innerHTML === sent.get(part.id)) continue;
+      sent.set(part.id, other.innerHTML);
+      part.replaceChildren(...document.adoptNode(other).childNodes);
     }
     dress(document);
   };

@@ -6,82 +6,31 @@ which may be one. Loads no client, so that settings can be read without one.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from jarvis_client.contract.address_options import ENCODE, OURS, read_options
 from jarvis_client.contract.errors import Invalid
 from jarvis_client.contract.showing import hide_passwords
 
 SCHEMES = ("redis://", "rediss://", "unix://")
+#: Of several servers: one of them takes writes, and who that is sentinels or the nodes of a cluster tell.
+MANY = ("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://")
+_PORTS = {"sentinel": 26379, "cluster": 6379}
 #: A worker waits on each queue over a connection of its own, and its other threads need a few more.
 WORKERS_CONNECTIONS = 32
+#: Replicas that a publisher may wait for: more than anybody runs of one primary.
+MOST_REPLICAS = 16
 #: Linux takes 107 bytes of a Unix socket's path.
 LONGEST_SOCKET_PATH = 107
-#: Options that a worker sets itself: a shorter limit would end the waits for a message that an idle queue consists of.
-OURS = ("socket_timeout", "socket_connect_timeout", "retry_on_timeout", "max_connections")
 
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ENCODE = "write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, % as %25"
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise Invalid(f"a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) or float(text) <= 0:
-        raise Invalid("seconds above zero")
-    return float(text)
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
-        raise Invalid("true or false")
-    return text.lower() in ("true", "yes", "1")
-
-
-def _word(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise Invalid("ASCII characters without blanks")
-    return text
-
-
-def _tls_version(text: str) -> int:
-    if text not in ("771", "772"):
-        raise Invalid("771 for TLS 1.2 or 772 for TLS 1.3")
-    return int(text)
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise Invalid(" or ".join(words))
-        return text
-
-    return read
-
-
-#: What a URL's query may say. Anything else that the client would take changes its replies or its connections under our hands.
-OPTIONS: dict[str, Callable[[str], Any]] = {
-    "db": _whole(0, 1_000_000), "protocol": _whole(2, 3), "username": str, "password": str, "client_name": _word,
-    "health_check_interval": _whole(0, 86_400), "socket_keepalive": _yes_or_no, "socket_timeout": _seconds, "socket_connect_timeout": _seconds,
-    "socket_read_size": _whole(1, 1 << 30), "retry_on_timeout": _yes_or_no, "max_connections": _whole(1, 100_000),
-}  # fmt: skip
-TLS_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "ssl_ca_certs": str, "ssl_ca_path": str, "ssl_certfile": str, "ssl_keyfile": str, "ssl_password": str, "ssl_ciphers": _word,
-    "ssl_cert_reqs": _one_of("none", "optional", "required"), "ssl_check_hostname": _yes_or_no, "ssl_min_version": _tls_version,
-}  # fmt: skip
+#: What decides where a cluster keeps a key.
+_TAG = re.compile(r"^[^{]*\{[^}]+\}")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
@@ -97,19 +46,33 @@ class Address:
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     options: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: Who tells which server takes writes, "sentinel" or "cluster", and where they are; "" where the one host is the server.
+    finder: str = ""
+    hosts: tuple[tuple[str, int], ...] = ()
+    #: What sentinels call the primary and its replicas.
+    service: str = ""
 
     @property
     def place(self) -> str:
         """Where it leads, without any secret: `redis at localhost:6379/0`, `the socket /run/redis.sock`."""
         if self.socket:
             return f"the socket {self.socket}" + (f", database {self.db}" if self.db else "")
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme} at {host}:{self.port}/{self.db}"
+        where = ", ".join(shown_host(host, port) for host, port in self.reached)
+        if self.finder == "sentinel":
+            return f"{self.scheme} primary {self.service}" + (f"/{self.db}" if self.db else "") + f" (sentinels {where})"
+        if self.finder == "cluster":
+            return f"{self.scheme} cluster at {where}"
+        return f"{self.scheme} at {where}/{self.db}"
+
+    @property
+    def reached(self) -> tuple[tuple[str, int], ...]:
+        """The hosts and ports that the URL names; none of a socket."""
+        return self.hosts or (((self.host, self.port),) if not self.socket else ())
 
     @property
     def secrets(self) -> list[str]:
         """Every password of it, as decoded and as it may stand in a file."""
-        found = [self.password, str(self.options.get("ssl_password", ""))]
+        found = [self.password, *(str(self.options.get(name, "")) for name in ("ssl_password", "sentinel_password"))]
         return sorted({text for secret in found if secret for text in (secret, quote(secret, safe=""), quote(secret))})
 
     def unreadable_file(self) -> str | None:
@@ -129,8 +92,11 @@ def read_address(url: str, *, connections: int = 1) -> Address:
 
     `connections`: so many must be allowed where the URL limits them.
     """
-    if not url.startswith(SCHEMES):
-        raise Invalid(f"must start with {', '.join(SCHEMES[:2])} or {SCHEMES[2]}, such as redis://127.0.0.1:6379/0")
+    if not url.startswith(SCHEMES + MANY):
+        raise Invalid(
+            f"must start with {', '.join(SCHEMES[:2])} or {SCHEMES[2]}, such as redis://127.0.0.1:6379/0; of several servers with redis+sentinel:// or "
+            "redis+cluster:// (by TLS rediss+sentinel://, rediss+cluster://), such as redis+sentinel://h1,h2,h3/books"
+        )
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         raise Invalid("holds a space or a control character; write a space as %20")
     if re.search(r"[\"<>\\]", url):
@@ -141,15 +107,17 @@ def read_address(url: str, *, connections: int = 1) -> Address:
         raise Invalid("holds a #; in a password or a path write it as %23")
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port = None if "+" in parts.scheme else parts.port
     except ValueError:
-        raise Invalid(f"cannot be read: after the host comes : and a port from 1 to 65535; in a user's name and a password {_ENCODE}") from None
+        raise Invalid(f"cannot be read: after the host comes : and a port from 1 to 65535; in a user's name and a password {ENCODE}") from None
     if "@" in parts.path + parts.query and "@" not in parts.netloc:
-        raise Invalid(f"holds an @ behind its host; in a user's name and a password {_ENCODE}")
-    options = _options(parts.query, parts.scheme, connections)
+        raise Invalid(f"holds an @ behind its host; in a user's name and a password {ENCODE}")
+    options = read_options(parts.query, parts.scheme, connections)
     username, password = (unquote(text or "") for text in (parts.username, parts.password))
     username, password = username or options.pop("username", ""), password or options.pop("password", "")
     options = {name: value for name, value in options.items() if name not in ("username", "password")}
+    if "+" in parts.scheme:
+        return _of_many(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, username, password, options)
     if parts.scheme == "unix":
         return Address("unix", socket=_socket(parts.netloc, parts.path), db=options.pop("db", 0), username=username, password=password, options=options)
     if not re.fullmatch(r"/?|/\d{1,7}/?", parts.path, re.ASCII):
@@ -160,6 +128,20 @@ def read_address(url: str, *, connections: int = 1) -> Address:
     if port == 0:
         raise Invalid("names port 0; a port is from 1 to 65535")
     return Address(parts.scheme, _host(parts.hostname), port or 6379, "", options.pop("db", db), username, password, options)
+
+
+def shown_host(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def refuse_namespace(address: Address, namespace: str) -> None:
+    """Raises `Invalid` for a namespace that a cluster would spread over its nodes: what one step touches has to be on one."""
+    if address.finder == "cluster" and not _TAG.search(namespace):
+        word = re.sub(r"[{}]", "", namespace) or "jarvis"
+        raise Invalid(
+            f"is {namespace!r}, and the broker is a cluster, which keeps together only what has one name in braces; write '{{{word}}}', for workers "
+            "and engines alike"
+        )
 
 
 def without_password(url: str) -> str:
@@ -184,44 +166,43 @@ def client_url(url: str) -> str:
     return head + mark + "&".join(kept) if any(kept) else head
 
 
-def _options(query: str, scheme: str, connections: int) -> dict[str, Any]:
-    known = OPTIONS | TLS_OPTIONS if scheme == "rediss" else OPTIONS
-    options: dict[str, Any] = {}
-    if "+" in query:
-        raise Invalid("holds a + behind its ?, where it stands for a space; write + as %2B and a space as %20")
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name in TLS_OPTIONS and name not in known:
-            raise Invalid(f"has the option {name}, which is for rediss://; write rediss:// for TLS, or leave it out")
-        if name not in known:
-            raise Invalid(_unknown(name))
-        if name in options:
-            raise Invalid(f"has the option {name} twice; keep one of them")
-        if not text:
-            raise Invalid(f"has the option {name} without a value; give it one, or leave it out")
-        try:
-            options[name] = known[name](text)
-        except Invalid as rule:
-            raise Invalid(f"has the option {name}={text:.40}; it must be {rule}") from None
-    if "ssl_keyfile" in options and "ssl_certfile" not in options:
-        raise Invalid("has the option ssl_keyfile without ssl_certfile; name the certificate that belongs to the key")
-    if options.get("max_connections", connections) < connections:
-        raise Invalid(f"has max_connections={options['max_connections']}; a worker needs up to {connections}: leave it out")
-    return options
+def _of_many(scheme: str, netloc: str, path: str, username: str, password: str, options: dict[str, Any]) -> Address:
+    scheme, _, finder = scheme.partition("+")
+    example = f"{scheme}+{finder}://h1,h2,h3/{'books' if finder == 'sentinel' else ''}"
+    hosts = tuple(_host_and_port(text, _PORTS[finder], example) for text in netloc.split(","))
+    if len(set(hosts)) < len(hosts):
+        raise Invalid(f"names a host twice; write each once, such as {example}")
+    service, slash, db = path.removeprefix("/").partition("/")
+    if finder == "cluster":
+        if service or slash or options.pop("db", 0):
+            raise Invalid(f"names a database, and a cluster has one alone; write nothing behind the hosts, such as {example}")
+        return Address(scheme, *hosts[0], "", 0, username, password, options, finder, hosts)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", service, re.ASCII):
+        raise Invalid(f"names no primary; behind the hosts comes what the sentinels call it (`sentinel monitor NAME …`), such as {example}")
+    if slash and not re.fullmatch(r"\d{1,7}", db, re.ASCII):
+        raise Invalid(f"names no database by number behind the primary; write {example} or {example}/1")
+    if slash and options.get("db", int(db)) != int(db):
+        raise Invalid(f"names database {int(db)} and, as an option, database {options['db']}; keep one of them")
+    return Address(scheme, *hosts[0], "", options.pop("db", int(db or 0)), username, password, options, finder, hosts, service)
 
 
-def _unknown(name: str) -> str:
-    if name in ("decode_responses", "encoding", "encoding_errors", "legacy_responses"):
-        return f"has the option {name}, which changes the replies that are read here; leave it out"
-    if not re.fullmatch(r"[a-z_]{1,40}", name):
-        # It may be the rest of a password with a ? in it.
-        return f"has a ?, and what follows is no option; in a user's name and a password {_ENCODE}"
-    known = [*OPTIONS, *TLS_OPTIONS]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"has the option {name}, which does not exist" + (f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}")
+def _host_and_port(text: str, usual_port: int, example: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        port = usual_port if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise Invalid("names a host with a port that cannot be one; a port is from 1 to 65535, and an IPv6 address stands in brackets: [::1]:26379")
+    if not parts.hostname:
+        raise Invalid(f"names no host, or none between two commas; write them with commas and without blanks, such as {example}")
+    return _host(parts.hostname), port
 
 
 def _host(name: str | None) -> str:
     host = unquote(name or "localhost")
+    if "," in host:
+        raise Invalid("names several hosts; write redis+sentinel:// and /NAME behind them where sentinels watch them, redis+cluster:// for a cluster")
     try:
         host.encode("idna" if ":" not in host else "ascii")
     except UnicodeError:

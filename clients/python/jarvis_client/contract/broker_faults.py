@@ -51,20 +51,31 @@ CLOSED_SOCKET = Fault("has a socket that this user may not open", "put the user 
 WRONG_TYPE = Fault("holds a key of the wrong type", "find it (redis-cli TYPE of the keys of the queues below broker.namespace), rename or delete it")
 REPLICA = Fault("is a replica, which takes no writes", "a failover passes; otherwise name the primary in broker.url", FAILOVER_SECONDS)
 NO_DISK = Fault("cannot write to its disk", "free space or mend the disk under its folder; its own log says what failed")
+NO_PRIMARY = "no primary is found"
+SLOT_MOVES = "the slot of our namespace is moving"
+WITHOUT_PRIMARY = Fault(
+    "has no primary now",
+    "a failover passes; otherwise see that those run which broker.url names, and that they know this primary (jarvis doctor asks each of them)", math.inf,
+)  # fmt: skip
+MOVING = Fault("moves our namespace to another node", "nothing: it passes", FAILOVER_SECONDS)
+TOO_FEW_REPLICAS = Fault("has too few replicas", "start the replicas that its min-replicas-to-write asks for", math.inf)
+LOADING = Fault("is loading its file", "nothing: it answers once its records are read", math.inf)
+LOST_PRIMARY = Fault("has lost its primary", "start the primary again, or finish the failover", math.inf)
+LOST_PART = Fault("has lost a part of its cluster", "bring the cluster back (redis-cli --cluster check)", math.inf)
 TOO_OLD = Fault("is too old", "install Redis 6.2 or newer, or any Valkey")
 
 #: (part of the class's name or of the text, in lower case; what it means). The first that fits counts.
 CATALOGUE: tuple[tuple[tuple[str, ...], Fault], ...] = (
-    (("busyloadingerror", "loading redis is", "loading valkey is"), Fault("is loading its file", "nothing: it answers once its records are read", math.inf)),
-    (("readonlyerror", "read only replica"), REPLICA),
-    (("masterdownerror", "masterdown"), Fault("has lost its primary", "start the primary again, or finish the failover", math.inf)),
-    (("noreplicas",), Fault("has too few replicas", "start the replicas that its min-replicas-to-write asks for", math.inf)),
-    (("clusterdownerror", "clusterdown", "tryagainerror"), Fault(
-        "has lost a part of its cluster", "bring the cluster back (redis-cli --cluster check)", math.inf)),
+    ((NO_PRIMARY,), WITHOUT_PRIMARY),
+    ((SLOT_MOVES,), MOVING),
+    (("busyloadingerror", "loading redis is", "loading valkey is"), LOADING),
+    (("readonlyerror", "read only replica", "previous master is now a slave"), REPLICA),
+    (("masterdownerror", "masterdown"), LOST_PRIMARY),
+    (("noreplicas",), TOO_FEW_REPLICAS),
+    (("clusterdownerror", "clusterdown", "tryagainerror"), LOST_PART),
     (("crossslot", "movederror", "askerror", "moved ", "hash to the same slot", "not allowed in cluster mode"), Fault(
         "is a cluster",
-        "set broker.namespace to a name in braces, such as {jarvis}, for workers and engines alike; broker.url names the node that has "
-        "its slot (CLUSTER KEYSLOT {jarvis}, CLUSTER SLOTS)")),
+        "write redis+cluster:// in broker.url, and broker.namespace as a name in braces, such as '{jarvis}', for workers and engines alike")),
     (("authenticationerror", "authenticationwrongnumber", "wrongpass", "noauth", "invalid password", "without any password configured"), Fault(
         "refuses user or password", "correct user and password in broker.url, or the user in Redis (ACL LIST)")),
     (("nopermissionerror", "authorizationerror", "noperm", "no permissions"), Fault(
@@ -108,6 +119,11 @@ def fault_of(error: BaseException, url: str = "") -> Fault:
             return CLOSED_SOCKET
     answered = {"ResponseError", "DataError"} & {kind.__name__ for kind in type(error).__mro__}
     return REFUSED if answered else NOT_REACHABLE
+
+
+def passes_with_a_failover(error: BaseException, url: str = "") -> bool:
+    """Whether another server may take over what this error is of, so that it is worth while to wait for it."""
+    return fault_of(error, url) in (NOT_REACHABLE, WITHOUT_PRIMARY, REPLICA, MOVING, TOO_FEW_REPLICAS, LOADING, LOST_PRIMARY, LOST_PART)
 
 
 def _with_file(url: str) -> Fault | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 #: `user:password@` of any URL. A password that was not percent-encoded may hold / ? # and @, so all up to the last @ of the word goes.
 _USER_AND_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/?#@:\"<>]*:)[^\s\"<>]+@", re.IGNORECASE)
 #: `password@`: a password where the user's name belongs.
-_ALONE = re.compile(r"(\b(?:rediss?|unix)://)[^\s/?#@:\"<>]+@", re.IGNORECASE)
-_IN_QUERY = re.compile(r"([?&;](?:ssl_)?password=)[^\s&#;\"<>]+", re.IGNORECASE)
+_ALONE = re.compile(r"(\b(?:rediss?(?:\+[a-z]+)?|unix)://)[^\s/?#@:\"<>]+@", re.IGNORECASE)
+_IN_QUERY = re.compile(r"([?&;](?:ssl_|sentinel_)?password=)[^\s&#;\"<>]+", re.IGNORECASE)
 
 
 def hide_passwords(text: str) -> str:
