@@ -158,10 +158,12 @@ class Server:
         """The programs, copied where the other user may not reach them, as in a virtual environment below root's home."""
         if all(folder.stat().st_mode & 0o001 for folder in self._programs.parents):
             return self._programs
-        copy = self.folder / "programs"
-        if not copy.exists():
-            shutil.copytree(self._programs.parent, copy, symlinks=True)
-        return copy / "bin"
+        # The wheel's programs find their libraries in a folder beside its package.
+        package, copy = self._programs.parents[1], self.folder / "programs"
+        for part in package.parent.glob(f"{package.name}*"):
+            if part.is_dir() and not (copy / part.name).exists():
+                shutil.copytree(part, copy / part.name, symlinks=True)
+        return copy / self._programs.relative_to(package.parent)
 
 
 def _free_port() -> int:
