@@ -1,9 +1,10 @@
 """The books: exact, durable, and the only package that knows a database.
 
     database.py      DatabaseManager: the door. Opens the books, brings their schema up to date, backs them up, restores them
+    opening.py       the books that the settings name: a file, or a server (server.py)
     exports.py       CSV, JSON, Parquet out           imports.py   NDJSON in
     domain/          the words: Money, Account, Order …, and the contracts of the repositories. No I/O
-    engine/          what the books need of an engine, and SQLite, which is one
+    engine/          what the books need of an engine; SQLite and PostgreSQL are two
     books/           what one commit does: Ledger.post(facts) gives an outcome for every fact
     proof/           whether the books are still what was recorded: checks, the hash chain, rebuilds
     copies/          backups, the second place, restores
