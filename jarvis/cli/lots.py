@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date as Date
 from datetime import datetime
 from typing import Annotated
@@ -14,6 +16,7 @@ from jarvis.cli.known import known_account
 from jarvis.cli.options import AccountArgument, Json, Wide, parse_date
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
 from jarvis_client.contract import instants
+from persistence.books.account_history import AccountBooks
 from persistence.repositories.rollups import SQLiteRollupRepository
 from scheduler.rollup.days import day_of, last_closed_day
 from scheduler.rollup.options import RollupOptions
@@ -34,6 +37,18 @@ def tell_not_over(day: Date, options: RollupOptions) -> None:
         say(f"{day} is not over in {options.day_zone}: this is how it stands so far")
 
 
+@contextmanager
+def standing_at(account: str, date: str | None) -> Iterator[tuple[AccountBooks, RollupOptions, Date]]:
+    """The account's books, its options, and the day that `--date` names, or today's. Raises `typer.BadParameter` for no date, or no account."""
+    database = CONTEXT.database()
+    known_account(account)
+    options = CONTEXT.settings.rollup_plan.of(account)
+    day = parse_date(date, "--date") or day_of(instants.now(), options.zone)
+    tell_not_over(day, options)
+    with SQLiteRollupRepository(database).reading(account) as books:
+        yield books, options, day
+
+
 def register(app: typer.Typer) -> None:
     app.command()(lots)
 
@@ -43,12 +58,7 @@ def lots(account: AccountArgument, date: Day = None, wide: Wide = False, as_json
 
     With cost_basis fifo the lots stand one by one, else each asset's as one. What is taken beyond the lots is a lot below zero.
     """
-    database = CONTEXT.database()
-    known_account(account)
-    options = CONTEXT.settings.rollup_plan.of(account)
-    day = parse_date(date, "--date") or day_of(instants.now(), options.zone)
-    tell_not_over(day, options)
-    with SQLiteRollupRepository(database).reading(account) as books:
+    with standing_at(account, date) as (books, options, day):
         found = open_lots(books, options, day)
     if as_json:
         print_json([dict(zip(LOTS, row, strict=True)) for row in found])

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from jarvis.cli.context import CONTEXT
-from jarvis.cli.known import known_account
-from jarvis.cli.lots import Day, shown_day, tell_not_over
-from jarvis.cli.options import AccountArgument, Json, Wide, parse_date
+from jarvis.cli.lots import Day, shown_day, standing_at
+from jarvis.cli.options import AccountArgument, Json, Wide
 from jarvis.cli.output import print_json, print_rows, shown_quantity, shown_usd
-from jarvis_client.contract import instants
-from persistence.repositories.rollups import SQLiteRollupRepository
-from scheduler.rollup.days import day_of
 from scheduler.rollup.tables import POSITIONS
 from scheduler.rollup.tables import positions as open_positions
 
@@ -25,12 +20,7 @@ def positions(account: AccountArgument, date: Day = None, wide: Wide = False, as
 
     Below zero is a short. Coins that were deposited are in no position: `jarvis lots` has them.
     """
-    database = CONTEXT.database()
-    known_account(account)
-    options = CONTEXT.settings.rollup_plan.of(account)
-    day = parse_date(date, "--date") or day_of(instants.now(), options.zone)
-    tell_not_over(day, options)
-    with SQLiteRollupRepository(database).reading(account) as books:
+    with standing_at(account, date) as (books, options, day):
         found = open_positions(books, options, day)
     if as_json:
         print_json([dict(zip(POSITIONS, row, strict=True)) for row in found])

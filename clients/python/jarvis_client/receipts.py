@@ -21,14 +21,14 @@ class NoAnswer(Unavailable, TimeoutError):
     """Nobody answered in time. The record is on its way all the same, or recorded; an answer is kept for a minute, so wait again."""
 
 
-class Receipt(str):
-    """The id of a message, and, where its publisher asks for answers, what became of its record."""
+class _Receipt(str):
+    """The id of a message, and who can be asked what became of its record; nobody where its publisher does not ask for answers."""
 
-    _ask: Ask | None = None
+    _ask: Any = None
     _found: Outcome | None = None
 
     @classmethod
-    def of(cls, message: Message, ask: Ask | None) -> Receipt:
+    def of(cls, message: Message, ask: Ask | AsyncAsk | None) -> Self:
         receipt = cls(message.message_id)
         receipt._ask = ask
         return receipt
@@ -36,6 +36,10 @@ class Receipt(str):
     @property
     def message_id(self) -> str:
         return str(self)
+
+
+class Receipt(_Receipt):
+    """The id of a message, and, where its publisher asks for answers, what became of its record."""
 
     def wait(self, timeout: float = 10.0) -> Outcome:
         """Wait until the record is durable, or refused. Raises `NoAnswer` after `timeout` seconds, `Invalid` where nobody asked.
@@ -49,21 +53,8 @@ class Receipt(str):
         return self._found
 
 
-class AsyncReceipt(str):
-    """The id of a message, and, where its publisher asks for answers, what became of its record."""
-
-    _ask: AsyncAsk | None = None
-    _found: Outcome | None = None
-
-    @classmethod
-    def of(cls, message: Message, ask: AsyncAsk | None) -> AsyncReceipt:
-        receipt = cls(message.message_id)
-        receipt._ask = ask
-        return receipt
-
-    @property
-    def message_id(self) -> str:
-        return str(self)
+class AsyncReceipt(_Receipt):
+    """As `Receipt`, of an `AsyncPublisher`."""
 
     async def wait(self, timeout: float = 10.0) -> Outcome:
         """As `Receipt.wait`."""
