@@ -97,8 +97,9 @@ def test_a_picture_stays_as_it_is_looked_into_while_nothing_changes(site, tab):
     added = tab.call("Page.addScriptToEvaluateOnNewDocument", source="window.setInterval = (look) => { window.look = look; }")
     tab.open(server.url + path_for("/account?account={account}", account))
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
-    tab.says("document.querySelector('.chart canvas').mine = true; document.getElementById('taken').firstChild.nodeValue = 'before'; window.look(); true")
-    wait_until(lambda: tab.says("document.getElementById('taken').textContent !== 'before'"), "the page has looked again", 20)
+    tab.says("document.querySelector('.chart canvas').mine = true; document.getElementById('taken').firstChild.nodeValue = 'before'; true")
+    # More than once, as the page does: a server that is busy answers one look with "come again".
+    wait_until(lambda: tab.says("window.look(), document.getElementById('taken').textContent !== 'before'"), "the page has looked again")
     assert tab.says("document.querySelector('.chart canvas').mine") is True
 
 
@@ -112,8 +113,8 @@ def test_a_page_looks_again_while_it_is_seen_and_only_then(site, tab):
     tab.says("window.unseen = true; window.look(); true")
     Ledger(database).post([Refusal(b"{}", "malformed", "it came while the page was open", None, None, None)])
     assert (len(tab.asked), tab.says("document.body.innerText.includes('it came while the page was open')")) == (asked, False)
-    tab.says("window.unseen = false; window.look(); true")
-    wait_until(lambda: tab.says("document.body.innerText.includes('it came while the page was open')"), "the page has looked again", 20)
+    tab.says("window.unseen = false; true")
+    wait_until(lambda: tab.says("window.look(), document.body.innerText.includes('it came while the page was open')"), "the page has looked again")
     assert not tab.complaints
 
 

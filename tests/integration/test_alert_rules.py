@@ -16,7 +16,7 @@ from command import run
 from daemons import running
 from parts import closing, wait_until
 from prometheus import RULES, program, prometheus
-from watched import a_status, figures, free_port, wrong
+from watched import a_status, figures, free_neighbours, wrong
 
 from jarvis.monitoring.health import Health
 from jarvis.monitoring.merging import exposition, plain_text, registry_of
@@ -193,7 +193,7 @@ def test_every_panel_of_the_dashboard_has_data(package, tmp_path):
 
 @pytest.mark.timeout(300)
 def test_faults_of_real_processes_fire_and_resolve(package, broker_server, short_folder, tmp_path):
-    port, fired = free_port(), lambda: set(watching.alerts())
+    port, fired = free_neighbours(), lambda: set(watching.alerts())
     settings = {"JARVIS_BROKER__URL": broker_server.url, "JARVIS_MONITORING__LISTEN": f"127.0.0.1:{port}"}
     with (
         running(short_folder, "worker", "run", **settings) as worker,
@@ -220,7 +220,7 @@ def test_faults_of_real_processes_fire_and_resolve(package, broker_server, short
 
 @pytest.mark.timeout(300)
 def test_faults_in_queues_books_and_jobs_fire_and_resolve(package, broker_server, short_folder, tmp_path):
-    port, fired = free_port(), lambda: set(watching.alerts())
+    port, fired = free_neighbours(), lambda: set(watching.alerts())
     (short_folder / "carry.sh").write_text('test ! -e "$(dirname "$0")/broken"\n')
     settings = {
         "JARVIS_BROKER__URL": broker_server.url, "JARVIS_MONITORING__LISTEN": f"127.0.0.1:{port}", "JARVIS_DATABASE__PATH": str(short_folder / "b.db"),
