@@ -59,6 +59,9 @@ def _differences(recorded: facts.Recorded, found: Sequence[tuple[Any, ...]]) -> 
     if recorded.identity != (fact.record_id, fact.account_id, fact.kind) or recorded.digest != fact.digest:
         said = f"digest {recorded.digest.hex()[:16]} of {' '.join(recorded.identity)}"
         yield Finding("every fact has its content", where, said, f"digest {fact.digest.hex()[:16]}", RESTORE)
+    if isinstance(fact, Fill) and fact.settle is None and fact.instrument != (name := f"{fact.base}/{fact.quote}"):
+        # No part of the digest, because base and quote say it; trades and listings go by it.
+        yield Finding("every fact has its content", where, f"instrument {name}", f"instrument {fact.instrument}", RESTORE)
     expected = movements.transactions_of(fact_no, fact)
     if recorded.state == facts.VOIDED:
         expected += [movements.reversed_row(row) for row in expected]
@@ -120,7 +123,7 @@ _LEGS, _LAST = movements.LEGS, movements.LEGS - 1
 _ALL_LEGS = f"(SELECT count(*) FROM transactions t WHERE t.transaction_no BETWEEN c.fact_no * {_LEGS} AND c.fact_no * {_LEGS} + {_LAST})"
 _FITS = (
     f"f.state = {facts.LIVE} AND f.kind = '{Fill.kind}' AND f.record_id = c.fill_id AND f.account_id = c.account_id AND c.more_fees IS NULL "
-    f"AND NOT coalesce({_EMPTY}, 1 = 0) AND {_BASE_LEG} "
+    f"AND NOT coalesce({_EMPTY}, 1 = 0) AND (c.settle IS NOT NULL OR c.instrument = c.base || '/' || c.quote) AND {_BASE_LEG} "
     f"AND CASE WHEN c.quote_quantity = '0' THEN q.transaction_no IS NULL ELSE {_CASH_LEG} END "
     f"AND CASE WHEN coalesce(c.fee, '0') = '0' THEN e.transaction_no IS NULL ELSE {_FEE_LEG} END "
     f"AND {_ALL_LEGS} = 1 + {_THERE.format('q')} + {_THERE.format('e')}"
