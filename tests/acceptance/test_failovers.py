@@ -50,18 +50,25 @@ def planned(servers: Watched, told: Story) -> None:
     wait_until(former.follows, "the former primary is a replica", 60)
 
 
+def paused(servers: Watched, told: Story) -> None:
+    """As planned, and the former primary takes nothing from before the other is promoted until it is a replica."""
+    with servers.primary.client() as client:
+        client.client_pause(20_000, all=False)
+    planned(servers, told)
+
+
 def coordinated(servers: Watched, told: Story) -> None:
     servers.fail_over("COORDINATED")
 
 
 SAYS = {
     killed: "the primary is killed", frozen: "the primary stops answering", planned: "`SENTINEL FAILOVER books`",
-    coordinated: "`SENTINEL FAILOVER books COORDINATED`",
+    paused: "`CLIENT PAUSE 20000 WRITE`, then `SENTINEL FAILOVER books`", coordinated: "`SENTINEL FAILOVER books COORDINATED`",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("wait_replicas", [0, 1])
-@pytest.mark.parametrize("happens", [killed, frozen, planned, coordinated])
+@pytest.mark.parametrize("happens", [killed, frozen, planned, paused, coordinated])
 def test_a_broker_that_fails_over_doubles_nothing_and_loses_nothing_that_replicas_had(happens: Callable[[Watched, Story], None], wait_replicas: int) -> None:
     with watched(extra=GUARDED) as servers, story(servers.url, wait_replicas=wait_replicas) as told:
         told.wait_for_acknowledged(50)
@@ -71,7 +78,8 @@ def test_a_broker_that_fails_over_doubles_nothing_and_loses_nothing_that_replica
         show(SAYS[happens], wait_replicas, count)
         assert told.failures() == []
     assert count.doubled == 0
-    if wait_replicas:
+    # Without a pause the former primary, and a replica that still follows it, go on for a moment beside the promoted one.
+    if wait_replicas and happens is not planned:
         assert count.lost == 0
         assert count.recorded == count.tried
 
