@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -184,24 +185,50 @@ def locked_folder(folder: Path, doing: str) -> Iterator[None]:
 def replaced(path: str | Path, *, of_the_caller: bool = False) -> Iterator[IO[bytes]]:
     """An open file that takes the place of `path` when the block ends, whole and fsynced; if the block raises, nothing has changed.
 
-    Readable by its owner alone, whom its folder belongs to; `of_the_caller`: who runs this. A link is replaced, not followed.
+    Readable by its owner alone, whom its folder belongs to; `of_the_caller`: who runs this. A link is replaced, not followed. Where several
+    replace one file at a time, the last one to end wins.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    remove(partial)
-    descriptor = make_file(partial)
+    for left in target.parent.glob(f".{escape(target.name)}.*{_PARTIAL}"):
+        _remove_partial(left)
+    descriptor, partial = _partial_of(target)
     try:
-        if of_the_caller and os.geteuid() == 0:
-            os.fchown(descriptor, 0, os.getegid())
         with open(descriptor, "wb") as file:
+            if of_the_caller and os.geteuid() == 0:
+                os.fchown(descriptor, 0, os.getegid())
             yield file
             file.flush()
             os.fsync(descriptor)
-        os.replace(partial, target)
+            os.replace(partial, target)
     except BaseException:
         remove(partial)
         raise
     fsync_folder(target.absolute().parent)
+
+
+#: What the name of a file ends with that is still being written, locked by whoever writes it.
+_PARTIAL = ".partial"
+
+
+def _partial_of(target: Path) -> tuple[int, Path]:
+    while True:
+        partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}{_PARTIAL}")
+        descriptor = make_file(partial)
+        # Between its making and its locking another process may take it for abandoned, and we make another.
+        if _is_ours(descriptor, partial):
+            return descriptor, partial
+        os.close(descriptor)
+
+
+def _remove_partial(left: Path) -> None:
+    """Remove what a process that was killed has left of a file, unless somebody is at it."""
+    with suppress(OSError):
+        descriptor = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if try_lock(descriptor):
+                remove(left)
+        finally:
+            os.close(descriptor)
 
 
 def remove(path: str | Path) -> None:
@@ -238,7 +265,7 @@ def scratch_folder(parent: str | Path, what: str) -> Iterator[Path]:
 _SCRATCH_LOCK = ".lock"
 
 
-def _is_ours(descriptor: int, path: str) -> bool:
+def _is_ours(descriptor: int, path: str | Path) -> bool:
     try:
         return try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

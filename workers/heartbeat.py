@@ -7,6 +7,7 @@ counts backwards came back without its last writes.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import threading
@@ -23,7 +24,7 @@ import structlog
 
 from jarvis_client.contract.errors import HeldElsewhere
 from persistence.domain.strays import StrayKind
-from persistence.files import replaced
+from persistence.files import fsync_folder, open_or_make
 from workers import redis_scripts
 from workers.word import REMEMBERED_MICROSECONDS, Word
 
@@ -131,11 +132,24 @@ def words_key(namespace: str) -> str:
 def home_of(folder: Path) -> str:
     """Who lives in a folder: the same one whenever a worker comes back over it, whatever its host is called by then. A copy of the
     folder is another home, as its file is another file."""
-    if (name := _name_in(folder)) is None:
-        with replaced(folder / HOME) as file:
-            name = str(uuid.uuid4())
-            file.write(f"{os.fstat(file.fileno()).st_ino} {name}\n".encode())
+    name = _name_in(folder) or _moved_in(folder)
     return f"{name} {_place(folder)}"
+
+
+def _moved_in(folder: Path) -> str:
+    """The name that the first of the workers gave which move into a folder at the same time."""
+    with open(open_or_make(folder / HOME), "r+b") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        name = _name_in(folder)
+        if name is None:
+            name = str(uuid.uuid4())
+            file.truncate()
+            file.write(f"{os.fstat(file.fileno()).st_ino} {name}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+            fsync_folder(folder)
+    return name
 
 
 def look_for_namesake(client: Any, namespace: str, worker_name: str, folder: Path) -> None:
