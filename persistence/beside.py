@@ -1,21 +1,25 @@
-"""A second process, for work that another core can do meanwhile: the checks of a large book, of which each half takes as long.
+"""A second process, for work that another core can do meanwhile: half the checks of a large book, the reading of what is to be recorded.
 
-There is one at a time in each process. It ends with the block that started it, and with the process that did, however that ends: it
-reads from a pipe that nobody else holds open. Where it cannot be started or is killed, the work is done here.
+It ends with whoever started it, however that ends: it reads from a pipe that nobody else holds open. Where it cannot be started or is
+killed, the work is done here.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -24,10 +28,65 @@ WORTH_BYTES = 24 << 20
 _ONE = threading.Lock()
 
 
+class Gone(Exception):
+    """The second process could not be started, or was killed: what it was asked is to be done here."""
+
+
+class Companion:
+    """A second process that does what it is asked, one call after the other. Function, arguments and result travel by pickle, so the
+    function is one of a module."""
+
+    def __init__(self) -> None:
+        self._line, theirs = Pipe()
+        self._process: subprocess.Popen[bytes] | None = None
+        command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with theirs, suppress(OSError):
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=[theirs.fileno()])
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have it call this as soon as it is done with what it was asked before."""
+        with suppress(ConnectionError):  # it has ended already, and gives no answer
+            self._line.send_bytes(pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL))
+
+    def has_answered(self) -> bool:
+        """Whether `answer` would not have to wait; for the first one it has to start."""
+        return self._line.poll()
+
+    def answer(self) -> Any:
+        """The result of the earliest call that was not waited for yet, or what it raised. Raises `Gone`."""
+        try:
+            result, error = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from the process that was started here
+        except (EOFError, ConnectionError):
+            raise Gone from None
+        if error is not None:
+            raise error
+        return result
+
+    def answered(self, function: Callable[..., T], *arguments: Any) -> T:
+        """The same for this very call, which is done here where nobody answers it."""
+        try:
+            return self.answer()  # type: ignore[no-any-return]  # what the function returns
+        except Gone:
+            return function(*arguments)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+
 def is_worth_it(path: str | Path) -> bool:
     """Whether there is a core for a second process, and enough for it to do: work over a file of this size."""
     try:
-        return _cores() > 1 and os.stat(path).st_size >= WORTH_BYTES
+        return cores() > 1 and os.stat(path).st_size >= WORTH_BYTES
     except OSError:
         return False  # whoever opens it says what is wrong with it
 
@@ -36,74 +95,51 @@ def is_worth_it(path: str | Path) -> bool:
 def beside(function: Callable[..., T], *arguments: Any, worth: bool = True) -> Iterator[Callable[[], T]]:
     """Do `function(*arguments)` in another process while the block runs; what is yielded waits for its result, or raises what it raised.
 
-    Both, and the result, travel by pickle, so the function is one of a module. Not `worth` it, or with another one under way in this
-    process, it is called here as soon as its result is asked for.
+    There is one at a time. Not `worth` it, or with another one under way in this process, the function is called here as soon as its
+    result is asked for.
     """
     if not (worth and _ONE.acquire(blocking=False)):
         yield lambda: function(*arguments)
         return
-    process = None
     try:
-        with suppress(OSError):
-            process = _started(function, arguments)
-        yield (lambda: function(*arguments)) if process is None else (lambda: _result(process, function, arguments))
+        with Companion() as other:
+            other.ask(function, *arguments)
+            yield lambda: other.answered(function, *arguments)
     finally:
-        if process is not None:
-            process.kill()
-            process.communicate()
         _ONE.release()
 
 
-def _started(function: Callable[..., Any], arguments: tuple[Any, ...]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", __name__]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it has ended already, and gives no result
-        pickle.dump((function, arguments), process.stdin)
-        process.stdin.flush()
-    return process
-
-
-def _result(process: subprocess.Popen[bytes], function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-    assert process.stdout is not None
-    answer = process.stdout.read()
-    if not answer:
-        return function(*arguments)
-    result, error = pickle.loads(answer)  # noqa: S301  # from the process that was started here
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]  # what the function returns
-
-
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with_parent() -> None:
-    """The pipe ends with whoever holds its other end."""
-    while sys.stdin.buffer.read(1):
-        pass
-    os._exit(1)
-
-
-def _work() -> None:
-    # Ctrl-C is for the process that waits; this one ends with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    function, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    result = error = None
-    try:
-        result = function(*arguments)
-    except Exception as raised:  # is raised where the result is waited for
-        error = raised
-    pickle.dump((result, error), sys.stdout.buffer)
-    sys.stdout.flush()
-    # Without waiting for the thread, which reads until the other process ends.
+def _listen(line: Connection, asked: queue.SimpleQueue[Any]) -> None:
+    """Take what is asked while the last call is at work, so that nobody waits to ask. End as soon as nobody can, and where what is asked
+    cannot be read here: a function of the program itself."""
+    with suppress(Exception):
+        while True:
+            asked.put(pickle.loads(line.recv_bytes()))  # noqa: S301  # from the process that started this one
     os._exit(0)
 
 
-if __name__ == "__main__":
-    _work()
+def _work(line: Connection) -> None:
+    # Ctrl-C is for the process that waits; this one ends with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(line, asked), daemon=True).start()
+    with suppress(ConnectionError):
+        while True:
+            function, arguments = asked.get()
+            result = error = None
+            try:
+                result = function(*arguments)
+            except Exception as raised:  # is raised where the result is waited for
+                error = raised
+            line.send_bytes(pickle.dumps((result, error), pickle.HIGHEST_PROTOCOL))
 
-__all__ = ["beside", "is_worth_it"]
+
+if __name__ == "__main__":
+    _work(Connection(int(sys.argv[1])))
+
+__all__ = ["Companion", "Gone", "beside", "cores", "is_worth_it"]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from multiprocessing import get_context
 
 from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Refusal
+from persistence.beside import Companion, cores
 from persistence.books.ledger import Ledger
 from persistence.domain.entries import AnyFact
+from persistence.domain.ready import ReadyFill, made_ready
 
 #: One commit per this many lines: an fsync costs little then, and a worker beside it waits a tenth of a second at most.
 LINES_PER_COMMIT = 2_500
@@ -60,10 +59,8 @@ def import_lines(
 
 
 Group = list[tuple[int, bytes]]
-Items = list[AnyFact | Refusal]
+Items = list[AnyFact | ReadyFill | Refusal]
 
-#: Short files are read in this process, before another one has started.
-GROUPS_READ_HERE = 4
 #: Groups that the other process may be ahead by.
 GROUPS_AHEAD = 3
 
@@ -74,33 +71,28 @@ def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact 
     filled = ((number, line) for number, line in numbered if line)
     groups = iter(lambda: list(islice(filled, LINES_PER_COMMIT)), [])
     opening = list(islice(groups, 2))
-    if len(opening) < 2:
-        yield from ((group, _read(item_of, group)) for group in opening)
+    if len(opening) < 2 or cores() < 2:
+        yield from ((group, _read(item_of, group)) for group in chain(opening, groups))
         return
-    # Ctrl-C is for the process that writes; the other one ends with it.
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts) as reader:
-        reader.submit(_read, item_of, [])  # starts it
-        for group in chain(opening, islice(groups, GROUPS_READ_HERE - 2)):
-            yield group, _read(item_of, group)
-        coming: deque[tuple[Group, Future[Items]]] = deque()
-        for group in groups:
-            coming.append((group, reader.submit(_read, item_of, group)))
+    with Companion() as reader:
+        reader.ask(_read, item_of, [])
+        begun = False
+        coming: deque[Group] = deque()
+        for group in chain(opening, groups):
+            if not begun and reader.has_answered():
+                begun = reader.answered(_read, item_of, []) == []
+            if not begun:
+                # It takes half a second to start, in which short files are done.
+                yield group, _read(item_of, group)
+                continue
+            reader.ask(_read, item_of, group)
+            coming.append(group)
             if len(coming) > GROUPS_AHEAD:
-                yield _finished(*coming.popleft())
-        for group, items in coming:
-            yield _finished(group, items)
-
-
-def _finished(group: Group, items: Future[Items]) -> tuple[Group, Items]:
-    try:
-        return group, items.result()
-    except BrokenExecutor as error:
-        raise OSError(f"the process that reads the lines was killed before line {group[0][0]}; what came before is recorded: import again") from error
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                first = coming.popleft()
+                yield first, reader.answered(_read, item_of, first)
+        for group in coming:
+            yield group, reader.answered(_read, item_of, group)
 
 
 def _read(item_of: Callable[[bytes, int], AnyFact | Refusal], group: Group) -> Items:
-    return [item_of(line, number) for number, line in group]
+    return [made_ready(item_of(line, number)) for number, line in group]

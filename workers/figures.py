@@ -19,6 +19,7 @@ from jarvis_client.contract.jobs import JobRequest
 from jarvis_client.contract.outcome import Outcome, Refusal
 from persistence.books.posting import Item
 from persistence.domain.entries import AnyFact
+from persistence.domain.ready import ReadyFill
 
 #: From a fast disk's commit to one that waits for a stalled one.
 COMMIT_MICROSECONDS = (1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000)
@@ -31,7 +32,7 @@ LATENCY_MICROSECONDS = (
 BATCH_RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500)
 
 OUTCOMES = ("applied", "duplicate", "quarantined")
-_FACTS = frozenset(get_args(AnyFact))
+_FACTS = frozenset((*get_args(AnyFact), ReadyFill))
 _status = itemgetter(0)
 #: So few values are counted one by one.
 _FEW = 5

@@ -17,6 +17,7 @@ from jarvis_client.contract.forms import FORMS, fact_of
 from jarvis_client.contract.jobs import JOB_SAYS, job_of
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_BATCH_RECORDS, ROUTES, Route
 from persistence.books.posting import Item
+from persistence.domain.ready import made_ready
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
 from workers.delivery import Delivery, delivery_of
@@ -93,7 +94,7 @@ class Intake:
         items: list[Item] = []
         for index, record in enumerate(records):
             try:
-                items.append(state(record, self._conventions))
+                items.append(made_ready(state(record, self._conventions)))
             except MalformedRecord as error:
                 items.append(refusal(delivery.raw_of(index), kind, record, str(error)))
             except Exception as error:  # a defect of ours: keep the record whole, it can be replayed once that is mended

@@ -9,8 +9,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from jarvis_client.contract.decimals import EXACT, ONE, canonical
-from jarvis_client.contract.facts import Fill
+from jarvis_client.contract.decimals import EXACT, canonical
+from jarvis_client.contract.symbols import Instrument
 from persistence.domain.order_state import OrderKey, OrderState
 from persistence.engine.contract import Connection
 
@@ -83,19 +83,23 @@ def mark_waiting(connection: Connection, order_id: OrderId, waiting: set[str]) -
             connection.execute(sql, (int(event_id in waiting), *order_id, event_id))
 
 
-def single_fill_row(fill: Fill, texts: tuple[Any, ...]) -> OrderRow:
-    """The row of an order of which one fill is all there is; the texts of the fill serve as they are."""
+def single_fill_row(texts: tuple[Any, ...]) -> OrderRow:
+    """The row of an order of which one fill is all there is; the texts of the fill (`Fill.texts`) serve as they are."""
     (
-        account_id, _, order_id, symbol, side, quantity, _, cash, multiplier, base, quote, settle, inverse, instrument, _, _, _, _, at, _, _, order_type,
+        account_id, _, order_id, symbol, side, quantity, price, cash, multiplier, base, quote, settle, inverse, instrument, _, _, _, _, at, _, _, order_type,
         asked, order_price, _, _,
     ) = texts  # fmt: skip
-    weight = quantity if fill.multiplier is ONE or fill.multiplier == ONE else canonical(EXACT.multiply(fill.quantity, fill.multiplier))
-    notional = canonical(EXACT.multiply(fill.quantity, fill.price)) if settle is not None and fill.traded.is_quanto else "0"
+    weight = quantity if multiplier == "1" else _product(quantity, multiplier)
+    notional = _product(quantity, price) if settle is not None and Instrument(instrument, base, quote, settle, bool(inverse)).is_quanto else "0"
     row = (
         order_id, account_id, instrument, symbol, side, order_type, asked or quantity, order_price, None, base, quote, settle, inverse, multiplier, quantity,
         cash, weight, notional, 1, 0, 0, 0 if asked is None else 1, 0, None, at, at, at, "filled", "0", None,
     )  # fmt: skip
     return row if asked is None else (*row[:_STATUS_AT], _state(row[:_STATUS_AT]).status, *row[_STATUS_AT + 1 :])
+
+
+def _product(one: str, other: str) -> str:
+    return canonical(EXACT.multiply(Decimal(one), Decimal(other)))
 
 
 class StateWriter:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from jarvis_client.contract.decimals import EXACT, ZERO
 from jarvis_client.contract.errors import Invalid
-from jarvis_client.contract.facts import Fee, Fill, OrderEvent, Void, sort_key
+from jarvis_client.contract.facts import Fee, Fill, OrderEvent, Void
 from jarvis_client.contract.jobs import JobRequest
 from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Reason, Refusal
 from persistence.books import accounts, events, facts, gaps, job_requests, movements, orders, quarantine
@@ -20,32 +19,22 @@ from persistence.domain.differing import differing, in_words
 from persistence.domain.entries import Adjustment, AnyFact, ManualTransaction
 from persistence.domain.errors import AccountDeleted, Conflict
 from persistence.domain.order_state import OrderKey, OrderState, derive_orders
+from persistence.domain.ready import ReadyFill, as_it_was
 from persistence.engine.contract import Connection
 
 RawOf = Callable[[int], bytes]
+#: What is recorded, as it is posted: a fill that its reader has not made ready is made so here.
+Posted = AnyFact | ReadyFill
 #: The elements of a batch: facts, refused records, and requests for job runs.
-Item = AnyFact | Refusal | JobRequest
+Item = Posted | Refusal | JobRequest
+#: New facts with their numbers.
+Numbered = Sequence[tuple[int, Posted]]
 #: Errors of one fact, not of its batch: it breaks a constraint, holds text that is not Unicode, or a number that cannot be added exactly.
 UNRECORDABLE = (Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
 
 
 #: Where every fact has its account and its own id: read by place, because it is read for each.
 ACCOUNT_ID, RECORD_ID = 0, 1
-
-
-class _IdentityRow(NamedTuple):
-    """A row of `facts`, in the order of its insert."""
-
-    fact_no: int
-    kind: str
-    account_id: str
-    record_id: str
-    sort_key: bytes
-    occurred_at: int
-    sequence: int | None
-    producer: str | None
-    digest: bytes
-    recorded_at: int
 
 
 class Posting:
@@ -63,7 +52,7 @@ class Posting:
         self._dirty: dict[str, int] = {}
         self._recheck: dict[str, int] = {}
         #: New fills by (order id, account), and the order ids that have to be derived from all of their facts.
-        self._orders: dict[OrderId, list[tuple[Fill, tuple[Any, ...]]]] = {}
+        self._orders: dict[OrderId, list[ReadyFill]] = {}
         self._derive: set[OrderId] = set()
         #: Gaps that the numbers of this commit show.
         self.gaps_opened: list[gaps.Opened] = []
@@ -80,7 +69,7 @@ class Posting:
         self._update_orders()
         self._move_balances()
         self._dirty.pop("", None)  # rates are of no account
-        accounts.mark_dirty(self._connection, self._dirty, max((number for number, *_ in numbered), default=0))
+        accounts.mark_dirty(self._connection, self._dirty, max((number for number, _ in numbered), default=0))
         if self._recheck:
             accounts.mark_recheck(self._connection, self._recheck)
         self._note_sequences(batch, numbered)
@@ -102,7 +91,7 @@ class Posting:
             if isinstance(fact, ManualTransaction | Adjustment):
                 self._reserve(fact.account_id, fact.currency, fact.reserved)
 
-    def derive_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+    def derive_voids(self, numbered: Numbered) -> None:
         """What voids undo, once every fact has its transactions."""
         self._apply_voids(numbered)
 
@@ -118,10 +107,10 @@ class Posting:
 
     def _distinct(
         self, batch: Sequence[Item], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
-    ) -> tuple[dict[Identity, tuple[int, AnyFact]], list[tuple[int, AnyFact]]]:
+    ) -> tuple[dict[Identity, tuple[int, Posted]], list[tuple[int, Posted]]]:
         """The first fact of each identity, and later facts that differ from it. A fact that stands twice in the batch is a duplicate."""
-        found: dict[Identity, tuple[int, AnyFact]] = {}
-        rivals: list[tuple[int, AnyFact]] = []
+        found: dict[Identity, tuple[int, Posted]] = {}
+        rivals: list[tuple[int, Posted]] = []
         for index, item in enumerate(batch):
             if type(item) is Refusal:
                 held.append((index, item, None))
@@ -129,7 +118,8 @@ class Posting:
             if type(item) is JobRequest:
                 outcomes[index] = APPLIED if job_requests.file_request(self._connection, item, self._now) else DUPLICATE
                 continue
-            fact: AnyFact = item  # type: ignore[assignment]  # narrowing by `type() is`, which is what makes it quick
+            # Narrowing by `type() is` is what makes it quick.
+            fact: Posted = ReadyFill.of(item) if type(item) is Fill else item  # type: ignore[assignment]
             key: Identity = (fact[RECORD_ID], fact[ACCOUNT_ID], fact.kind)  # type: ignore[assignment]  # every fact begins with both
             if key not in found:
                 found[key] = (index, fact)
@@ -145,10 +135,10 @@ class Posting:
 
     def _of_open_accounts(
         self,
-        fresh: dict[Identity, tuple[int, AnyFact]],
+        fresh: dict[Identity, tuple[int, Posted]],
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
-    ) -> dict[Identity, tuple[int, AnyFact]]:
+    ) -> dict[Identity, tuple[int, Posted]]:
         """Open the accounts that are new; facts of deleted ones go to quarantine, unless they are known (or saved by hand)."""
         account_ids = dict.fromkeys(key[1] for key in fresh)
         deleted = accounts.open_unknown(self._connection, account_ids, self._now, reopen=self._by_hand)
@@ -165,58 +155,44 @@ class Posting:
                 held.append((index, self._refuse(index, fact, Reason.ACCOUNT_DELETED, detail), None))
         return {key: value for key, value in fresh.items() if key not in late}
 
-    def _identify(
-        self, fresh: dict[Identity, tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
-    ) -> list[tuple[int, AnyFact, Any]]:
+    def _identify(self, fresh: dict[Identity, tuple[int, Posted]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> Numbered:
         """Give every new fact its number and record its identity; what is recorded already is a duplicate or a conflict."""
         if not fresh:
             return []
         connection, now = self._connection, self._now
-        numbers = iter(connection.fact_numbers(len(fresh)))
-        numbered: list[tuple[int, AnyFact, Any]] = []
-        rows: dict[Identity, tuple[Any, ...]] = {}
-        sha256 = hashlib.sha256
-        for (key, (_, fact)), number in zip(fresh.items(), numbers, strict=True):
-            if type(fact) is Fill:
-                texts = fact.texts()
-                digest, instant = sha256(fact.content_of(texts).encode()).digest(), fact.executed_at
-            else:
-                texts, digest, instant = None, fact.digest, fact.instant
-            record_id, account_id, kind = key
-            rows[key] = (number, kind, account_id, record_id, sort_key(kind, record_id), instant, fact.sequence, fact.producer, digest, now)
-            numbered.append((number, fact, texts))
+        numbered: list[tuple[int, Posted]] = []
+        rows: list[tuple[Any, ...]] = []
+        for ((record_id, account_id, kind), (_, fact)), number in zip(fresh.items(), connection.fact_numbers(len(fresh)), strict=True):
+            rows.append((number, kind, account_id, record_id, fact.sort_key, fact.instant, fact.sequence, fact.producer, fact.digest, now))
+            numbered.append((number, fact))
         # Nearly always every fact is new: insert first, and look identities up only if fewer rows were inserted.
-        if connection.insert_many(facts.INSERT_IDENTITY, list(rows.values())) == len(rows):
+        if connection.insert_many(facts.INSERT_IDENTITY, rows) == len(rows):
             return numbered
-        known = facts.find_known(connection, list(rows))
-        return self._settle_known(known, fresh, rows, numbered, outcomes, held)
+        return self._settle_known(fresh, numbered, outcomes, held)
 
     def _settle_known(
         self,
-        known: dict[Identity, Known],
-        fresh: dict[Identity, tuple[int, AnyFact]],
-        rows: dict[Identity, tuple[Any, ...]],
-        numbered: list[tuple[int, AnyFact, Any]],
+        fresh: dict[Identity, tuple[int, Posted]],
+        numbered: Numbered,
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
-    ) -> list[tuple[int, AnyFact, Any]]:
-        new: list[tuple[int, AnyFact, Any]] = []
-        for (key, values), (number, fact, texts) in zip(rows.items(), numbered, strict=True):
-            row = _IdentityRow._make(values)
+    ) -> Numbered:
+        known = facts.find_known(self._connection, list(fresh))
+        new: list[tuple[int, Posted]] = []
+        for (key, (index, fact)), (number, _) in zip(fresh.items(), numbered, strict=True):
             record = known[key]
-            index = fresh[key][0]
             if record.fact_no == number:  # nobody else has that number: it was new
-                new.append((number, fact, texts))
+                new.append((number, fact))
             elif record.state == ERASED and self._by_hand:
                 # An explicit save records anew what went with its account.
                 self._connection.execute(
                     "UPDATE facts SET occurred_at = ?, sequence = ?, producer = ?, digest = ?, state = 0, recorded_at = ? WHERE fact_no = ?",
-                    (row.occurred_at, row.sequence, row.producer, row.digest, self._now, record.fact_no),
+                    (fact.instant, fact.sequence, fact.producer, fact.digest, self._now, record.fact_no),
                 )
-                new.append((record.fact_no, fact, texts))
+                new.append((record.fact_no, fact))
                 events.record(self._connection, events.RECORDED_ANEW, self._now, {"fact_no": record.fact_no, "before": [record.sequence, record.producer]})
                 self._changed_in_place(fact)
-            elif record.digest == row.digest:
+            elif record.digest == fact.digest:
                 outcomes[index] = DUPLICATE
                 if _pair(fact) < _pair(record):
                     self._take_earlier_pair(record, fact)
@@ -224,7 +200,7 @@ class Posting:
                 held.append((index, self._conflict(index, fact), record.fact_no))
         return new
 
-    def _settle_rivals(self, rivals: list[tuple[int, AnyFact]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
+    def _settle_rivals(self, rivals: list[tuple[int, Posted]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
         """Two facts of this batch share an identity and differ. If the books already hold the second, it is the duplicate and the first is
         the conflict."""
         if not rivals:
@@ -239,7 +215,7 @@ class Posting:
             else:
                 held.append((index, self._conflict(index, fact), None if record is None else record.fact_no))
 
-    def _take_earlier_pair(self, record: Known, fact: AnyFact) -> None:
+    def _take_earlier_pair(self, record: Known, fact: Posted) -> None:
         """Of two deliveries of one record the smaller (sequence, producer) counts: it decides the order of facts."""
         self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
         content = {"fact_no": record.fact_no, "before": [record.sequence, record.producer], "after": [fact.sequence, fact.producer]}
@@ -253,25 +229,25 @@ class Posting:
 
     # -- what they say -----------------------------------------------------------------------------------------------
 
-    def _record(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+    def _record(self, numbered: Numbered) -> None:
         """The content of each fact, its transactions, and which orders it touches."""
         rows: dict[str, list[tuple[Any, ...]]] = {}
         moved: list[tuple[Any, ...]] = []
         fills = rows.setdefault(facts.FILLS.table, [])
         dirty, touched = self._dirty, self._orders
-        for number, fact, texts in numbered:
-            if type(fact) is Fill:
+        for number, fact in numbered:
+            if type(fact) is ReadyFill:
+                account_id, _, instant, order_id, texts, *_ = fact
                 fills.append((number, *texts))
                 moved += movements.fill_rows(number, texts)
-                if fact.order_id is not None:
-                    touched.setdefault((fact.order_id, fact.account_id), []).append((fact, texts))
-                instant = fact.executed_at
+                if order_id is not None:
+                    touched.setdefault((order_id, account_id), []).append(fact)
             else:
-                kept = facts.CONTENT_OF[fact.kind]
-                rows.setdefault(kept.table, []).append(kept.row(number, fact))
-                moved += movements.flow_rows(number, fact)
-                instant = self._touched_by(fact)
-            account_id: str = fact[ACCOUNT_ID]  # type: ignore[assignment]
+                other: AnyFact = fact  # type: ignore[assignment]  # narrowed by `type() is`
+                kept = facts.CONTENT_OF[other.kind]
+                rows.setdefault(kept.table, []).append(kept.row(number, other))
+                moved += movements.flow_rows(number, other)
+                account_id, instant = other.account_id, self._touched_by(other)
             least = dirty.get(account_id)
             if least is None or instant < least:
                 dirty[account_id] = instant
@@ -302,9 +278,9 @@ class Posting:
 
     # -- what no longer counts ---------------------------------------------------------------------------------------
 
-    def _apply_voids(self, numbered: list[tuple[int, AnyFact, Any]]) -> None:
+    def _apply_voids(self, numbered: Numbered) -> None:
         connection = self._connection
-        others = [(number, fact) for number, fact, _ in numbered if type(fact) is not Fill]
+        others = [(number, fact) for number, fact in numbered if type(fact) is not ReadyFill]
         voids = [(number, fact) for number, fact in others if isinstance(fact, Void)]
         targets = facts.find_known(connection, [(void.target_id, void.account_id, void.target_kind) for _, void in voids])
         for number, void in voids:
@@ -324,7 +300,7 @@ class Posting:
             "SELECT account_id, target_id, target_kind, fact_no FROM voids "
             "WHERE account_id = ? AND target_id = ? AND target_kind = ? AND target_fact_no IS NULL"
         )
-        numbers = {(fact.account_id, fact.record_id, fact.kind): number for number, fact, _ in numbered}
+        numbers = {(fact.account_id, fact.record_id, fact.kind): number for number, fact in numbered}
         for account_id, target_id, kind, void_no in connection.lookup(sql, list(numbers)):
             number = numbers[account_id, target_id, kind]
             connection.execute("UPDATE voids SET target_fact_no = ? WHERE fact_no = ?", (number, void_no))
@@ -374,9 +350,9 @@ class Posting:
             fills = self._orders.get(order_id, [])
             if order_id not in self._derive and order_id not in waiting:
                 if not known and len(fills) == 1:
-                    writer.insert(orders.single_fill_row(*fills[0]))
+                    writer.insert(orders.single_fill_row(fills[0].texts))
                     continue
-                if len(known) == 1 and all(self._counts_in(known, fill) for fill, _ in fills):
+                if len(known) == 1 and all(self._counts_in(known, fill.fact) for fill in fills):
                     for order in known.values():
                         self._write_order(writer, order, order.state)
                     continue
@@ -411,7 +387,7 @@ class Posting:
         changes = [accounts.BalanceChange(*key, moved.get(key, ZERO), reserved.get(key, ZERO)) for key in keys]
         accounts.move_balances(self._connection, changes, self._now)
 
-    def _note_sequences(self, batch: Sequence[Item], numbered: list[tuple[int, AnyFact, Any]]) -> None:
+    def _note_sequences(self, batch: Sequence[Item], numbered: Numbered) -> None:
         """Every delivery counts as arrived, whatever became of it: a quarantined record closes its gap."""
         arrived: dict[str, set[int]] = {}
         for item in batch:
@@ -422,7 +398,7 @@ class Posting:
             return
         if len(numbered) < len(batch):
             # No fact keeps the number of a record that was known already, or refused.
-            kept = {(fact.producer, fact.sequence) for _, fact, _ in numbered}
+            kept = {(fact.producer, fact.sequence) for _, fact in numbered}
             for producer, spent in gaps.not_counted(self._connection, arrived).items():
                 runs = gaps.runs(number for number in spent if (producer, number) not in kept)
                 if runs:
@@ -437,7 +413,7 @@ class Posting:
     def _touch(self, account_id: str, instant: int) -> None:
         self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
 
-    def _changed_in_place(self, fact: AnyFact) -> None:
+    def _changed_in_place(self, fact: Posted) -> None:
         """Mark a recorded fact that changed in place: it has no new number by which the rollup would find it."""
         account_id, instant = fact.account_id, fact.instant
         if isinstance(fact, Fee):
@@ -447,18 +423,18 @@ class Posting:
 
     # -- refusals ----------------------------------------------------------------------------------------------------
 
-    def _conflict(self, index: int, fact: AnyFact) -> Refusal:
+    def _conflict(self, index: int, fact: Posted) -> Refusal:
         of = f" of account {fact.account_id}" if fact.account_id else ""
         return self._refuse(index, fact, Reason.CONFLICT, f"{fact.kind} {fact.record_id}{of} is recorded with other content")
 
     def _saying_what_differs(self, refusal: Refusal, arrived: Item, fact_no: int) -> Refusal:
         """Asked once everything is recorded, because the recorded version may be of the same batch."""
         recorded = facts.recorded_fact(self._connection, fact_no)
-        fields = "" if recorded is None else in_words(differing(arrived, recorded))
+        fields = "" if recorded is None else in_words(differing(as_it_was(arrived), recorded))
         said = f" ({fields})" if fields else ""
         return refusal._replace(detail=f"{refusal.detail}{said}; a mistake is corrected by a void and a new record under a new id")
 
-    def _refuse(self, index: int, fact: AnyFact, reason: Reason, detail: str) -> Refusal:
+    def _refuse(self, index: int, fact: Posted, reason: Reason, detail: str) -> Refusal:
         return refusal_of(fact, reason, detail, self._raw_of, index)
 
 
@@ -472,7 +448,7 @@ def refusal_of(item: Item, reason: Reason, detail: str, raw_of: RawOf | None, in
     return Refusal(raw, str(reason), detail, item.kind, item.account_id or None, item.record_id, item.producer, item.sequence)
 
 
-def _pair(delivery: AnyFact | Known) -> tuple[int, str]:
+def _pair(delivery: Posted | Known) -> tuple[int, str]:
     return -1 if delivery.sequence is None else delivery.sequence, delivery.producer or ""
 
 

@@ -69,7 +69,7 @@ def _rebuild(connection: SQLiteConnection, now: int, progress: Progress) -> None
 
 def _derive(connection: Connection, now: int, progress: Progress) -> None:
     posting = Posting(connection, now, None)
-    voids = list[tuple[int, AnyFact, None]]()
+    voids = list[tuple[int, Void]]()
     newest = int(connection.execute("SELECT coalesce(max(fact_no), 0) FROM facts").get)
     rows = facts.rows_by_number(connection)
     while group := list(islice(rows, FACTS_AT_ONCE)):
@@ -86,7 +86,7 @@ def _derive(connection: Connection, now: int, progress: Progress) -> None:
             moved += movements.transactions_of(number, fact)
             others.append(fact)
             if isinstance(fact, Void):
-                voids.append((number, fact, None))
+                voids.append((number, fact))
         posting.derive_movements(moved, others)
         progress("deriving from the facts", group[-1][facts.NUMBER], newest)
     posting.derive_voids(voids)

@@ -40,16 +40,16 @@ def kept(database, ledger):
 def by_two(monkeypatch) -> Callable[[], int]:
     """From the call on every file is worth a second process; returns how many were started since."""
     count = [0]
-    started = beside._started
+    companion = beside.Companion
 
-    def counted(*args):
+    def counted():
         count[0] += 1
-        return started(*args)
+        return companion()
 
     def begin() -> int:
         monkeypatch.setattr(beside, "WORTH_BYTES", 0)
-        monkeypatch.setattr(beside, "_cores", lambda: 2)
-        monkeypatch.setattr(beside, "_started", counted)
+        monkeypatch.setattr(beside, "cores", lambda: 2)
+        monkeypatch.setattr(beside, "Companion", counted)
         return count[0]
 
     return begin

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import persistence.beside
-from persistence.beside import WORTH_BYTES, beside, is_worth_it
+from persistence.beside import WORTH_BYTES, Companion, Gone, beside, is_worth_it
 from persistence.domain.errors import WrongDatabase
 
 
@@ -64,6 +64,46 @@ def test_a_second_one_at_the_same_time_works_here():
         assert third() != os.getpid(), "once the first has ended there is room for another"
 
 
+def test_one_that_stands_by_answers_in_the_order_it_was_asked_though_nobody_waits_meanwhile():
+    with Companion() as other:
+        for n in range(200):
+            other.ask(divmod, n * 10**6, 1_000)
+        other.ask(int, "none")
+        assert [other.answer() for _ in range(200)] == [(n * 1_000, 0) for n in range(200)]
+        with pytest.raises(ValueError, match="none"):
+            other.answer()
+        assert not other.has_answered()
+        other.ask(os.getpid)
+        assert other.answer() != os.getpid()
+
+
+def test_one_that_stands_by_and_is_killed_says_so_however_it_is_asked():
+    with Companion() as other:
+        other.ask(die_elsewhere, os.getpid())
+        with pytest.raises(Gone):
+            other.answer()
+        other.ask(os.getpid)
+        with pytest.raises(Gone):
+            other.answer()
+
+
+def test_large_questions_and_large_answers_keep_nobody_waiting_for_the_other():
+    with Companion() as other:
+        for _ in range(5):
+            other.ask(bytes, 10**6)
+            other.ask(len, bytes(10**6))
+        assert [other.answer() for _ in range(10)] == [bytes(10**6), 10**6] * 5
+
+
+def test_a_function_that_only_this_program_knows_is_called_here(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import os\nfrom persistence.beside import Companion\n\ndef who():\n    return os.getpid()\n\n"
+        "with Companion() as other:\n    other.ask(who)\n    assert other.answered(who) == os.getpid()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, tmp_path / "program.py"], env=environment, check=True, timeout=30)
+
+
 def test_what_is_not_worth_it_is_done_here():
     with beside(os.getpid, worth=False) as theirs:
         assert theirs() == os.getpid()
@@ -106,10 +146,10 @@ def test_a_file_that_is_not_there_is_worth_no_second_process(tmp_path):
 
 def test_a_small_file_is_worth_no_second_process_and_a_large_one_is_where_there_are_two_cores(tmp_path, monkeypatch):
     (tmp_path / "books.db").touch()
-    monkeypatch.setattr(persistence.beside, "_cores", lambda: 2)
+    monkeypatch.setattr(persistence.beside, "cores", lambda: 2)
     os.truncate(tmp_path / "books.db", WORTH_BYTES - 1)
     assert not is_worth_it(tmp_path / "books.db")
     os.truncate(tmp_path / "books.db", WORTH_BYTES)
     assert is_worth_it(tmp_path / "books.db")
-    monkeypatch.setattr(persistence.beside, "_cores", lambda: 1)
+    monkeypatch.setattr(persistence.beside, "cores", lambda: 1)
     assert not is_worth_it(tmp_path / "books.db")

@@ -94,9 +94,14 @@ class Fact:
         return self.kind, self.account_id, self.record_id
 
     @property
+    def sort_key(self) -> bytes:
+        """Its kind and id in bytes that compare as people order them."""
+        return sort_key(self.kind, self.record_id)
+
+    @property
     def place(self) -> tuple[int, int, str, bytes]:
         """Where the fact stands in the order of facts: total, and independent of arrival."""
-        return self.instant, -1 if self.sequence is None else self.sequence, self.producer or "", sort_key(self.kind, self.record_id)
+        return self.instant, -1 if self.sequence is None else self.sequence, self.producer or "", self.sort_key
 
     @abstractmethod
     def content(self) -> str:
