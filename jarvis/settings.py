@@ -163,6 +163,7 @@ class WorkerSettings(_Section):
     name: str = Field("worker", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     threads: int = Field(1, ge=1, le=64)
     processes: int = Field(1, ge=1, le=16)
+    second_reader: bool = True
     max_in_flight: int = Field(4_000, ge=1, le=100_000)
     batch: BatchSettings = BatchSettings()
 

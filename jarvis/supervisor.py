@@ -40,6 +40,7 @@ from jarvis.systemd import StatusLine, notify
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import Unavailable
 from jarvis_client.primaries import connect
+from persistence.beside import cores
 from persistence.books.book import book_id
 from persistence.domain.showing import count_of
 from persistence.domain.stillness import Stillness
@@ -213,8 +214,7 @@ class Supervisor:
                     if not self._wait_for_embedded_broker(stop):
                         return
                 self._take_over_for(books)
-                for name in worker_names(self._settings):
-                    self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
+                self._start_workers()
                 self._start("scheduler")
                 self._say_what_runs()
                 notify("READY=1")
@@ -242,6 +242,13 @@ class Supervisor:
             namespace = self._settings.broker.namespace
             with connect(broker_url(self._settings), namespace, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=5) as client:
                 NamespaceBooks(client, namespace, place_of(self._settings.data_folder)).take_over(books)
+
+    def _start_workers(self) -> None:
+        names = worker_names(self._settings)
+        # Workers that share the cores have none to spare for a second process each.
+        second = self._settings.worker.second_reader and cores() >= 2 * len(names)
+        for name in names:
+            self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1", JARVIS_WORKER__SECOND_READER=str(second).lower())
 
     def _start(self, name: str, **environment_of_its_own: str) -> None:
         terminal = self._console.is_terminal
@@ -388,8 +395,7 @@ class WorkerPool(Supervisor):
         with self._monitor:
             try:
                 self._take_over_for(books)
-                for name in worker_names(self._settings):
-                    self._start(name, JARVIS_WORKER__NAME=name, JARVIS_WORKER__PROCESSES="1")
+                self._start_workers()
                 notify("READY=1")
                 self._watch(stop)
             finally:

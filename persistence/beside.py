@@ -53,9 +53,12 @@ class Companion:
         """Whether `answer` would not have to wait; for the first one it has to start."""
         return self._line.poll()
 
-    def answer(self) -> Any:
-        """The result of the earliest call that was not waited for yet, or what it raised. Raises `Gone`."""
+    def answer(self, within: float | None = None) -> Any:
+        """The result of the earliest call that was not waited for yet, or what it raised. Raises `Gone`, also where it takes longer than so
+        many seconds."""
         try:
+            if not self._line.poll(within):
+                raise Gone
             result, error = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from the process that was started here
         except (EOFError, ConnectionError):
             raise Gone from None

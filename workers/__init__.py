@@ -14,6 +14,8 @@
     word.py       what a worker says of itself; pace.py, gap_lines.py
     missing.py    ids without their payload; strays.py, namespace.py, what else lies in Redis and nobody claims
     envelope.py   which record a message carries, and what else it asks for
+    decoding.py   from what was fetched to deliveries; reading.py: what plain messages say; second_reader.py, the process that reads them while
+                  there is a backlog
     intake.py     what becomes of messages: their records checked and handed to the writer
     batching.py   BatchWriter: gather, commit once, answer each
     replay.py     quarantined records once more, by today's rules

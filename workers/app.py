@@ -21,6 +21,7 @@ from jarvis_client.contract import instants
 from jarvis_client.contract.address import WORKERS_CONNECTIONS, read_address, refuse_namespace, without_password
 from jarvis_client.contract.conventions import DEFAULT_CONVENTIONS, Conventions
 from jarvis_client.contract.errors import Invalid
+from persistence.beside import cores
 from persistence.books.book import book_id
 from persistence.books.ledger import Ledger
 from persistence.domain.errors import OtherBooks
@@ -34,12 +35,13 @@ from workers.batching import BatchWriter, Counts
 from workers.broker import LedgerBroker
 from workers.broker_server import refuse_old_server
 from workers.delivery import Delivery
-from workers.envelope import published_at
+from workers.envelope import KIND_OF_ACTOR, published_at
 from workers.gap_lines import GapLines
 from workers.heartbeat import home_of
 from workers.intake import Intake, declare_actors
 from workers.ownership import NamespaceBooks, place_of
 from workers.pace import HOUR, MINUTE
+from workers.second_reader import SecondReader
 from workers.strays import Strays
 from workers.word import Word, keep_word, path_of_word
 
@@ -305,6 +307,7 @@ def create_worker(
     worker_name: str = "worker",
     namespace: str = "dramatiq",
     threads: int = 1,
+    second_reader: bool = True,
     batch_max_records: int = 1_000,
     batch_linger_ms: float = 20.0,
     max_in_flight: int = 4_000,
@@ -317,7 +320,8 @@ def create_worker(
     conventions: Conventions = DEFAULT_CONVENTIONS,
 ) -> RecorderWorker:
     """A worker from plain values, ready to start. `database_path`: a file, or the URL of a PostgreSQL server. `take_over`: the namespace's
-    messages go to these books from now on, whosever they were.
+    messages go to these books from now on, whosever they were. `second_reader`: a second process may read
+    messages while there is a backlog, where there is a core for it.
 
     Raises `Invalid` where the URL cannot be used, or not with this namespace.
     """
@@ -341,6 +345,8 @@ def create_worker(
         tell=broker.answering.tell, expecting=broker.expecting,
     )  # fmt: skip
     intake = Intake(broker, writer, conventions)
+    if second_reader and cores() > 1:
+        broker.decoding.second_reader = SecondReader(conventions, KIND_OF_ACTOR)
     broker.on_malformed = intake.refuse
     declare_actors(broker, intake)
     lock = folder / f"worker-{worker_name}.lock", f"worker {worker_name!r} on {without_password(broker_url)}"

@@ -31,27 +31,27 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jarvis_client.contract.address import client_url
-from jarvis_client.contract.answers import asks
 from jarvis_client.contract.errors import MalformedRecord
-from jarvis_client.contract.routes import MAX_MESSAGE_BYTES
 from jarvis_client.primaries import connect
 from workers import redis_scripts
 from workers.answering import Answering
 from workers.broker_server import warn_of_settings
 from workers.consumer import LONGEST_RETRY_SECONDS, WAIT_SECONDS, LedgerConsumer
-from workers.delivery import Delivery, delivery_of
+from workers.decoding import Decoding
+from workers.delivery import Delivery
 from workers.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from workers.missing import MissingPayloads
 from workers.misused_keys import MisusedKeys
 from workers.reachability import Reachability
 from workers.reclaim import return_what_the_dead_hold
 from workers.traffic import Traffic
-from workers.wire import decode_json
 
 log = structlog.get_logger("broker")
 
 #: Messages of one fetch: Lua's `unpack` takes a few thousand, and more would not be faster.
 FETCH_MESSAGES = 500
+#: Payload of one fetch, so that the writer has the first records of large messages while the next are being read.
+FETCH_BYTES = 512 * 1024
 #: Payload of what is fetched and not yet settled; as Python objects it takes about ten times as much.
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
 #: Longer than any stall of a healthy Redis; a reply that comes later is treated as lost, and what it held is reclaimed.
@@ -110,6 +110,7 @@ class LedgerBroker(RedisBroker):
         #: Messages given back to their queues so far.
         self.returned = 0
         self.traffic = Traffic()
+        self.decoding = Decoding(self)
         #: Queues of which Redis may hold more for this worker than the worker knows.
         self.suspect: set[str] = set()
         self.misused = MisusedKeys(client, self.keys)
@@ -218,6 +219,7 @@ class LedgerBroker(RedisBroker):
         """End the threads once every acknowledgement is out (or Redis does not answer), and drop this worker's presence."""
         deadline = time.monotonic() + timeout
         self.stopping.set()
+        self.decoding.close()
         with self._answering:
             self._closing = True
             self._answering.notify_all()
@@ -245,7 +247,9 @@ class LedgerBroker(RedisBroker):
     # -- for the consumers -------------------------------------------------------------------------------------------
 
     def fetch(self, queue: str) -> list[Delivery | None]:
-        """What is there, up to the room that is left. Raises `redis.RedisError`."""
+        """What is there, up to the room that is left; what another process reads comes with the next call. Raises `redis.RedisError`."""
+        if not self.has_room and (rest := self.decoding.rest_of(queue)):
+            return rest
         room = self._reserve_room()
         if not room:
             # Nobody looked, so there may well be more.
@@ -265,7 +269,7 @@ class LedgerBroker(RedisBroker):
             self.missing.hold(queue, missing)
             pairs = [pair for pair in pairs if pair[1] is not None]
         self.count_as_held(queue, {redis_id: len(payload) for redis_id, payload in pairs}, len(pairs))
-        return [self._decode(queue, redis_id, payload) for redis_id, payload in pairs]
+        return self.decoding.deliveries(queue, pairs, more=more)
 
     def count_as_held(self, queue: str, sizes: dict[bytes, int], messages: int | None = None) -> None:
         """From here on these ids are answered for. An id may be listed twice: a client that lost the reply sends it again."""
@@ -295,7 +299,7 @@ class LedgerBroker(RedisBroker):
         """What the script found; nothing where a worker of this name is at work from elsewhere."""
         keys = [*self.keys(queue), self.presence(self.broker_id)]
         for _ in range(2):
-            found: list[Any] = self._fetch(keys=keys, args=[room, max(1, IN_FLIGHT_BYTES - self._held_bytes), self.heartbeat.home])
+            found: list[Any] = self._fetch(keys=keys, args=[room, max(1, min(FETCH_BYTES, IN_FLIGHT_BYTES - self._held_bytes)), self.heartbeat.home])
             if found != [-1]:
                 return found
             # Before the first beat, or after a silence in which another may have begun.
@@ -303,21 +307,6 @@ class LedgerBroker(RedisBroker):
                 self.stopping.wait(0.5)
                 break
         return []
-
-    def _decode(self, queue: str, redis_id: bytes, payload: bytes) -> Delivery | None:
-        """The delivery of a payload; None where it went to quarantine instead. Never raises: its neighbours must go on."""
-        envelope = None
-        try:
-            if len(payload) > MAX_MESSAGE_BYTES:
-                raise MalformedRecord(f"a message of {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken: send smaller batches")
-            envelope = decode_json(payload)
-            return delivery_of(queue, redis_id, payload, envelope, self.actors)
-        except Exception as error:
-            refused = error if isinstance(error, MalformedRecord) else MalformedRecord(f"{type(error).__name__}: {error}")
-            unreadable = Delivery(queue, redis_id, payload)
-            unreadable.asks = asks(envelope)
-            self.quarantine(unreadable, refused)
-            return None
 
     # -- details -----------------------------------------------------------------------------------------------------
 
@@ -402,6 +391,7 @@ class LedgerBroker(RedisBroker):
                         tidied = True
                     return_what_the_dead_hold(self)
                 self.seen(True)
+                self.decoding.let_go()
                 if self._look_at_server:
                     warn_of_settings(self.client)
                     self._look_at_server = False

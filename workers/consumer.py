@@ -41,8 +41,10 @@ class LedgerConsumer(Consumer):
             return self._fetched.popleft()
         broker = self._broker
         if broker.stopping.is_set():
-            time.sleep(0.02)
-            return None
+            self._take(broker.decoding.rest_of(self._queue))
+            if not self._fetched:
+                time.sleep(0.02)
+            return self._fetched.popleft() if self._fetched else None
         try:
             if self._unsure or self._queue in broker.suspect:
                 broker.suspect.discard(self._queue)
@@ -54,8 +56,7 @@ class LedgerConsumer(Consumer):
                 self._unsure = False
             if self._emptied and broker.has_room and not self._wait_for_message():
                 return None
-            found = broker.fetch(self._queue)
-            self._fetched.extend(bundles_of(d for d in found if d is not None))
+            self._take(broker.fetch(self._queue))
             # If this fetch emptied the queue, wait for a message before the next one.
             self._emptied = self._queue not in broker.backlogged
             if self._pause > FIRST_RETRY_SECONDS:
@@ -68,7 +69,10 @@ class LedgerConsumer(Consumer):
                 self._waiter = None
                 if not broker.misused.tell(self._queue, error):
                     broker.seen(False, error, of=self._queue)
-                time.sleep(self._pause)
+                # What came before has nothing to do with it.
+                self._take(broker.decoding.rest_of(self._queue))
+                if not self._fetched:
+                    time.sleep(self._pause)
                 self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
         return self._fetched.popleft() if self._fetched else None
 
@@ -84,11 +88,15 @@ class LedgerConsumer(Consumer):
         self._broker.give_back(_not_handed_over(messages))
 
     def close(self) -> None:
+        self._take(self._broker.decoding.rest_of(self._queue))
         self._broker.give_back(_not_handed_over(self._fetched))
         self._fetched.clear()
         if self._waiter is not None:
             self._broker.waiting.pop(self._queue, None)
             self._waiter.close()
+
+    def _take(self, deliveries: Iterable[Delivery | None]) -> None:
+        self._fetched.extend(bundles_of(delivery for delivery in deliveries if delivery is not None))
 
     def _wait_for_message(self) -> bool:
         """Until there is one, or a few seconds have passed, on a connection of its own. Takes nothing: the list is moved onto itself."""

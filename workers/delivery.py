@@ -8,24 +8,21 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from jarvis_client.contract.answers import asks
-from jarvis_client.contract.conventions import EARLIEST, LATEST
-from jarvis_client.contract.errors import MalformedRecord
-from jarvis_client.contract.outcome import Reason
-from workers.envelope import content_of, refuse_what_would_be_dropped
+from persistence.books.posting import Item
+from workers.envelope import Envelope
 from workers.wire import record_slices
-
-#: A time of publishing outside these says nothing: a client that fills the field with what it likes.
-_EARLIEST_MS, _LATEST_MS = EARLIEST // 1_000, LATEST // 1_000
 
 
 class Delivery:
     """One message as it was fetched. `submitted` once the writer has its facts; it answers for the message from then on.
 
-    `content` is its record or list of records. `published_ms`: when it was published, by its publisher's clock; 0 where it does not say.
+    `content` is its record or list of records; None where another process has read it, whose `items` say what they state. `published_ms`: when
+    it was published, by its publisher's clock; 0 where it does not say.
     """
 
-    __slots__ = ("actor_name", "answer", "asks", "content", "message_id", "payload", "published_ms", "queue", "redis_id", "refusals", "slices", "submitted")
+    __slots__ = (
+        "actor_name", "answer", "asks", "content", "items", "message_id", "payload", "published_ms", "queue", "redis_id", "refusals", "slices", "submitted",
+    )  # fmt: skip
 
     def __init__(
         self, queue: str, redis_id: bytes, payload: bytes, actor_name: str = "unknown", content: Any = None, message_id: str = "unread", published_ms: int = 0
@@ -35,6 +32,7 @@ class Delivery:
         self.payload = payload
         self.actor_name = actor_name
         self.content = content
+        self.items: list[Item] | None = None
         self.message_id = message_id
         self.published_ms = published_ms
         self.submitted = False
@@ -87,19 +85,8 @@ def bundles_of(deliveries: Iterable[Delivery]) -> list[Bundle]:
     return [Bundle(found) for found in by_actor.values()]
 
 
-def delivery_of(queue: str, redis_id: bytes, payload: bytes, envelope: Any, actors: Any) -> Delivery:
-    """The delivery of an envelope. Queue and id are what Redis says, whatever the JSON says. Raises `MalformedRecord`."""
-    if type(envelope) is not dict:
-        raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
-    actor = envelope.get("actor_name")
-    if type(actor) is not str or actor not in actors:
-        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(actors))}", Reason.UNKNOWN_KIND)
-    content = content_of(envelope)
-    refuse_what_would_be_dropped(envelope)
-    message_id, published = envelope.get("message_id"), envelope.get("message_timestamp")
-    delivery = Delivery(
-        queue, redis_id, payload, actor, content, message_id if type(message_id) is str else redis_id.decode("utf-8", "replace"),
-        published if type(published) is int and _EARLIEST_MS <= published <= _LATEST_MS else 0,
-    )  # fmt: skip
-    delivery.asks = asks(envelope)
+def delivery_of(queue: str, redis_id: bytes, payload: bytes, envelope: Envelope, items: list[Item] | None = None) -> Delivery:
+    """The delivery of a message. Queue and id are what Redis says, whatever the JSON says."""
+    delivery = Delivery(queue, redis_id, payload, envelope.actor_name, envelope.content, envelope.message_id, envelope.published_ms)
+    delivery.asks, delivery.items = envelope.asks, items
     return delivery

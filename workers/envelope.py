@@ -6,12 +6,15 @@ keywords that are its fields. Everything else would lose something in silence, s
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container
+from typing import Any, NamedTuple
 
+from jarvis_client.contract.answers import asks
+from jarvis_client.contract.conventions import EARLIEST, LATEST
 from jarvis_client.contract.errors import MalformedRecord
 from jarvis_client.contract.forms import FORMS
 from jarvis_client.contract.jobs import JOB_FIELDS
-from jarvis_client.contract.outcome import Refusal
+from jarvis_client.contract.outcome import Reason, Refusal
 from jarvis_client.contract.routes import JOBS_ROUTE, MAX_MESSAGE_BYTES, ROUTES
 from workers.messages import refusal
 from workers.wire import RECORD_KEYWORD, decode_json
@@ -26,6 +29,37 @@ _FIELDS = {"queue_name", "actor_name", "args", "kwargs", "options", "message_id"
 _SENDS_ON = {"pipe_target", "group_completion_callbacks", "group_completion_uuid", "on_success", "on_failure", "on_retry_exhausted"}
 _THREE_WAYS = 'a record is sent as .send({…}), .send(record={…}) or .send(field=…, …), in JSON "args": [{…}] and no kwargs'
 _WITHOUT = "send the record without it, and what else is wanted as a message of its own; `jarvis quarantine replay` records this one without it"
+
+
+#: A time of publishing outside these says nothing: a client that fills the field with what it likes.
+_EARLIEST_MS, _LATEST_MS = EARLIEST // 1_000, LATEST // 1_000
+
+
+class Envelope(NamedTuple):
+    """What counts of a message. `content`: its record or list of records. `published_ms`: by its publisher's clock, 0 where it does not say.
+    `asks`: whether its publisher waits for an answer."""
+
+    actor_name: str
+    content: Any
+    message_id: str
+    published_ms: int
+    asks: bool
+
+
+def read_envelope(envelope: Any, redis_id: bytes, actors: Container[str]) -> Envelope:
+    """The envelope of a decoded message for one of these actors. Raises `MalformedRecord`."""
+    if type(envelope) is not dict:
+        raise MalformedRecord(f"the message is a JSON {type(envelope).__name__}, not an envelope with actor_name and args")
+    actor = envelope.get("actor_name")
+    if type(actor) is not str or actor not in actors:
+        raise MalformedRecord(f"unknown kind: actor_name is {actor!r:.60}; there are {', '.join(sorted(KIND_OF_ACTOR))}", Reason.UNKNOWN_KIND)
+    content = content_of(envelope)
+    refuse_what_would_be_dropped(envelope)
+    message_id, published = envelope.get("message_id"), envelope.get("message_timestamp")
+    return Envelope(
+        actor, content, message_id if type(message_id) is str else redis_id.decode("utf-8", "replace"),
+        published if type(published) is int and _EARLIEST_MS <= published <= _LATEST_MS else 0, asks(envelope),
+    )  # fmt: skip
 
 
 def content_of(envelope: dict[str, Any]) -> Any:

@@ -20,8 +20,8 @@ from persistence.books.posting import Item
 from persistence.domain.ready import made_ready
 from workers.batching import BatchWriter, Submission
 from workers.broker import LedgerBroker
-from workers.delivery import Delivery, delivery_of
-from workers.envelope import KIND_OF_ACTOR, refused
+from workers.delivery import Delivery
+from workers.envelope import KIND_OF_ACTOR, read_envelope, refused
 from workers.messages import refusal
 from workers.wire import decode_json
 
@@ -67,7 +67,7 @@ class Intake:
     def recordable(self, payload: bytes) -> str | None:
         """The queue of a message whose records can all be recorded as they are; None for any other."""
         try:
-            message = delivery_of("", b"", payload, decode_json(payload), self._broker.actors)
+            message = read_envelope(decode_json(payload), b"", self._broker.actors)
             kind = KIND_OF_ACTOR[message.actor_name]
             for record in message.content if type(message.content) is list else [message.content]:
                 if kind == JOB:
@@ -81,6 +81,8 @@ class Intake:
 
     def _items(self, kind: str, delivery: Delivery) -> list[Item]:
         """What the records of a message state, and why those that break a rule are refused."""
+        if delivery.items is not None:
+            return delivery.items
         records = delivery.content if type(delivery.content) is list else [delivery.content]
         if len(records) > MAX_BATCH_RECORDS:
             what = "requests" if kind == JOB else "records"

@@ -36,7 +36,7 @@ def run_worker(settings: Settings, *, take_over: bool = False) -> None:
     batch, performance = settings.worker.batch, settings.database.performance
     worker = create_worker(
         settings.database.place, url, lock_folder=settings.data_folder, worker_name=settings.worker.name, namespace=settings.broker.namespace,
-        threads=settings.worker.threads, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
+        threads=settings.worker.threads, second_reader=settings.worker.second_reader, batch_max_records=batch.max_records, batch_linger_ms=batch.linger_ms,
         max_in_flight=settings.worker.max_in_flight, wal_mode=performance.wal_mode, max_connections=performance.max_connections,
         conventions=settings.conventions, checkpoints=performance.checkpoints == "jarvis", backup_folder=settings.database.backup.path,
         second_folder=settings.database.backup.second.path, take_over=take_over,

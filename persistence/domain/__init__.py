@@ -2,6 +2,7 @@
 
     money.py        Money, Currency, Balance: exact decimals; two currencies refuse to mix
     entries.py      ManualTransaction, Adjustment: what somebody saved by hand is a fact, too
+    ready.py        ReadyFill: a fill with everything worked out that depends on it alone
     account.py      Account and the contract of its repository
     transaction.py  Transaction, TransactionType: one signed movement of money
     order.py        Order: what was asked for and what its fills made of it; order_state.py derives it from facts

@@ -12,7 +12,7 @@ from jarvis_client import Publisher
 from jarvis_client.contract.address import without_password
 from jarvis_client.contract.errors import MalformedRecord, Unavailable
 from jarvis_client.contract.routes import MAX_MESSAGE_BYTES, ROUTES, encode
-from workers.broker import LedgerBroker
+from workers.broker import FETCH_BYTES, LedgerBroker
 from workers.consumer import LedgerConsumer
 from workers.delivery import Bundle
 from workers.reclaim import return_what_the_dead_hold
@@ -97,6 +97,8 @@ def test_a_hostile_payload_goes_to_quarantine_and_strands_no_neighbour(broker, c
     push(client, "good", encode(ROUTES["deposit"], DEPOSIT)[1])
 
     found = broker.fetch("deposits")
+    if len(hostile) > FETCH_BYTES:
+        found += broker.fetch("deposits")
 
     assert [d and d.redis_id for d in found] == [None, b"good"]
     [(delivery, why)] = broker.refused
@@ -290,7 +292,7 @@ def test_two_workers_of_one_name_do_not_share_a_broker(server):
 def test_messages_are_split_by_their_bytes_and_a_record_that_is_too_long_is_refused(broker, client):
     long = [{**DEPOSIT, "deposit_id": f"d{n}", "note": "x" * 400_000} for n in range(4)]
     assert Publisher(client=client).publish_deposits(long, records_per_message=4) == 4
-    found = [len(d.content) for d in broker.fetch("deposits")]
+    found = [len(d.content) for _ in range(2) for d in broker.fetch("deposits")]
     assert (sum(found), max(found), broker.refused) == (4, 2, [])
     for publish in (Publisher(client=client).publish_deposit, lambda r: Publisher(client=client).publish_deposits([r])):
         with pytest.raises(MalformedRecord, match="at most 1,048,576 are taken"):

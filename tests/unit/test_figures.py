@@ -11,6 +11,7 @@ from jarvis_client.contract.instants import to_datetime
 from jarvis_client.contract.jobs import JobRequest
 from jarvis_client.contract.outcome import APPLIED, DUPLICATE, Outcome, Refusal
 from workers.delivery import delivery_of
+from workers.envelope import read_envelope
 from workers.figures import Figures, Histogram
 
 NOW = 1_795_600_000_000_000
@@ -104,5 +105,5 @@ def test_every_message_tells_how_late_it_is_unless_it_does_not_say_when_it_was_p
 )
 def test_a_time_of_publishing_counts_only_where_it_can_be_one(said, taken):
     envelope = {"queue_name": "fills", "actor_name": "record_fill", "args": [{}], "kwargs": {}, "options": {}, "message_id": "m", "message_timestamp": said}
-    delivery = delivery_of("fills", b"1", b"", envelope, {"record_fill"})
+    delivery = delivery_of("fills", b"1", b"", read_envelope(envelope, b"1", {"record_fill"}))
     assert (delivery.published_ms, delivery.route) == (taken, ("fills", "record_fill"))
