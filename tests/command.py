@@ -59,13 +59,13 @@ def begin(*arguments: str, folder: Path, log: IO[Any], **environment: str) -> Pr
         return Process(arguments, folder, {**os.environ, **environment}, (nothing, nothing, log))
 
 
-def on_terminal(folder: Path, *arguments: str, columns: int = 80, **environment: str) -> str:
-    """All that a terminal of so many columns gets, standard error included, as it is."""
+def on_terminal(folder: Path, *arguments: str, columns: int = 80, output_alone: bool = False, **environment: str) -> str:
+    """All that a terminal of so many columns gets, as it is; standard error included, unless that goes elsewhere."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    with open(theirs, "r+b", buffering=0) as end:
-        process = Process(arguments, folder, {**kept, "TERM": "xterm-256color", **environment}, (end, end, end))
+    with open(theirs, "r+b", buffering=0) as end, open(os.devnull, "wb") as nowhere:
+        process = Process(arguments, folder, {**kept, "TERM": "xterm-256color", **environment}, (end, end, nowhere if output_alone else end))
     shown = b""
     try:
         while some := os.read(ours, 65_536):
@@ -77,10 +77,30 @@ def on_terminal(folder: Path, *arguments: str, columns: int = 80, **environment:
     return shown.decode()
 
 
-def on_eighty_columns(folder: Path, *arguments: str, **environment: str) -> list[str]:
-    """What a terminal of that width shows, where a listing has to be read at night."""
-    shown = on_terminal(folder, *arguments, TERM="dumb", NO_COLOR="1", **environment)
+def listed_on_terminal(folder: Path, *arguments: str, columns: int = 80, **environment: str) -> list[str]:
+    """The lines of a listing. It has to be read at night on eighty columns."""
+    shown = on_terminal(folder, *arguments, columns=columns, output_alone=True, **environment)
     return re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "").splitlines()
+
+
+class Jarvis:
+    """`jarvis` in a folder. Every run ends with the exit code that it is to end with, and none with a traceback."""
+
+    def __init__(self, folder: Path, *begins: str, **environment: str) -> None:
+        """`begins`: the words that every command begins with."""
+        self.folder = folder
+        self._begins = begins
+        self._environment = environment
+
+    def __call__(self, *arguments: str, code: int = 0, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = run(*self._begins, *arguments, folder=self.folder, stdin=stdin, **{**self._environment, **environment})
+        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    def feed(self, *records: dict[str, Any]) -> None:
+        """Record them, without a broker."""
+        self("import", "-", stdin="\n".join(map(json.dumps, records)))
 
 
 class Process:

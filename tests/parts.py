@@ -17,6 +17,7 @@ import redis
 
 from jarvis.embedded_broker import server_binary
 from persistence.database import DatabaseManager
+from persistence.engine.migrations import Migration
 from persistence.engine.sqlite import migrations
 
 TAPE = Path(__file__).parent / "data" / "xrpeth_tape.ndjson.gz"
@@ -88,7 +89,7 @@ def closing(manager: DatabaseManager) -> Iterator[DatabaseManager]:
 @contextmanager
 def a_further_migration(sql: str = "ALTER TABLE accounts ADD COLUMN remark TEXT; CREATE TABLE remarks (remark TEXT) STRICT;") -> Iterator[int]:
     """A program that carries one more migration than this one. Gives the version of its schema."""
-    carried = (*migrations.migrations(), migrations.Migration(migrations.newest_version() + 1, "of a test", sql))
+    carried = (*migrations.migrations(), Migration(migrations.newest_version() + 1, "of a test", sql))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrations, "migrations", lambda: carried)
         yield carried[-1].version

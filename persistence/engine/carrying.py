@@ -15,15 +15,25 @@ ROWS = 5_000
 
 
 class Table(NamedTuple):
-    """A table of the books: its columns but the computed ones, and its primary key."""
+    """A table of the books: its columns but the computed ones, their types in SQLite's words, and its primary key."""
 
     name: str
     columns: tuple[str, ...]
+    types: tuple[str, ...]
     key: tuple[str, ...]
 
     @property
+    def named(self) -> str:
+        return ", ".join(self.columns)
+
+    @property
+    def ordered(self) -> str:
+        """By the key, which is the order in which a SQLite file keeps the rows."""
+        return f"ORDER BY {', '.join(self.key)}"
+
+    @property
     def insert(self) -> str:
-        return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({', '.join('?' * len(self.columns))})"
+        return f"INSERT INTO {self.name} ({self.named}) VALUES ({', '.join('?' * len(self.columns))})"
 
     def key_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(row[self.columns.index(name)] for name in self.key)
@@ -50,13 +60,14 @@ def tables() -> tuple[Table, ...]:
 
 def _table(connection: Connection, name: str) -> Table:
     found = connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+    kept = [(column, kind) for _, column, kind, _, _, _, hidden in found if not hidden]
     key = sorted((place, column) for _, column, _, _, _, place, _ in found if place)
-    return Table(name, tuple(column for _, column, _, _, _, _, hidden in found if not hidden), tuple(column for _, column in key))
+    return Table(name, tuple(column for column, _ in kept), tuple(kind for _, kind in kept), tuple(column for _, column in key))
 
 
 def rows_of(connection: Connection, table: Table, after: Sequence[Any] | None = None) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a table in the order of its key, some at a time, from behind a key on."""
-    select, order = f"SELECT {', '.join(table.columns)} FROM {table.name}", f"ORDER BY {', '.join(table.key)} LIMIT ?"
+    select, order = f"SELECT {table.named} FROM {table.name}", f"{table.ordered} LIMIT ?"
     beyond = f"WHERE ({', '.join(table.key)}) > ({', '.join('?' * len(table.key))})"
     while True:
         sql = f"{select} {order}" if after is None else f"{select} {beyond} {order}"

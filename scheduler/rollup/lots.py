@@ -155,6 +155,14 @@ class Queue:
                 self._read = None
                 self.open_.extend(self.new)
 
+    def _take(self, lot: Lot, closing: Decimal, cost: Decimal | None) -> None:
+        """Take so much of the first lot, and of its cost. What is left of it stays first."""
+        still = _subtract(lot.quantity.copy_abs(), closing)
+        if still:
+            self.first = lot._replace(quantity=still if lot.quantity > 0 else EXACT.minus(still), cost=_rest(lot.cost, cost))
+        else:
+            self._advance()
+
     def _bring(self, quantity: Decimal, cost: Decimal | None, origin: Origin, opened_at: int) -> None:
         if (today := self.day()) != self._today:
             self._today, self._number = today, 0
@@ -176,11 +184,7 @@ class Queue:
             cost, brought = share_of(lot.cost, closing, there), share_of(rest, closing, left)
             taken.append(_taken(lot.quantity, closing, cost, brought, lot.opened_at))
             left, rest = _subtract(left, closing), _rest(rest, brought)
-            if closing == there:
-                self._advance()
-            else:
-                still = _subtract(there, closing)
-                self.first = lot._replace(quantity=still if lot.quantity > 0 else EXACT.minus(still), cost=_rest(lot.cost, cost))
+            self._take(lot, closing, cost)
         if left:
             self._bring(left if amount > 0 else EXACT.minus(left), rest, origin, since)
         return tuple(taken)
@@ -220,11 +224,7 @@ class Queue:
             cost = share_of(lot.cost, closing, there)
             given.append((closing if amount > 0 else EXACT.minus(closing), cost, lot.opened_at))
             left = _subtract(left, closing)
-            if closing == there:
-                self._advance()
-            else:
-                still = _subtract(there, closing)
-                self.first = lot._replace(quantity=still if lot.quantity > 0 else EXACT.minus(still), cost=_rest(lot.cost, cost))
+            self._take(lot, closing, cost)
         return given
 
     def receive(self, held: Decimal, lots: Iterable[Given], origin: Origin) -> tuple[Taken, ...]:

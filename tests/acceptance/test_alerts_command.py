@@ -6,7 +6,7 @@ import json
 
 import pytest
 from alarms import NOON, Server, Staged, a_job, away, messages_in
-from command import on_eighty_columns, run
+from command import listed_on_terminal, run
 
 from jarvis.alerts.channels import CommandHook, NotificationUrl
 from jarvis.alerts.memory import NAME
@@ -78,7 +78,7 @@ def test_what_stands_is_listed_with_who_was_told_and_who_is_next(tmp_path, setti
     staged.wait(60)
     staged.stop()
     settings_of(command="true", urls=["json://localhost"])
-    lines = on_eighty_columns(tmp_path, "alerts", "list")
+    lines = listed_on_terminal(tmp_path, "alerts", "list")
     assert max(len(line) for line in lines if not line.startswith(("json has not", "no scheduler"))) <= 80
     for line in (
         "CRITICAL: localhost:6379 cannot be used: Connection refused  (JarvisBrokerAway)",

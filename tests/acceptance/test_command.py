@@ -36,19 +36,12 @@ FILL = {
 
 @pytest.fixture
 def run(short_folder):
-    def jarvis(*arguments, code=0, stdin=None, **environment):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin, **environment)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    jarvis.folder = short_folder
-    return jarvis
+    return command.Jarvis(short_folder)
 
 
 @pytest.fixture
 def fed(run):
-    run("import", "-", stdin="\n".join(json.dumps(r) for r in (GOOD, FILL)))
+    run.feed(GOOD, FILL)
     return run
 
 

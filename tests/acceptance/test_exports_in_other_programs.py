@@ -38,11 +38,7 @@ def run(short_folder):
     (short_folder / "config").mkdir()
     (short_folder / "config" / "database.yaml").write_text("database: {backup: {compress: false}}")
 
-    def jarvis(*arguments, code=0, stdin=None):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin)
-        assert done.returncode == code, (arguments, done.stderr)
-        return done
-
+    jarvis = command.Jarvis(short_folder)
     jarvis("db", "init")
     books = DatabaseManager(short_folder / "data" / "jarvis_trading.db", durable=False)
     Ledger(books).post(made.records)

@@ -34,9 +34,7 @@ class Place:
         folder.mkdir(exist_ok=True)
 
     def run(self, *arguments: str, code: int = 0, stdin: str | None = None) -> str:
-        done = command.run(*arguments, folder=self.folder, stdin=stdin, JARVIS_BROKER__URL=self.url)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
+        done = command.Jarvis(self.folder, JARVIS_BROKER__URL=self.url)(*arguments, code=code, stdin=stdin)
         return done.stdout + done.stderr
 
     def start(self, *arguments: str, said: str) -> command.Process:

@@ -50,15 +50,8 @@ MAPPED = (
 
 @pytest.fixture
 def run(short_folder):
-    def jarvis(*arguments, code=0, stdin=None, **environment):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin, **environment)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    jarvis.folder = short_folder
     (short_folder / "own.csv").write_text(OWN)
-    return jarvis
+    return command.Jarvis(short_folder)
 
 
 def said(done) -> str:
@@ -165,7 +158,7 @@ def test_a_csv_that_nobody_called_one_is_refused_and_called_csv(run):
 
 @pytest.mark.parametrize("name", ["kraken-ledgers", "coinbase-transactions", "bybit-unified-log"])
 def test_the_preview_fits_a_terminal_of_eighty_columns(run, name):
-    lines = command.on_eighty_columns(run.folder, "import", str(EXPORTS / f"{name}.csv"), "--profile", name, "-a", "main", "--dry-run")
+    lines = command.listed_on_terminal(run.folder, "import", str(EXPORTS / f"{name}.csv"), "--profile", name, "-a", "main", "--dry-run")
     end = next(n for n, line in enumerate(lines) if line.startswith("would record"))
     assert any(line.startswith("Totals of account main") for line in lines[:end])
     assert max(map(len, lines[:end])) <= 80

@@ -30,12 +30,7 @@ def runs(short_folder):
 
 @pytest.fixture
 def run(short_folder, runs):
-    def jarvis(*arguments, code=0, **environment):
-        done = command.run("jobs", *arguments, folder=short_folder, **environment)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        return done
-
-    return jarvis
+    return command.Jarvis(short_folder, "jobs")
 
 
 def fail(runs, *, in_seconds=None):
@@ -46,11 +41,11 @@ def fail(runs, *, in_seconds=None):
     runs.fail("statistics", slot, "me", now - 3 * SECOND, "OSError: no space", None if in_seconds is None else now + in_seconds * SECOND)
 
 
-def test_the_jobs_can_be_read_on_eighty_columns(short_folder, runs):
+def test_the_jobs_can_be_read_listed_on_terminal(short_folder, runs):
     fail(runs, in_seconds=600)
-    shown = command.on_eighty_columns(short_folder, "jobs", "list", **ZONES)
+    shown = command.listed_on_terminal(short_folder, "jobs", "list", **ZONES)
     assert max(len(line) for line in shown) <= 80
-    whole = command.on_eighty_columns(short_folder, "jobs", "list", "--wide", **ZONES)
+    whole = command.listed_on_terminal(short_folder, "jobs", "list", "--wide", **ZONES)
     for job, hours in (("rollup", "5 0 * * *"), ("restore_drill", "30 5 * * 0"), ("checkpoint", "*/15 * * * *"), ("rollup@America/New_York", "5 0 * * *")):
         [line] = [line for line in shown if line.split()[:1] == [job]]
         assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:00$", line), f"when it is next due stands in one piece: {line}"
@@ -59,7 +54,7 @@ def test_the_jobs_can_be_read_on_eighty_columns(short_folder, runs):
     words = " ".join(" ".join(shown).split())
     assert re.search(r"failed, next try in (9|10)", words)
     assert len(shown) < 24, "on one screen"
-    history = command.on_eighty_columns(short_folder, "jobs", "history", **ZONES)
+    history = command.listed_on_terminal(short_folder, "jobs", "history", **ZONES)
     assert max(len(line) for line in history) <= 80
     assert re.search(r"statistics +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +asked for +failed +\d+ s ago", "\n".join(history))
 

@@ -23,7 +23,7 @@ def imported(folder, *records, code=0):
 def test_what_is_held_can_be_read(short_folder):
     same = {**GOOD, "deposit_id": "binance:BTCUSDT:d-1", "amount": "1"}
     imported(short_folder, same, {**same, "amount": "2"}, {**GOOD, "deposit_id": "d-2", "amount": "-1"}, code=1)
-    shown = command.on_eighty_columns(short_folder, "quarantine", "list")
+    shown = command.listed_on_terminal(short_folder, "quarantine", "list")
     assert max(map(len, shown)) <= 80
     assert len(shown) < 24, "on one screen"
     words = " ".join(" ".join(shown).split())
@@ -47,7 +47,7 @@ def test_orders_can_be_read(short_folder):
     }  # fmt: skip
     events = [{**PLACED, "event_id": f"e{n}", "order_id": f"922337203685{n}"} for n in range(4, 8)]
     imported(short_folder, *events, fill)
-    shown = command.on_eighty_columns(short_folder, "orders", "--account", "main-account")
+    shown = command.listed_on_terminal(short_folder, "orders", "--account", "main-account")
     assert max(map(len, shown)) <= 80
     assert len(shown) < 24, "on one screen"
     words = " ".join(" ".join(shown).split())
@@ -64,7 +64,7 @@ def test_orders_can_be_read(short_folder):
 
 def test_transactions_can_be_read(short_folder):
     imported(short_folder, *({**GOOD, "deposit_id": f"binance:d-{n}", "amount": "1250.75"} for n in range(3)))
-    shown = command.on_eighty_columns(short_folder, "transactions", "--account", "main-account")
+    shown = command.listed_on_terminal(short_folder, "transactions", "--account", "main-account")
     assert max(map(len, shown)) <= 80
     assert sum(bool(re.match(rf"{TIME} +deposit +1250\.75  USDT$", line)) for line in shown) == 3, "time, type and amount stand in one line"
     exact = json.loads(command.run("transactions", "--account", "main-account", "--json", folder=short_folder).stdout)

@@ -33,13 +33,7 @@ HISTORY = [
 
 @pytest.fixture
 def run(short_folder):
-    def jarvis(*arguments, code=0, stdin=None, **environment):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin, **environment)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    jarvis.feed = lambda *records: jarvis("import", "-", stdin="\n".join(json.dumps(r) for r in records))
+    jarvis = command.Jarvis(short_folder)
     jarvis.feed(*HISTORY)
     return jarvis
 

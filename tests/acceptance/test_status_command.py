@@ -26,13 +26,8 @@ DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": 
 
 @pytest.fixture
 def run(short_folder):
-    def jarvis(*arguments, code=0, **environment):
-        done = command.run("status", *arguments, folder=short_folder, **environment)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done.stdout
-
-    return jarvis
+    status = command.Jarvis(short_folder, "status")
+    return lambda *arguments, **asked: status(*arguments, **asked).stdout
 
 
 @pytest.fixture
@@ -54,7 +49,7 @@ def test_a_daemon_at_work_fits_on_one_screen_and_is_well(run, up, short_folder):
     wait_until(lambda: all_is_well(run), "every job has run and all is well", 60)
     Publisher(json.loads((short_folder / "data" / "broker.json").read_text())["url"]).publish_deposit(DEPOSIT)
     wait_until(lambda: json.loads(run("--json"))["processes"][2]["counts"]["applied"] == 1, "the worker says that it has recorded it")
-    shown = command.on_eighty_columns(short_folder, "status")
+    shown = command.listed_on_terminal(short_folder, "status")
     assert shown[0].startswith("all is well: 1 record in the last hour, nothing waits")
     assert len(shown) < 40
     assert max(map(len, shown)) <= 80

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
-import os
-import pty
-import re
-import struct
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import command
@@ -40,39 +32,10 @@ def run(short_folder):
     (short_folder / "config").mkdir()
     (short_folder / "config" / "scheduler.yaml").write_text('{"rollup": {"cost_basis": "fifo"}}')
 
-    def jarvis(*arguments, code=0, stdin=None):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    jarvis.feed = lambda *records: jarvis("import", "-", stdin="\n".join(json.dumps(r) for r in records))
+    jarvis = command.Jarvis(short_folder)
     jarvis.feed(*CASE, *MORE)
     jarvis("rollup")
     return jarvis
-
-
-def on_terminal(folder: Path, *arguments: str, columns: int = 80) -> list[str]:
-    """The lines that a command prints on a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jarvis", *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            part = os.read(ours, 1 << 16)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(ours)
-    assert process.wait(timeout=60) == 0, shown
-    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n").split("\n")]
 
 
 #: What each command has to show on one line, in this order.
@@ -110,7 +73,7 @@ READ = {
 
 @pytest.mark.parametrize("arguments", READ, ids=lambda arguments: arguments[0])
 def test_a_table_is_read_whole_on_80_columns(run, short_folder, arguments):
-    lines = on_terminal(short_folder, *arguments)
+    lines = command.listed_on_terminal(short_folder, *arguments)
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines), "nothing is cut off"
     for wanted in READ[arguments]:
@@ -118,8 +81,8 @@ def test_a_table_is_read_whole_on_80_columns(run, short_folder, arguments):
 
 
 def test_what_is_too_wide_for_a_terminal_is_read_line_by_line(run, short_folder):
-    assert "worth" in on_terminal(short_folder, "lots", "lf", columns=74)[1].split(), "the heading takes two lines first"
-    lines = on_terminal(short_folder, "lots", "lf", columns=50)
+    assert "worth" in command.listed_on_terminal(short_folder, "lots", "lf", columns=74)[1].split(), "the heading takes two lines first"
+    lines = command.listed_on_terminal(short_folder, "lots", "lf", columns=50)
     assert max(map(len, lines)) <= 50
     assert [line.split() for line in lines if line.startswith(("cost", "worth"))][:2] == [["cost", "usd", "500.00"], ["worth", "usd", "1,450.06"]]
 

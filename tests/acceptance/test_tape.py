@@ -42,9 +42,7 @@ def assert_exact(database: DatabaseManager) -> None:
 
 
 def jarvis(folder: Path, *arguments: str, check: int = 0) -> subprocess.CompletedProcess[str]:
-    done = command.run(*arguments, folder=folder, JARVIS_DATABASE__PATH=str(folder / "books.db"))
-    assert done.returncode == check, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
-    return done
+    return command.Jarvis(folder, JARVIS_DATABASE__PATH=str(folder / "books.db"))(*arguments, code=check)
 
 
 @contextmanager

@@ -112,18 +112,14 @@ def test_a_fresh_copy_of_the_program_has_its_own_folders_made(tmp_path, monkeypa
 
 
 def test_by_the_command(tmp_path):
-    def run(*arguments: str, code: int = 0, **environment: str) -> str:
-        done = command.run(*arguments, folder=tmp_path, **environment)
-        assert done.returncode == code, done.stderr
-        return done.stderr
-
+    run = command.Jarvis(tmp_path)
     run("db", "init")
     run("backup", "create")
     become_an_empty_mount_point(tmp_path / "data" / "backups")
-    assert "jarvis backup adopt data/backups" in run("backup", "create", code=4)
+    assert "jarvis backup adopt data/backups" in run("backup", "create", code=4).stderr
     run("backup", "adopt", "data/backups")
     run("backup", "create")
     elsewhere = {"JARVIS_DATABASE__PATH": str(tmp_path / "mnt" / "disk" / "b.db"), "JARVIS_DATABASE__BACKUP__PATH": "none"}
     for what in (("db", "init"), ("db", "init", "--anew"), ("up",), ("import", "-")):
-        assert f"{tmp_path}/mnt does not exist. Is its disk mounted" in run(*what, code=4, **elsewhere)
+        assert f"{tmp_path}/mnt does not exist. Is its disk mounted" in run(*what, code=4, **elsewhere).stderr
     assert not (tmp_path / "mnt").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from books import NEW_YEAR, deposit
-from command import run
+from command import Jarvis
 
 from jarvis.restoring import restore_books
 from jarvis.settings import Settings
@@ -362,19 +362,12 @@ def test_what_is_no_database_at_all_is_refused_by_its_name(settings, tmp_path, d
 
 @pytest.fixture
 def jarvis(short_folder):
-    def ran(*arguments, code=0, stdin=None):
-        done = run(*arguments, folder=short_folder, stdin=stdin)
-        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-        return done
-
-    ran.folder = short_folder
-    return ran
+    return Jarvis(short_folder)
 
 
 def fed(jarvis, *numbers):
-    made = (json.dumps({"type": "deposit", "deposit_id": str(n), "account_id": "a", "currency": "USDT", "amount": 1, "occurred_at": "2026-01-01T00:00:00Z"})
-            for n in numbers)  # fmt: skip
-    jarvis("import", "-", stdin="\n".join(made))
+    common = {"type": "deposit", "account_id": "a", "currency": "USDT", "amount": 1, "occurred_at": "2026-01-01T00:00:00Z"}
+    jarvis.feed(*({**common, "deposit_id": str(n)} for n in numbers))
 
 
 def test_on_a_new_host_with_backups_only_it_says_since_when_to_publish_and_verifies(jarvis):

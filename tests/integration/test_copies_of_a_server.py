@@ -86,6 +86,16 @@ def test_a_backup_of_other_books_is_refused(server, tmp_path):
     assert books(server) == before
 
 
+def test_tables_that_litestream_left_in_a_file_stay_there(server, tmp_path):
+    with closing(SQLiteDatabase(tmp_path / "followed.db", durable=False)) as followed:
+        followed.open_up()
+        followed.execute_update("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+        Ledger(followed).post([deposit(1)])
+        before = books(followed)
+    server.replaced_from(tmp_path / "followed.db")
+    assert books(server) == before
+
+
 def test_whoever_has_the_former_books_open_does_not_go_on_with_others(server, postgres_books, tmp_path):
     with closing(SQLiteDatabase(tmp_path / "other.db", durable=False)) as other:
         other.open_up()

@@ -194,11 +194,7 @@ def test_gaps_are_counted_from_the_first_row_on_and_of_observed_days_alone(datab
 
 
 def test_people_read_a_summary_and_scripts_every_digit(short_folder):
-    def jarvis(*arguments, code=0, stdin=None):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin)
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
+    jarvis = command.Jarvis(short_folder)
 
     def record(kind, name, at, **values):
         when = {"deposit": "occurred_at", "metrics": "observed_at", "fill": "executed_at", "rate": "observed_at"}[kind]

@@ -78,16 +78,11 @@ def test_loans_splits_and_renames_have_columns_of_their_own_and_are_no_income(da
 
 
 def test_people_name_a_month_a_year_or_days(short_folder):
-    def jarvis(*arguments, code=0, stdin=None):
-        done = command.run(*arguments, folder=short_folder, stdin=stdin)
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        return done
-
-    records = [
+    jarvis = command.Jarvis(short_folder)
+    jarvis.feed(*(
         {"type": "deposit", "deposit_id": f"d{n}", "account_id": "acc", "currency": "USDT", "amount": "10", "occurred_at": at, "category": category}
         for n, (at, category) in enumerate([("2024-02-29T23:59:59Z", "external"), ("2024-03-01T00:00:00Z", "external"), ("2024-12-31T12:00:00Z", "loan")])
-    ]
-    jarvis("import", "-", stdin="\n".join(map(json.dumps, records)))
+    ))  # fmt: skip
 
     def found(*period):
         told = json.loads(jarvis("statement", "acc", *period, "--json").stdout)

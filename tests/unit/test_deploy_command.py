@@ -23,13 +23,7 @@ HOUSE = Path(__file__).parents[2]
 
 @pytest.fixture
 def deploy(tmp_path):
-    def jarvis(*arguments, code=0):
-        done = command.run("deploy", *arguments, folder=tmp_path)
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    return jarvis
+    return command.Jarvis(tmp_path, "deploy")
 
 
 def files(folder: Path) -> dict[str, str]:

@@ -11,8 +11,9 @@ import pytest
 from jarvis_client.contract.errors import Invalid, Unavailable
 from persistence.domain.address import is_server, password_of, shown
 from persistence.domain.errors import Damaged, Overtaken, RuleBroken, TookTooLong, WrongDatabase
+from persistence.engine.bound_values import storable
 from persistence.engine.postgres.errors import as_ours
-from persistence.engine.postgres.statements import arrays_of, insert_of, many_keys, storable, translated_statement
+from persistence.engine.postgres.statements import arrays_of, insert_of, many_keys, translated_statement
 
 
 @pytest.mark.parametrize(

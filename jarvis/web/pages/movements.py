@@ -22,25 +22,29 @@ def accounts(reading: Reading, asked: Listed) -> dict[str, Any]:
 
 
 def transactions(reading: Reading, asked: Transactions) -> dict[str, Any]:
-    offered = offer(reading)
-    account = asked.account or (offered[0] if offered else None)
+    offered, account = _chosen(reading, asked.account)
     if account is None:
-        return {"offered": offered, "account": None, "items": [], "next": None}
+        return {"account": None}
     wanted = asking.Transactions(account=account, limit=asked.limit, after=asked.after, type=asked.type, currency=asked.currency)
     return {"offered": offered, "account": account, "types": TYPES, "looked_through": books.MOST_LOOKED_THROUGH, **books.transactions(reading, wanted)}
 
 
 def orders(reading: Reading, asked: Orders) -> dict[str, Any]:
-    offered = offer(reading)
-    account = asked.account or (offered[0] if offered else None)
+    offered, account = _chosen(reading, asked.account)
     if account is None:
-        return {"offered": offered, "account": None, "items": [], "next": None}
+        return {"account": None}
     wanted = asking.Orders(account=account, limit=asked.limit, after=asked.after, status=asked.status, symbol=asked.symbol)
     return {"offered": offered, "account": account, "statuses": STATUSES, "looked_through": books.MOST_LOOKED_THROUGH, **books.orders(reading, wanted)}
 
 
+def _chosen(reading: Reading, account: str | None) -> tuple[list[str], str | None]:
+    """The ids that a form offers, and the account to show: the one that was asked for, or the first; None where there is none yet."""
+    offered = offer(reading)
+    return offered, account or next(iter(offered), None)
+
+
 def offer(reading: Reading) -> list[str]:
-    """The ids that a form offers; the first one is shown where none was chosen."""
+    """The ids that a form offers."""
     return SQLiteAccountRepository(reading.books).ids(MOST_OFFERED)
 
 

@@ -5,39 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from persistence.engine.carrying import ROWS, Table, tables
 from persistence.engine.postgres.connect import PostgresConnection, PostgresCursor
 from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.copying import copy_to
 from persistence.engine.sqlite.database import SQLiteDatabase
-from persistence.engine.sqlite.digests import table_names
 from persistence.files import scratch_folder
 
-#: Rows that are written at a time.
-ROWS_AT_ONCE = 5_000
-#: What other tables refer to comes first.
-REFERRED_TO = ("facts", "accounts", "producers")
+#: The server's words for the types of columns.
 _TYPES = {"INTEGER": "int8", "TEXT": "text", "BLOB": "bytea", "REAL": "float8"}
-
-
-class Table(NamedTuple):
-    """A table as both engines have it: its columns but for those that are computed, their types on the server, and its key."""
-
-    name: str
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    key: tuple[str, ...]
-
-    @property
-    def named(self) -> str:
-        return ", ".join(self.columns)
-
-    @property
-    def selected(self) -> str:
-        """In the order of the key, which is the order in which a SQLite file keeps them."""
-        names, table, key = self.named, self.name, ", ".join(self.key)
-        return f"SELECT {names} FROM {table} ORDER BY {key}"
 
 
 def write_file(connection: PostgresConnection, target: str, *, check: bool) -> None:
@@ -49,7 +27,7 @@ def write_file(connection: PostgresConnection, target: str, *, check: bool) -> N
         filling.open_up()
         with filling.get_connection(writing=True) as file:
             with _filled(file):
-                for table in tables_of(file):
+                for table in tables():
                     _take(connection, file, table)
             copy_to(file, target, check=check)
 
@@ -57,22 +35,10 @@ def write_file(connection: PostgresConnection, target: str, *, check: bool) -> N
 def read_file(connection: PostgresConnection, source: str) -> None:
     """Put what a SQLite file holds in the place of everything, as part of a commit that is alone."""
     with closing(SQLiteDatabase.copy_of(source, 1)) as copy, copy.get_connection() as file:
-        tables = tables_of(file)
-        connection.run(f"TRUNCATE {', '.join(table.name for table in tables)}", ())
-        for table in tables:
+        connection.run(f"TRUNCATE {', '.join(table.name for table in tables())}", ())
+        for table in tables():
             _give(file, connection, table)
     connection.rows_came_over()
-
-
-def tables_of(file: SQLiteConnection) -> list[Table]:
-    """Every table of the books, those that others refer to first."""
-    found = []
-    for name in sorted(table_names(file), key=lambda name: (name not in REFERRED_TO, name)):
-        rows: list[Any] = file.execute(f"PRAGMA table_xinfo({name})").fetchall()
-        kept = [row for row in rows if row[6] == 0]
-        key = sorted((row for row in kept if row[5]), key=lambda row: row[5])
-        found.append(Table(name, tuple(row[1] for row in kept), tuple(_TYPES[row[2]] for row in kept), tuple(row[1] for row in key)))
-    return found
 
 
 @contextmanager
@@ -86,25 +52,27 @@ def _filled(file: SQLiteConnection) -> Iterator[None]:
 
 
 def _take(connection: PostgresConnection, file: SQLiteConnection, table: Table) -> None:
-    names, placeholders = table.named, ", ".join("?" * len(table.columns))
-    insert = f"INSERT INTO {table.name} ({names}) VALUES ({placeholders})"
     cursor = PostgresCursor(connection)
-    with cursor.copy(f"COPY ({table.selected}) TO STDOUT".encode()) as copy:
-        copy.set_types(table.types)
+    with cursor.copy(f"COPY ({_selected(table)}) TO STDOUT".encode()) as copy:
+        copy.set_types([_TYPES[kind] for kind in table.types])
         rows: list[tuple[Any, ...]] = []
         for row in copy.rows():
             rows.append(row)
-            if len(rows) == ROWS_AT_ONCE:
-                file.insert_many(insert, rows)
+            if len(rows) == ROWS:
+                file.insert_many(table.insert, rows)
                 rows.clear()
-        file.insert_many(insert, rows)
+        file.insert_many(table.insert, rows)
 
 
 def _give(file: SQLiteConnection, connection: PostgresConnection, table: Table) -> None:
     cursor = PostgresCursor(connection)
     with cursor.copy(f"COPY {table.name} ({table.named}) FROM STDIN".encode()) as copy:
-        for row in file.execute(table.selected):
+        for row in file.execute(_selected(table)):
             copy.write_row(row)
+
+
+def _selected(table: Table) -> str:
+    return f"SELECT {table.named} FROM {table.name} {table.ordered}"
 
 
 __all__ = ["read_file", "write_file"]

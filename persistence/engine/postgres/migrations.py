@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 from persistence.domain.errors import WrongDatabase
+from persistence.engine.migrations import Migration, carried_in, refuse_newer
 from persistence.engine.postgres.connect import PostgresConnection
 
 #: The oldest server that has what the schema uses.
@@ -16,18 +14,9 @@ OLDEST_SERVER = 140_000
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('jarvis schema ' || current_schema(), 0))"
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    version: int
-    name: str
-    sql: str
-
-
-@cache
 def migrations() -> tuple[Migration, ...]:
     """Every migration this program carries, in order."""
-    found = sorted((f for f in files("persistence.engine.postgres.schema").iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return tuple(Migration(int(f.name[:4]), f.name[5:-4], f.read_text("utf-8")) for f in found)
+    return carried_in("persistence.engine.postgres")
 
 
 def newest_version() -> int:
@@ -65,10 +54,7 @@ def schema_version(connection: PostgresConnection, place: str) -> int:
             )
         return 0
     version = int(connection.run("SELECT coalesce(max(version), 0) FROM schema_versions", ()).get)
-    if version > newest_version():
-        raise WrongDatabase(
-            f"{place} has schema version {version}, this program knows up to {newest_version()}; it was left untouched: install the newer jarvis-trading"
-        )
+    refuse_newer(version, newest_version(), place)
     return version
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, NamedTuple
 
-from jarvis_client.contract.decimals import canonical
 from jarvis_client.contract.errors import Invalid
-from jarvis_client.contract.instants import to_instant
+from persistence.engine.bound_values import storable
 
 #: Literals stay as they are; `?`, `?1` and `:name` are parameters, `::` is a cast.
 _WORDS = re.compile(r"'(?:[^']|'')*'|::|\?(\d*)|:([A-Za-z_]\w*)")
@@ -111,25 +107,6 @@ def kinds_of(key: Sequence[Any]) -> tuple[type, ...]:
     return tuple(int if isinstance(value, int) else bytes if isinstance(value, bytes) else str for value in key)
 
 
-def storable(value: Any) -> Any:
-    """A value as the books hold it: numbers as text, instants in microseconds, days as text."""
-    if value is None or type(value) in _ARRAYS:
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, Decimal):
-        return canonical(value)
-    if isinstance(value, datetime):
-        return to_instant(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, float | bytes | bytearray | memoryview):
-        return float(value) if isinstance(value, float) else bytes(value)
-    raise Invalid(f"a parameter is {value!r:.60}; give text, bytes, a number, a datetime with an offset, a date or None")
-
-
 def _array(values: Sequence[Any]) -> str:
     return "{" + ",".join([_element(value) for value in values]) + "}"
 
@@ -149,4 +126,4 @@ def _element(value: Any) -> str:
     return repr(value) if kind is float else _element(storable(value))
 
 
-__all__ = ["Insert", "Statement", "arrays_of", "insert_of", "kinds_of", "many_keys", "storable", "translated_statement"]
+__all__ = ["Insert", "Statement", "arrays_of", "insert_of", "kinds_of", "many_keys", "translated_statement"]

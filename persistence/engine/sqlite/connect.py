@@ -6,20 +6,15 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import date, datetime
-from decimal import Decimal
 from functools import lru_cache, reduce
 from itertools import repeat
-from numbers import Integral
 from operator import iconcat
 from typing import Any
 
 import apsw
 import apsw.sqlite_extra
 
-from jarvis_client.contract.decimals import canonical
-from jarvis_client.contract.errors import Invalid
-from jarvis_client.contract.instants import to_instant
+from persistence.engine.bound_values import storable
 from persistence.engine.dialect import Dialect
 from persistence.engine.sqlite.errors import reachable, translated
 
@@ -164,16 +159,8 @@ def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPE
 
 
 def _bound(_cursor: apsw.Cursor, number: int, value: Any) -> Any:
-    """What the driver does not take itself, as the books hold it: numbers as text, instants in microseconds, days as text."""
-    if isinstance(value, Decimal):
-        return canonical(value)
-    if isinstance(value, datetime):
-        return to_instant(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Integral):
-        return int(value)
-    raise Invalid(f"parameter {number} is {value!r:.60}; give text, bytes, a number, a datetime with an offset, a date or None")
+    """What the driver asks about values that it does not take itself."""
+    return storable(value, number)
 
 
 def sqlite_version() -> str:

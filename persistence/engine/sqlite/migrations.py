@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import apsw
 
 from persistence.domain.errors import WrongDatabase
+from persistence.engine.migrations import Migration, carried_in, refuse_newer
 
 #: Marks a SQLite file as ours ("JARV" in ASCII): SQLite keeps it in the header, `file` shows it.
 APPLICATION_ID = 0x4A415256
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    version: int
-    name: str
-    sql: str
-
-
-@cache
 def migrations() -> tuple[Migration, ...]:
     """Every migration this program carries, in order."""
-    found = sorted((f for f in files("persistence.engine.sqlite.schema").iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return tuple(Migration(int(f.name[:4]), f.name[5:-4], f.read_text("utf-8")) for f in found)
+    return carried_in("persistence.engine.sqlite")
 
 
 def newest_version() -> int:
@@ -48,10 +37,7 @@ def schema_version(connection: apsw.Connection, path: str) -> int:
                 "it was left untouched: name another file in database.path"
             )
         return 0
-    if version > newest_version():
-        raise WrongDatabase(
-            f"{path} has schema version {version}, this program knows up to {newest_version()}; it was left untouched: install the newer jarvis-trading"
-        )
+    refuse_newer(version, newest_version(), path)
     return version
 
 
