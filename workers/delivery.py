@@ -85,8 +85,9 @@ def bundles_of(deliveries: Iterable[Delivery]) -> list[Bundle]:
     return [Bundle(found) for found in by_actor.values()]
 
 
-def delivery_of(queue: str, redis_id: bytes, payload: bytes, envelope: Envelope, items: list[Item] | None = None) -> Delivery:
-    """The delivery of a message. Queue and id are what Redis says, whatever the JSON says."""
-    delivery = Delivery(queue, redis_id, payload, envelope.actor_name, envelope.content, envelope.message_id, envelope.published_ms)
-    delivery.asks, delivery.items = envelope.asks, items
+def delivery_of(queue: str, redis_id: bytes, payload: bytes, envelope: Envelope | tuple[Any, ...], items: list[Item] | None = None) -> Delivery:
+    """The delivery of a message by the fields of its envelope. Queue and id are what Redis says, whatever the JSON says."""
+    actor_name, content, message_id, published_ms, asks = envelope
+    delivery = Delivery(queue, redis_id, payload, actor_name, content, message_id, published_ms)
+    delivery.asks, delivery.items = asks, items
     return delivery

@@ -13,13 +13,14 @@ from jarvis_client.contract.conventions import Conventions
 from jarvis_client.contract.forms import FORMS
 from jarvis_client.contract.routes import MAX_BATCH_RECORDS, MAX_MESSAGE_BYTES
 from persistence.domain.ready import made_ready
-from workers.envelope import KIND_OF_ACTOR, Envelope, read_envelope
+from workers.envelope import KIND_OF_ACTOR, read_envelope
 from workers.wire import decode_json
 
 #: Redis's id of a message, and its payload.
 Fetched = tuple[bytes, bytes]
-#: The envelope of a message, without its content, and the facts that this states; None where it is not plain.
-Read = tuple[Envelope, list[Any]] | None
+#: The fields of an `Envelope`, its content left out, and the facts that this states; None where a message is not plain. As plain a tuple as
+#: there is, because it travels.
+Read = tuple[tuple[Any, ...], list[Any]] | None
 
 
 def read_messages(conventions: Conventions, actors: Collection[str], messages: Sequence[Fetched]) -> list[Read]:
@@ -46,4 +47,4 @@ def _read(conventions: Conventions, actors: Collection[str], redis_id: bytes, pa
         items = [made_ready(form.fact(record, conventions)) for record in records]
     except Exception:
         return None
-    return envelope._replace(content=None), items
+    return (envelope.actor_name, None, envelope.message_id, envelope.published_ms, envelope.asks), items
