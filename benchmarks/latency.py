@@ -42,8 +42,8 @@ def measure(rate: int = 500, seconds: float = 6.0, trials: int = 8, silence: flo
     steady = sorted(_waits(server.url, committed, [n / rate for n in range(count)], 0))
     first = _waits(server.url, committed, [n * silence for n in range(1, trials + 1)], 10**6)
     worker.stop()
-    server.close()
     fsyncs = sorted(fsync_ms(server.folder / "probe") for _ in range(50))
+    server.close()
     return {
         "p50": steady[len(steady) // 2], "p99": steady[int(len(steady) * 0.99)], "first median": sorted(first)[len(first) // 2], "first worst": max(first),
         "fsync": fsyncs[25],
@@ -64,9 +64,10 @@ def first_message_stages(trials: int = 10, silence: float = 5.0) -> dict[str, fl
             seen["fetched"].append(time.perf_counter())
         return found
 
-    def submitted(submission: Any) -> bool:
-        seen["handed to the writer"].append(time.perf_counter())
-        return submit(submission)
+    def submitted(*submissions: Any) -> bool:
+        if submissions:
+            seen["handed to the writer"].append(time.perf_counter())
+        return submit(*submissions)
 
     def posted(items: Any, raw_of: Any = None) -> Any:
         seen["commit begins"].append(time.perf_counter())
@@ -130,7 +131,7 @@ def worker_memory(messages: int) -> tuple[float, float]:
         publisher.publish_fills(fill_records(min(50_000, messages - n), first=n))
     DatabaseManager(server.folder / "books.db").initialize()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.workers", "ours", server.url, str(server.folder / "books.db"), str(messages), "m"], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "benchmarks.workers", "ours", server.url, str(server.folder / "books.db"), str(messages), "m", "alone"], stdout=subprocess.DEVNULL
     )
     seen: list[float] = []
     for part in (0.75, 0.25):

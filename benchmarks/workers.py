@@ -134,13 +134,13 @@ def processor_time(count: int, *, records_per_message: int = 1) -> tuple[float, 
             path = server.folder / "books.db"
             command = [sys.executable, "-m", "benchmarks.workers", "ours", server.url, str(path), str(fills), "w", "alone"]
             used.append(float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-2]))
+            database = DatabaseManager(path)
+            before = time.process_time()
+            chain.seal(database, instants.now())
+            sealing = time.process_time() - before
+            database.close()
         finally:
             server.close()
-    database = DatabaseManager(path)
-    before = time.process_time()
-    chain.seal(database, instants.now())
-    sealing = time.process_time() - before
-    database.close()
     return (used[1] - used[0]) / count * 1e6, sealing / count * 1e6
 
 
