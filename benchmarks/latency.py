@@ -131,7 +131,8 @@ def worker_memory(messages: int) -> tuple[float, float]:
         publisher.publish_fills(fill_records(min(50_000, messages - n), first=n))
     DatabaseManager(server.folder / "books.db").initialize()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.workers", "ours", server.url, str(server.folder / "books.db"), str(messages), "m", "alone"], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "benchmarks.workers", "ours", server.url, str(server.folder / "books.db"), str(messages), "m", "alone"],
+        stdout=subprocess.DEVNULL,
     )
     seen: list[float] = []
     for part in (0.75, 0.25):

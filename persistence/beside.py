@@ -127,8 +127,9 @@ def _listen(line: Connection, asked: queue.SimpleQueue[Any]) -> None:
 
 
 def _work(line: Connection) -> None:
-    # Ctrl-C is for the process that waits; this one ends with it.
+    # Ctrl-C and the stop of a service are for the process that waits; this one ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(line, asked), daemon=True).start()
     with suppress(ConnectionError):

@@ -148,7 +148,8 @@ class LedgerBroker(RedisBroker):
     @property
     def in_flight(self) -> int:
         """Messages fetched and not yet settled."""
-        return sum(len(ids) for ids in self.held.values())
+        # A copy at one stroke: another queue's thread may add its own at any moment.
+        return sum(map(len, list(self.held.values())))
 
     @property
     def has_room(self) -> bool:

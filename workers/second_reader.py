@@ -27,7 +27,7 @@ WORTH_ASKING_BYTES = 32 * 1024
 #: It holds some 40 MB, and is let go of when so many seconds have brought nothing for it.
 IDLE_SECONDS = 30.0
 #: What takes longer than this, where a few hundredths are usual, will not come.
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 5.0
 #: What was killed may well be killed again.
 SECONDS_AFTER_DEATH = 60.0
 
@@ -78,15 +78,20 @@ class SecondReader:
             self._lock.release()
 
     def rest_of(self, queue: str) -> Told:
-        """What was asked of a queue and is not given back yet."""
+        """What was asked of a queue and is not given back yet. For the thread of that queue."""
+        if not self._asked or self._queue != queue:
+            return []
         with self._lock:
-            return self._answered() if self._queue == queue else []
+            return self._answered()
 
     def let_go(self) -> None:
-        """End the process where nothing has come for it lately."""
-        with self._lock:
-            if not self._asked and self._clock() - self._used_at > IDLE_SECONDS:
-                self._end()
+        """End the process where nothing has come for it lately. Never waits: whoever calls this has a heart to beat."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self._asked and self._clock() - self._used_at > IDLE_SECONDS:
+                    self._end()
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         with self._lock:
@@ -115,8 +120,11 @@ class SecondReader:
             return None
         try:
             found: list[Read] = self._companion.answer(LONGEST_SECONDS)
-        except Gone:
-            log.warning("the process that reads ahead was killed, hangs or did not start: messages are read in this one", again_after_s=SECONDS_AFTER_DEATH)
+        except Exception as error:  # whatever it is, the messages are at hand
+            said = {} if isinstance(error, Gone) else {"error": f"{type(error).__name__}: {error}"}
+            log.warning(
+                "the process that reads ahead was killed, hangs or did not start: messages are read in this one", again_after_s=SECONDS_AFTER_DEATH, **said
+            )
             self._end()
             self._not_before = self._clock() + SECONDS_AFTER_DEATH
             return None

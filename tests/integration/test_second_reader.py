@@ -188,6 +188,12 @@ def test_where_it_is_killed_or_hangs_every_message_comes_back_and_it_is_begun_ag
     assert ready.is_running
 
 
+def test_an_error_of_the_other_process_costs_no_message(ready, monkeypatch):
+    monkeypatch.setattr(second_reader, "read_messages", len)  # which takes one argument
+    told = ready.read("fills", messages(fill(1), fill(2)), more=False)
+    assert (len(told), untold(told), ready.is_running) == (2, True, False)
+
+
 def test_it_is_let_go_of_when_nothing_has_come_for_it(ready, clock):
     ready.read("fills", messages(fill(1)), more=True)
     clock.now = IDLE_SECONDS + 1

@@ -87,6 +87,16 @@ def test_one_that_stands_by_and_is_killed_says_so_however_it_is_asked():
             other.answer()
 
 
+def test_one_that_stands_by_leaves_signals_of_a_stop_to_the_process_that_waits():
+    with Companion() as other:
+        other.ask(os.getpid)
+        process = other.answer()
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            os.kill(process, sent)
+        other.ask(os.getpid)
+        assert other.answer() == process
+
+
 def test_large_questions_and_large_answers_keep_nobody_waiting_for_the_other():
     with Companion() as other:
         for _ in range(5):

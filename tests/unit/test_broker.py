@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import fakeredis
 import pytest
@@ -297,6 +298,18 @@ def test_messages_are_split_by_their_bytes_and_a_record_that_is_too_long_is_refu
     for publish in (Publisher(client=client).publish_deposit, lambda r: Publisher(client=client).publish_deposits([r])):
         with pytest.raises(MalformedRecord, match="at most 1,048,576 are taken"):
             publish({**DEPOSIT, "note": "x" * MAX_MESSAGE_BYTES})
+
+
+def test_what_is_in_flight_may_be_asked_while_other_queues_are_fetched_from_for_the_first_time(broker):
+    def fetch_from_many() -> None:
+        for n in range(20_000):
+            broker.count_as_held(f"queue {n}", {b"id": 1})
+
+    others = threading.Thread(target=fetch_from_many)
+    others.start()
+    while others.is_alive():
+        assert broker.in_flight <= 20_000
+    assert broker.in_flight == 20_000
 
 
 def test_a_raw_control_character_is_left_to_the_record_s_own_checks():
