@@ -240,4 +240,6 @@ def _stat(pid: int) -> tuple[str, int, int] | None:
         return None
     # The name before the bracket may hold anything, brackets too.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else (fields[0], int(fields[1]), int(fields[19]))
+    # Of a process of several threads the first may have ended while another one still holds its files and its locks.
+    has_ended = fields[0] in "ZX" and int(fields[17]) < 2
+    return None if has_ended else (fields[0], int(fields[1]), int(fields[19]))

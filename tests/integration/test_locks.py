@@ -124,6 +124,25 @@ def test_who_belongs_to_another_user_is_named_instead_of_waited_for(tmp_path, mo
             stop_holders(tmp_path)
 
 
+#: Its first thread ends at once, as that of a server may before the others; the second one ends it.
+OUTLIVED_BY_A_THREAD = """
+import ctypes, os, platform, sys, threading
+threading.Thread(target=lambda: (sys.stdin.readline(), os._exit(0))).start()
+print(flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive_until_all_have():
+    with subprocess.Popen([sys.executable, "-c", OUTLIVED_BY_A_THREAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        process = Process.of(child.pid)
+        child.stdout.readline()
+        wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "its first thread has ended")
+        assert process.alive
+        child.stdin.close()
+        wait_until(lambda: not process.alive, "the others have, too")
+
+
 def test_a_zombie_is_not_alive():
     child = subprocess.Popen(["sh", "-c", "read line"], stdin=subprocess.PIPE)
     process = Process.of(child.pid)
