@@ -76,22 +76,26 @@ def _read_ahead(lines: Iterable[bytes], item_of: Callable[[bytes, int], AnyFact 
         return
     with Companion() as reader:
         reader.ask(_read, item_of, [])
-        begun = False
-        coming: deque[Group] = deque()
-        for group in chain(opening, groups):
-            if not begun and reader.has_answered():
-                begun = reader.answered(_read, item_of, []) == []
+        begun, coming = False, deque[Group]()
+        rest = chain(opening, groups)
+        for group in rest:
             if not begun:
-                # It takes half a second to start, in which short files are done.
+                if reader.has_answered():
+                    begun = reader.answered(_read, item_of, []) == []
+                    coming.extend(_asked(reader, item_of, ahead) for ahead in islice(rest, GROUPS_AHEAD))
+                # It takes a while to start, and then to read the first ones: this process reads meanwhile.
                 yield group, _read(item_of, group)
                 continue
-            reader.ask(_read, item_of, group)
-            coming.append(group)
-            if len(coming) > GROUPS_AHEAD:
-                first = coming.popleft()
-                yield first, reader.answered(_read, item_of, first)
+            coming.append(_asked(reader, item_of, group))
+            first = coming.popleft()
+            yield first, reader.answered(_read, item_of, first)
         for group in coming:
             yield group, reader.answered(_read, item_of, group)
+
+
+def _asked(reader: Companion, item_of: Callable[[bytes, int], AnyFact | Refusal], group: Group) -> Group:
+    reader.ask(_read, item_of, group)
+    return group
 
 
 def _read(item_of: Callable[[bytes, int], AnyFact | Refusal], group: Group) -> Items:
