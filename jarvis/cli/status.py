@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import select
+import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console, RenderableType
@@ -97,16 +98,31 @@ def _watch(watcher: Watcher, seconds: float) -> None:
 
 
 @contextmanager
-def _keys() -> Iterator[Any]:
+def _keys() -> Iterator[Callable[[float], str]]:
     """Waits for a key for so many seconds, while the terminal hands each over at once. Ctrl-C ends the block without a trace."""
     descriptor = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     before = None if descriptor is None else termios.tcgetattr(descriptor)
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        # Python drops what is raised while it clears an object away, so a Ctrl-C that came just then is noted as well.
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def pressed(seconds: float) -> str:
+        if interrupted:
+            raise KeyboardInterrupt
+        return sys.stdin.read(1) if select.select([] if descriptor is None else [descriptor], [], [], seconds)[0] else ""
+
+    handler = signal.signal(signal.SIGINT, interrupt)
     try:
         if descriptor is not None:
             tty.setcbreak(descriptor)
-        yield lambda seconds: sys.stdin.read(1) if select.select([] if descriptor is None else [descriptor], [], [], seconds)[0] else ""
+        yield pressed
     except KeyboardInterrupt:
         return
     finally:
+        signal.signal(signal.SIGINT, handler)
         if descriptor is not None and before is not None:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

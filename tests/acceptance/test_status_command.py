@@ -14,11 +14,13 @@ import subprocess
 import sys
 import termios
 import time
+import weakref
 
 import command
 import pytest
 from parts import wait_until
 
+from jarvis.cli.status import _keys
 from jarvis_client import Publisher
 
 DEPOSIT = {"deposit_id": "d1", "account_id": "a", "currency": "USDT", "amount": "1", "occurred_at": "2026-01-01T00:00:00Z"}
@@ -129,6 +131,23 @@ def test_what_does_not_go_together_is_refused(short_folder, arguments, said):
     done = command.run("status", *arguments, folder=short_folder)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_ctrl_c_that_comes_while_python_clears_an_object_away_ends_watching_too():
+    class Thing:
+        pass
+
+    def interrupt(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # within this call Python raises it, and drops it with a note
+
+    with _keys() as pressed:
+        thing = Thing()
+        reference = weakref.ref(thing, interrupt)
+        del thing
+        pressed(0)
+        pytest.fail(f"it goes on, though {reference} was interrupted")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("ends", [b"q", b"\x03"])
