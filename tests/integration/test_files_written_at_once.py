@@ -23,14 +23,14 @@ folder, number, all_of_them = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 while len(list(folder.glob("ready-*"))) < all_of_them:
     time.sleep(0.001)
 print(home_of(folder).split()[0])
-for _ in range(200):
+for _ in range(60):
     with replaced(folder / "told.json") as file:
         file.write(number.encode() * 1_000)
 """
 
 
 def test_workers_that_move_into_a_folder_together_agree_on_its_name_and_none_loses_what_it_writes(tmp_path):
-    many = 4
+    many = 2
     running = [
         subprocess.Popen([sys.executable, "-c", TOGETHER, str(tmp_path), str(n), str(many)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for n in range(many)

@@ -12,14 +12,18 @@ from books import fill
 from persistence import imports
 from persistence.beside import Companion
 from persistence.books.ledger import Ledger
-from persistence.imports import LINES_PER_COMMIT, import_lines
+from persistence.imports import import_lines
 from workers.messages import item_of_line
+
+#: Lines of a commit, of which there are thousands otherwise.
+GROUP = 500
 
 
 @pytest.fixture
 def read_elsewhere(monkeypatch):
     """Another process reads from the first line on, instead of once it has started."""
     monkeypatch.setattr(imports, "cores", lambda: 2)
+    monkeypatch.setattr(imports, "LINES_PER_COMMIT", GROUP)
     monkeypatch.setattr(Companion, "has_answered", lambda self: self._line.poll(None))
 
 
@@ -41,7 +45,7 @@ def _lines(count: int) -> list[bytes]:
 
 @pytest.mark.usefixtures("read_elsewhere")
 def test_a_long_file_is_read_by_another_process_to_the_same_end(database, tmp_path):
-    lines = _lines(5 * LINES_PER_COMMIT + 700)
+    lines = _lines(5 * GROUP + 700)
 
     counts = import_lines(Ledger(database), lines, partial(_noting_who, home=os.getpid(), folder=str(tmp_path)))
 
@@ -55,9 +59,9 @@ def test_a_long_file_is_read_by_another_process_to_the_same_end(database, tmp_pa
 
 
 @pytest.mark.usefixtures("read_elsewhere")
-@pytest.mark.parametrize("last", [0, LINES_PER_COMMIT + 1, 5 * LINES_PER_COMMIT])
+@pytest.mark.parametrize("last", [0, GROUP + 1, 5 * GROUP])
 def test_where_the_other_process_is_killed_this_one_reads_on(database, last):
-    lines = _lines(5 * LINES_PER_COMMIT + 7)
+    lines = _lines(5 * GROUP + 7)
 
     counts = import_lines(Ledger(database), lines, partial(_killed_at, home=os.getpid(), last=last))
 
@@ -68,7 +72,7 @@ def test_where_the_other_process_is_killed_this_one_reads_on(database, last):
 @pytest.mark.usefixtures("read_elsewhere")
 def test_a_defect_in_reading_is_raised_here_whichever_process_read(database):
     with pytest.raises(TypeError, match="item_of_line"):
-        import_lines(Ledger(database), _lines(3 * LINES_PER_COMMIT), partial(item_of_line, nobody_knows_this=True))
+        import_lines(Ledger(database), _lines(3 * GROUP), partial(item_of_line, nobody_knows_this=True))
 
 
 def test_a_line_that_quarantine_holds_already_is_counted_and_told_again(database):
