@@ -26,6 +26,9 @@ T = TypeVar("T")
 #: Below this, starting a process takes longer than it saves.
 WORTH_BYTES = 24 << 20
 _ONE = threading.Lock()
+#: More than any limit comes to.
+MANY_CORES = 1 << 16
+_GROUP_OF_THIS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 class Gone(Exception):
@@ -113,8 +116,21 @@ def beside(function: Callable[..., T], *arguments: Any, worth: bool = True) -> I
 
 
 def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many this process may keep busy: those it may run on, or fewer where a container or a service is given less time."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, *_quotas()))
+
+
+def _quotas() -> list[int]:
+    """Whole cores that the control groups of this process come to, of those that have a limit; a high number besides."""
+    found = [MANY_CORES]
+    with suppress(OSError, StopIteration):
+        own = next(line.removeprefix("0::/") for line in _GROUP_OF_THIS.read_text().splitlines() if line.startswith("0::/"))
+        for folder in (_GROUPS / own, *(_GROUPS / own).parents):
+            with suppress(OSError, ValueError):
+                quota, period = map(int, (folder / "cpu.max").read_text().split())  # without a limit it says "max"
+                found.append(quota // period)
+    return found
 
 
 def _listen(line: Connection, asked: queue.SimpleQueue[Any]) -> None:

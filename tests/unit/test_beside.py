@@ -163,3 +163,27 @@ def test_a_small_file_is_worth_no_second_process_and_a_large_one_is_where_there_
     assert is_worth_it(tmp_path / "books.db")
     monkeypatch.setattr(persistence.beside, "cores", lambda: 1)
     assert not is_worth_it(tmp_path / "books.db")
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ({}, 8), ({"a/b": "max 100000"}, 8), ({"a/b": "200000 100000"}, 2), ({"a/b": "150000 100000"}, 1), ({"a/b": "50000 100000"}, 1),
+        ({"a/b": "400000 100000", "a": "300000 100000"}, 3), ({".": "100000 100000"}, 1), ({"a/b": "odd"}, 8),
+    ],
+)  # fmt: skip
+def test_a_container_or_a_service_has_as_many_cores_as_its_time_comes_to(tmp_path, monkeypatch, limits, found):
+    (tmp_path / "groups" / "a" / "b").mkdir(parents=True)
+    for group, limit in limits.items():
+        (tmp_path / "groups" / group / "cpu.max").write_text(f"{limit}\n")
+    (tmp_path / "own").write_text("0::/a/b\n")
+    monkeypatch.setattr(persistence.beside, "_GROUP_OF_THIS", tmp_path / "own")
+    monkeypatch.setattr(persistence.beside, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert persistence.beside.cores() == found
+
+
+def test_without_control_groups_those_it_may_run_on_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(persistence.beside, "_GROUP_OF_THIS", tmp_path / "none")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(3)))
+    assert persistence.beside.cores() == 3
