@@ -6,6 +6,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from books import deposit, fill, statuses
 from parts import a_further_migration
@@ -17,6 +18,7 @@ from persistence.copies import backups
 from persistence.database import DatabaseManager
 from persistence.domain import Invalid, Unavailable, WrongDatabase
 from persistence.engine.sqlite import migrations
+from persistence.engine.sqlite.connect import SQLiteConnection
 from persistence.engine.sqlite.host import refuse_network_file_system, refuse_unsafe_sqlite
 from persistence.engine.sqlite.pages import damaged_pages
 from persistence.files import locked_file
@@ -172,6 +174,22 @@ def test_two_processes_may_initialise_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert {m.execute_query("PRAGMA user_version")[0][0] for m in managers} == {migrations.newest_version()}
+
+
+def test_a_lock_on_the_journal_mode_that_sqlite_does_not_wait_for_is_waited_for(tmp_path, monkeypatch):
+    pragma, refused = SQLiteConnection.pragma, []
+
+    def locked_at_first(self: SQLiteConnection, name: str, *value: object) -> object:
+        if name == "journal_mode" and value and len(refused) < 3:
+            refused.append(value)
+            raise apsw.BusyError("database is locked")
+        return pragma(self, name, *value)
+
+    monkeypatch.setattr(SQLiteConnection, "pragma", locked_at_first)
+    with closing(DatabaseManager(tmp_path / "b.db")) as database:
+        database.initialize()
+        assert database.execute_query("PRAGMA journal_mode")[0][0] == "wal"
+    assert len(refused) == 3
 
 
 def test_a_backup_can_be_restored_and_what_came_after_is_gone(database, ledger, tmp_path):

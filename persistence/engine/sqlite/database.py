@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -134,11 +135,21 @@ class SQLiteDatabase:
         with self._pool.connected(looked_at=False) as connection, translated(f"initialise {self.path}"):
             if migrations.schema_version(connection, self.path) != migrations.newest_version():
                 return False
-            # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file.
-            connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
+            self._take_journal_mode(connection)
             self._look_at(connection)
             self._pool.was_looked_at()
             return True
+
+    def _take_journal_mode(self, connection: SQLiteConnection) -> None:
+        # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file. Where another process takes it at
+        # the same moment SQLite says so at once, without waiting as for any other lock.
+        for tries in itertools.count():
+            try:
+                connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
+                return
+            except apsw.BusyError:
+                if not self._pool.wait_for_lock(tries):
+                    raise
 
     @property
     def _reserve(self) -> int:
