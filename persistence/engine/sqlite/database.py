@@ -135,21 +135,10 @@ class SQLiteDatabase:
         with self._pool.connected(looked_at=False) as connection, translated(f"initialise {self.path}"):
             if migrations.schema_version(connection, self.path) != migrations.newest_version():
                 return False
-            self._take_journal_mode(connection)
+            _take_journal_mode(connection, self._pool, "wal" if self.wal_mode else "delete")
             self._look_at(connection)
             self._pool.was_looked_at()
             return True
-
-    def _take_journal_mode(self, connection: SQLiteConnection) -> None:
-        # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file. Where another process takes it at
-        # the same moment SQLite says so at once, without waiting as for any other lock.
-        for tries in itertools.count():
-            try:
-                connection.pragma("journal_mode", "wal" if self.wal_mode else "delete")
-                return
-            except apsw.BusyError:
-                if not self._pool.wait_for_lock(tries):
-                    raise
 
     @property
     def _reserve(self) -> int:
@@ -457,6 +446,18 @@ def _counted(connection: SQLiteConnection) -> DurableMark:
     """Count the commit that is about to be made."""
     connection.execute("UPDATE book SET commit_no = commit_no + 1")
     return reached(connection)._replace(at=connection.now)
+
+
+def _take_journal_mode(connection: SQLiteConnection, pool: ConnectionPool, mode: str) -> None:
+    # WAL: readers never block the writer, and one fsync per commit suffices. It is a property of the file. Where another process takes it at
+    # the same moment SQLite says so at once, without waiting as for any other lock.
+    for tries in itertools.count():
+        try:
+            connection.pragma("journal_mode", mode)
+            return
+        except apsw.BusyError:
+            if not pool.wait_for_lock(tries):
+                raise
 
 
 def _roll_back(connection: SQLiteConnection, pool: ConnectionPool) -> None:
