@@ -10,6 +10,8 @@ import os
 import pickle
 import queue
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -26,6 +28,8 @@ T = TypeVar("T")
 #: Below this, starting a process takes longer than it saves.
 WORTH_BYTES = 24 << 20
 _ONE = threading.Lock()
+#: It takes in what it is asked whatever it is at work on, so one that does not is stopped.
+LISTENS_WITHIN_SECONDS = 5
 #: More than any limit comes to.
 MANY_CORES = 1 << 16
 _GROUP_OF_THIS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -41,6 +45,8 @@ class Companion:
 
     def __init__(self) -> None:
         self._line, theirs = Pipe()
+        with socket.socket(fileno=os.dup(self._line.fileno())) as line:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", LISTENS_WITHIN_SECONDS, 0))
         self._process: subprocess.Popen[bytes] | None = None
         command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -48,9 +54,14 @@ class Companion:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=[theirs.fileno()])
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Have it call this as soon as it is done with what it was asked before."""
+        """Have it call this as soon as it is done with what it was asked before. One that does not listen for seconds is killed."""
+        question = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         with suppress(ConnectionError):  # it has ended already, and gives no answer
-            self._line.send_bytes(pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL))
+            try:
+                self._line.send_bytes(question)
+            except BlockingIOError:
+                if self._process is not None:
+                    self._process.kill()
 
     def has_answered(self) -> bool:
         """Whether `answer` would not have to wait; for the first one it has to start."""

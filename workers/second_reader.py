@@ -53,16 +53,13 @@ class SecondReader:
         self._asked: Sequence[Fetched] = ()
         self._queue = ""
 
-    @property
-    def is_running(self) -> bool:
-        return self._companion is not None
-
     def read(self, queue: str, messages: Sequence[Fetched], *, more: bool) -> Told:
         """What messages of a queue say; what is None is to be read by the caller. If there are `more`, those that were asked before, and the
         given ones with the next call: what was asked is given back in its order, and all of it as soon as there is no more."""
         size = sum(len(payload) for _, payload in messages)
         self._backlog_bytes = self._backlog_bytes + size if more else 0
-        if not self._lock.acquire(blocking=False):
+        # Another queue's thread reads by itself; what was asked of this one has to be given back, however long who holds the lock takes.
+        if not self._lock.acquire(blocking=bool(self._asked) and self._queue == queue):
             return _untold(messages)
         try:
             if self._asked and self._queue != queue:

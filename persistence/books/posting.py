@@ -23,12 +23,12 @@ from persistence.domain.ready import ReadyFill, as_it_was
 from persistence.engine.contract import Connection
 
 RawOf = Callable[[int], bytes]
-#: What is recorded, as it is posted: a fill that its reader has not made ready is made so here.
-Posted = AnyFact | ReadyFill
+#: What may be recorded. A fill that its reader has not made ready is made so here.
+Recordable = AnyFact | ReadyFill
 #: The elements of a batch: facts, refused records, and requests for job runs.
-Item = Posted | Refusal | JobRequest
+Item = Recordable | Refusal | JobRequest
 #: New facts with their numbers.
-Numbered = Sequence[tuple[int, Posted]]
+Numbered = Sequence[tuple[int, Recordable]]
 #: Errors of one fact, not of its batch: it breaks a constraint, holds text that is not Unicode, or a number that cannot be added exactly.
 UNRECORDABLE = (Invalid, OverflowError, UnicodeEncodeError, ArithmeticError)
 
@@ -107,10 +107,10 @@ class Posting:
 
     def _distinct(
         self, batch: Sequence[Item], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]
-    ) -> tuple[dict[Identity, tuple[int, Posted]], list[tuple[int, Posted]]]:
+    ) -> tuple[dict[Identity, tuple[int, Recordable]], list[tuple[int, Recordable]]]:
         """The first fact of each identity, and later facts that differ from it. A fact that stands twice in the batch is a duplicate."""
-        found: dict[Identity, tuple[int, Posted]] = {}
-        rivals: list[tuple[int, Posted]] = []
+        found: dict[Identity, tuple[int, Recordable]] = {}
+        rivals: list[tuple[int, Recordable]] = []
         for index, item in enumerate(batch):
             if type(item) is Refusal:
                 held.append((index, item, None))
@@ -119,7 +119,7 @@ class Posting:
                 outcomes[index] = APPLIED if job_requests.file_request(self._connection, item, self._now) else DUPLICATE
                 continue
             # Narrowing by `type() is` is what makes it quick.
-            fact: Posted = ReadyFill.of(item) if type(item) is Fill else item  # type: ignore[assignment]
+            fact: Recordable = ReadyFill.of(item) if type(item) is Fill else item  # type: ignore[assignment]
             key: Identity = (fact[RECORD_ID], fact[ACCOUNT_ID], fact.kind)  # type: ignore[assignment]  # every fact begins with both
             if key not in found:
                 found[key] = (index, fact)
@@ -135,10 +135,10 @@ class Posting:
 
     def _of_open_accounts(
         self,
-        fresh: dict[Identity, tuple[int, Posted]],
+        fresh: dict[Identity, tuple[int, Recordable]],
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
-    ) -> dict[Identity, tuple[int, Posted]]:
+    ) -> dict[Identity, tuple[int, Recordable]]:
         """Open the accounts that are new; facts of deleted ones go to quarantine, unless they are known (or saved by hand)."""
         account_ids = dict.fromkeys(key[1] for key in fresh)
         deleted = accounts.open_unknown(self._connection, account_ids, self._now, reopen=self._by_hand)
@@ -155,12 +155,12 @@ class Posting:
                 held.append((index, self._refuse(index, fact, Reason.ACCOUNT_DELETED, detail), None))
         return {key: value for key, value in fresh.items() if key not in late}
 
-    def _identify(self, fresh: dict[Identity, tuple[int, Posted]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> Numbered:
+    def _identify(self, fresh: dict[Identity, tuple[int, Recordable]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> Numbered:
         """Give every new fact its number and record its identity; what is recorded already is a duplicate or a conflict."""
         if not fresh:
             return []
         connection, now = self._connection, self._now
-        numbered: list[tuple[int, Posted]] = []
+        numbered: list[tuple[int, Recordable]] = []
         rows: list[tuple[Any, ...]] = []
         for ((record_id, account_id, kind), (_, fact)), number in zip(fresh.items(), connection.fact_numbers(len(fresh)), strict=True):
             rows.append((number, kind, account_id, record_id, fact.sort_key, fact.instant, fact.sequence, fact.producer, fact.digest, now))
@@ -172,13 +172,13 @@ class Posting:
 
     def _settle_known(
         self,
-        fresh: dict[Identity, tuple[int, Posted]],
+        fresh: dict[Identity, tuple[int, Recordable]],
         numbered: Numbered,
         outcomes: list[Outcome],
         held: list[tuple[int, Refusal, int | None]],
     ) -> Numbered:
         known = facts.find_known(self._connection, list(fresh))
-        new: list[tuple[int, Posted]] = []
+        new: list[tuple[int, Recordable]] = []
         for (key, (index, fact)), (number, _) in zip(fresh.items(), numbered, strict=True):
             record = known[key]
             if record.fact_no == number:  # nobody else has that number: it was new
@@ -200,7 +200,7 @@ class Posting:
                 held.append((index, self._conflict(index, fact), record.fact_no))
         return new
 
-    def _settle_rivals(self, rivals: list[tuple[int, Posted]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
+    def _settle_rivals(self, rivals: list[tuple[int, Recordable]], outcomes: list[Outcome], held: list[tuple[int, Refusal, int | None]]) -> None:
         """Two facts of this batch share an identity and differ. If the books already hold the second, it is the duplicate and the first is
         the conflict."""
         if not rivals:
@@ -215,7 +215,7 @@ class Posting:
             else:
                 held.append((index, self._conflict(index, fact), None if record is None else record.fact_no))
 
-    def _take_earlier_pair(self, record: Known, fact: Posted) -> None:
+    def _take_earlier_pair(self, record: Known, fact: Recordable) -> None:
         """Of two deliveries of one record the smaller (sequence, producer) counts: it decides the order of facts."""
         self._connection.execute("UPDATE facts SET sequence = ?, producer = ? WHERE fact_no = ?", (fact.sequence, fact.producer, record.fact_no))
         content = {"fact_no": record.fact_no, "before": [record.sequence, record.producer], "after": [fact.sequence, fact.producer]}
@@ -413,7 +413,7 @@ class Posting:
     def _touch(self, account_id: str, instant: int) -> None:
         self._dirty[account_id] = min(instant, self._dirty.get(account_id, instant))
 
-    def _changed_in_place(self, fact: Posted) -> None:
+    def _changed_in_place(self, fact: Recordable) -> None:
         """Mark a recorded fact that changed in place: it has no new number by which the rollup would find it."""
         account_id, instant = fact.account_id, fact.instant
         if isinstance(fact, Fee):
@@ -423,7 +423,7 @@ class Posting:
 
     # -- refusals ----------------------------------------------------------------------------------------------------
 
-    def _conflict(self, index: int, fact: Posted) -> Refusal:
+    def _conflict(self, index: int, fact: Recordable) -> Refusal:
         of = f" of account {fact.account_id}" if fact.account_id else ""
         return self._refuse(index, fact, Reason.CONFLICT, f"{fact.kind} {fact.record_id}{of} is recorded with other content")
 
@@ -434,7 +434,7 @@ class Posting:
         said = f" ({fields})" if fields else ""
         return refusal._replace(detail=f"{refusal.detail}{said}; a mistake is corrected by a void and a new record under a new id")
 
-    def _refuse(self, index: int, fact: Posted, reason: Reason, detail: str) -> Refusal:
+    def _refuse(self, index: int, fact: Recordable, reason: Reason, detail: str) -> Refusal:
         return refusal_of(fact, reason, detail, self._raw_of, index)
 
 
@@ -448,7 +448,7 @@ def refusal_of(item: Item, reason: Reason, detail: str, raw_of: RawOf | None, in
     return Refusal(raw, str(reason), detail, item.kind, item.account_id or None, item.record_id, item.producer, item.sequence)
 
 
-def _pair(delivery: Posted | Known) -> tuple[int, str]:
+def _pair(delivery: Recordable | Known) -> tuple[int, str]:
     return -1 if delivery.sequence is None else delivery.sequence, delivery.producer or ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +95,10 @@ def ids_of(told: Told) -> list[str]:
     return [item.record_id for _, read in told if read is not None for item in read[1]]
 
 
+def is_running(reader: SecondReader) -> bool:
+    return reader._companion is not None
+
+
 def process_of(reader: SecondReader) -> int:
     assert reader._companion is not None
     assert reader._companion._process is not None
@@ -165,6 +170,19 @@ def test_while_it_reads_of_one_queue_another_one_is_read_by_its_own_thread(ready
     assert ids_of(ready.rest_of("fills")) == ["f1"]
 
 
+def test_what_was_asked_is_given_back_though_another_thread_is_just_looking(ready):
+    assert ready.read("fills", messages(fill(1)), more=True) == []
+    told: list[Told] = []
+    ready._lock.acquire()
+    last = threading.Thread(target=lambda: told.append(ready.read("fills", [], more=False)))
+    last.start()
+    last.join(0.2)
+    assert not told, "it waits for the lock"
+    ready._lock.release()
+    last.join(10)
+    assert ids_of(told[0]) == ["f1"]
+
+
 def test_only_plain_messages_are_taken_from_it(ready):
     told = ready.read("fills", messages(fill(1), {"fill_id": "broken"}, [fill(2), fill(3)], "text"), more=False)
     assert [read is not None for _, read in told] == [True, False, True, False]
@@ -179,30 +197,30 @@ def test_where_it_is_killed_or_hangs_every_message_comes_back_and_it_is_begun_ag
     os.kill(process_of(ready), blow)
     back = [*ready.read("fills", messages(fill(3)), more=True), *ready.read("fills", messages(fill(4)), more=False)]
     assert len(back) == 4
-    assert not ready.is_running
+    assert not is_running(ready)
     clock.now = SECONDS_AFTER_DEATH - 1
     assert untold(ready.read("fills", asked, more=True))
-    assert not ready.is_running
+    assert not is_running(ready)
     clock.now = SECONDS_AFTER_DEATH
     assert untold(ready.read("fills", asked, more=True))
-    assert ready.is_running
+    assert is_running(ready)
 
 
 def test_an_error_of_the_other_process_costs_no_message(ready, monkeypatch):
     monkeypatch.setattr(second_reader, "read_messages", len)  # which takes one argument
     told = ready.read("fills", messages(fill(1), fill(2)), more=False)
-    assert (len(told), untold(told), ready.is_running) == (2, True, False)
+    assert (len(told), untold(told), is_running(ready)) == (2, True, False)
 
 
 def test_it_is_let_go_of_when_nothing_has_come_for_it(ready, clock):
     ready.read("fills", messages(fill(1)), more=True)
     clock.now = IDLE_SECONDS + 1
     ready.let_go()
-    assert ready.is_running, "what it was asked is not given back yet"
+    assert is_running(ready), "what it was asked is not given back yet"
     assert ids_of(ready.rest_of("fills")) == ["f1"]
     process = os.pidfd_open(process_of(ready))
     ready.let_go()
-    assert not ready.is_running
+    assert not is_running(ready)
     with pytest.raises(ProcessLookupError):
         signal.pidfd_send_signal(process, 0)
     os.close(process)
@@ -214,7 +232,7 @@ def test_a_trickle_begins_no_process(clock):
     assert untold(reader.read("fills", large, more=False))
     assert untold(reader.read("fills", large, more=False))
     assert untold(reader.read("fills", messages(fill(1)), more=True))
-    assert not reader.is_running
+    assert not is_running(reader)
 
 
 def test_symbols_mean_what_the_settings_say_there_too(clock, at_once):

@@ -97,6 +97,17 @@ def test_one_that_stands_by_leaves_signals_of_a_stop_to_the_process_that_waits()
         assert other.answer() == process
 
 
+def test_one_that_is_stopped_keeps_nobody_waiting_who_asks_much(monkeypatch):
+    monkeypatch.setattr(persistence.beside, "LISTENS_WITHIN_SECONDS", 1)
+    with Companion() as other:
+        other.ask(os.getpid)
+        os.kill(other.answer(), signal.SIGSTOP)
+        other.ask(len, bytes(10**7))
+        with pytest.raises(Gone):
+            other.answer(1)
+        assert other.answered(len, b"here") == 4
+
+
 def test_large_questions_and_large_answers_keep_nobody_waiting_for_the_other():
     with Companion() as other:
         for _ in range(5):
